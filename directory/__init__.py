@@ -1,0 +1,4 @@
+"""Professionals, organisations, their addresses and certificates.
+
+Knows no other package of the project. See README.md.
+"""

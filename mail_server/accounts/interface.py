@@ -1,0 +1,97 @@
+"""Accounts and the proof of who is speaking, as the doors and delivery see them.
+
+Invariants: look-ups by address are case-blind; a suspended account neither logs in nor receives; a person
+always logs in as themselves (a shared account has no password).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from mail_server.store.model import AccountId
+
+
+class Kind(enum.StrEnum):
+    """Mailbox kinds of MSSante (TRE_R257-TypeBAL), plus the patient's (reference/mssante.md §3.1)."""
+
+    PER = "PER"
+    ORG = "ORG"
+    APP = "APP"
+    CAB = "CAB"
+    PATIENT = "PATIENT"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    id: AccountId
+    address: str  # lower case
+    kind: Kind
+    suspended: bool = False
+    members: tuple[AccountId, ...] = ()  # ORG and CAB: PER accounts that read it
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a session speaks for, proven."""
+
+    account: AccountId
+    address: str
+    kind: Kind
+    mechanism: str  # PLAIN, SCRAM-SHA-256, EXTERNAL
+    credential: str  # id of the app password or certificate binding, for the audit
+
+
+class Accounts(Protocol):
+    """Read side, answered from memory (never blocks the loop)."""
+
+    def by_address(self, address: str) -> Account | None: ...
+    def by_id(self, account: AccountId) -> Account | None: ...
+    def shared_with(self, person: AccountId) -> Sequence[Account]:
+        """ORG and CAB accounts this person is a member of, by address."""
+        ...
+
+    def is_local_domain(self, domain: str) -> bool: ...
+    def readers(self, account: AccountId) -> Sequence[Account]:
+        """Accounts whose certificates form the sealing set: the holder, or the members of a shared account."""
+        ...
+
+
+class Exchange(Protocol):
+    """One SASL exchange, sans I/O; the same object serves SMTP and IMAP (RFC 4422)."""
+
+    async def step(self, response: bytes) -> bytes | Identity:
+        """Give the client's decoded response; get the next challenge, or the identity when it is proven.
+
+        SCRAM: after the server-final challenge the client answers empty, then comes the identity.
+        Raises `policies.refusal.Refusal` (535 5.7.8) on failure.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The other end of a connection."""
+
+    address: str  # IP, for limits and the audit
+    port: int
+    protocol: str  # "smtp", "submission", "imap"
+    session: str  # opaque id, in every log line and audit entry of the session
+    tls: bool
+    certificate: bytes | None = None  # DER, chain already verified by the TLS layer
+
+
+class Authenticator(Protocol):
+    def mechanisms(self, peer: Peer) -> Sequence[str]:
+        """SASL names to advertise now: nothing before TLS; EXTERNAL only when a certificate is bound."""
+        ...
+
+    def begin(self, mechanism: str, peer: Peer) -> Exchange:
+        """Raises Refusal 504 5.5.4 for an unknown mechanism, 538 5.7.11 before TLS."""
+        ...
+
+    async def login(self, user: str, password: str, peer: Peer) -> Identity:
+        """IMAP LOGIN. Raises Refusal 535 5.7.8. Successes and failures are audited."""
+        ...

@@ -1,0 +1,98 @@
+"""What a door hands to delivery, and what it gets back.
+
+Invariants: `deliver` and `keep` return only when everything they acknowledge is durable; the message's bytes
+stay in memory; every refusal is a `policies.refusal.Refusal` that the audit already knows.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from mail_server.accounts.interface import Identity, Peer
+from mail_server.store.model import AccountId, Filed, Flag, MailboxId
+
+
+class Road(enum.Enum):
+    """The two roads by which a letter arrives (DESIGN §1)."""
+
+    CLIENT = "client"  # 587/465: someone of this node, authenticated
+    OPERATOR = "operator"  # 25: another operator, known by its certificate
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """A sender that was admitted at MAIL FROM."""
+
+    road: Road
+    mail_from: str  # "" for the null sender; domain in lower case
+    peer: Peer
+    identity: Identity | None = None  # road CLIENT
+    operator_dn: str | None = None  # road OPERATOR: canonical subject DN
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """A recipient that was admitted at RCPT TO."""
+
+    address: str
+    account: AccountId
+
+
+@dataclass(frozen=True, slots=True)
+class MailParameters:
+    """RFC 5321 §4.1.1.11 parameters that reach delivery, spelling kept."""
+
+    size: int | None = None
+    smtputf8: bool = False
+    body: str = "7BIT"
+
+
+@dataclass(slots=True)
+class Envelope:
+    sender: Sender
+    parameters: MailParameters = field(default_factory=MailParameters)
+    recipients: list[Recipient] = field(default_factory=list[Recipient])
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The letter is durable in every recipient's account."""
+
+    id: str  # opaque, the audit knows it; shown in the 250 line
+
+
+class Delivery(Protocol):
+    async def admit_sender(
+        self, road: Road, mail_from: str, parameters: MailParameters, peer: Peer, identity: Identity | None
+    ) -> Sender:
+        """MAIL FROM. Raises Refusal (no certificate, unlisted, other domain, not who logged in, too big...)."""
+        ...
+
+    async def admit_recipient(self, envelope: Envelope, address: str) -> Recipient:
+        """RCPT TO; the door adds the result to the envelope. Raises Refusal (unknown, relay, suspended, key...)."""
+        ...
+
+    async def deliver(self, envelope: Envelope, message: bytes) -> Accepted:
+        """End of data: decide, find, seal, store, audit. Raises Refusal for the whole message."""
+        ...
+
+    async def keep(
+        self,
+        identity: Identity,
+        mailbox: MailboxId,
+        message: bytes,
+        flags: Flag,
+        keywords: frozenset[str],
+        received_at: int | None,
+    ) -> Filed:
+        """IMAP APPEND: what a mail program itself stores. Raises Refusal."""
+        ...
+
+    def refused(
+        self, road: Road, peer: Peer, refusal_reason: str, detail: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        """Audit a refusal the door decided by itself (limits, smuggling, failed handshake)."""
+        ...

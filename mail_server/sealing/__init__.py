@@ -1,0 +1,1 @@
+"""Envelopes: OpenPGP now, S/MIME later, behind one interface."""

@@ -1,0 +1,153 @@
+"""The store as everyone else sees it: reads, one durable group commit, changes to wait for.
+
+Invariants:
+* `Store.write` returns only after the commit is durable (segment fdatasync, then COMMIT): callers may answer
+  `250`, `OK` or `201` right after it.
+* An operation given to `write` is a plain function of its transaction; it may be run a second time when a
+  neighbour in the same commit fails, so it touches nothing outside the transaction.
+* Operations and queries run on the store's own threads, never on the event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol, TypeVar
+
+from mail_server.store.model import (
+    AccountId,
+    Conversation,
+    Copied,
+    Filed,
+    Flag,
+    FlagChange,
+    FlagsChanged,
+    Mailbox,
+    MailboxCounts,
+    MailboxId,
+    Membership,
+    MessageId,
+    MessageRow,
+    NewMessage,
+    SpecialUse,
+    StagedBlob,
+)
+
+T = TypeVar("T")
+
+
+class StoreError(Exception):
+    """Base of what the store raises."""
+
+
+class NoSuchMailbox(StoreError):
+    pass
+
+
+class MailboxExists(StoreError):
+    pass
+
+
+class NoSpace(StoreError):
+    """Free space is below the floor: nothing is accepted, IMAP is read-only."""
+
+
+class AlreadyFiled(StoreError):
+    """The same letter was filed within 24 h: answer 250, file nothing (DESIGN §3, durability)."""
+
+
+class Sql(Protocol):
+    """The driver's own connection, one spelling for both dialects: `?` marks parameters."""
+
+    @property
+    def dialect(self) -> str: ...  # "sqlite" | "postgresql"
+    def run(self, statement: str, parameters: Sequence[Any] = ()) -> int: ...  # rows touched
+    def one(self, statement: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None: ...
+    def all(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]: ...
+    def many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None: ...
+
+
+class Reader(Protocol):
+    """Reads of one consistent state."""
+
+    @property
+    def sql(self) -> Sql: ...
+    def mailboxes(self, account: AccountId) -> list[Mailbox]: ...
+    def mailbox(self, mailbox: MailboxId) -> Mailbox: ...
+    def mailbox_by_name(self, account: AccountId, name: str) -> Mailbox: ...
+    def mailbox_by_use(self, account: AccountId, use: SpecialUse) -> Mailbox: ...
+    def counts(self, mailbox: MailboxId) -> MailboxCounts: ...
+    def memberships(self, mailbox: MailboxId, changed_since: int = 0) -> list[Membership]: ...
+    def rows(self, mailbox: MailboxId, uids: Sequence[int]) -> list[MessageRow]: ...
+    def vanished(self, mailbox: MailboxId, since_modseq: int) -> list[int]: ...
+    def content(self, message: MessageId) -> bytes: ...  # the whole message, as the wire shows it
+    def key_packets(self, message: MessageId) -> bytes: ...  # b"" for the verbatim form
+    def conversations(
+        self, accounts: Sequence[AccountId], message_ids: Sequence[bytes]
+    ) -> dict[AccountId, Conversation]: ...
+    def tags_taken(self, accounts: Sequence[AccountId], tags: Sequence[str]) -> set[str]: ...
+
+
+class Transaction(Reader, Protocol):
+    """Writes; all of them become durable together, or none."""
+
+    def open_account(self, account: AccountId) -> None:
+        """Make the account's data key, INBOX and special-use mailboxes. Idempotent."""
+        ...
+
+    def remember_submission(self, fingerprint: bytes, now: int) -> None:
+        """Raise AlreadyFiled if this HMAC (see Store.submission_fingerprint) was committed within 24 h."""
+        ...
+
+    def file(self, message: NewMessage) -> Filed: ...
+    def create_mailbox(self, account: AccountId, name: str) -> Mailbox: ...
+    def rename_mailbox(self, mailbox: MailboxId, name: str) -> None: ...
+    def delete_mailbox(self, mailbox: MailboxId) -> None: ...
+    def subscribe(self, mailbox: MailboxId, subscribed: bool) -> None: ...
+    def claim_recent(self, mailbox: MailboxId) -> int:
+        """Return first_recent and move it to uidnext (a read-write SELECT)."""
+        ...
+
+    def set_flags(
+        self,
+        mailbox: MailboxId,
+        uids: Sequence[int],
+        change: FlagChange,
+        flags: Flag,
+        keywords: frozenset[str],
+        unchanged_since: int | None = None,
+    ) -> FlagsChanged: ...
+    def copy(self, source: MailboxId, uids: Sequence[int], target: MailboxId) -> Copied:
+        """Within one account a copy is one more membership; across accounts a new message (re-encrypted at rest)."""
+        ...
+
+    def move(self, source: MailboxId, uids: Sequence[int], target: MailboxId) -> Copied: ...
+    def expunge(self, mailbox: MailboxId, uids: Sequence[int]) -> list[int]:
+        """Remove memberships (whatever their flags); return the uids that were there."""
+        ...
+
+
+class Watch(Protocol):
+    """Wakes when something changed in one of the accounts it watches."""
+
+    async def wait(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class Store(Protocol):
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+    async def read(self, query: Callable[[Reader], T]) -> T: ...
+    async def write(self, operation: Callable[[Transaction], T]) -> T: ...
+    async def stage(self, owner: AccountId | None, clear: bytes, *, compress: bool) -> StagedBlob:
+        """Compress (if it pays) and encrypt; in a thread when large. Raises NoSpace below the floor."""
+        ...
+
+    def submission_fingerprint(self, *parts: bytes) -> bytes:
+        """32-byte HMAC under a node key of envelope and bytes of one submission."""
+        ...
+
+    def watch(self, accounts: Sequence[AccountId]) -> Watch: ...
+    @property
+    def writable(self) -> bool:
+        """False below the free-space floor."""
+        ...

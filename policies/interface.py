@@ -1,0 +1,81 @@
+"""Decisions, trust list and audit as others see them.
+
+Invariants: whatever cannot be evaluated is refused; every decision names the rule (`@id`) that made it; an audit
+entry carries no content, no subject, no secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+Attribute = str | bool | int | Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A Cedar entity: `Entity("Account", "ab2c...", {"kind": "PER", "suspended": False})`."""
+
+    type: str
+    id: str
+    attributes: Mapping[str, Attribute] = field(default_factory=dict[str, Attribute])
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """May `principal` do `action` on `resource`? Types and attributes are those of rules/schema.cedarschema."""
+
+    principal: Entity
+    action: str  # "submit", "hand_over", "receive", "hold_in_custody"
+    resource: Entity
+    context: Mapping[str, Attribute] = field(default_factory=dict[str, Attribute])
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    allowed: bool
+    rule: str  # @id of the deciding rule; "default-refuse" when none permitted; "evaluation-error" on failure
+
+
+class Decisions(Protocol):
+    def decide(self, question: Question) -> Decision: ...
+
+
+class TrustList(Protocol):
+    def domains_of(self, dn: str) -> frozenset[str]:
+        """Lower-case domains a canonical subject DN may speak for; empty when unlisted."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One act to be written in the trace: who, what, on what, with which outcome. Never content."""
+
+    action: (
+        str  # "deliver", "refuse", "login", "login-failed", "read", "keep", "member-add", "key-publish"...
+    )
+    at: int  # ms UTC
+    actor: str  # account id, "operator:<dn>", "console:<user>", "node"
+    subject: str = ""  # account, message or mailbox id acted upon
+    outcome: str = "done"  # "done" or the refusal's reason slug
+    reference: str = ""  # opaque id shown to the peer, or message EMAILID
+    session: str = ""
+    network: str = ""  # peer IP
+    detail: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+class SqlConnection(Protocol):
+    """The part of the store's `Sql` the trail writes through (`?` marks parameters, both dialects)."""
+
+    @property
+    def dialect(self) -> str: ...
+    def run(self, statement: str, parameters: Sequence[Any] = ()) -> int: ...
+    def one(self, statement: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None: ...
+    def all(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]: ...
+
+
+class AuditTrail(Protocol):
+    def append(self, sql: SqlConnection, events: Sequence[Event]) -> None:
+        """Chain the events inside the caller's transaction. One writer per chain (chain = node)."""
+        ...
