@@ -55,6 +55,9 @@ class Envelope:
     sender: Sender
     parameters: MailParameters = field(default_factory=MailParameters)
     recipients: list[Recipient] = field(default_factory=list[Recipient])
+    trace: bytes = b""
+    """The door's own `Received:` field with its CRLF (RFC 5321 §4.4). It stays out of `message`, so that a
+    letter sent again after a crash is the same bytes."""
 
 
 @dataclass(frozen=True, slots=True)
