@@ -1,7 +1,7 @@
 """Decisions, trust list and audit as others see them.
 
-Invariants: whatever cannot be evaluated is refused; every decision names the rule (`@id`) that made it; an audit
-entry carries no content, no subject, no secret.
+Invariants: whatever cannot be evaluated is refused; every decision names the rule (`@id`) that made it; an
+audit entry carries no content, no subject, no secret.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """May `principal` do `action` on `resource`? Types and attributes are those of rules/schema.cedarschema."""
+    """May `principal` do `action` on `resource`? Types and attributes: rules/schema.cedarschema."""
 
     principal: Entity
     action: str  # "submit", "hand_over", "receive", "hold_in_custody"
