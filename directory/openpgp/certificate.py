@@ -21,7 +21,7 @@ class Certificate:
 
 
 class CertificateRefused(Exception):
-    """A certificate that must not be used. `reason` is a stable slug, `sentence` is for a person (English ASCII)."""
+    """A certificate that must not be used. `reason` is a stable slug, `sentence` is for a person (ASCII)."""
 
     def __init__(self, reason: str, sentence: str) -> None:
         super().__init__(reason)

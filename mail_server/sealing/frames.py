@@ -1,0 +1,87 @@
+"""What the pool and its workers say to each other: length-prefixed frames, over a socketpair.
+
+A frame is a fixed head, small fields, and one payload: `head | fields | payload`. Everything is bytes;
+nothing is pickled. Invariants: sizes are known before anything is read; a failure carries a slug of ours and
+nothing else.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from collections.abc import Iterable
+
+HEAD = struct.Struct(">BBIIQ")  # what, version, counter, size of fields, size of payload
+_VERSION = 1
+_SIZE = struct.Struct(">I")
+
+MAX_FIELDS = 16 << 20
+MAX_PAYLOAD = 1 << 30
+
+
+class Ask(enum.IntEnum):
+    """What the pool asks."""
+
+    LOAD = 1  # fields: signing key, its passphrase, throw-away certificate, its key id
+    SEAL = 2  # fields: (fingerprint, key id, minimised certificate)*; payload: clear text
+    OPEN = 3  # fields: secret key; payload: OpenPGP message
+
+
+class Answer(enum.IntEnum):
+    """What a worker answers; the counter is its peak memory in KiB."""
+
+    READY = 16  # said once, unasked, when the worker may be used
+    DONE = 17  # fields: (fingerprint, key packet)*; payload: encrypted data packet, or clear text
+    FAILED = 18  # fields: slug
+
+
+class Slug(enum.StrEnum):
+    """Every way in which a worker says no."""
+
+    NOT_LOADED = "not-loaded"
+    BAD_KEY = "bad-signing-key"
+    BAD_CERTIFICATE = "bad-certificate"
+    CANNOT_SEAL = "cannot-seal"
+    WRONG_SHAPE = "wrong-shape"  # what came out is not the universal profile, or not for these recipients
+    CANNOT_OPEN = "cannot-open"
+    TOO_LARGE = "too-large"
+    BAD_FRAME = "bad-frame"
+    INTERNAL = "internal"
+
+
+class FrameError(Exception):
+    """The other side does not speak this protocol."""
+
+
+def pack(fields: Iterable[bytes]) -> bytes:
+    """Fields, each with its length before it."""
+    return b"".join(part for field in fields for part in (_SIZE.pack(len(field)), field))
+
+
+def unpack(data: bytes) -> list[bytes]:
+    """The opposite of `pack`."""
+    found: list[bytes] = []
+    at = 0
+    while at < len(data):
+        if at + 4 > len(data):
+            raise FrameError
+        (size,) = _SIZE.unpack_from(data, at)
+        at += 4
+        if at + size > len(data):
+            raise FrameError
+        found.append(data[at : at + size])
+        at += size
+    return found
+
+
+def head(what: int, counter: int, fields: int, payload: int) -> bytes:
+    """The fixed part of a frame."""
+    return HEAD.pack(what, _VERSION, counter, fields, payload)
+
+
+def read_head(data: bytes) -> tuple[int, int, int, int]:
+    """What, counter, size of fields, size of payload. Raises FrameError."""
+    what, version, counter, fields, payload = HEAD.unpack(data)
+    if version != _VERSION or fields > MAX_FIELDS or payload > MAX_PAYLOAD:
+        raise FrameError
+    return what, counter, fields, payload

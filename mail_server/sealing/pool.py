@@ -1,0 +1,351 @@
+"""The pool of sealing workers: who is idle, who is slow, who is dead.
+
+Workers are new programs, never forks of this one, and are started before secrets are loaded; secrets reach
+them over their socket alone. Each holds one message at a time. Invariants: a worker that dies or overstays
+its deadline fails its own message and no other, and is replaced alone; nothing is ever retried elsewhere;
+closing the pool, or the end of this process, ends the workers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import mail_server
+from mail_server.sealing import frames
+from mail_server.sealing.frames import Answer, Ask
+from mail_server.sealing.link import Link, Reply
+from mail_server.sealing.settings import SealingSettings
+from mail_server.sealing.throwaway import throw_away
+
+_START_SECONDS = 30.0
+_STOP_SECONDS = 3.0
+_ROOT = str(Path(mail_server.__file__ or "").resolve().parent.parent)
+
+
+class PoolError(Exception):
+    """A message could not be done. `slug` says why, and nothing of the message."""
+
+    def __init__(self, slug: str) -> None:
+        super().__init__(slug)
+        self.slug = slug
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """The gateway signing key as workers load it."""
+
+    secret: bytes = field(repr=False)  # binary OpenPGP secret key
+    passphrase: bytes = field(default=b"", repr=False)
+
+
+@dataclass(slots=True)
+class Counters:
+    """For `/metrics`."""
+
+    done: int = 0
+    failed: int = 0
+    replaced: int = 0
+    recycled: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    what: Ask
+    fields: bytes = field(repr=False)
+    payload: bytes = field(repr=False)
+    outcome: asyncio.Future[Reply] = field(repr=False)
+    timer: asyncio.TimerHandle | None = None
+
+    def fail(self, slug: str) -> None:
+        self.stop_timer()
+        if not self.outcome.done():
+            self.outcome.set_exception(PoolError(slug))
+
+    def stop_timer(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+
+class _Worker:
+    """One process and what it is doing."""
+
+    __slots__ = ("done", "gone", "job", "link", "loading", "process", "ready", "starting")
+
+    def __init__(self, process: subprocess.Popen[bytes], ready: asyncio.Future[None]) -> None:
+        self.process = process
+        self.ready = ready
+        self.link: Link | None = None
+        self.job: _Job | None = None
+        self.loading: _Job | None = None  # to be done before the next message
+        self.done = 0
+        self.gone = False
+        self.starting = True  # not to be given messages yet
+
+
+class Pool:
+    """`await start()`, then `await load(key)`, then `ask`; `await close()` in the end."""
+
+    def __init__(self, settings: SealingSettings | None = None) -> None:
+        self._settings = settings or SealingSettings()
+        self._workers: set[_Worker] = set()
+        self._idle: list[_Worker] = []  # last in, first out: the warmest caches
+        self._waiting: deque[_Job] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._key_fields: bytes | None = None
+        self._closed = False
+        self.counters = Counters()
+
+    @property
+    def pids(self) -> list[int]:
+        """Of the living workers."""
+        return [worker.process.pid for worker in self._workers]
+
+    @property
+    def waiting(self) -> int:
+        """Messages that no worker has taken yet."""
+        return sum(not job.outcome.done() for job in self._waiting)
+
+    async def start(self) -> None:
+        """Start every worker, before secrets are loaded in this process."""
+        await asyncio.gather(*(self._add() for _ in range(self._settings.workers)))
+
+    async def load(self, key: SigningKey) -> None:
+        """Give every worker, and those to come, the signing key and a fresh throw-away recipient."""
+        cut = throw_away()
+        self._key_fields = frames.pack(
+            [key.secret, key.passphrase, cut.certificate, cut.key_id.encode("ascii")]
+        )
+        jobs: list[_Job] = []
+        for worker in list(self._workers):
+            worker.loading = job = self._job(Ask.LOAD, self._key_fields, b"")
+            jobs.append(job)
+            if worker in self._idle:
+                self._idle.remove(worker)
+                self._next(worker)
+        await asyncio.gather(*(job.outcome for job in jobs))
+
+    async def ask(self, what: Ask, fields: bytes, payload: bytes) -> Reply:
+        """Have one message done by the first free worker. Raises PoolError."""
+        if self._closed:
+            raise PoolError("closed")
+        job = self._job(what, fields, payload)
+        if self._idle:
+            self._begin(self._idle.pop(), job)
+        else:
+            loop = asyncio.get_running_loop()
+            job.timer = loop.call_later(self._settings.deadline_seconds, job.fail, "busy")
+            self._waiting.append(job)
+        try:
+            return await job.outcome
+        finally:
+            # Cancelled while waiting: nobody takes it. Cancelled in a worker: its answer falls to the ground,
+            # and the worker's own deadline still runs.
+            if job in self._waiting:
+                self._waiting.remove(job)
+                job.stop_timer()
+
+    async def close(self) -> None:
+        """End the workers; whatever they held fails."""
+        self._closed = True
+        while self._waiting:
+            self._waiting.popleft().fail("closed")
+        for worker in list(self._workers):
+            if worker.link is not None:
+                worker.link.close()
+        for task in list(self._tasks):
+            if task.get_name() == "spawn":
+                task.cancel()
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # ------------------------------------------------------------ messages
+
+    def _job(self, what: Ask, fields: bytes, payload: bytes) -> _Job:
+        return _Job(what, fields, payload, asyncio.get_running_loop().create_future())
+
+    def _begin(self, worker: _Worker, job: _Job) -> None:
+        assert worker.link is not None
+        worker.job = job
+        job.stop_timer()
+        loop = asyncio.get_running_loop()
+        job.timer = loop.call_later(self._settings.deadline_seconds, self._overstayed, worker, job)
+        worker.link.send(job.what, job.fields, job.payload)
+
+    def _overstayed(self, worker: _Worker, job: _Job) -> None:
+        if worker.job is job:
+            job.fail("deadline")
+            worker.process.kill()
+            if worker.link is not None:
+                worker.link.abort()
+
+    def _replied(self, worker: _Worker, reply: Reply) -> None:
+        if reply.what == Answer.READY:
+            if not worker.ready.done():
+                worker.ready.set_result(None)
+            return
+        job, worker.job = worker.job, None
+        if job is None:
+            if worker.link is not None:
+                worker.link.abort()
+            return
+        job.stop_timer()
+        if reply.what == Answer.DONE:
+            self.counters.done += 1
+            if not job.outcome.done():
+                job.outcome.set_result(reply)
+        else:
+            self.counters.failed += 1
+            job.fail(_slug(reply))
+        worker.done += 1
+        if self._worn(worker, reply.counter):
+            self._retire(worker)
+        else:
+            self._next(worker)
+
+    def _next(self, worker: _Worker) -> None:
+        """Give a free worker something to do."""
+        if worker.starting:
+            return
+        if worker.loading is not None:
+            job, worker.loading = worker.loading, None
+            self._begin(worker, job)
+            return
+        while self._waiting:
+            job = self._waiting.popleft()
+            if not job.outcome.done():
+                self._begin(worker, job)
+                return
+        self._idle.append(worker)
+
+    # ------------------------------------------------------------ processes
+
+    def _worn(self, worker: _Worker, peak_kib: int) -> bool:
+        settings = self._settings
+        return (
+            worker.done >= settings.recycle_after_messages or peak_kib > settings.recycle_above_mib * 1024
+        ) and worker.loading is None
+
+    def _retire(self, worker: _Worker) -> None:
+        """Let a worn worker go; a fresh one takes its place."""
+        self.counters.recycled += 1
+        if worker.link is not None:
+            worker.link.close()
+
+    def _lost(self, worker: _Worker) -> None:
+        """Its socket is closed: it died, was killed, or was told to go."""
+        if worker.gone:
+            return
+        worker.gone = True
+        self._workers.discard(worker)
+        if worker in self._idle:
+            self._idle.remove(worker)
+        for job in (worker.job, worker.loading):
+            if job is not None:
+                self.counters.failed += 1
+                job.fail("worker-lost")
+        worker.job = worker.loading = None
+        if not worker.ready.done():
+            worker.ready.set_exception(PoolError("worker-lost"))
+            worker.ready.exception()  # nobody may be waiting for it
+            self._task(self._reap(worker.process), "reap")
+            return
+        self._task(self._reap(worker.process), "reap")
+        if not self._closed:
+            self.counters.replaced += 1
+            self._task(self._replace(), "spawn")
+
+    def _task(self, work: Coroutine[None, None, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _replace(self) -> None:
+        """Start one worker, as often as it takes."""
+        pause = 0.05
+        while not self._closed:
+            try:
+                await self._add()
+            except (PoolError, OSError):
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 5.0)
+            else:
+                return
+
+    async def _add(self) -> None:
+        """One more worker, ready and loaded."""
+        loop = asyncio.get_running_loop()
+        ours, theirs = socket.socketpair()
+        try:
+            process = await asyncio.to_thread(self._spawn, theirs)
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        worker = _Worker(process, loop.create_future())
+        ours.setblocking(False)
+        _, link = await loop.create_unix_connection(
+            lambda: Link(lambda reply: self._replied(worker, reply), lambda: self._lost(worker)), sock=ours
+        )
+        worker.link = link
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                await worker.ready
+                loaded: bytes | None = None
+                while loaded is not self._key_fields:  # it may change while this worker loads
+                    loaded = self._key_fields
+                    job = self._job(Ask.LOAD, loaded or b"", b"")
+                    self._begin(worker, job)
+                    await job.outcome
+        except TimeoutError:
+            link.abort()
+            raise PoolError("worker-slow") from None
+        except BaseException:
+            link.abort()
+            raise
+        if worker.gone or self._closed:
+            link.close()
+            raise PoolError("worker-lost")
+        worker.starting = False
+        self._workers.add(worker)
+        self._next(worker)
+
+    def _spawn(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
+        settings = self._settings
+        limits = (settings.memory_limit_mib, settings.largest_opened_mib, settings.niceness)
+        return subprocess.Popen(
+            [sys.executable, "-m", "mail_server.sealing.worker", str(theirs.fileno()), *map(str, limits)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(theirs.fileno(),),
+            close_fds=True,
+            cwd="/",
+            env={"PYTHONPATH": _ROOT, "PATH": os.defpath, "LC_ALL": "C.UTF-8"},
+        )
+
+    async def _reap(self, process: subprocess.Popen[bytes]) -> None:
+        await asyncio.to_thread(_end, process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _slug(reply: Reply) -> str:
+    """Only slugs we know: a worker has nothing else to say."""
+    said = reply.fields[0].decode("ascii", "replace") if reply.fields else ""
+    return said if said in set(frames.Slug) else frames.Slug.INTERNAL

@@ -1,0 +1,234 @@
+"""A sealing worker: one process, one socket, one message at a time.
+
+Started by `pool` as `python -m mail_server.sealing.worker FD`, before any secret exists; what it must know
+comes over the socket. Invariants: clear text and secrets stay in this process's memory (no core dump, no
+other process may read it, no file beyond memory-backed ones); it says nothing on stdout or stderr; an error
+leaves it as a slug of `frames`, never as the library's text; it ends when its socket closes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import socket
+import sys
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pysequoia
+
+from mail_server.sealing import frames
+from mail_server.sealing.frames import Answer, Ask, Slug
+from mail_server.sealing.universal import WrongShape, split
+
+_PR_SET_DUMPABLE = 4
+_CACHED_CERTIFICATES = 4096
+_MIB = 1 << 20
+
+
+class Failed(Exception):
+    """The message cannot be done; the worker lives on."""
+
+    def __init__(self, slug: Slug) -> None:
+        super().__init__(slug)
+        self.slug = slug
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    signer: pysequoia.PySigner
+    throw_away: pysequoia.Cert
+    throw_away_id: str
+
+
+class Worker:
+    """Answers one request after another."""
+
+    def __init__(self) -> None:
+        self._loaded: _Loaded | None = None
+        self._certificates: OrderedDict[bytes, pysequoia.Cert] = OrderedDict()
+
+    def answer(self, ask: int, fields: list[bytes], payload: bytes) -> tuple[list[bytes], bytes | memoryview]:
+        """Fields and payload of the answer. Raises Failed."""
+        if ask == Ask.SEAL:
+            return self._seal(fields, payload)
+        if ask == Ask.OPEN:
+            return [], self._open(fields, payload)
+        if ask == Ask.LOAD:
+            self._load(fields)
+            return [], b""
+        raise Failed(Slug.BAD_FRAME)
+
+    def _load(self, fields: Sequence[bytes]) -> None:
+        if len(fields) != 4:
+            raise Failed(Slug.BAD_FRAME)
+        secret, passphrase, throw_away, key_id = fields
+        try:
+            signer = pysequoia.Tsk.from_bytes(secret).signer(passphrase.decode() if passphrase else None)
+            self._loaded = _Loaded(signer, pysequoia.Cert.from_bytes(throw_away), key_id.decode("ascii"))
+        except (RuntimeError, ValueError):
+            raise Failed(Slug.BAD_KEY) from None
+
+    def _seal(self, fields: Sequence[bytes], clear: bytes) -> tuple[list[bytes], memoryview]:
+        loaded = self._loaded
+        if loaded is None:
+            raise Failed(Slug.NOT_LOADED)
+        if not fields or len(fields) % 3:
+            raise Failed(Slug.BAD_FRAME)
+        recipients: dict[str, str] = {}
+        certificates: list[pysequoia.Cert] = []
+        for at in range(0, len(fields), 3):
+            fingerprint = fields[at].decode("ascii")
+            recipients[fields[at + 1].decode("ascii")] = fingerprint
+            certificates.append(self._certificate(fields[at + 2], fingerprint))
+        if len(recipients) != len(certificates):
+            raise Failed(Slug.BAD_CERTIFICATE)
+        certificates.append(loaded.throw_away)
+        try:
+            message = pysequoia.encrypt(clear, certificates, loaded.signer, armor=False)
+        except RuntimeError:
+            raise Failed(Slug.CANNOT_SEAL) from None
+        try:
+            key_packets, body = split(message, recipients, loaded.throw_away_id)
+        except WrongShape:
+            raise Failed(Slug.WRONG_SHAPE) from None
+        answer = [part for one in key_packets for part in (one.fingerprint.encode("ascii"), one.packet)]
+        return answer, memoryview(message)[body:]
+
+    def _certificate(self, minimised: bytes, fingerprint: str) -> pysequoia.Cert:
+        known = self._certificates.get(minimised)
+        if known is None:
+            try:
+                known = pysequoia.Cert.from_bytes(minimised)
+            except RuntimeError:
+                raise Failed(Slug.BAD_CERTIFICATE) from None
+            self._certificates[minimised] = known
+            if len(self._certificates) > _CACHED_CERTIFICATES:
+                self._certificates.popitem(last=False)
+        else:
+            self._certificates.move_to_end(minimised)
+        if known.fingerprint.upper() != fingerprint:
+            raise Failed(Slug.BAD_CERTIFICATE)
+        return known
+
+    def _open(self, fields: Sequence[bytes], message: bytes) -> bytes:
+        """Decrypt through memory-backed files: RLIMIT_FSIZE then stops a decompression bomb as it swells.
+
+        What the library gave out before it found the integrity check wrong is thrown away with the file.
+        """
+        if len(fields) != 1:
+            raise Failed(Slug.BAD_FRAME)
+        sealed = os.memfd_create("sealed", os.MFD_CLOEXEC)
+        clear = os.memfd_create("clear", os.MFD_CLOEXEC)
+        try:
+            decryptor = pysequoia.Tsk.from_bytes(fields[0]).decryptor()
+            _write(sealed, message)
+            pysequoia.decrypt_file(f"/proc/self/fd/{sealed}", f"/proc/self/fd/{clear}", decryptor)
+            size = os.fstat(clear).st_size
+            return os.pread(clear, size, 0)
+        except (RuntimeError, ValueError):
+            limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+            full = limit != resource.RLIM_INFINITY and os.fstat(clear).st_size >= limit
+            raise Failed(Slug.TOO_LARGE if full else Slug.CANNOT_OPEN) from None
+        except OSError:
+            raise Failed(Slug.TOO_LARGE) from None
+        finally:
+            os.close(sealed)
+            os.close(clear)
+
+
+def _write(target: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(target, view) :]
+
+
+def serve(link: socket.socket) -> None:
+    """Answer until the other side closes."""
+    worker = Worker()
+    _send(link, Answer.READY, [], b"")
+    while True:
+        start = _receive(link, frames.HEAD.size)
+        if len(start) < frames.HEAD.size:
+            return
+        ask, _, fields_size, payload_size = frames.read_head(start)
+        fields = _receive(link, fields_size)
+        payload = _receive(link, payload_size)
+        if len(fields) != fields_size or len(payload) != payload_size:
+            return
+        try:
+            answered, result = worker.answer(ask, frames.unpack(fields), payload)
+        except Failed as error:
+            _send(link, Answer.FAILED, [error.slug.encode("ascii")], b"")
+        except (frames.FrameError, UnicodeDecodeError):
+            _send(link, Answer.FAILED, [Slug.BAD_FRAME.encode("ascii")], b"")
+        except MemoryError:
+            return  # what the library holds is unknown: better a fresh process
+        except Exception:
+            _send(link, Answer.FAILED, [Slug.INTERNAL.encode("ascii")], b"")
+        else:
+            _send(link, Answer.DONE, answered, result)
+            del answered, result
+        del fields, payload
+
+
+def _receive(link: socket.socket, size: int) -> bytes:
+    """Exactly `size` bytes, received in place; fewer when the other side closed."""
+    if size == 0:
+        return b""
+    data = link.recv(size, socket.MSG_WAITALL)
+    while 0 < len(data) < size:
+        more = link.recv(size - len(data), socket.MSG_WAITALL)
+        if not more:
+            break
+        data += more
+    return data
+
+
+def _send(link: socket.socket, what: Answer, fields: list[bytes], payload: bytes | memoryview) -> None:
+    packed = frames.pack(fields)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    parts = [
+        memoryview(frames.head(what, peak & 0xFFFFFFFF, len(packed), len(payload)) + packed),
+        memoryview(payload),
+    ]
+    while parts:
+        sent = link.sendmsg(parts)
+        while parts and sent >= len(parts[0]):
+            sent -= len(parts[0])
+            parts.pop(0)
+        if parts and sent:
+            parts[0] = parts[0][sent:]
+
+
+def harden(memory_mib: int, opened_mib: int, niceness: int) -> None:
+    """Leave nothing behind: no core, no ptrace, no file larger than what `open` may give."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (opened_mib * _MIB, opened_mib * _MIB))
+    resource.setrlimit(resource.RLIMIT_AS, (memory_mib * _MIB, memory_mib * _MIB))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    # The operator's Ctrl-C reaches the whole group; the pool decides when its workers end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(niceness)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`FD MEMORY_MIB OPENED_MIB NICENESS`: nothing secret here, everybody sees a command line."""
+    descriptor, memory_mib, opened_mib, niceness = (int(argument) for argument in arguments)
+    harden(memory_mib, opened_mib, niceness)
+    with socket.socket(fileno=descriptor) as link:
+        try:
+            serve(link)
+        except (OSError, frames.FrameError):
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
