@@ -1,0 +1,75 @@
+# Two commands matter: `make demo` and `make test`. Each does all of its own set-up.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test lint bench lock clean environment debian-demo debian-test debian-bench
+
+BIN := .venv/bin
+ARGS ?=
+
+# What each command needs from Debian 12, beyond Python 3.11, pip, make and git.
+DEMO_PACKAGES := python3-venv gnupg
+TEST_PACKAGES := $(DEMO_PACKAGES) procps openssl strace nodejs postgresql-15 \
+	swaks libnet-ssleay-perl libio-socket-ssl-perl libauthen-sasl-perl \
+	isync neomutt thunderbird xvfb xdotool openbox x11-utils imagemagick chromium
+BENCH_PACKAGES := $(DEMO_PACKAGES) procps openssl gcc libc6-dev libssl-dev postfix
+
+# Quick folders first, then real peers, then the tests that kill and starve; tests/bench is for `make bench`.
+SLOW_TESTS := tests/peers tests/browser tests/faults
+QUICK_TESTS := $(filter-out $(SLOW_TESTS) tests/bench,$(patsubst %/,%,$(wildcard tests/*/)))
+ALL_TESTS = $(QUICK_TESTS) $(wildcard $(SLOW_TESTS))
+
+help: ## Show what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: debian-demo environment ## Play the first letter on this machine, then keep serving (ARGS=--once: then stop)
+	@echo "--> vaguemestre demo $(ARGS)"
+	@$(BIN)/vaguemestre demo $(ARGS)
+
+test: debian-test environment ## Lint, types, arrows between packages, every test
+	@$(MAKE) --no-print-directory checks
+	@echo "--> tests"
+	@$(BIN)/pytest $(ARGS) $(ALL_TESTS)
+
+lint: environment checks ## Style, types and arrows only
+
+.PHONY: checks
+checks:
+	@echo "--> style"
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check . || { echo "      not formatted: $(BIN)/ruff format ."; exit 1; }
+	@echo "--> types"
+	@$(BIN)/pyright --warnings
+	@echo "--> arrows between packages"
+	@$(BIN)/lint-imports --no-logo >.venv/arrows.log 2>&1 || { cat .venv/arrows.log; exit 1; }
+
+bench: debian-bench environment ## Measure beside Postfix and Dovecot (about half an hour)
+	@echo "--> measuring"
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+lock: ## Resolve requirements.lock anew from pyproject.toml
+	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && \
+	python3 -m venv "$$scratch" && "$$scratch/bin/pip" install --quiet uv && \
+	"$$scratch/bin/uv" pip compile pyproject.toml --quiet --group dev --generate-hashes --no-header --no-annotate \
+		--no-emit-index-url --no-emit-find-links --python-version 3.11 --output-file requirements.lock
+
+clean: ## Remove the environment and caches (never ./var, where a node may live)
+	@rm -rf .venv dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+environment:
+	@echo "--> Python packages"
+	@deploy/setup/environment.sh
+
+debian-demo:
+	@echo "--> Debian packages"
+	@deploy/setup/debian.sh "make demo" $(DEMO_PACKAGES)
+
+debian-test:
+	@echo "--> Debian packages"
+	@deploy/setup/debian.sh "make test" $(TEST_PACKAGES)
+
+debian-bench:
+	@echo "--> Debian packages"
+	@deploy/setup/debian.sh "make bench" $(BENCH_PACKAGES)
