@@ -55,7 +55,7 @@ class Accounts(Protocol):
 
     def is_local_domain(self, domain: str) -> bool: ...
     def readers(self, account: AccountId) -> Sequence[Account]:
-        """Accounts whose certificates form the sealing set: the holder, or the members of a shared account."""
+        """Whose certificates form the sealing set: the holder, or the members of a shared account."""
         ...
 
 

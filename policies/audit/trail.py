@@ -6,8 +6,8 @@ noted elsewhere (`audit verify --expect`).
 
 The head of the chain (last number and hash) is kept in memory, but memory may be wrong: the transaction
 that wrote it may have been rolled back, or its operation run again. So the first entry of each call is
-inserted only `WHERE EXISTS` the head it builds on; when nothing was inserted, the head is read from the table.
-A rollback therefore never leaves a gap, and the usual case costs no extra statement.
+inserted only `WHERE EXISTS` the head it builds on; when nothing was inserted, the head is read from the
+table. A rollback therefore never leaves a gap, and the usual case costs no extra statement.
 
 Invariants: one writer per chain; two writers would collide on the primary key, and one of them fails whole.
 """

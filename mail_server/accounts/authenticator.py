@@ -1,0 +1,254 @@
+"""Proves who is speaking: implements `Authenticator` over the accounts, the log_in policy and the trace.
+
+Invariants: nothing is offered or begun before TLS; an unknown account, an account without password and a
+wrong password cost the same and read the same; every success and failure is audited, with the same
+reference as the peer is shown; a right password is never refused because others failed (see throttle.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+
+from mail_server.accounts import app_passwords
+from mail_server.accounts.addresses import parsed
+from mail_server.accounts.app_passwords import AppPassword
+from mail_server.accounts.interface import Account, Exchange, Identity, Peer
+from mail_server.accounts.sasl import Challenge, ExternalExchange, NotProven, PlainExchange, ScramExchange
+from mail_server.accounts.service import AccountService
+from mail_server.accounts.settings import AccountsSettings
+from mail_server.accounts.throttle import Throttle
+from policies import questions
+from policies.interface import Decisions, Event
+from policies.refusal import Refusal
+
+_REMEMBERED = 20_000
+_WRONG = "wrong-password"
+
+
+class PasswordAuthenticator:
+    """One for the node: it holds what is remembered between connections."""
+
+    def __init__(
+        self,
+        accounts: AccountService,
+        decisions: Decisions,
+        audit: Callable[[Sequence[Event]], None],
+        settings: AccountsSettings,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.accounts = accounts
+        self._decisions = decisions
+        self._audit = audit
+        self._sleep = sleep
+        self._throttle = Throttle(settings.failure_delay, settings.longest_delay, settings.failure_memory)
+        self._clean_lane = asyncio.Semaphore(settings.password_threads)
+        self._suspect_lane = asyncio.Semaphore(1)
+        self._verified = _Verified(settings.verified_password_memory)
+
+    def mechanisms(self, peer: Peer) -> Sequence[str]:
+        if not peer.tls:
+            return ()
+        offered = ["SCRAM-SHA-256", "PLAIN"]
+        if peer.certificate is not None and self.accounts.binding_of(peer.certificate):
+            offered.insert(0, "EXTERNAL")
+        return offered
+
+    def begin(self, mechanism: str, peer: Peer) -> Exchange:
+        if not peer.tls:
+            # RFC 4954 §4 and RFC 3207: no credential in the clear.
+            raise Refusal(538, "5.7.11", "Encryption required: start TLS first", "tls-required")
+        judge = _PeerJudge(self, peer)
+        match mechanism.upper():
+            case "PLAIN":
+                return PlainExchange(judge)
+            case "SCRAM-SHA-256":
+                return ScramExchange(judge)
+            case "EXTERNAL" if peer.certificate is not None:
+                return ExternalExchange(judge)
+            case _:
+                raise Refusal(504, "5.5.4", "This mechanism is not offered here", "unknown-mechanism")
+
+    async def login(self, user: str, password: str, peer: Peer) -> Identity:
+        if not peer.tls:
+            raise Refusal(538, "5.7.11", "Encryption required: start TLS first", "tls-required")
+        judge = _PeerJudge(self, peer)
+        try:
+            return await judge.password(user, password)
+        except NotProven as failure:
+            raise await judge.failed(failure) from None
+
+    # -- what the judge of a connection asks
+    # ----------------------------------------------------------------------
+
+    async def check_password(self, user: str, password: str, peer: Peer) -> tuple[Account, AppPassword]:
+        """The account and which of its passwords this is. Raises NotProven."""
+        typed = app_passwords.as_generated(password)
+        account, candidates = self.candidates(user, peer)
+        if account and (known := self._verified.recall(account.id, typed)):
+            for candidate in candidates:
+                if candidate.id == known:
+                    return account, candidate
+        salt = self.accounts.salt_for(user)
+        iterations = candidates[0].verifier.iterations if candidates else app_passwords.ITERATIONS
+        lane = self._suspect_lane if self._throttle.suspect(peer.address, user) else self._clean_lane
+        secret = typed.encode("utf-8", "surrogatepass")
+        async with lane:
+            salted = await asyncio.to_thread(app_passwords.salted, secret, salt, iterations)
+        made = app_passwords.of_salted(salted, salt, iterations)
+        # Read again: the password may have been revoked while its turn was awaited.
+        account, candidates = self.candidates(user, peer)
+        for candidate in candidates:
+            if hmac.compare_digest(made.stored_key, candidate.verifier.stored_key) and account:
+                self._verified.remember(account.id, typed, candidate.id)
+                return account, candidate
+        raise NotProven(_WRONG, user)
+
+    def candidates(self, user: str, peer: Peer) -> tuple[Account | None, tuple[AppPassword, ...]]:
+        """The account of an address and the passwords it may use here, now."""
+        account = self.accounts.by_address(user)
+        if account is None:
+            return None, ()
+        now = _now()
+        passwords = self.accounts.app_passwords(account.id)
+        return account, tuple(each for each in passwords if each.serves(peer.protocol, now))
+
+    def admit(self, account: Account, mechanism: str, credential: str, peer: Peer) -> Identity:
+        """The proof is good: ask the policy, and trace. Raises NotProven."""
+        speaker = questions.account(
+            account.id,
+            account.address,
+            account.kind.value,
+            suspended=account.suspended,
+            members=account.members,
+        )
+        decision = self._decisions.decide(questions.may_log_in(speaker, mechanism, peer.protocol))
+        if not decision.allowed:
+            raise NotProven(decision.rule, account.address)
+        self._throttle.succeeded(peer.address, account.address)
+        detail = {"mechanism": mechanism, "protocol": peer.protocol, "credential": credential}
+        self._audit([_event("login", peer, account.id, account.id, "done", "", detail)])
+        return Identity(account.id, account.address, account.kind, mechanism, credential)
+
+    async def failed(self, failure: NotProven, mechanism: str, peer: Peer) -> Refusal:
+        refusal = _refusal(failure.reason)
+        account = self.accounts.by_address(failure.user)
+        detail = {"mechanism": mechanism, "protocol": peer.protocol}
+        if account is None and parsed(failure.user):
+            detail["address"] = failure.user.lower()
+        who = account.id if account else "unknown"
+        self._audit([_event("login-failed", peer, who, who, failure.reason, refusal.id, detail)])
+        if delay := self._throttle.failed(peer.address, account.address if account else failure.user):
+            await self._sleep(delay)
+        return refusal
+
+
+class _PeerJudge:
+    """Implements `sasl.Judge` for one connection."""
+
+    def __init__(self, authenticator: PasswordAuthenticator, peer: Peer) -> None:
+        self._authenticator = authenticator
+        self._peer = peer
+        self._mechanism = "PLAIN"
+
+    def challenge(self, user: str) -> Challenge:
+        self._mechanism = "SCRAM-SHA-256"
+        accounts = self._authenticator.accounts
+        _, candidates = self._authenticator.candidates(user, self._peer)
+        iterations = candidates[0].verifier.iterations if candidates else app_passwords.ITERATIONS
+        return Challenge(accounts.salt_for(user), iterations, candidates or (_NOBODY,))
+
+    async def password(self, user: str, password: str) -> Identity:
+        account, credential = await self._authenticator.check_password(user, password, self._peer)
+        return self._admit(account, credential)
+
+    async def scram(self, user: str, password: AppPassword) -> Identity:
+        # Read again: what the challenge was made of may have been revoked meanwhile.
+        account, candidates = self._authenticator.candidates(user, self._peer)
+        if account is None or all(each.id != password.id for each in candidates):
+            raise NotProven(_WRONG, user)
+        return self._admit(account, password)
+
+    async def certificate(self, authorization: str) -> Identity:
+        self._mechanism = "EXTERNAL"
+        accounts = self._authenticator.accounts
+        certificate = self._peer.certificate
+        binding = accounts.binding_of(certificate) if certificate is not None else None
+        account = accounts.by_id(binding.account) if binding else None
+        if binding is None or account is None:
+            raise NotProven("certificate-not-bound", authorization)
+        if authorization and authorization.lower() != account.address:
+            raise NotProven("authorization", account.address)
+        return self._authenticator.admit(account, self._mechanism, binding.id, self._peer)
+
+    async def failed(self, failure: NotProven) -> Refusal:
+        return await self._authenticator.failed(failure, self._mechanism, self._peer)
+
+    def _admit(self, account: Account, password: AppPassword) -> Identity:
+        identity = self._authenticator.admit(account, self._mechanism, password.id, self._peer)
+        self._authenticator.accounts.used(password, _now())
+        return identity
+
+
+class _Verified:
+    """Passwords verified a moment ago, so that 5,000 programs that reconnect cost one PBKDF2 each, once.
+
+    Holds an HMAC of account and password under a key of this process: neither the password nor anything that
+    can be tried against elsewhere.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._key = secrets.token_bytes(32)
+        self._known: OrderedDict[bytes, tuple[str, float]] = OrderedDict()
+
+    def recall(self, account: str, password: str) -> str | None:
+        found = self._known.get(self._mark(account, password))
+        return found[0] if found and time.monotonic() < found[1] else None
+
+    def remember(self, account: str, password: str, credential: str) -> None:
+        if not self._seconds:
+            return
+        mark = self._mark(account, password)
+        self._known[mark] = (credential, time.monotonic() + self._seconds)
+        self._known.move_to_end(mark)
+        if len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+
+    def _mark(self, account: str, password: str) -> bytes:
+        return hmac.digest(self._key, f"{account}\0{password}".encode("utf-8", "surrogatepass"), "sha256")
+
+
+# Compared against when there is nothing to compare with, so that the work is the same. Its keys are random.
+_NOBODY = AppPassword(
+    id="",
+    account="",
+    label="",
+    verifier=app_passwords.Verifier(
+        b"", app_passwords.ITERATIONS, secrets.token_bytes(32), secrets.token_bytes(32)
+    ),
+    protocols=frozenset(),
+    created=0,
+)
+
+
+def _refusal(reason: str) -> Refusal:
+    if reason == "log-in-suspended":
+        # Told only to who proved to hold the account (RFC 5248 §2.4, X.7.13).
+        return Refusal(535, "5.7.13", "This account is suspended", reason)
+    return Refusal(535, "5.7.8", "Authentication failed", reason)
+
+
+def _event(
+    action: str, peer: Peer, actor: str, subject: str, outcome: str, reference: str, detail: dict[str, str]
+) -> Event:
+    return Event(action, _now(), actor, subject, outcome, reference, peer.session, peer.address, detail)
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

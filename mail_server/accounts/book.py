@@ -1,0 +1,163 @@
+"""Every account of the node in memory, and how it is read from the tables.
+
+Invariants: a `Record` is one account exactly as the database holds it; the book is only changed by whole
+records, on the event loop; look-ups never touch the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mail_server.accounts.app_passwords import AppPassword, Verifier
+from mail_server.accounts.interface import Account, Kind
+from mail_server.store.interface import Sql
+from mail_server.store.model import AccountId
+
+SHARED = frozenset({Kind.ORG, Kind.CAB})
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateBinding:
+    """A client certificate that speaks for an account (SASL EXTERNAL)."""
+
+    id: str
+    account: AccountId
+    matched: str  # "sha256:<hex>", or "name:<subject> issued by <issuer>"
+    created: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An account with its credentials."""
+
+    account: Account
+    passwords: tuple[AppPassword, ...] = ()
+    bindings: tuple[CertificateBinding, ...] = ()
+
+
+class Book:
+    """Implements the look-ups of `Accounts`, but for local domains."""
+
+    def __init__(self, records: Iterable[Record] = ()) -> None:
+        self._records: dict[AccountId, Record] = {}
+        self._by_address: dict[str, AccountId] = {}
+        self._shared_with: dict[AccountId, set[AccountId]] = {}
+        self._bindings: dict[str, CertificateBinding] = {}
+        for record in records:
+            self.put(record)
+
+    def put(self, record: Record) -> None:
+        """Take a record in, in place of the one the account had."""
+        account = record.account
+        if old := self._records.get(account.id):
+            for member in old.account.members:
+                self._shared_with[member].discard(account.id)
+            for binding in old.bindings:
+                self._bindings.pop(binding.matched, None)
+        self._records[account.id] = record
+        self._by_address[account.address] = account.id
+        for member in account.members:
+            self._shared_with.setdefault(member, set()).add(account.id)
+        for binding in record.bindings:
+            self._bindings[binding.matched] = binding
+
+    def records(self) -> list[Record]:
+        return sorted(self._records.values(), key=lambda record: record.account.address)
+
+    def record(self, account: AccountId) -> Record | None:
+        return self._records.get(account)
+
+    def by_id(self, account: AccountId) -> Account | None:
+        record = self._records.get(account)
+        return record.account if record else None
+
+    def by_address(self, address: str) -> Account | None:
+        found = self._by_address.get(address) or self._by_address.get(address.lower())
+        return self._records[found].account if found else None
+
+    def shared_with(self, person: AccountId) -> list[Account]:
+        shared = [self._records[each].account for each in self._shared_with.get(person, ())]
+        return sorted(shared, key=lambda account: account.address)
+
+    def readers(self, account: AccountId) -> list[Account]:
+        """The holder, or the members of a shared account that are not suspended."""
+        holder = self.by_id(account)
+        if holder is None:
+            return []
+        if holder.kind not in SHARED:
+            return [holder]
+        members = [found for each in holder.members if (found := self.by_id(each)) and not found.suspended]
+        return sorted(members, key=lambda member: member.address)
+
+    def binding(self, matched: str) -> CertificateBinding | None:
+        return self._bindings.get(matched)
+
+
+_ACCOUNT = "SELECT id, address, kind, suspended FROM account"
+_MEMBER = "SELECT account, member FROM account_member"
+_CREDENTIAL = (
+    "SELECT id, account, label, salt, iterations, stored_key, server_key, protocols,"
+    " created, expires, last_used FROM app_password"
+)
+_BINDING = "SELECT id, account, matched, created FROM certificate_binding"
+
+
+def read_all(sql: Sql) -> list[Record]:
+    """Every account. For start and reload."""
+    return _records(
+        sql.all(_ACCOUNT), sql.all(f"{_MEMBER} ORDER BY member"), sql.all(_CREDENTIAL), sql.all(_BINDING)
+    )
+
+
+def read_one(sql: Sql, account: AccountId) -> Record | None:
+    """One account, as the transaction sees it."""
+    records = _records(
+        sql.all(f"{_ACCOUNT} WHERE id = ?", (account,)),
+        sql.all(f"{_MEMBER} WHERE account = ? ORDER BY member", (account,)),
+        sql.all(f"{_CREDENTIAL} WHERE account = ?", (account,)),
+        sql.all(f"{_BINDING} WHERE account = ?", (account,)),
+    )
+    return records[0] if records else None
+
+
+Rows = Sequence[tuple[Any, ...]]
+
+
+def _records(accounts: Rows, members: Rows, passwords: Rows, bindings: Rows) -> list[Record]:
+    members_of: dict[str, list[AccountId]] = {}
+    for account, member in members:
+        members_of.setdefault(account, []).append(AccountId(member))
+    passwords_of: dict[str, list[AppPassword]] = {}
+    for row in sorted(passwords, key=lambda row: (row[8], row[0])):
+        passwords_of.setdefault(row[1], []).append(_password(row))
+    bindings_of: dict[str, list[CertificateBinding]] = {}
+    for key, account, matched, created in bindings:
+        bindings_of.setdefault(account, []).append(
+            CertificateBinding(key, AccountId(account), matched, int(created))
+        )
+    return [
+        Record(
+            Account(AccountId(key), address, Kind(kind), bool(suspended), tuple(members_of.get(key, ()))),
+            tuple(passwords_of.get(key, ())),
+            tuple(bindings_of.get(key, ())),
+        )
+        for key, address, kind, suspended in accounts
+    ]
+
+
+def _password(row: tuple[Any, ...]) -> AppPassword:
+    key, account, label, salt, iterations, stored_key, server_key, protocols, created, expires, last_used = (
+        row
+    )
+    return AppPassword(
+        id=key,
+        account=account,
+        label=label,
+        verifier=Verifier(bytes(salt), int(iterations), bytes(stored_key), bytes(server_key)),
+        protocols=frozenset(protocols.split()),
+        created=int(created),
+        expires=None if expires is None else int(expires),
+        last_used=None if last_used is None else int(last_used),
+    )

@@ -1,0 +1,59 @@
+"""The tables of accounts and credentials, in the message store's database.
+
+Invariants: no foreign key leaves this package; no password is stored, only SCRAM-SHA-256 verifiers (RFC
+5802 §3); times are ms UTC; flags are 0 or 1.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+account = sa.Table(
+    "account",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("address", sa.Text, nullable=False, unique=True),  # lower case
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("suspended", sa.SmallInteger, nullable=False),
+    sa.Column("created", sa.BigInteger, nullable=False),
+)
+
+account_member = sa.Table(
+    "account_member",
+    metadata,
+    sa.Column("account", sa.Text, nullable=False),  # ORG or CAB
+    sa.Column("member", sa.Text, nullable=False),  # PER
+    sa.Column("since", sa.BigInteger, nullable=False),
+    sa.PrimaryKeyConstraint("account", "member"),
+)
+
+app_password = sa.Table(
+    "app_password",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("account", sa.Text, nullable=False, index=True),
+    sa.Column("label", sa.Text, nullable=False),
+    sa.Column(
+        "salt", sa.LargeBinary, nullable=False
+    ),  # the same for all passwords of one account: see app_passwords.py
+    sa.Column("iterations", sa.Integer, nullable=False),
+    sa.Column("stored_key", sa.LargeBinary, nullable=False),
+    sa.Column("server_key", sa.LargeBinary, nullable=False),
+    sa.Column("protocols", sa.Text, nullable=False),  # "imap submission"; empty: all
+    sa.Column("created", sa.BigInteger, nullable=False),
+    sa.Column("expires", sa.BigInteger),
+    sa.Column("last_used", sa.BigInteger),  # written at most once an hour
+)
+
+certificate_binding = sa.Table(
+    "certificate_binding",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("account", sa.Text, nullable=False, index=True),
+    # What is matched: "sha256:<hex>" of one certificate, or "name:<subject> issued by <issuer>" (renewals
+    # pass).
+    sa.Column("matched", sa.Text, nullable=False, unique=True),
+    sa.Column("created", sa.BigInteger, nullable=False),
+)
