@@ -79,7 +79,9 @@ def decode_text(data: bytes, charset: str | None = None) -> str:
     codec = codec_of(charset) if charset else None
     if codec is not None:
         try:
-            return data.decode(codec, "replace")
+            text = data.decode(codec, "replace")
+            # UTF-7 can spell half a character, which no one could encode again.
+            return text.encode("utf-8", "replace").decode("utf-8") if codec == "utf-7" else text
         except (ValueError, LookupError):
             pass
     try:

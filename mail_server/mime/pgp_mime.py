@@ -1,7 +1,7 @@
 """PGP/MIME (RFC 3156): knowing what came encrypted, taking its ciphertext out, wrapping our own.
 
 Invariants: reading is tolerant and never raises; what is said to be encrypted is only a claim until the
-packets are looked at; a wrapped message is `head + armor + tail`, CRLF throughout, a function of its arguments.
+packets are looked at; a wrapped message is `head + armor + tail`, CRLF throughout.
 """
 
 from __future__ import annotations

@@ -1,0 +1,141 @@
+"""What can be learned of a message while its text is clear, in one pass, before it is sealed.
+
+Invariants: pure; never raises; big attachments are not decoded; what tells of the content (`summary`,
+`manifest`) is hidden from repr and leaves here only to be sealed. After the seal none of this can be made again.
+"""
+
+from __future__ import annotations
+
+import binascii
+import html
+import json
+import re
+from dataclasses import dataclass, field
+
+from mail_server.mime import Part, decode_text, decoded, first, mailboxes
+from mail_server.payloads.xdm import is_xdm, is_zip
+from mail_server.store.model import CoarseClass, FindingsColumns, ScanVerdict
+
+SUMMARY_LIMIT = 1024  # octets
+_TEXT = 300  # characters shown of the text
+_PEEK = 2048  # octets of an encoded text looked at
+_NAMES = 5  # attachments named
+_ARCHIVES = 16  # ZIP archives looked into
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_MARKUP = re.compile(r"<(style|script|title)\b.*?(?:</\1\s*>|\Z)|<[^>]*>?", re.DOTALL | re.IGNORECASE)
+_NOT_ASCII = bytes(range(0x80, 0x100))
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    coarse_class: CoarseClass = CoarseClass.MESSAGE
+    closes_exchange: bool = False
+    has_xdm: bool = False
+    has_calendar: bool = False
+    scan: ScanVerdict = ScanVerdict.NOT_SCANNED
+    summary: bytes | None = field(default=None, repr=False)  # JSON, in clear: to be sealed
+    manifest: bytes | None = field(default=None, repr=False)
+
+    def columns(self, summary: bytes | None, manifest: bytes | None = None) -> FindingsColumns:
+        """What the store keeps, with `summary` and `manifest` as delivery sealed them."""
+        return FindingsColumns(
+            coarse_class=self.coarse_class,
+            closes_exchange=self.closes_exchange,
+            has_xdm=self.has_xdm,
+            has_calendar=self.has_calendar,
+            scan=self.scan,
+            summary=summary,
+            manifest=manifest,
+        )
+
+
+def find(message: bytes, tree: Part) -> Findings:
+    """Everything a later capability may need to know of `message`, whose tree is `tree`."""
+    subject = decoded(tree.fields.get(b"subject", b"")).strip()
+    has_xdm = has_calendar = False
+    archives = _ARCHIVES
+    text: Part | None = None
+    attachments: list[Part] = []
+    for part in tree.walk():
+        if part.children:
+            continue
+        if part.type == "text" and b"content-disposition" not in part.fields:
+            if part.subtype == "calendar":
+                has_calendar = True
+            elif text is None or (text.subtype == "html" and part.subtype == "plain"):
+                text = part
+        elif len(attachments) < _NAMES or _is_calendar(part):
+            has_calendar = has_calendar or _is_calendar(part)
+            attachments.append(part)
+        # By content, not by name: archives come without a disposition, and as octet-stream.
+        if not has_xdm and archives and is_zip(message, part):
+            archives -= 1
+            has_xdm = is_xdm(message, part)
+    if has_xdm or subject.startswith("XDM/1.0/DDM"):
+        coarse = CoarseClass.RECORD
+    else:
+        coarse = CoarseClass.AGENDA if has_calendar else CoarseClass.MESSAGE
+    return Findings(
+        coarse_class=coarse,
+        closes_exchange=subject == "[FIN]" or _says_fin(message, tree),
+        has_xdm=has_xdm,
+        has_calendar=has_calendar,
+        summary=_summary(message, tree, subject, text, attachments[:_NAMES]),
+    )
+
+
+def _is_calendar(part: Part) -> bool:
+    if part.content_type in ("text/calendar", "application/ics"):
+        return True
+    # Reading the name costs; a type that says what it is settles it.
+    return part.content_type in ("application/octet-stream", "text/plain") and (
+        (part.filename or "").lower().endswith(".ics")
+    )
+
+
+def _says_fin(message: bytes, tree: Part) -> bool:
+    """`X-MSS-MES: FIN`; who may say so is for policy."""
+    header = message[: tree.body_start]
+    if b"\nx-mss-mes" not in b"\n" + header.lower():
+        return False
+    return (first(header, "x-mss-mes") or b"").upper() == b"FIN"
+
+
+def _summary(message: bytes, tree: Part, subject: str, text: Part | None, attachments: list[Part]) -> bytes:
+    """JSON of at most `SUMMARY_LIMIT` octets: subject, sender's name, beginning of the text, attachments."""
+    senders = mailboxes(tree.fields.get(b"from", b"")[:2000])
+    sender = (senders[0].name or senders[0].spec) if senders else ""
+    names = [[(part.filename or "")[:60], part.content_type[:60]] for part in attachments]
+    shown = {"subject": subject[:200], "from": sender[:80], "text": "", "parts": names}
+    shown["text"] = _beginning(message, text) if text is not None else ""
+    while len(octets := _encode(shown).encode("utf-8", "replace")) > SUMMARY_LIMIT:
+        if shown["text"]:
+            shown["text"] = shown["text"][: len(shown["text"]) * 3 // 4 - 1] if len(shown["text"]) > 8 else ""
+        elif names:
+            names.pop()
+        else:
+            shown["subject"] = shown["subject"][: len(shown["subject"]) // 2]
+            shown["from"] = shown["from"][: len(shown["from"]) // 2]
+    return octets
+
+
+def _beginning(message: bytes, part: Part) -> str:
+    """The first words of a text part, without decoding all of it."""
+    cut = part.size > _PEEK
+    piece = message[part.body_start : min(part.body_end, part.body_start + _PEEK)]
+    if part.encoding == "quoted-printable":
+        sign = piece.rfind(b"=", max(len(piece) - 2, 0)) if cut else -1
+        piece = binascii.a2b_qp(piece if sign < 0 else piece[:sign])
+    elif part.encoding == "base64":
+        digits = piece.translate(None, b" \t\r\n")
+        try:
+            piece = binascii.a2b_base64(digits[: len(digits) // 4 * 4])
+        except binascii.Error:
+            return ""
+    if cut:  # a character may be cut too, and would make UTF-8 look like something else
+        piece = piece.rstrip(_NOT_ASCII)
+    text = decode_text(piece, part.charset)
+    if part.subtype == "html":
+        text = html.unescape(_MARKUP.sub(" ", text))
+    return " ".join(text[: 4 * _TEXT].split())[:_TEXT]
