@@ -302,6 +302,9 @@ def _must_end(body: bytes, at: int) -> None:
 # ---------------------------------------------------------------- session keys
 
 
+HIDDEN = "0" * 16
+
+
 @dataclass(frozen=True, slots=True)
 class KeyPacketHeader:
     """What a session key packet tells in clear (RFC 9580 §5.1)."""
@@ -318,6 +321,24 @@ def key_packet(body: bytes) -> KeyPacketHeader:
         return KeyPacketHeader(version, None, None)
     key_id = _uint(body, 1, 8)
     return KeyPacketHeader(3, f"{key_id:016X}" if key_id else None, _uint(body, 9, 1))
+
+
+def recipient_key_ids(message: bytes) -> tuple[str, ...]:
+    """Key ids an encrypted message names, in order; sixteen zeros for a hidden recipient (RFC 9580 §5.1).
+
+    Raises PacketError unless the message is session key packets and one integrity-protected data packet, whole.
+    """
+    named: list[str] = []
+    for part in spans(message):
+        if part.tag == Tag.PKESK:
+            named.append(key_packet(part.body(message)).key_id or HIDDEN)
+        elif part.tag == Tag.SEIPD:
+            if part.end != len(message) or seipd_version(message, part) not in (1, 2):
+                break
+            return tuple(named)
+        elif part.tag not in (Tag.SKESK, Tag.MARKER, Tag.PADDING):
+            break
+    raise PacketError("not an encrypted message")
 
 
 def seipd_version(data: bytes, found: Span) -> int:
