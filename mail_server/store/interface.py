@@ -26,10 +26,12 @@ from mail_server.store.model import (
     MailboxId,
     Membership,
     MessageId,
+    MessageOrigin,
     MessageRow,
     NewMessage,
     SpecialUse,
     StagedBlob,
+    State,
 )
 
 T = TypeVar("T")
@@ -45,6 +47,34 @@ class NoSuchMailbox(StoreError):
 
 class MailboxExists(StoreError):
     pass
+
+
+class MailboxProtected(StoreError):
+    """INBOX is neither renamed nor deleted; special-use mailboxes are not deleted."""
+
+
+class NoSuchAccount(StoreError):
+    """The account was never opened here (see Transaction.open_account)."""
+
+
+class NoSuchMessage(StoreError):
+    pass
+
+
+class TagTaken(StoreError):
+    """Another conversation of the account has this tag (or this one got another): look again and retry."""
+
+
+class Damaged(StoreError):
+    """What lies in the store is not what was written: tampered with, torn, or under another key."""
+
+
+class StoreUnavailable(StoreError):
+    """The database failed or is not there: temporary, nothing was promised."""
+
+
+class HomeBusy(StoreError):
+    """Another process writes in this home."""
 
 
 class NoSpace(StoreError):
@@ -84,6 +114,17 @@ class Reader(Protocol):
     def conversations(
         self, accounts: Sequence[AccountId], message_ids: Sequence[bytes]
     ) -> dict[AccountId, Conversation]: ...
+    def messages_in_state(
+        self, account: AccountId, states: Sequence[State], after: MessageId, limit: int
+    ) -> list[MessageId]:
+        """Ids above `after`, in order: a resumable walk."""
+        ...
+
+    def message_origin(self, message: MessageId) -> MessageOrigin: ...
+    def stored_body(self, message: MessageId) -> StagedBlob:
+        """The blob as it lies: file it again (new key packets, same body) without decrypting anything."""
+        ...
+
     def tags_taken(self, accounts: Sequence[AccountId], tags: Sequence[str]) -> set[str]: ...
 
 
@@ -98,7 +139,21 @@ class Transaction(Reader, Protocol):
         """Raise AlreadyFiled if this HMAC (see Store.submission_fingerprint) was committed within 24 h."""
         ...
 
-    def file(self, message: NewMessage) -> Filed: ...
+    def lock(self, accounts: Sequence[AccountId]) -> None:
+        """Take these accounts' row locks in one fixed order (PostgreSQL: no deadlock between nodes)."""
+        ...
+
+    def file(self, message: NewMessage) -> Filed:
+        """Raises NoSpace, NoSuchAccount, NoSuchMailbox, TagTaken."""
+        ...
+
+    def replace(self, message: MessageId, new: NewMessage) -> list[Filed]:
+        """Re-seal: destroy `message`, create `new` in every mailbox it was in, in one state.
+
+        Thread, dates, flags and keywords are the old message's; `new.mailbox` is not looked at.
+        """
+        ...
+
     def create_mailbox(self, account: AccountId, name: str) -> Mailbox: ...
     def rename_mailbox(self, mailbox: MailboxId, name: str) -> None: ...
     def delete_mailbox(self, mailbox: MailboxId) -> None: ...

@@ -80,10 +80,10 @@ class Rendered:
     after `ENVELOPE `, `BODYSTRUCTURE ` and `BODY ` in a FETCH answer (RFC 9051 §7.5.2).
     """
 
-    header: bytes
-    envelope: bytes
-    bodystructure: bytes
-    body: bytes
+    header: bytes = field(repr=False)
+    envelope: bytes = field(repr=False)
+    bodystructure: bytes = field(repr=False)
+    body: bytes = field(repr=False)
     version: int = RENDERER_VERSION
 
 
@@ -96,8 +96,8 @@ class FindingsColumns:
     has_xdm: bool = False
     has_calendar: bool = False
     scan: ScanVerdict = ScanVerdict.NOT_SCANNED
-    summary: bytes | None = None
-    manifest: bytes | None = None
+    summary: bytes | None = field(default=None, repr=False)
+    manifest: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class StagedBlob:
 
     blob_id: bytes  # 32-byte HMAC, also bound as associated data
     owner: AccountId | None
-    stored: bytes
+    stored: bytes = field(repr=False)
     clear_size: int
     codec: int  # 0 as is, 1 zstd
 
@@ -124,10 +124,10 @@ class SplitContent:
     just after it. See `mail_server.store.armor` for the fixed armor.
     """
 
-    head: bytes
-    key_packets: bytes
+    head: bytes = field(repr=False)
+    key_packets: bytes = field(repr=False)
     body: StagedBlob
-    tail: bytes
+    tail: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,9 @@ class NewMessage:
     size: int  # RFC822.SIZE of the rendered whole
     received_at: int  # IMAP INTERNALDATE, ms
     state: State
-    message_ids: Sequence[bytes] = ()  # own Message-ID first, then References, In-Reply-To: for threading
+    message_ids: Sequence[bytes] = field(
+        default=(), repr=False
+    )  # own Message-ID first, then References, In-Reply-To: for threading
     tag: str | None = None  # four letters of the outer subject (split form only)
     findings: FindingsColumns = field(default_factory=FindingsColumns)
     flags: Flag = Flag.NONE
@@ -251,3 +253,19 @@ class Conversation:
 
     thread_id: str
     tag: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageOrigin:
+    """What a re-seal needs to know of the message it replaces (its message-ids are not kept: give thread_id)."""
+
+    message: MessageId
+    account: AccountId
+    email_id: str
+    thread_id: str
+    tag: str | None
+    form: Form
+    state: State
+    size: int
+    received_at: int
+    findings: FindingsColumns

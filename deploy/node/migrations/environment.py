@@ -1,0 +1,32 @@
+"""What both Alembic environments do: run on the connection they are given, in its transaction."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from alembic import context
+from sqlalchemy import MetaData
+from sqlalchemy.schema import SchemaItem
+
+Kind = Literal[
+    "schema", "table", "column", "index", "unique_constraint", "foreign_key_constraint", "check_constraint"
+]
+
+
+def run(metadata: MetaData | list[MetaData]) -> None:
+    connection = context.config.attributes["connection"]
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        include_object=include_object,
+        render_as_batch=connection.dialect.name == "sqlite",
+        transaction_per_migration=False,
+    )
+    context.run_migrations()
+
+
+def include_object(
+    _object: SchemaItem, _name: str | None, kind: str, reflected: bool, compare_to: SchemaItem | None
+) -> bool:
+    """Autogenerate never proposes to drop a table it finds and does not know (FTS5 makes several)."""
+    return not (kind == "table" and reflected and compare_to is None)

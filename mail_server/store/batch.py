@@ -1,0 +1,55 @@
+"""What one commit carries besides its rows: segment bytes, fresh keys, accounts to announce.
+
+Invariants: `seal` makes the segment bytes durable before the caller commits; fresh keys enter the ring only
+after the commit; forgetting old submissions rides in commits that happen anyway.
+"""
+
+from __future__ import annotations
+
+from mail_server.store.at_rest import Cipher
+from mail_server.store.driver import Driver
+from mail_server.store.filing import Laid, now_ms
+from mail_server.store.model import AccountId
+from mail_server.store.reader import Shared
+from mail_server.store.transaction import RESENT_WITHIN, StoreTransaction
+
+_PRUNE_EVERY = 3600 * 1000
+
+
+class Batch:
+    """One commit, or one try at it."""
+
+    def __init__(self, driver: Driver, shared: Shared, laid: Laid) -> None:
+        self._driver = driver
+        self._shared = shared
+        self._laid = laid
+        self.transaction = StoreTransaction(driver, shared, laid)
+        self._pruned_at: int | None = None
+
+    def mark(self) -> dict[AccountId, Cipher]:
+        """Where an operation begins: what it does outside the database can be taken back to here."""
+        return dict(self.transaction.fresh_keys)
+
+    def return_to(self, mark: dict[AccountId, Cipher]) -> None:
+        self.transaction.fresh_keys = mark
+
+    def seal(self) -> None:
+        """Everything but COMMIT."""
+        laid = self._laid
+        if laid.grown:
+            for segment, length in laid.grown.items():
+                self._driver.run("UPDATE segment SET length = ? WHERE id = ?", (length, segment))
+            laid.writer.sync()
+        now = now_ms()
+        if now - laid.pruned_at > _PRUNE_EVERY:
+            self._driver.run("DELETE FROM submission WHERE at < ?", (now - RESENT_WITHIN,))
+            self._pruned_at = now
+
+    def committed(self) -> set[AccountId]:
+        self._laid.grown.clear()
+        self._laid.places.clear()
+        if self._pruned_at is not None:
+            self._laid.pruned_at = self._pruned_at
+        if self.transaction.fresh_keys:
+            self._shared.keyring.adopt(self.transaction.fresh_keys)
+        return self.transaction.touched

@@ -1,0 +1,420 @@
+"""Reads of one consistent state, on the driver's own connection.
+
+Invariants: a reader lives within one database transaction; decrypted rows enter the row cache only from
+read transactions (a write transaction may be rolled back and its modseq given again).
+"""
+
+# ruff: noqa: S608 - what is put into statements are our own column names and conditions, never a value
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mail_server.store.armor import armor
+from mail_server.store.at_rest import Cipher, bound_column, unpack_outer, unpack_rendered
+from mail_server.store.driver import Driver
+from mail_server.store.interface import NoSuchMailbox, NoSuchMessage
+from mail_server.store.keyring import Keyring
+from mail_server.store.model import (
+    AccountId,
+    CoarseClass,
+    Conversation,
+    FindingsColumns,
+    Flag,
+    Form,
+    Mailbox,
+    MailboxCounts,
+    MailboxId,
+    Membership,
+    MessageId,
+    MessageOrigin,
+    MessageRow,
+    ScanVerdict,
+    SpecialUse,
+    StagedBlob,
+    State,
+)
+from mail_server.store.row_cache import RowCache
+from mail_server.store.segments import SegmentReader
+from mail_server.store.settings import StoreSettings
+from mail_server.store.space import FreeSpace
+from mail_server.store.staging import open_blob
+
+# Making an enum member by value costs more than the query that fetched the number.
+FLAGS = tuple(Flag(number) for number in range(32))
+STATES = tuple(State)
+FORMS = {int(form): form for form in Form}
+NO_KEYWORDS: frozenset[str] = frozenset()
+MAX_REFERENCES = 32
+_NAMES_KEPT = 50_000
+
+MAILBOX_COLUMNS = (
+    "id, account_id, name, object_id, uidvalidity, uidnext, highestmodseq,"
+    " special_use, subscribed, first_recent"
+)
+_ROW = (
+    "SELECT p.uid, p.message_id, p.flags, p.keywords, p.modseq, p.savedate, m.size, m.received_at, m.email_id,"
+    " m.thread_id, m.form, m.state, m.rendered FROM membership p JOIN message m ON m.id = p.message_id"
+    " WHERE p.mailbox_id = ? AND "
+)
+BLOB_COLUMNS = "b.blob_id, b.owner, b.codec, b.clear_size, b.stored_size, b.segment, b.position, b.data"
+
+
+@dataclass(slots=True)
+class Shared:
+    """What all readers and transactions of one store have in common."""
+
+    settings: StoreSettings
+    keyring: Keyring
+    segments: SegmentReader
+    cache: RowCache
+    space: FreeSpace
+    names: dict[bytes, str] = field(default_factory=dict[bytes, str], repr=False)
+
+
+class StoreReader:
+    """One read transaction."""
+
+    def __init__(self, driver: Driver, shared: Shared) -> None:
+        self.sql: Driver = driver
+        self._shared = shared
+        self._keyring = shared.keyring
+
+    # -- mailboxes ---------------------------------------------------------------------------------------
+
+    def mailboxes(self, account: AccountId) -> list[Mailbox]:
+        rows = self.sql.all(
+            f"SELECT {MAILBOX_COLUMNS} FROM mailbox WHERE account_id = ? ORDER BY id", (account,)
+        )
+        return [self._mailbox(row) for row in rows]
+
+    def mailbox(self, mailbox: MailboxId) -> Mailbox:
+        return self._mailbox(self.sql.one(f"SELECT {MAILBOX_COLUMNS} FROM mailbox WHERE id = ?", (mailbox,)))
+
+    def mailbox_by_name(self, account: AccountId, name: str) -> Mailbox:
+        return self._mailbox(
+            self.sql.one(
+                f"SELECT {MAILBOX_COLUMNS} FROM mailbox WHERE account_id = ? AND name_hmac = ?",
+                (account, self._keyring.name_hmac(account, canonical_name(name))),
+            )
+        )
+
+    def mailbox_by_use(self, account: AccountId, use: SpecialUse) -> Mailbox:
+        return self._mailbox(
+            self.sql.one(
+                f"SELECT {MAILBOX_COLUMNS} FROM mailbox WHERE account_id = ? AND special_use = ?",
+                (account, use.value),
+            )
+        )
+
+    def counts(self, mailbox: MailboxId) -> MailboxCounts:
+        row = self.sql.one(
+            "SELECT count(*), CAST(coalesce(sum(CASE WHEN flags & 1 = 0 THEN 1 ELSE 0 END), 0) AS BIGINT),"
+            " CAST(coalesce(sum(CASE WHEN flags & 8 <> 0 THEN 1 ELSE 0 END), 0) AS BIGINT),"
+            " CAST(coalesce(sum(CASE WHEN uid >= (SELECT first_recent FROM mailbox WHERE id = ?) THEN 1 ELSE 0 END),"
+            " 0) AS BIGINT), CAST(coalesce(sum(size), 0) AS BIGINT) FROM membership WHERE mailbox_id = ?",
+            (mailbox, mailbox),
+        )
+        assert row is not None
+        return MailboxCounts(*row)
+
+    # -- memberships and rows ----------------------------------------------------------------------------
+
+    def memberships(self, mailbox: MailboxId, changed_since: int = 0) -> list[Membership]:
+        if changed_since > 0:
+            # No ORDER BY: it would tempt the planner away from the index on modseq.
+            rows = self.sql.all(
+                "SELECT uid, message_id, flags, keywords, modseq FROM membership"
+                " WHERE mailbox_id = ? AND modseq > ?",
+                (mailbox, changed_since),
+            )
+            rows.sort()
+        else:
+            rows = self.sql.all(
+                "SELECT uid, message_id, flags, keywords, modseq FROM membership WHERE mailbox_id = ? ORDER BY uid",
+                (mailbox,),
+            )
+        return self._memberships(mailbox, rows)
+
+    def rows(self, mailbox: MailboxId, uids: Sequence[int]) -> list[MessageRow]:
+        """Rows of the uids that exist, by uid."""
+        if not uids:
+            return []
+        condition, parameter, wanted = self._among("uid", uids)
+        current = self.sql.all(
+            f"SELECT uid, modseq FROM membership WHERE mailbox_id = ? AND {condition} ORDER BY uid",
+            (mailbox, *parameter),
+        )
+        if wanted is not None:
+            current = [pair for pair in current if pair[0] in wanted]
+        found, missing = self._shared.cache.split(mailbox, current)  # type: ignore[arg-type]
+        if not missing:
+            return [row for row in found if row is not None]
+        read = self._read_rows(mailbox, missing)
+        return [row or read[uid] for row, (uid, _) in zip(found, current, strict=True)]
+
+    def vanished(self, mailbox: MailboxId, since_modseq: int) -> list[int]:
+        """Uids expunged after that modseq and known before it (RFC 7162 §3.2.10)."""
+        rows = self.sql.all(
+            "SELECT uid FROM tombstone WHERE mailbox_id = ? AND modseq > ? AND created_modseq <= ?",
+            (mailbox, since_modseq, since_modseq),
+        )
+        return sorted(row[0] for row in rows)
+
+    def _read_rows(self, mailbox: MailboxId, uids: Sequence[int]) -> dict[int, MessageRow]:
+        condition, parameter, wanted = self._among("p.uid", uids)
+        raw = self.sql.all(_ROW + condition, (mailbox, *parameter))
+        account = self._account_of(mailbox)
+        cipher = self._cipher(account)
+        bound_to = bound_column(account, b"rendered", "")
+        read: dict[int, MessageRow] = {}
+        for (
+            uid, message, flags, keywords, modseq, savedate, size, received_at, email_id, thread_id, form, state, packed
+        ) in raw:  # fmt: skip
+            if wanted is not None and uid not in wanted:
+                continue
+            row = MessageRow(
+                uid,
+                message,
+                FLAGS[flags],
+                NO_KEYWORDS if keywords is None else self._open_keywords(account, message, keywords),
+                modseq,
+                size,
+                received_at,
+                savedate,
+                email_id,
+                thread_id,
+                FORMS[form],
+                STATES[state],
+                unpack_rendered(cipher.open(packed, bound_to + email_id.encode())),
+            )
+            read[uid] = row
+            self._remember(mailbox, row)
+        return read
+
+    def _remember(self, mailbox: MailboxId, row: MessageRow) -> None:
+        self._shared.cache.keep(mailbox, row)
+
+    def _memberships(self, mailbox: MailboxId, rows: Sequence[tuple[Any, ...]]) -> list[Membership]:
+        if any(row[3] is not None for row in rows):
+            account = self._account_of(mailbox)
+            return [
+                Membership(
+                    uid,
+                    message,
+                    FLAGS[flags],
+                    NO_KEYWORDS if keywords is None else self._open_keywords(account, message, keywords),
+                    modseq,
+                )
+                for uid, message, flags, keywords, modseq in rows
+            ]
+        return [
+            Membership(uid, message, FLAGS[flags], NO_KEYWORDS, modseq)
+            for uid, message, flags, _, modseq in rows
+        ]
+
+    # -- content -----------------------------------------------------------------------------------------
+
+    def content(self, message: MessageId) -> bytes:
+        row = self.sql.one(
+            "SELECT m.account_id, m.email_id, m.form, m.outer_part, m.key_packets,"
+            f" {BLOB_COLUMNS} FROM message m JOIN blob b ON b.blob_id = m.blob_id WHERE m.id = ?",
+            (message,),
+        )
+        if row is None:
+            raise NoSuchMessage(str(message))
+        account, email_id, form, outer, key_packets = row[:5]
+        body = self._open_blob(self._blob(row[5:]))
+        if form == Form.VERBATIM:
+            return body
+        head, tail = unpack_outer(
+            self._cipher(account).open(bytes(outer), bound_column(account, b"outer", email_id))
+        )
+        return b"".join((head, armor(bytes(key_packets), body), tail))
+
+    def key_packets(self, message: MessageId) -> bytes:
+        row = self.sql.one("SELECT key_packets FROM message WHERE id = ?", (message,))
+        if row is None:
+            raise NoSuchMessage(str(message))
+        return bytes(row[0] or b"")
+
+    def stored_body(self, message: MessageId) -> StagedBlob:
+        row = self.sql.one(
+            f"SELECT {BLOB_COLUMNS} FROM message m JOIN blob b ON b.blob_id = m.blob_id WHERE m.id = ?",
+            (message,),
+        )
+        if row is None:
+            raise NoSuchMessage(str(message))
+        return self._blob(row)
+
+    def _blob(self, row: Sequence[Any]) -> StagedBlob:
+        blob_id, owner, codec, clear_size, stored_size, segment, position, data = row
+        stored = (
+            bytes(data) if segment is None else self._shared.segments.read(segment, position, stored_size)
+        )
+        return StagedBlob(bytes(blob_id), owner, stored, clear_size, codec)
+
+    def _open_blob(self, blob: StagedBlob) -> bytes:
+        cipher = self._keyring.shared if blob.owner is None else self._cipher(blob.owner)
+        return open_blob(cipher, blob)
+
+    # -- what re-sealing walks through -------------------------------------------------------------------
+
+    def messages_in_state(
+        self, account: AccountId, states: Sequence[State], after: MessageId, limit: int
+    ) -> list[MessageId]:
+        # "state <> 0" lets both planners use the small index of messages that are not sealed.
+        partial = "" if State.SEALED in states else " AND state <> 0"
+        condition = self.sql.listed("state")
+        rows = self.sql.all(
+            f"SELECT id FROM message WHERE account_id = ? AND {condition}{partial} AND id > ? ORDER BY id LIMIT ?",
+            (account, self.sql.as_list([int(state) for state in states]), after, limit),
+        )
+        return [row[0] for row in rows]
+
+    def message_origin(self, message: MessageId) -> MessageOrigin:
+        row = self.sql.one(
+            "SELECT m.account_id, m.email_id, m.thread_id, t.tag, m.form, m.state, m.size, m.received_at,"
+            " m.coarse_class, m.closes_exchange, m.has_xdm, m.has_calendar, m.scan, m.summary, m.manifest"
+            " FROM message m LEFT JOIN thread t ON t.account_id = m.account_id AND t.thread_id = m.thread_id"
+            " WHERE m.id = ?",
+            (message,),
+        )
+        if row is None:
+            raise NoSuchMessage(str(message))
+        account, email_id, thread_id, tag, form, state, size, received_at, *found = row
+        coarse_class, closes, xdm, calendar, scan, summary, manifest = found
+        findings = FindingsColumns(
+            CoarseClass(coarse_class),
+            bool(closes),
+            bool(xdm),
+            bool(calendar),
+            ScanVerdict(scan),
+            None if summary is None else bytes(summary),
+            None if manifest is None else bytes(manifest),
+        )
+        return MessageOrigin(
+            message,
+            account,
+            email_id,
+            thread_id,
+            tag,
+            FORMS[form],
+            STATES[state],
+            size,
+            received_at,
+            findings,
+        )
+
+    # -- conversations -----------------------------------------------------------------------------------
+
+    def conversations(
+        self, accounts: Sequence[AccountId], message_ids: Sequence[bytes]
+    ) -> dict[AccountId, Conversation]:
+        known: dict[AccountId, Conversation] = {}
+        for account in accounts:
+            found = self._known_thread(account, self._references(account, message_ids))
+            if found is not None:
+                known[account] = found
+        return known
+
+    def tags_taken(self, accounts: Sequence[AccountId], tags: Sequence[str]) -> set[str]:
+        taken: set[str] = set()
+        for account in accounts:
+            for tag in tags:
+                if tag not in taken and self.sql.one(
+                    "SELECT 1 FROM thread WHERE account_id = ? AND tag = ?", (account, tag)
+                ):
+                    taken.add(tag)
+        return taken
+
+    def _references(self, account: AccountId, message_ids: Sequence[bytes]) -> list[bytes]:
+        """HMACs in order of trust: the message's own id, then the nearest ancestor first."""
+        if not message_ids:
+            return []
+        own, *ancestors = message_ids
+        chosen = dict.fromkeys([own, *ancestors[: -MAX_REFERENCES - 1 : -1]])
+        return [self._keyring.reference_hmac(account, one) for one in chosen if one]
+
+    def _known_thread(self, account: AccountId, references: Sequence[bytes]) -> Conversation | None:
+        """The thread of the first reference that is known: a message joins one thread, none are merged."""
+        for reference in references:
+            row = self.sql.one(
+                "SELECT r.thread_id, t.tag FROM thread_reference r"
+                " JOIN thread t ON t.account_id = r.account_id AND t.thread_id = r.thread_id"
+                " WHERE r.reference = ? AND r.account_id = ?",
+                (reference, account),
+            )
+            if row is not None:
+                return Conversation(row[0], row[1])
+        return None
+
+    # -- shared steps ------------------------------------------------------------------------------------
+
+    def _among(self, column: str, uids: Sequence[int]) -> tuple[str, tuple[Any, ...], set[int] | None]:
+        """A condition for these uids, its parameters, and the set to filter by when it may match more."""
+        if len(uids) == 1:
+            return f"{column} = ?", (uids[0],), None
+        low, high = min(uids), max(uids)
+        wanted = set(uids)
+        span = high - low + 1
+        if span == len(wanted):
+            return f"{column} BETWEEN ? AND ?", (low, high), None
+        if span <= 2 * len(wanted):
+            return f"{column} BETWEEN ? AND ?", (low, high), wanted
+        return self.sql.listed(column), (self.sql.as_list(uids),), None
+
+    def _cipher(self, account: AccountId) -> Cipher:
+        return self._keyring.load(self.sql, account)
+
+    def _account_of(self, mailbox: MailboxId) -> AccountId:
+        row = self.sql.one("SELECT account_id FROM mailbox WHERE id = ?", (mailbox,))
+        if row is None:
+            raise NoSuchMailbox(str(mailbox))
+        return row[0]
+
+    def _open_keywords(self, account: AccountId, message: MessageId, stored: bytes) -> frozenset[str]:
+        clear = self._cipher(account).open(bytes(stored), bound_column(account, b"keywords", str(message)))
+        return frozenset(clear.decode().split("\0"))
+
+    def _seal_keywords(
+        self, account: AccountId, message: MessageId, keywords: frozenset[str]
+    ) -> bytes | None:
+        if not keywords:
+            return None
+        clear = "\0".join(sorted(keywords)).encode()
+        return self._cipher(account).seal(clear, bound_column(account, b"keywords", str(message)))
+
+    def _mailbox(self, row: tuple[Any, ...] | None) -> Mailbox:
+        if row is None:
+            raise NoSuchMailbox
+        number, account, stored, object_id, validity, uidnext, modseq, use, subscribed, recent = row
+        stored = bytes(stored)
+        names = self._shared.names
+        name = names.get(stored)
+        if name is None:
+            clear = self._cipher(account).open(stored, bound_column(account, b"name", object_id))
+            name = clear.decode()
+            if len(names) >= _NAMES_KEPT:
+                names.clear()
+            names[stored] = name
+        return Mailbox(
+            number,
+            account,
+            name,
+            object_id,
+            validity,
+            uidnext,
+            modseq,
+            None if use is None else SpecialUse(use),
+            bool(subscribed),
+            recent,
+        )
+
+
+def canonical_name(name: str) -> str:
+    """INBOX is case-blind (RFC 9051 §5.1), as is the first level of its children."""
+    first, slash, rest = name.partition("/")
+    return "INBOX" + slash + rest if first.upper() == "INBOX" else name

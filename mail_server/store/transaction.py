@@ -1,0 +1,457 @@
+"""Writes: mailboxes, flags, copies, removals, re-seals. Filing itself is in `filing`.
+
+Invariants: each change takes one modseq of its account and gives it to the mailboxes it touched; a uid is never
+given twice; what leaves a mailbox leaves a tombstone there; a message without a mailbox is gone, with its
+reference on the blob.
+"""
+
+# ruff: noqa: S608 - what is put into statements are our own column names and conditions, never a value
+
+from __future__ import annotations
+
+import time
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace as altered
+from os import urandom
+from typing import Any
+
+from mail_server.store.at_rest import bound_column, unpack_outer, unpack_rendered
+from mail_server.store.filing import INSERT_MEMBERSHIP, Filing, now_ms
+from mail_server.store.interface import (
+    AlreadyFiled,
+    MailboxExists,
+    MailboxProtected,
+    NoSuchMailbox,
+    NoSuchMessage,
+    StoreError,
+)
+from mail_server.store.model import (
+    AccountId,
+    Copied,
+    Filed,
+    Flag,
+    FlagChange,
+    FlagsChanged,
+    Form,
+    Mailbox,
+    MailboxId,
+    Membership,
+    MessageId,
+    NewMessage,
+    SpecialUse,
+    SplitContent,
+    VerbatimContent,
+)
+from mail_server.store.reader import FLAGS, MAILBOX_COLUMNS, NO_KEYWORDS, canonical_name
+from mail_server.store.staging import stage_blob
+
+RESENT_WITHIN = 24 * 3600 * 1000
+_STANDARD = (
+    ("INBOX", SpecialUse.INBOX),
+    ("Drafts", SpecialUse.DRAFTS),
+    ("Sent", SpecialUse.SENT),
+    ("Trash", SpecialUse.TRASH),
+    ("Junk", SpecialUse.JUNK),
+    ("Archive", SpecialUse.ARCHIVE),
+)
+
+
+class StoreTransaction(Filing):
+    """One operation's view of the commit it takes part in."""
+
+    # -- accounts ----------------------------------------------------------------------------------------
+
+    def open_account(self, account: AccountId) -> None:
+        if self.sql.one("SELECT 1 FROM account_store WHERE account_id = ?", (account,)) is not None:
+            return
+        cipher, wrapped = self._keyring.make(account)
+        made = self.sql.run(
+            "INSERT INTO account_store (account_id, modseq, data_key, last_uidvalidity, created)"
+            " VALUES (?, 1, ?, 0, ?) ON CONFLICT DO NOTHING",
+            (account, wrapped, now_ms()),
+        )
+        if not made:
+            return  # another node was quicker
+        self.fresh_keys[account] = cipher
+        for name, use in _STANDARD:
+            self._insert_mailbox(account, name, use)
+
+    def lock(self, accounts: Sequence[AccountId]) -> None:
+        for account in sorted(set(accounts)):
+            self._lock(account)
+
+    def remember_submission(self, fingerprint: bytes, now: int) -> None:
+        made = self.sql.run(
+            "INSERT INTO submission (fingerprint, at) VALUES (?, ?)"
+            " ON CONFLICT (fingerprint) DO UPDATE SET at = excluded.at WHERE submission.at < ?",
+            (fingerprint, now, now - RESENT_WITHIN),
+        )
+        if made != 1:
+            raise AlreadyFiled
+
+    # -- mailboxes ---------------------------------------------------------------------------------------
+
+    def create_mailbox(self, account: AccountId, name: str) -> Mailbox:
+        self.require_space()
+        return self._insert_mailbox(account, self._checked(name), None)
+
+    def rename_mailbox(self, mailbox: MailboxId, name: str) -> None:
+        """Inferior names move along (RFC 9051 §6.3.6); a mailbox that has the name already is left as it is."""
+        name = self._checked(name)
+        known = self.mailbox(mailbox)
+        if known.name == name:
+            return
+        if known.special_use is SpecialUse.INBOX:
+            raise MailboxProtected("INBOX keeps its name")
+        self._lock(known.account)
+        moves = [(known, name)]
+        inside = known.name + "/"
+        moves += [
+            (child, name + "/" + child.name.removeprefix(inside))
+            for child in self.mailboxes(known.account)
+            if child.name.startswith(inside)
+        ]
+        modseq = self._next_modseq(known.account)
+        moving = {self._keyring.name_hmac(known.account, one.name) for one, _ in moves}
+        for _, target in moves:
+            hmac = self._keyring.name_hmac(known.account, target)
+            if hmac not in moving and self._name_taken(known.account, hmac):
+                raise MailboxExists
+        # From the longest name on, a chain of names that shift one level never meets itself half way.
+        for one, target in sorted(moves, key=lambda move: len(move[1]), reverse=len(name) > len(known.name)):
+            sealed = self._cipher(known.account).seal(
+                target.encode(), bound_column(known.account, b"name", one.object_id)
+            )
+            self.sql.run(
+                "UPDATE mailbox SET name = ?, name_hmac = ?, highestmodseq = ? WHERE id = ?",
+                (sealed, self._keyring.name_hmac(known.account, target), modseq, one.id),
+            )
+
+    def delete_mailbox(self, mailbox: MailboxId) -> None:
+        known = self.mailbox(mailbox)
+        if known.special_use is not None:
+            raise MailboxProtected("a mailbox with a special use stays")
+        uids = [row[0] for row in self.sql.all("SELECT uid FROM membership WHERE mailbox_id = ?", (mailbox,))]
+        if uids:
+            self.expunge(mailbox, uids)
+        else:
+            self._next_modseq(known.account)
+        self.sql.run("DELETE FROM mailbox WHERE id = ?", (mailbox,))
+
+    def subscribe(self, mailbox: MailboxId, subscribed: bool) -> None:
+        if not self.sql.run("UPDATE mailbox SET subscribed = ? WHERE id = ?", (int(subscribed), mailbox)):
+            raise NoSuchMailbox
+
+    def claim_recent(self, mailbox: MailboxId) -> int:
+        row = self.sql.one("SELECT first_recent, uidnext FROM mailbox WHERE id = ?", (mailbox,))
+        if row is None:
+            raise NoSuchMailbox
+        first_recent, uidnext = row
+        if first_recent != uidnext:
+            self.sql.run("UPDATE mailbox SET first_recent = uidnext WHERE id = ?", (mailbox,))
+        return first_recent
+
+    def _insert_mailbox(self, account: AccountId, name: str, use: SpecialUse | None) -> Mailbox:
+        hmac = self._keyring.name_hmac(account, name)
+        modseq = self._next_modseq(account)
+        # A name deleted and made again within the same second still gets another UIDVALIDITY.
+        seconds = int(time.time())
+        row = self.sql.one(
+            "UPDATE account_store SET last_uidvalidity ="
+            " CASE WHEN last_uidvalidity >= ? THEN last_uidvalidity + 1 ELSE ? END"
+            " WHERE account_id = ? RETURNING last_uidvalidity",
+            (seconds, seconds, account),
+        )
+        assert row is not None
+        if self._name_taken(account, hmac):
+            raise MailboxExists
+        object_id = "F" + urandom(10).hex()
+        sealed = self._cipher(account).seal(name.encode(), bound_column(account, b"name", object_id))
+        made = self.sql.one(
+            "INSERT INTO mailbox (account_id, name, name_hmac, object_id, uidvalidity, uidnext, highestmodseq,"
+            " special_use, subscribed, first_recent) VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, 1)"
+            f" RETURNING {MAILBOX_COLUMNS}",
+            (account, sealed, hmac, object_id, row[0], modseq, use and use.value, int(use is not None)),
+        )
+        return self._mailbox(made)
+
+    def _name_taken(self, account: AccountId, hmac: bytes) -> bool:
+        return (
+            self.sql.one("SELECT 1 FROM mailbox WHERE account_id = ? AND name_hmac = ?", (account, hmac))
+            is not None
+        )
+
+    def _checked(self, name: str) -> str:
+        name = canonical_name(unicodedata.normalize("NFC", name))
+        levels = name.split("/")
+        if not all(levels) or len(name) > 1000 or any(ord(char) < 32 or char == "\x7f" for char in name):
+            raise StoreError("not a mailbox name")
+        return name
+
+    # -- flags -------------------------------------------------------------------------------------------
+
+    def set_flags(
+        self,
+        mailbox: MailboxId,
+        uids: Sequence[int],
+        change: FlagChange,
+        flags: Flag,
+        keywords: frozenset[str],
+        unchanged_since: int | None = None,
+    ) -> FlagsChanged:
+        account = self._account_of(mailbox)
+        self._lock(account)
+        before = self._memberships(
+            mailbox, self._select(mailbox, uids, "uid, message_id, flags, keywords, modseq")
+        )
+        modified: list[int] = []
+        if unchanged_since is not None:
+            # RFC 7162 §3.1.3: those that moved on since are left alone and named.
+            modified = [one.uid for one in before if one.modseq > unchanged_since]
+            before = [one for one in before if one.modseq <= unchanged_since]
+        wanted = [_changed(one, change, flags, keywords) for one in before]
+        moving = [
+            (old, new_flags, new_keywords)
+            for old, (new_flags, new_keywords) in zip(before, wanted, strict=True)
+            if new_flags != old.flags or new_keywords != old.keywords
+        ]
+        if not moving:
+            return FlagsChanged(before, modified)
+        modseq = self._next_modseq(account)
+        self._write_flags(account, mailbox, moving, modseq, everything=len(moving) == len(before))
+        self._raise_mailbox(mailbox, modseq)
+        moved = {old.uid: altered(old, flags=f, keywords=k, modseq=modseq) for old, f, k in moving}
+        return FlagsChanged([moved.get(one.uid, one) for one in before], modified)
+
+    def _write_flags(
+        self,
+        account: AccountId,
+        mailbox: MailboxId,
+        moving: Sequence[tuple[Membership, Flag, frozenset[str]]],
+        modseq: int,
+        *,
+        everything: bool,
+    ) -> None:
+        """One UPDATE per distinct outcome, not per message: the table is narrow so that this is cheap."""
+        alike: dict[Flag, list[int]] = {}
+        for old, flags, keywords in moving:
+            if keywords == old.keywords:
+                alike.setdefault(flags, []).append(old.uid)
+            else:
+                sealed = self._seal_keywords(account, old.message, keywords)
+                self.sql.run(
+                    "UPDATE membership SET flags = ?, keywords = ?, modseq = ? WHERE mailbox_id = ? AND uid = ?",
+                    (int(flags), sealed, modseq, mailbox, old.uid),
+                )
+        for flags, uids in alike.items():
+            condition, parameters, filtered = self._among("uid", uids)
+            if filtered is not None:
+                condition, parameters = self.sql.listed("uid"), (self.sql.as_list(uids),)
+            self.sql.run(
+                f"UPDATE membership SET flags = ?, modseq = ? WHERE mailbox_id = ? AND {condition}",
+                (int(flags), modseq, mailbox, *parameters),
+            )
+
+    # -- copies and removals -----------------------------------------------------------------------------
+
+    def copy(self, source: MailboxId, uids: Sequence[int], target: MailboxId) -> Copied:
+        self.require_space()
+        giver, taker = self._account_of(source), self._account_of(target)
+        self.lock([giver, taker])
+        rows = self._select(source, uids, "uid, message_id, flags, keywords, size")
+        if not rows:
+            return Copied(self.mailbox(target).uidvalidity, [], [])
+        if giver == taker:
+            return self._copy_within(taker, rows, target)
+        return self._copy_across(source, taker, rows, target)
+
+    def move(self, source: MailboxId, uids: Sequence[int], target: MailboxId) -> Copied:
+        copied = self.copy(source, uids, target)
+        if copied.source_uids:
+            self.expunge(source, copied.source_uids)
+        return copied
+
+    def expunge(self, mailbox: MailboxId, uids: Sequence[int]) -> list[int]:
+        account = self._account_of(mailbox)
+        self._lock(account)
+        rows = self._select(mailbox, uids, "uid, message_id, created_modseq")
+        if not rows:
+            return []
+        modseq = self._next_modseq(account)
+        gone = self._remove(account, mailbox, rows, modseq)
+        self._drop_messages(gone)
+        self._raise_mailbox(mailbox, modseq)
+        return [row[0] for row in rows]
+
+    def replace(self, message: MessageId, new: NewMessage) -> list[Filed]:
+        origin = self.message_origin(message)
+        if origin.account != new.account:
+            raise StoreError("a message is replaced within its account")
+        self.require_space()
+        self._lock(origin.account)
+        places = self.sql.all(
+            "SELECT mailbox_id, uid, message_id, flags, keywords, created_modseq, savedate FROM membership"
+            " WHERE message_id = ? ORDER BY mailbox_id, uid",
+            (message,),
+        )
+        if not places:
+            raise NoSuchMessage(str(message))
+        modseq = self._next_modseq(origin.account)
+        kept = altered(new, thread_id=origin.thread_id, received_at=origin.received_at)
+        # The new message refers to its blob before the old one lets go: a body they share survives.
+        number, email_id = self._insert(kept, self._thread(kept), modseq)
+        filed: list[Filed] = []
+        for mailbox, uid, old, flags, keywords, created, savedate in places:
+            words = NO_KEYWORDS if keywords is None else self._open_keywords(origin.account, old, keywords)
+            here = altered(kept, mailbox=mailbox, flags=FLAGS[flags], keywords=words, savedate=savedate)
+            filed.append(self._place(here, number, email_id, origin.thread_id, modseq))
+            self._remove(origin.account, mailbox, [(uid, old, created)], modseq)
+        self._drop_messages([message])
+        return filed
+
+    def _copy_within(self, account: AccountId, rows: list[tuple[Any, ...]], target: MailboxId) -> Copied:
+        modseq = self._next_modseq(account)
+        uidvalidity, first = self._take_uids(target, len(rows), modseq)
+        now = now_ms()
+        self.sql.many(
+            INSERT_MEMBERSHIP,
+            [
+                (target, first + place, message, flags, keywords, modseq, modseq, now, size)
+                for place, (_, message, flags, keywords, size) in enumerate(rows)
+            ],
+        )
+        return Copied(uidvalidity, [row[0] for row in rows], list(range(first, first + len(rows))))
+
+    def _copy_across(
+        self, source: MailboxId, taker: AccountId, rows: list[tuple[Any, ...]], target: MailboxId
+    ) -> Copied:
+        giver = self._account_of(source)
+        threads: dict[str, str] = {}  # what was one thread there is one thread here
+        uids: list[int] = []
+        uidvalidity = 0
+        for _, message, flags, keywords, _ in rows:
+            words = NO_KEYWORDS if keywords is None else self._open_keywords(giver, message, keywords)
+            copy = self._for_account(message, taker, target)
+            thread = threads.setdefault(copy.thread_id or "", "T" + urandom(12).hex())
+            filed = self.file(altered(copy, thread_id=thread, flags=FLAGS[flags], keywords=words))
+            uids.append(filed.uid)
+            uidvalidity = filed.uidvalidity
+        return Copied(uidvalidity, [row[0] for row in rows], uids)
+
+    def _for_account(self, message: MessageId, taker: AccountId, target: MailboxId) -> NewMessage:
+        """The same message under another account's data key (a split body stays shared)."""
+        origin = self.message_origin(message)
+        row = self.sql.one("SELECT outer_part, key_packets, rendered FROM message WHERE id = ?", (message,))
+        assert row is not None
+        outer, key_packets, rendered = row
+        giver = self._cipher(origin.account)
+        blob = self.stored_body(message)
+        if blob.owner is not None:
+            clear = self._open_blob(blob)
+            blob = stage_blob(
+                self._cipher(taker),
+                taker,
+                self._keyring.new_blob_id(),
+                clear,
+                compress=blob.codec != 0,
+                level=self._shared.settings.compression_level,
+            )
+        content: SplitContent | VerbatimContent
+        if origin.form is Form.SPLIT:
+            head, tail = unpack_outer(
+                giver.open(bytes(outer), bound_column(origin.account, b"outer", origin.email_id))
+            )
+            content = SplitContent(head, bytes(key_packets), blob, tail)
+        else:
+            content = VerbatimContent(blob)
+        return NewMessage(
+            account=taker,
+            mailbox=target,
+            content=content,
+            rendered=unpack_rendered(
+                giver.open(bytes(rendered), bound_column(origin.account, b"rendered", origin.email_id))
+            ),
+            size=origin.size,
+            received_at=origin.received_at,
+            state=origin.state,
+            findings=origin.findings,
+            savedate=now_ms(),
+            thread_id=origin.thread_id,
+        )
+
+    # -- shared steps ------------------------------------------------------------------------------------
+
+    def _select(self, mailbox: MailboxId, uids: Sequence[int], columns: str) -> list[tuple[Any, ...]]:
+        """Memberships of these uids, by uid; the first column is the uid."""
+        if not uids:
+            return []
+        condition, parameters, wanted = self._among("uid", uids)
+        rows = self.sql.all(
+            f"SELECT {columns} FROM membership WHERE mailbox_id = ? AND {condition} ORDER BY uid",
+            (mailbox, *parameters),
+        )
+        return rows if wanted is None else [row for row in rows if row[0] in wanted]
+
+    def _take_uids(self, mailbox: MailboxId, count: int, modseq: int) -> tuple[int, int]:
+        row = self.sql.one(
+            "UPDATE mailbox SET uidnext = uidnext + ?, highestmodseq = ? WHERE id = ?"
+            " RETURNING uidvalidity, uidnext",
+            (count, modseq, mailbox),
+        )
+        if row is None:
+            raise NoSuchMailbox
+        return row[0], row[1] - count
+
+    def _raise_mailbox(self, mailbox: MailboxId, modseq: int) -> None:
+        self.sql.run("UPDATE mailbox SET highestmodseq = ? WHERE id = ?", (modseq, mailbox))
+
+    def _remove(
+        self, account: AccountId, mailbox: MailboxId, rows: Sequence[tuple[Any, ...]], modseq: int
+    ) -> list[MessageId]:
+        """Take (uid, message, created_modseq) out of a mailbox; return the messages left without any."""
+        uids = [row[0] for row in rows]
+        messages = list({row[1] for row in rows})
+        self.sql.run(
+            f"DELETE FROM membership WHERE mailbox_id = ? AND {self.sql.listed('uid')}",
+            (mailbox, self.sql.as_list(uids)),
+        )
+        listed = self.sql.as_list(messages)
+        elsewhere = {
+            row[0]
+            for row in self.sql.all(
+                f"SELECT DISTINCT message_id FROM membership WHERE {self.sql.listed('message_id')}", (listed,)
+            )
+        }
+        email_ids: dict[Any, Any] = dict(
+            self.sql.all(f"SELECT id, email_id FROM message WHERE {self.sql.listed('id')}", (listed,))  # type: ignore[arg-type]
+        )
+        self.sql.many(
+            "INSERT INTO tombstone (mailbox_id, modseq, uid, created_modseq, account_id, email_id, destroyed)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                (mailbox, modseq, uid, created, account, email_ids[message], int(message not in elsewhere))
+                for uid, message, created in rows
+            ],
+        )
+        return [message for message in messages if message not in elsewhere]
+
+    def _drop_messages(self, messages: Sequence[MessageId]) -> None:
+        if not messages:
+            return
+        listed = self.sql.as_list(messages)
+        blobs = self.sql.all(f"SELECT blob_id FROM message WHERE {self.sql.listed('id')}", (listed,))
+        self.sql.run(f"DELETE FROM message WHERE {self.sql.listed('id')}", (listed,))
+        for blob_id, count in Counter(bytes(row[0]) for row in blobs).items():
+            self._dereference_blob(blob_id, count)
+
+
+def _changed(
+    old: Membership, change: FlagChange, flags: Flag, keywords: frozenset[str]
+) -> tuple[Flag, frozenset[str]]:
+    if change is FlagChange.REPLACE:
+        return flags, keywords
+    if change is FlagChange.ADD:
+        return FLAGS[int(old.flags) | int(flags)], old.keywords | keywords if keywords else old.keywords
+    return FLAGS[int(old.flags) & ~int(flags)], old.keywords - keywords if keywords else old.keywords
