@@ -1,0 +1,91 @@
+"""The letters of the demo: an invented discharge report with a real PDF, and an answer.
+
+Everybody in them is invented. Built with the standard library's composer, as a hospital's software would;
+the server never uses it.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, make_msgid
+
+CRLF = SMTP.clone(max_line_length=76)
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A letter ready to send, and what its reader must find in it."""
+
+    data: bytes = field(repr=False)
+    subject: str
+    text: str = field(repr=False)
+    attachment: bytes = field(default=b"", repr=False)
+
+
+def report(
+    sender: str, recipient: str, *, pdf_bytes: int = 2 * 1024 * 1024, patient: str = "Éloïse Garance"
+) -> Letter:
+    """A discharge report: text, and a PDF of about `pdf_bytes`."""
+    subject = f"Compte rendu d’hospitalisation – {patient}, née le 14/03/1951"
+    text = (
+        "Chère consœur, cher confrère,\n\n"
+        f"Vous trouverez ci-joint le compte rendu d’hospitalisation de {patient}, sortie ce jour du service "
+        "de cardiologie : décompensation cardiaque résolue, traitement adapté, contrôle à trois semaines.\n\n"
+        "Bien confraternellement.\n"
+    )
+    attachment = pdf(f"Compte rendu d'hospitalisation - {patient}", pdf_bytes)
+    message = _message(sender, recipient, subject, text)
+    message.add_attachment(
+        attachment, maintype="application", subtype="pdf", filename="compte-rendu-éloïse.pdf"
+    )
+    return Letter(message.as_bytes(policy=CRLF), subject, text, attachment)
+
+
+def note(sender: str, recipient: str, subject: str, text: str) -> Letter:
+    """A short letter without attachment."""
+    return Letter(_message(sender, recipient, subject, text).as_bytes(policy=CRLF), subject, text)
+
+
+def _message(sender: str, recipient: str, subject: str, text: str) -> EmailMessage:
+    message = EmailMessage(policy=CRLF)
+    message["From"] = sender
+    message["To"] = recipient
+    message["Subject"] = subject
+    message["Date"] = format_datetime(datetime.now(UTC))
+    message["Message-ID"] = make_msgid(domain=sender.partition("@")[2])
+    message.set_content(text)
+    return message
+
+
+def pdf(title: str, size: int) -> bytes:
+    """A one-page PDF of about `size` bytes: the title, and an incompressible image-like stream as ballast."""
+    shown = (
+        title.encode("latin-1", "replace").replace(b"\\", b"\\\\").replace(b"(", b"\\(").replace(b")", b"\\)")
+    )
+    page = b"BT /F1 18 Tf 60 760 Td (" + shown + b") Tj ET"
+    ballast = random.Random(size).randbytes(max(0, size - 900))  # noqa: S311 - ballast, not a secret
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        (
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R "
+            b"/Resources << /Font << /F1 5 0 R >> >> >>"
+        ),
+        b"<< /Length %d >>\nstream\n%b\nendstream" % (len(page), page),
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
+        b"<< /Length %d >>\nstream\n%b\nendstream" % (len(ballast), ballast),
+    ]
+    out = bytearray(b"%PDF-1.4\n")
+    offsets: list[int] = []
+    for number, body in enumerate(objects, 1):
+        offsets.append(len(out))
+        out += b"%d 0 obj\n%b\nendobj\n" % (number, body)
+    table = len(out)
+    out += b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1)
+    out += b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
+    out += b"trailer << /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (len(objects) + 1, table)
+    return bytes(out)

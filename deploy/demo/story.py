@@ -1,0 +1,273 @@
+"""The demo's story: the first letters, each step played through the node's public ports and then checked.
+
+After each step it looks at the node's files as a thief of the disk would. A step that does not hold is shown
+and counted; `--once` exits by that count.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.panel import Panel
+
+from deploy.demo import clients, letters, thief, world
+from deploy.demo.clients import tls
+from deploy.demo.world import DemoFailed, NodeProcess, World
+from deploy.node.control import CommandFailed
+
+_screen = Console(highlight=False)
+
+
+class _Broken(Exception):
+    """A step found something other than it must."""
+
+
+def run_demo(folder: Path, port_base: int, *, once: bool) -> bool:
+    """Build the world, play the story, keep serving until Ctrl-C unless `once`. True if every step held."""
+    _screen.print(Panel.fit("[bold]Vaguemestre[/] - a whole operator on this machine, with invented people"))
+    try:
+        made, process = world.build(folder, port_base, lambda words: _screen.print(f"  [dim]·[/] {words}"))
+    except (DemoFailed, CommandFailed) as failure:
+        _screen.print(str(failure), style="red", markup=False)
+        return False
+    try:
+        held = _Story(made).play()
+        if not once:
+            _links(made)
+            _wait(process)
+        return held
+    except KeyboardInterrupt:
+        return True
+    finally:
+        process.stop()
+
+
+class _Story:
+    def __init__(self, made: World) -> None:
+        self._world = made
+        self._failed = 0
+        self._markers: list[str] = []
+
+    def play(self) -> bool:
+        began = time.monotonic()
+        self._step(
+            "A hospital system sends a discharge report to a general practitioner", self._hospital_to_gp
+        )
+        self._step(
+            "A hospital system writes to a ward: each member opens it with their own key", self._to_ward
+        )
+        self._step("The general practitioner answers the ward from a mail program", self._gp_to_ward)
+        self._step(
+            "Another operator hands over a letter on port 25, by its certificate", self._operator_to_gp
+        )
+        self._step("A laboratory robot without a key receives a letter: custody", self._to_robot)
+        self._step("What is refused: another's name, an unlisted certificate, a relay", self._refusals)
+        self._step("The trace of all this is whole", self._audit)
+        words = f"{7 - self._failed} of 7 steps held, in {time.monotonic() - began:.1f} s."
+        _screen.print(f"\n[bold]{words}[/]")
+        return not self._failed
+
+    def _step(self, title: str, play: Callable[[], list[str]]) -> None:
+        _screen.print(f"\n[bold cyan]▸ {title}[/]")
+        try:
+            for line in play():
+                _screen.print(f"    {line}", markup=False)
+        except (_Broken, CommandFailed, clients.NotOpened, OSError, *clients.PROTOCOL_ERRORS) as failure:
+            self._failed += 1
+            _screen.print(f"    did not hold: {failure}", style="red", markup=False)
+
+    # -- steps --------------------------------------------------------------------------------------------
+
+    def _hospital_to_gp(self) -> list[str]:
+        made = self._world
+        marker = self._marker()
+        letter = letters.report(world.HOSPITAL, world.GP, patient=f"Éloïse Garance {marker}")
+        clients.send_as_system(
+            made.ports["submissions"], self._hospital(), world.HOSPITAL, [world.GP], letter.data
+        )
+        opened = self._read(world.GP, "INBOX")
+        self._expect(opened, letter)
+        return [
+            f"sent      {len(letter.data) // 1024} kB over TLS, client certificate, SASL EXTERNAL",
+            f"outside   Subject: {opened.outer_subject}",
+            f"opened    Subject: {opened.subject}",
+            f"          PDF {len(letter.attachment)} bytes, equal to what was sent; gateway signature good",
+            *self._thief(),
+        ]
+
+    def _to_ward(self) -> list[str]:
+        made = self._world
+        letter = letters.report(
+            world.HOSPITAL, world.WARD, pdf_bytes=60_000, patient=f"Marc Delalande {self._marker()}"
+        )
+        clients.send_as_system(
+            made.ports["submissions"], self._hospital(), world.HOSPITAL, [world.WARD], letter.data
+        )
+        lines: list[str] = []
+        for member in (world.NURSE, world.DOCTOR):
+            folder = self._ward_folder(member)
+            self._expect(self._read(member, folder), letter)
+            lines.append(f"{member} logs in as themselves, finds «{folder}», opens it with their key")
+        return [*lines, *self._thief()]
+
+    def _gp_to_ward(self) -> list[str]:
+        made = self._world
+        gp = made.persons[world.GP]
+        letter = letters.note(
+            world.GP,
+            world.WARD,
+            f"Re: suivi de M. Delalande {self._marker()}",
+            "Merci. Je le revois jeudi ; l’ordonnance est renouvelée.\n",
+        )
+        clients.send_as_person(
+            made.ports["submission"], tls(made.ca), gp.address, gp.password, [world.WARD], letter.data
+        )
+        self._expect(self._read(world.NURSE, self._ward_folder(world.NURSE)), letter)
+        return ["sent by submission with an app password; sealed to each member", *self._thief()]
+
+    def _operator_to_gp(self) -> list[str]:
+        made = self._world
+        letter = letters.report(
+            world.FOREIGN_DOCTOR, world.GP, pdf_bytes=30_000, patient=f"Sonia Keller {self._marker()}"
+        )
+        context = tls(made.ca, made.operator.certificate, made.operator.key)
+        clients.send_as_operator(made.ports["smtp"], context, world.FOREIGN_DOCTOR, [world.GP], letter.data)
+        self._expect(self._read(world.GP, "INBOX"), letter)
+        return [
+            "its certificate is in the trust list for its domain; sealed here, at the door",
+            *self._thief(),
+        ]
+
+    def _to_robot(self) -> list[str]:
+        made = self._world
+        letter = letters.note(
+            world.HOSPITAL,
+            world.LABORATORY,
+            f"Demande d’analyses {self._marker()}",
+            "Ionogramme, NT-proBNP.\n",
+        )
+        clients.send_as_system(
+            made.ports["submissions"], self._hospital(), world.HOSPITAL, [world.LABORATORY], letter.data
+        )
+        robot = made.persons[world.LABORATORY]
+        with clients.mailbox(made.ports["imaps"], tls(made.ca), robot.address, robot.password) as imap:
+            stored = clients.newest(imap)
+        if letter.text.splitlines()[0].encode() not in stored:
+            raise _Broken("the robot does not read its letter")
+        return [
+            "custody: the operator's key opens it at each read; on the disk it is encrypted",
+            *self._thief(),
+        ]
+
+    def _refusals(self) -> list[str]:
+        made = self._world
+        note = letters.note(world.GP, world.WARD, "usurpation", "x\n")
+        gp = made.persons[world.GP]
+        hospital = self._hospital()
+        return [
+            "forged name   "
+            + clients.refusal(
+                lambda: clients.send_as_system(
+                    made.ports["submissions"], hospital, world.HOSPITAL, [world.WARD], note.data
+                )
+            ),
+            "not listed    "
+            + clients.refusal(
+                lambda: clients.send_as_operator(
+                    made.ports["smtp"], hospital, world.FOREIGN_DOCTOR, [world.GP], note.data
+                )
+            ),
+            "relay         "
+            + clients.refusal(
+                lambda: clients.send_as_person(
+                    made.ports["submission"],
+                    tls(made.ca),
+                    gp.address,
+                    gp.password,
+                    [f"ailleurs@{world.FOREIGN_DOMAIN}"],
+                    note.data,
+                )
+            ),
+        ]
+
+    def _audit(self) -> list[str]:
+        result = self._world.command("audit_verify")
+        if result["broken"]:
+            raise _Broken(f"the chain is broken: {result['broken']}")
+        return [f"{result['entries']} entries, each chained to the one before; none holds content"]
+
+    # -- what steps share ---------------------------------------------------------------------------------
+
+    def _marker(self) -> str:
+        """A word that stands in this letter and nowhere else."""
+        marker = "témoin" + secrets.token_hex(8)
+        self._markers.append(marker.removeprefix("témoin"))
+        return marker
+
+    def _hospital(self) -> clients.ssl.SSLContext:
+        return tls(self._world.ca, self._world.hospital.certificate, self._world.hospital.key)
+
+    def _read(self, address: str, folder: str) -> clients.Opened:
+        made = self._world
+        person = made.persons[address]
+        with clients.mailbox(made.ports["imaps"], tls(made.ca), address, person.password) as imap:
+            stored = clients.newest(imap, folder)
+        if person.secret_key is None:
+            raise _Broken(f"{address} has no key")
+        return clients.open_with_gpg(stored, person.secret_key, person.passphrase, made.authority)
+
+    def _ward_folder(self, member: str) -> str:
+        person = self._world.persons[member]
+        with clients.mailbox(
+            self._world.ports["imaps"], tls(self._world.ca), member, person.password
+        ) as imap:
+            found = [name for name in clients.folders(imap) if world.WARD in name]
+        if not found:
+            raise _Broken(f"{member} does not see the ward")
+        return next((name for name in found if name.endswith("/INBOX")), found[0])
+
+    def _expect(self, opened: clients.Opened, letter: letters.Letter) -> None:
+        if opened.subject != letter.subject:
+            raise _Broken("the subject inside is not the one that was sent")
+        if letter.subject in opened.outer_subject or not opened.outer_subject.startswith("[...] "):
+            raise _Broken("the subject stands outside")
+        if not opened.good_signature:
+            raise _Broken("the gateway's signature is not good")
+        if letter.attachment and opened.attachments != [letter.attachment]:
+            raise _Broken("the PDF is not the one that was sent")
+
+    def _thief(self) -> list[str]:
+        made = self._world
+        found = thief.search([made.node, made.folder / "node.log"], self._markers)
+        if found:
+            raise _Broken(f"a thief reads it in {found[0].path.name} ({found[0].how})")
+        size = sum(path.stat().st_size for path in made.node.rglob("*") if path.is_file())
+        return [
+            f"thief     searches {size // 1024} kB of the node's files: none of the words, in any spelling"
+        ]
+
+
+def _links(made: World) -> None:
+    ports = made.ports
+    gp = made.persons[world.GP]
+    _screen.print(
+        Panel.fit(
+            f"Help page      http://localhost:{ports['http']}/\n"
+            f"IMAP           localhost:{ports['imaps']} (TLS) or {ports['imap']} (STARTTLS)\n"
+            f"Submission     localhost:{ports['submissions']} (TLS) or {ports['submission']} (STARTTLS)\n"
+            f"Log in as      {gp.address}   password {gp.password}\n"
+            f"All of it      {made.folder / 'demo.json'}\n\n"
+            "This demo cheats in one thing: its key-encryption key lies beside the node.\nCtrl-C ends it.",
+            title="It keeps serving",
+        )
+    )
+
+
+def _wait(process: NodeProcess) -> None:
+    while process.running:
+        time.sleep(0.5)
+    _screen.print("The node ended by itself: see node.log in the demo's folder.", style="red")

@@ -1,0 +1,93 @@
+"""What someone who carries the disk away finds: searches every file for a letter's words, however written.
+
+Used by the demo after each step, and by the canary test, which grows with every new path a letter may take.
+A marker is looked for raw, in UTF-16 both ways, in base64 at its three offsets, in quoted-printable, and
+inside whatever inflates (zlib, gzip, zstd frames).
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import quopri
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import zstandard
+
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_ZLIB_HEADS = re.compile(rb"\x78[\x01\x5e\x9c\xda]|\x1f\x8b\x08")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A marker where it must not be."""
+
+    path: Path
+    marker: str
+    how: str
+
+
+def spellings(marker: str) -> dict[str, bytes]:
+    """The marker as each encoding writes it; `marker` is at least 12 characters."""
+    raw = marker.encode()
+    found = {"raw": raw, "utf-16-le": marker.encode("utf-16-le"), "utf-16-be": marker.encode("utf-16-be")}
+    quoted = quopri.encodestring(raw).strip()
+    if quoted != raw:
+        found["quoted-printable"] = quoted
+    for offset in range(3):
+        # What base64 gives for these bytes does not depend on their neighbours but for the ends: cut those.
+        encoded = base64.b64encode(b"\0" * offset + raw)
+        found[f"base64+{offset}"] = encoded[4 if offset else 0 : -4]
+    return found
+
+
+def search(paths: Iterable[Path], markers: Iterable[str]) -> list[Found]:
+    """Every place below `paths` where a marker can be read; whole files, no sockets or pipes."""
+    wanted = {marker: spellings(marker) for marker in markers}
+    found: list[Found] = []
+    for path in _files(paths):
+        try:
+            data = path.read_bytes()
+        except OSError:
+            continue  # gone meanwhile
+        for layer, content in _layers(data):
+            for marker, written in wanted.items():
+                found += [
+                    Found(path, marker, f"{layer}{how}")
+                    for how, needle in written.items()
+                    if needle in content
+                ]
+    return found
+
+
+def _files(paths: Iterable[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_file() and not path.is_symlink():
+            yield path
+        elif path.is_dir():
+            yield from (one for one in path.rglob("*") if one.is_file() and not one.is_symlink())
+
+
+def _layers(data: bytes) -> Iterator[tuple[str, bytes]]:
+    yield "", data
+    for match in _ZLIB_HEADS.finditer(data):
+        inflated = _inflate(data[match.start() :], 47)
+        if len(inflated) > 32:
+            yield "inflated ", inflated
+    position = data.find(_ZSTD_MAGIC)
+    while position >= 0:
+        with contextlib.suppress(zstandard.ZstdError):
+            yield "zstd ", zstandard.ZstdDecompressor().decompressobj().decompress(data[position:])
+        position = data.find(_ZSTD_MAGIC, position + 4)
+
+
+def _inflate(data: bytes, window: int) -> bytes:
+    inflator = zlib.decompressobj(window)
+    try:
+        return inflator.decompress(data, 64 * 1024 * 1024)
+    except zlib.error:
+        return b""

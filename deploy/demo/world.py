@@ -1,0 +1,325 @@
+"""The demo's operator and its people: made once in a folder, then served by a real node in its own process.
+
+Invariants: everybody is invented; people's secrets lie in `DIR/people`, the node in `DIR/node`; the demo cheats
+in one thing, and says so: the key-encryption key lies in `DIR/kek`, beside the node, where a real one never would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from deploy.demo import people, pki
+from deploy.node.control import NodeDown, ask
+from deploy.node.initialise import Wishes, initialise
+from policies.trust_list import listing
+
+DOMAIN = "mss.vaguemestre.test"
+FOREIGN_DOMAIN = "mss.chu-voisin.test"
+
+GP = f"camille.aubry@{DOMAIN}"
+WARD = f"cardiologie@{DOMAIN}"
+NURSE = f"ines.moreau@{DOMAIN}"
+DOCTOR = f"paul.lenoir@{DOMAIN}"
+HOSPITAL = f"dpi.hopital@{DOMAIN}"
+LABORATORY = f"laboratoire.robot@{DOMAIN}"
+IMAGING = f"imagerie.robot@{DOMAIN}"
+FOREIGN_DOCTOR = f"yasmine.benali@{FOREIGN_DOMAIN}"
+
+_PEOPLE = {GP: "Dr Camille Aubry", NURSE: "Inès Moreau", DOCTOR: "Dr Paul Lenoir"}
+
+# The standard port of each service, to which the port base is added.
+_PORTS = {
+    "smtp": 25,
+    "submission": 587,
+    "submissions": 465,
+    "imap": 143,
+    "imaps": 993,
+    "https": 443,
+    "http": 80,
+    "metrics": 464,
+}
+
+
+class DemoFailed(Exception):
+    """The demo cannot go on; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    address: str
+    password: str = field(repr=False)
+    secret_key: Path | None = None
+    passphrase: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    folder: Path
+    ports: Mapping[str, int]
+    persons: Mapping[str, Person]
+    hospital: pki.LeafFiles
+    operator: pki.LeafFiles
+
+    @property
+    def node(self) -> Path:
+        return self.folder / "node"
+
+    @property
+    def ca(self) -> Path:
+        return self.folder / "pki" / "ca.pem"
+
+    @property
+    def authority(self) -> Path:
+        return self.node / "authority.asc"
+
+    def command(self, name: str, **arguments: Any) -> Any:
+        """A command of the console, through the running node. Raises CommandFailed, NodeDown."""
+        return asyncio.run(ask(self.node / "control.sock", name, arguments))
+
+
+class NodeProcess:
+    """The node, in a process of its own, ended by its own id."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._log = (folder / "node.log").open("ab")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "deploy.node.cli", "serve", "--home", str(folder / "node")],
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,  # Ctrl-C is for the demo, which then ends the node in good order
+        )
+
+    def wait_ready(self, ports: Mapping[str, int], seconds: float = 60) -> None:
+        deadline = time.monotonic() + seconds
+        waiting = [port for name, port in ports.items() if name != "metrics"]
+        while waiting:
+            if self._process.poll() is not None:
+                tail = (self._folder / "node.log").read_text(errors="replace").strip().splitlines()[-5:]
+                raise DemoFailed("The node did not start:\n" + "\n".join(tail))
+            if time.monotonic() > deadline:
+                raise DemoFailed(f"The node does not answer on port {waiting[0]}.")
+            with socket.socket() as probe:
+                probe.settimeout(1)
+                if probe.connect_ex(("127.0.0.1", waiting[0])) == 0:
+                    waiting.pop(0)
+                    continue
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(35)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._log.close()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+
+def build(folder: Path, port_base: int, progress: Callable[[str], None]) -> tuple[World, NodeProcess]:
+    """Make the world afresh in `folder` and start its node. Raises DemoFailed."""
+    _clear(folder)
+    ports = {name: port_base + port for name, port in _PORTS.items()}
+    progress("Test certificates: an authority, the server, a hospital system, another operator")
+    hospital, operator = _certificates(folder)
+    progress("OpenPGP keys of three invented people, made with GnuPG")
+    keys = {
+        address: people.make_key(name, address, _passphrase(address), folder / "people")
+        for address, name in _PEOPLE.items()
+    }
+    progress("The node: databases, key-encryption key, authority key")
+    asyncio.run(_initialise(folder, ports))
+    progress("The node starts")
+    process = NodeProcess(folder)
+    try:
+        process.wait_ready(ports)
+        progress("Accounts and certificates")
+        world = World(folder, ports, {}, hospital, operator)
+        persons = _people(world, keys)
+        _systems(world)
+        persons |= _robots(world)
+    except BaseException:
+        process.stop()
+        raise
+    made = World(folder, ports, persons, hospital, operator)
+    (folder / "demo.json").write_text(json.dumps(describe(made), indent=2, ensure_ascii=False) + "\n")
+    return made, process
+
+
+def _clear(folder: Path) -> None:
+    """Only a folder that a demo made is emptied."""
+    if folder.exists() and any(folder.iterdir()):
+        if not (folder / "demo.json").exists() and not (folder / ".vaguemestre-demo").exists():
+            raise DemoFailed(f"{folder} holds other files: give the demo a folder of its own with --home.")
+        try:
+            asyncio.run(ask(folder / "node" / "control.sock", "status", {}))
+        except NodeDown:
+            shutil.rmtree(folder)
+        else:
+            raise DemoFailed(f"A demo already runs in {folder}.")
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (folder / ".vaguemestre-demo").touch()
+
+
+def _certificates(folder: Path) -> tuple[pki.LeafFiles, pki.LeafFiles]:
+    authority = pki.TestAuthority.create()
+    authority.write(folder / "pki")
+    here = pki.Organisation.with_finess("GROUPEMENT DE SANTE TEST", 1, "Rhône (69)")
+    hospital = pki.Organisation.with_finess("HOPITAL TEST DE LA GARE", 2, "Rhône (69)")
+    neighbour = pki.Organisation.with_finess("CHU VOISIN TEST", 3, "Isère (38)")
+    names = (f"openpgpkey.{DOMAIN}",)
+    authority.issue_server(f"smtp.{DOMAIN}", here, names=names).write(folder / "pki", "server")
+    operator = authority.issue_operator(f"smtp.{FOREIGN_DOMAIN}", neighbour)
+    listing.write(
+        folder / "pki" / "trust-list.xml",
+        [listing.Row(FOREIGN_DOMAIN, operator.dn, "CHU voisin (essai)")],
+    )
+    return (
+        authority.issue_client("DPI HOPITAL TEST", hospital).write(folder / "people", "hospital"),
+        operator.write(folder / "people", "operator"),
+    )
+
+
+async def _initialise(folder: Path, ports: Mapping[str, int]) -> None:
+    wishes = Wishes(
+        home=folder / "node",
+        config=None,
+        domains=(DOMAIN,),
+        kek=folder / "kek" / "node.kek",
+        hostname="localhost",
+        certificate=folder / "pki" / "server.pem",
+        key=folder / "pki" / "server.key",
+        client_ca=folder / "pki" / "ca.pem",
+        trust_list=folder / "pki" / "trust-list.xml",
+        sections={
+            "smtp": {
+                "listen": ["127.0.0.1"],
+                "operator_port": ports["smtp"],
+                "submission_port": ports["submission"],
+                "submissions_port": ports["submissions"],
+            },
+            "imap": {"host": "127.0.0.1", "port": ports["imap"], "tls_port": ports["imaps"]},
+            "web": {"host": "127.0.0.1", "port": ports["https"], "plain_port": ports["http"]},
+            "metrics": {"port": ports["metrics"]},
+        },
+        operator="Groupement de santé (essai)",
+    )
+    await initialise(wishes)
+
+
+def _people(world: World, keys: Mapping[str, people.PersonKey]) -> dict[str, Person]:
+    persons: dict[str, Person] = {}
+    for address, made in keys.items():
+        answer = world.command("account_add", address=address, kind="PER", password=True, certificate=None)
+        world.command("key_publish", address=address, certificate=_base64(made.public))
+        persons[address] = Person(address, answer["password"], made.secret, _passphrase(address))
+    world.command("account_add", address=WARD, kind="ORG", password=False, certificate=None)
+    for member in (NURSE, DOCTOR):
+        world.command("member_add", shared=WARD, person=member)
+    return persons
+
+
+def _systems(world: World) -> None:
+    world.command(
+        "account_add",
+        address=HOSPITAL,
+        kind="APP",
+        password=False,
+        certificate=world.hospital.certificate.read_text(),
+    )
+
+
+def _robots(world: World) -> dict[str, Person]:
+    """Two robots in custody that share one password: what load tools want, and nobody else should."""
+    answer = world.command("account_add", address=LABORATORY, kind="APP", password=True, certificate=None)
+    world.command("account_add", address=IMAGING, kind="APP", password=False, certificate=None)
+    world.command("account_password_set", address=IMAGING, label="demo", password=answer["password"])
+    return {address: Person(address, answer["password"]) for address in (LABORATORY, IMAGING)}
+
+
+def _base64(path: Path) -> str:
+    import base64
+
+    return base64.b64encode(path.read_bytes()).decode()
+
+
+def _passphrase(address: str) -> str:
+    """Each person's own; invented anew with each demo, written to demo.json."""
+    return _PASSPHRASES.setdefault(address, secrets.token_hex(8))
+
+
+_PASSPHRASES: dict[str, str] = {}
+
+
+def describe(world: World) -> dict[str, Any]:
+    """demo.json, as DESIGN §5 shapes it; what is not built yet is null."""
+    ports = world.ports
+    accounts: list[dict[str, Any]] = []
+    for person in world.persons.values():
+        robot = person.secret_key is None
+        accounts.append(
+            {
+                "address": person.address,
+                "kind": "APP" if robot else "PER",
+                "mode": "custody" if robot else "sealed",
+                "password": person.password,
+                "openpgp_secret_key": None if robot else str(person.secret_key),
+                "openpgp_passphrase": None if robot else person.passphrase,
+            }
+        )
+    accounts.append(
+        {
+            "address": WARD,
+            "kind": "ORG",
+            "mode": "sealed",
+            "password": None,
+            "openpgp_secret_key": None,
+            "openpgp_passphrase": None,
+            "members": [NURSE, DOCTOR],
+        }
+    )
+    return {
+        "ca": str(world.ca),
+        "node": str(world.node),
+        "page": f"http://localhost:{ports['http']}/",
+        "endpoints": {
+            name: ports[name] for name in ("smtp", "submission", "submissions", "imap", "imaps", "https")
+        }
+        | {"ldap": None, "ldaps": None},
+        "accounts": accounts,
+        "hospital": {
+            "address": HOSPITAL,
+            "certificate": str(world.hospital.certificate),
+            "key": str(world.hospital.key),
+        },
+        "operator": {
+            "address": FOREIGN_DOCTOR,
+            "domain": FOREIGN_DOMAIN,
+            "certificate": str(world.operator.certificate),
+            "key": str(world.operator.key),
+        },
+        "patient": None,
+        "you": None,
+    }

@@ -1,0 +1,163 @@
+"""A node put together: which object is given to which. Nothing here decides anything about a letter.
+
+Invariants: sealing workers start before any secret is loaded; what was opened is closed in the reverse order;
+a node opened for one console command holds the home's lock and opens no door.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from deploy.node.config import Config
+from deploy.node.failures import StartError
+from deploy.node.home import Home
+from deploy.node.trace import Trace
+from directory.service import DirectoryService
+from mail_server.accounts.authenticator import PasswordAuthenticator
+from mail_server.accounts.interface import Account
+from mail_server.accounts.service import AccountService
+from mail_server.delivery.compose import Composer
+from mail_server.delivery.gate import Gate
+from mail_server.delivery.plan import Planner
+from mail_server.delivery.reseal import Resealer
+from mail_server.delivery.service import DeliveryService
+from mail_server.keys.kek import load_kek
+from mail_server.keys.operator_keys import GnuPgOperatorKeys
+from mail_server.sealing.authority import Authority
+from mail_server.sealing.engine import OpenPgpEngine
+from mail_server.sealing.pool import Pool
+from mail_server.store.interface import Store
+from mail_server.store.open import open_store
+from policies.audit.trail import ChainedTrail
+from policies.decisions import CedarDecisions
+from policies.trust_list.listing import FileTrustList
+
+
+@dataclass(slots=True)
+class Node:
+    """Everything a door or the console works with."""
+
+    home: Home
+    config: Config
+    store: Store
+    accounts: AccountService
+    directory: DirectoryService
+    decisions: CedarDecisions
+    trust_list: FileTrustList
+    trail: ChainedTrail
+    trace: Trace
+    authenticator: PasswordAuthenticator
+    operator_keys: GnuPgOperatorKeys
+    pool: Pool
+    planner: Planner
+    delivery: DeliveryService
+    resealer: Resealer
+    _work: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
+
+    def reseal(self, account: Account) -> None:
+        """Begin, behind the answer, to seal what waited or lay in custody."""
+        task = self.resealer.begin(account)
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+
+    async def settled(self) -> None:
+        """Wait for what runs behind the answers."""
+        while self._work:
+            await asyncio.gather(*self._work, return_exceptions=True)
+
+
+@asynccontextmanager
+async def opened(home: Home, config: Config) -> AsyncGenerator[Node]:
+    """Open a node's data and workers. Raises StartError, StoreError, KeyUnavailable."""
+    async with AsyncExitStack() as stack:
+        pool = Pool(config.sealing)
+        await pool.start()
+        stack.push_async_callback(pool.close)
+        yield await _assemble(stack, home, config, pool)
+
+
+async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Pool) -> Node:
+    if not home.path.is_dir():
+        raise StartError(f"No node in {home.path}. Run `vaguemestre init` first.")
+    keys = load_kek(config.keys, home.path)
+    trail = ChainedTrail(config.policies.audit_chain)
+    store = open_store(config.store, home.path, keys)
+    await store.start()
+    stack.push_async_callback(store.stop)
+    trace = Trace(store, trail)
+    stack.push_async_callback(trace.stop)
+    decisions = CedarDecisions.load(config.policies.rules, config.policies.kept_decisions)
+    trust_list = FileTrustList.load(config.policies.trust_list, config.policies.trust_list_shrink)
+    accounts = AccountService(store, trail, config.accounts)
+    await accounts.start()
+    stack.push_async_callback(accounts.flush)
+    directory = DirectoryService.open(home.directory_database)
+    stack.callback(directory.close)
+    operator_keys = GnuPgOperatorKeys(config.keys, home.keystore, keys)
+    authority = Authority(home.authority, keys, config.accounts.domains[0])
+    await pool.load(await asyncio.to_thread(authority.signing_key))
+    planner = Planner(accounts=accounts, directory=directory, decisions=decisions, clock=now)
+    composer = Composer(
+        store=store,
+        engine=OpenPgpEngine(pool),
+        operator_keys=operator_keys,
+        domain=config.accounts.domains[0],
+        large=config.delivery.large_message,
+    )
+    delivery = DeliveryService(
+        settings=config.delivery,
+        accounts=accounts,
+        store=store,
+        trail=trail,
+        audit=trace.note,
+        gate=Gate(
+            accounts=accounts,
+            decisions=decisions,
+            trust_list=trust_list,
+            planner=planner,
+            max_message_size=config.delivery.max_message_size,
+        ),
+        planner=planner,
+        composer=composer,
+        operator_keys=operator_keys,
+    )
+    stack.push_async_callback(delivery.stop)
+    resealer = Resealer(
+        accounts=accounts,
+        store=store,
+        trail=trail,
+        planner=planner,
+        composer=composer,
+        operator_keys=operator_keys,
+        clock=now,
+        batch=config.delivery.reseal_batch,
+        large=config.delivery.large_message,
+    )
+    stack.push_async_callback(resealer.stop)
+    return Node(
+        home=home,
+        config=config,
+        store=store,
+        accounts=accounts,
+        directory=directory,
+        decisions=decisions,
+        trust_list=trust_list,
+        trail=trail,
+        trace=trace,
+        authenticator=PasswordAuthenticator(accounts, decisions, trace.note, config.accounts),
+        operator_keys=operator_keys,
+        pool=pool,
+        planner=planner,
+        delivery=delivery,
+        resealer=resealer,
+    )
+
+
+def now() -> int:
+    """Milliseconds since the epoch, UTC."""
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,152 @@
+"""The node's one configuration file: gathers each package's section, and adds what only a node knows.
+
+Invariants: an unknown key is refused with its name; every key has a default or a sentence that says what to
+write; the file written by `init` shows every key with its meaning.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mail_server.imap.settings import ImapSettings
+from mail_server.keys.settings import KeysSettings
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticUndefined
+
+from mail_server.accounts.settings import AccountsSettings
+from mail_server.delivery.settings import DeliverySettings
+from mail_server.sealing.settings import SealingSettings
+from mail_server.smtp.settings import SmtpSettings
+from mail_server.store.settings import StoreSettings
+from policies.settings import PoliciesSettings
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the text says which key, and why, in words for an administrator."""
+
+
+class TlsSettings(BaseModel):
+    """`[tls]`"""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    certificate: Path | None = Field(
+        default=None, description="PEM file: the server's certificate followed by its intermediates."
+    )
+    key: Path | None = Field(
+        default=None, description="PEM file: its private key, readable by the node alone."
+    )
+    client_ca: Path | None = Field(
+        default=None,
+        description="PEM file: the authorities under which operators' and systems' client certificates stand.",
+    )
+
+
+class ListenSettings(BaseModel):
+    """`[listen]`"""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    address: str = Field(default="0.0.0.0", description="Address every port below is opened on.")  # noqa: S104
+    smtp: int = Field(default=25, description="Other operators, STARTTLS compulsory. 0 closes it.")
+    submission: int = Field(default=587, description="Mail programs, STARTTLS. 0 closes it.")
+    submissions: int = Field(default=465, description="Mail programs, implicit TLS. 0 closes it.")
+    imap: int = Field(default=143, description="Mail programs, STARTTLS. 0 closes it.")
+    imaps: int = Field(default=993, description="Mail programs, implicit TLS. 0 closes it.")
+    https: int = Field(default=443, description="Help page and keys (WKD). 0 closes it.")
+    http: int = Field(
+        default=0,
+        description="The same without TLS, on 127.0.0.1 only: for a demonstration, or behind a proxy.",
+    )
+    metrics: int = Field(default=9464, description="Prometheus metrics, on 127.0.0.1 only. 0 closes it.")
+
+
+class NodeSettings(BaseModel):
+    """`[node]`"""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    hostname: str = Field(
+        default="localhost", description="Name the node says in greetings, as in its certificate."
+    )
+    operator: str = Field(default="Vaguemestre", description="Name of the operator, as people know it.")
+    log_level: str = Field(default="INFO", description="WARNING, INFO or DEBUG; no level shows content.")
+    log_file: Path | None = Field(
+        default=None, description="Log to this file instead of the standard error stream."
+    )
+
+
+class Config(BaseModel):
+    """The whole file, section by section."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    node: NodeSettings = Field(default_factory=NodeSettings)
+    listen: ListenSettings = Field(default_factory=ListenSettings)
+    tls: TlsSettings = Field(default_factory=TlsSettings)
+    accounts: AccountsSettings
+    policies: PoliciesSettings = Field(default_factory=PoliciesSettings)
+    delivery: DeliverySettings = Field(default_factory=DeliverySettings)
+    sealing: SealingSettings = Field(default_factory=SealingSettings)
+    store: StoreSettings = Field(default_factory=StoreSettings)
+    keys: KeysSettings = Field(default_factory=KeysSettings)
+    smtp: SmtpSettings = Field(default_factory=SmtpSettings)
+    imap: ImapSettings = Field(default_factory=ImapSettings)
+
+
+def load(path: Path) -> Config:
+    """Read and check the file. Raises ConfigError with one line per fault."""
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"No configuration at {path}. Run `vaguemestre init` first.") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from None
+    try:
+        return Config.model_validate(found)
+    except ValidationError as error:
+        lines = [
+            f"  {'.'.join(str(step) for step in fault['loc'])}: {_words(fault['type'], fault['msg'])}"
+            for fault in error.errors(include_url=False, include_input=False)
+        ]
+        raise ConfigError("\n".join([f"{path} has {len(lines)} fault(s):", *lines])) from None
+
+
+def render(values: Mapping[str, Mapping[str, Any]]) -> str:
+    """The file's text: every key with its meaning; those in `values` set, the others shown as comments."""
+    out = ["# Vaguemestre: configuration of this node. Keys left as comments have the value shown.", ""]
+    for section, info in Config.model_fields.items():
+        model = info.annotation
+        assert isinstance(model, type)
+        assert issubclass(model, BaseModel)
+        out += [f"[{section}]"]
+        for key, field in model.model_fields.items():
+            out.append(f"# {field.description or ''}")
+            given = values.get(section, {})
+            if key in given:
+                out.append(f"{key} = {_toml(given[key])}")
+            else:
+                default = field.get_default(call_default_factory=True, validated_data={})
+                shown = "" if default in (None, PydanticUndefined) else _toml(default)
+                out.append(f"# {key} = {shown}")
+        out.append("")
+    return "\n".join(out)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, list | tuple | set | frozenset):
+        return "[" + ", ".join(_toml(one) for one in value) + "]"  # pyright: ignore[reportUnknownVariableType]
+    # A JSON string is a TOML basic string.
+    return json.dumps(str(value), ensure_ascii=False)
+
+
+def _words(kind: str, message: str) -> str:
+    return "unknown key" if kind == "extra_forbidden" else message

@@ -1,0 +1,282 @@
+"""What an administrator can ask of a node, running or not: each command of the CLI that reads or writes its data.
+
+Invariants: the same code answers whether the node serves (over the control socket) or not (under the home's
+lock); answers are plain values for JSON; every change is in the audit under `console:<user>`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import getpass
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from deploy.node import config as configuration
+from deploy.node.composition import Node, opened
+from deploy.node.control import CommandFailed, NodeDown, ask
+from deploy.node.home import Home
+from directory.interface import Standing
+from directory.openpgp.certificate import CertificateRefused
+from mail_server.accounts.changes import AccountError
+from mail_server.accounts.interface import Account, Kind
+from mail_server.delivery.plan import Treatment
+from policies import decisions
+from policies.audit.query import Filter, find
+from policies.audit.verify import verify
+from policies.interface import Event
+from policies.refusal import Refusal
+
+
+class Console:
+    """The commands, over an opened node."""
+
+    def __init__(self, node: Node, by: str) -> None:
+        self._node = node
+        self._by = by
+        self._commands: dict[str, Callable[..., Awaitable[Any]]] = {
+            "status": self.status,
+            "account_add": self.account_add,
+            "account_list": self.account_list,
+            "account_password": self.account_password,
+            "account_password_set": self.account_password_set,
+            "account_suspend": self.account_suspend,
+            "account_reinstate": self.account_reinstate,
+            "member_add": self.member_add,
+            "member_remove": self.member_remove,
+            "key_publish": self.key_publish,
+            "key_revoke": self.key_revoke,
+            "key_list": self.key_list,
+            "audit_show": self.audit_show,
+            "audit_verify": self.audit_verify,
+            "check": self.check,
+            "backup": self.backup,
+        }
+
+    async def handle(self, command: str, arguments: Mapping[str, Any]) -> Any:
+        """Run one command. Raises CommandFailed with a sentence for the administrator."""
+        asked = self._commands.get(command)
+        if asked is None:
+            raise CommandFailed(f"Unknown command {command[:40]!r}.")
+        try:
+            return await asked(**arguments)
+        except AccountError as failure:
+            raise CommandFailed(f"{failure.sentence} ({failure.reason})") from None
+        except (CertificateRefused, Refusal) as failure:
+            raise CommandFailed(f"{failure.sentence} ({failure.reason})") from None
+
+    async def status(self) -> dict[str, Any]:
+        return {"accounts": len(self._node.accounts.all()), "writable": self._node.store.writable}
+
+    # -- accounts -----------------------------------------------------------------------------------------
+
+    async def account_add(
+        self, address: str, kind: str, password: bool, certificate: str | None
+    ) -> dict[str, Any]:
+        if kind not in {"PER", "ORG", "APP", "CAB"}:
+            raise CommandFailed("Kinds are PER, ORG, APP and CAB.")
+        der = _der(certificate) if certificate else None
+        account = await self._node.accounts.add(address, Kind(kind), by=self._by)
+        if der is not None:
+            await self._node.accounts.bind_certificate(account.id, der, by=self._by)
+        made: dict[str, Any] = {"address": account.address, "id": account.id, "kind": account.kind.value}
+        if password and der is None:
+            made |= await self.account_password(account.address, "first program")
+        return made
+
+    async def account_password(self, address: str, label: str) -> dict[str, Any]:
+        account = self._account(address)
+        new = await self._node.accounts.app_password_create(account.id, label, by=self._by)
+        return {"address": account.address, "password": new.secret, "credential": new.id}
+
+    async def account_password_set(self, address: str, label: str, password: str) -> dict[str, Any]:
+        """A generated password that another account has too (the demo's robots, load tools)."""
+        account = self._account(address)
+        new = await self._node.accounts.app_password_create(account.id, label, by=self._by, secret=password)
+        return {"address": account.address, "credential": new.id}
+
+    async def account_list(self) -> list[dict[str, Any]]:
+        by_id = {account.id: account for account in self._node.accounts.all()}
+        return [
+            {
+                "address": account.address,
+                "id": account.id,
+                "kind": account.kind.value,
+                "mode": self._mode(account),
+                "suspended": account.suspended,
+                "members": [by_id[member].address for member in account.members if member in by_id],
+            }
+            for account in by_id.values()
+        ]
+
+    def _mode(self, account: Account) -> str:
+        """How the next letter will lie."""
+        try:
+            treatment = self._node.planner.plan(account).treatment
+        except Refusal as refusal:
+            return refusal.reason
+        return {Treatment.SEAL: "sealed", Treatment.CUSTODY: "custody", Treatment.WAIT: "waiting"}[treatment]
+
+    async def account_suspend(self, address: str) -> dict[str, Any]:
+        account = self._account(address)
+        await self._node.accounts.suspend(account.id, by=self._by)
+        return {"address": account.address, "suspended": True}
+
+    async def account_reinstate(self, address: str) -> dict[str, Any]:
+        account = self._account(address)
+        await self._node.accounts.reinstate(account.id, by=self._by)
+        return {"address": account.address, "suspended": False}
+
+    async def member_add(self, shared: str, person: str) -> dict[str, Any]:
+        ward, reader = self._account(shared), self._account(person)
+        sealed_now = bool(ward.members) and self._mode(ward) == "sealed"
+        standing = self._node.directory.certificate(reader.address, _now()).standing
+        if sealed_now and standing is not Standing.VALID:
+            # A reader without a key would take the whole account back into custody, silently.
+            raise CommandFailed(
+                f"{reader.address} has no valid certificate: letters to {ward.address} could no longer be "
+                "sealed. Publish one first (vaguemestre key publish)."
+            )
+        await self._node.accounts.member_add(ward.id, reader.id, by=self._by)
+        self._node.reseal(self._account(shared))
+        return {"shared": ward.address, "person": reader.address}
+
+    async def member_remove(self, shared: str, person: str) -> dict[str, Any]:
+        ward, reader = self._account(shared), self._account(person)
+        await self._node.accounts.member_remove(ward.id, reader.id, by=self._by)
+        return {"shared": ward.address, "person": reader.address}
+
+    # -- keys ---------------------------------------------------------------------------------------------
+
+    async def key_publish(self, address: str, certificate: str) -> dict[str, Any]:
+        account = self._account(address)
+        try:
+            data = base64.b64decode(certificate, validate=True)
+        except binascii.Error:
+            raise CommandFailed("The certificate did not arrive whole.") from None
+        published = await asyncio.to_thread(self._node.directory.publish, account.address, data, _now())
+        self._note("key-publish", account, published.fingerprint)
+        self._node.reseal(account)
+        for shared in self._node.accounts.shared_with(account.id):
+            self._node.reseal(shared)
+        return {"address": account.address, "fingerprint": published.fingerprint}
+
+    async def key_revoke(self, address: str, fingerprint: str | None) -> dict[str, Any]:
+        account = self._account(address)
+        if fingerprint is None:
+            found = self._node.directory.certificate(account.address, _now()).certificate
+            if found is None:
+                raise CommandFailed(f"{account.address} has no certificate in force.")
+            fingerprint = found.fingerprint
+        try:
+            await asyncio.to_thread(self._node.directory.revoke, account.address, fingerprint.upper(), _now())
+        except KeyError:
+            raise CommandFailed(f"{account.address} has no certificate {fingerprint}.") from None
+        self._note("key-revoke", account, fingerprint)
+        return {"address": account.address, "fingerprint": fingerprint}
+
+    async def key_list(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        for account in self._node.accounts.all():
+            found = self._node.directory.certificate(account.address, _now())
+            held = self._node.operator_keys.existing(account.id)
+            row = {"address": account.address, "standing": found.standing.value, "held_by": "holder"}
+            if found.certificate is not None:
+                rows.append(row | {"fingerprint": found.certificate.fingerprint})
+            elif found.standing is not Standing.NONE:
+                rows.append(row | {"fingerprint": None})
+            if held is not None:
+                rows.append(
+                    row | {"standing": "valid", "fingerprint": held.fingerprint, "held_by": "operator"}
+                )
+        return rows
+
+    # -- audit, check, backup -----------------------------------------------------------------------------
+
+    async def audit_show(
+        self, limit: int, action: str | None, address: str | None, reference: str | None
+    ) -> list[dict[str, Any]]:
+        party = self._account(address).id if address else ""
+        wanted = Filter(
+            action=action or "", party=party, reference=reference or "", last=max(1, min(limit, 10_000))
+        )
+        entries = await self._node.store.read(lambda reader: find(reader.sql, wanted))
+        return [
+            {
+                "seq": entry.seq,
+                "time": datetime.fromtimestamp(entry.at / 1000, UTC).isoformat(timespec="milliseconds"),
+                "action": entry.action,
+                "actor": entry.actor,
+                "subject": entry.subject,
+                "outcome": entry.outcome,
+                "reference": entry.reference,
+                "session": entry.session,
+                "network": entry.network,
+            }
+            for entry in entries
+        ]
+
+    async def audit_verify(self) -> dict[str, Any]:
+        chain = self._node.trail.chain
+        found = await self._node.store.read(lambda reader: verify(reader.sql, chain))
+        broken = f"entry {found.broken.seq} is {found.broken.reason}" if found.broken else None
+        return {"chain": chain, "entries": found.entries, "head": str(found.head), "broken": broken}
+
+    async def check(self) -> dict[str, Any]:
+        return await self._node.check()
+
+    async def backup(self, to: str, keystore_to: str | None) -> dict[str, Any]:
+        made = await self._node.backup(Path(to), Path(keystore_to) if keystore_to else None)
+        self._node.trace.note([Event("backup", _now(), self._by)])
+        return made
+
+    # -- what commands share ------------------------------------------------------------------------------
+
+    def _account(self, address: str) -> Account:
+        found = self._node.accounts.by_address(address)
+        if found is None:
+            raise CommandFailed(f"There is no account {address}.")
+        return found
+
+    def _note(self, action: str, account: Account, reference: str) -> None:
+        self._node.trace.note([Event(action, _now(), self._by, account.id, reference=reference)])
+
+
+async def command(home: Path, config: Path | None, name: str, arguments: Mapping[str, Any]) -> Any:
+    """Ask the running node, or open the home and do it here. Raises what `failures.KNOWN` lists."""
+    try:
+        return await ask(Home(home).control_socket, name, arguments)
+    except NodeDown:
+        settings = configuration.load(config or Home(home).config)
+        async with opened(Home(home), settings) as node:
+            result = await Console(node, by=console_user()).handle(name, arguments)
+            await node.settled()
+            return result
+
+
+async def check_policies(home: Path, config: Path | None) -> list[str]:
+    """Every fault of the rules in force; empty when they hold together."""
+    path = config or Home(home).config
+    folder = configuration.load(path).policies.rules if path.exists() else None
+    return list(decisions.check(folder))
+
+
+def console_user() -> str:
+    return f"console:{getpass.getuser()}"
+
+
+def _der(pem: str) -> bytes:
+    try:
+        return x509.load_pem_x509_certificate(pem.encode()).public_bytes(Encoding.DER)
+    except ValueError:
+        raise CommandFailed("The client certificate is not a PEM certificate.") from None
+
+
+def _now() -> int:
+    return int(datetime.now(UTC).timestamp() * 1000)

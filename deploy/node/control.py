@@ -1,0 +1,98 @@
+"""The console's way into a running node: one JSON request and its answers, line by line, over a Unix socket.
+
+Invariants: the socket lies in the home, open to its owner alone; a request names a command of `Console` and
+nothing else can be called; an error answer carries the sentence for the administrator, never a trace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+Handler = Callable[[str, Mapping[str, Any]], Awaitable[Any]]
+
+_REQUEST_LIMIT = 4 * 1024 * 1024
+
+
+class CommandFailed(Exception):
+    """A command was refused; the text is for the administrator."""
+
+
+class NodeDown(Exception):
+    """No node serves this home."""
+
+
+@contextlib.contextmanager
+def _short_path(path: Path) -> Any:
+    """A name of at most 108 bytes for a socket, however deep the home lies (unix(7), sun_path)."""
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
+class ControlServer:
+    def __init__(self, path: Path, handler: Handler) -> None:
+        self._path = path
+        self._handler = handler
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        self._path.unlink(missing_ok=True)
+        with _short_path(self._path) as name:
+            previous = os.umask(0o177)
+            try:
+                self._server = await asyncio.start_unix_server(self._serve, name, limit=_REQUEST_LIMIT)
+            finally:
+                os.umask(previous)
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        self._path.unlink(missing_ok=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            answer = await self._answer(await reader.readline())
+            writer.write(json.dumps(answer).encode() + b"\n")
+            await writer.drain()
+        except (ConnectionError, asyncio.LimitOverrunError, ValueError):
+            return  # the console went away, or sent what no console sends
+        finally:
+            writer.close()
+
+    async def _answer(self, line: bytes) -> dict[str, Any]:
+        try:
+            request: dict[str, Any] = json.loads(line)
+            return {"result": await self._handler(str(request["command"]), request["arguments"])}
+        except CommandFailed as failure:
+            return {"error": str(failure)}
+        except (KeyError, TypeError, json.JSONDecodeError):
+            return {"error": "The request was not understood."}
+
+
+async def ask(path: Path, command: str, arguments: Mapping[str, Any]) -> Any:
+    """Ask the running node. Raises NodeDown when none listens, CommandFailed with its words."""
+    if not path.exists():
+        raise NodeDown
+    try:
+        with _short_path(path) as name:
+            reader, writer = await asyncio.open_unix_connection(name, limit=64 * 1024 * 1024)
+    except (ConnectionError, FileNotFoundError):
+        raise NodeDown from None
+    try:
+        writer.write(json.dumps({"command": command, "arguments": dict(arguments)}).encode() + b"\n")
+        await writer.drain()
+        answer: dict[str, Any] = json.loads(await reader.readline() or b'{"error": "The node stopped."}')
+    finally:
+        writer.close()
+    if "error" in answer:
+        raise CommandFailed(str(answer["error"]))
+    return answer["result"]

@@ -1,0 +1,258 @@
+"""`vaguemestre doctor`: finds what is wrong with a node before its users do.
+
+Invariants: it changes nothing; each finding is one sentence that says what to do; with a probe account it sends
+one letter through submission and reads it back over IMAP, as a mail program would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+import os
+import resource
+import secrets
+import shutil
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import aioimaplib
+import aiosmtplib
+from cryptography import x509
+
+from deploy.node.config import Config, ConfigError, load
+from deploy.node.control import NodeDown, ask
+from deploy.node.home import Home
+from mail_server.keys.interface import KeyUnavailable
+from mail_server.keys.kek import load_kek
+from policies import decisions
+from policies.trust_list import listing
+
+# Its DEBUG prints what it reads (DESIGN §6).
+logging.getLogger("aioimaplib.aioimaplib").setLevel(logging.WARNING)
+
+_WARN_DAYS = 30
+PROBE_PASSWORD = "VAGUEMESTRE_PROBE_PASSWORD"  # noqa: S105 - the name of a variable
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at."""
+
+    subject: str
+    verdict: str  # "good", "warning", "failed"
+    sentence: str
+
+    @property
+    def failed(self) -> bool:
+        return self.verdict == "failed"
+
+    @property
+    def mark(self) -> str:
+        return {"good": "[ok]  ", "warning": "[warn]", "failed": "[FAIL]"}[self.verdict]
+
+    def as_json(self) -> dict[str, str]:
+        return {"subject": self.subject, "verdict": self.verdict, "sentence": self.sentence}
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """An account that may be written to and read for the test letter; its password comes from the environment."""
+
+    address: str
+
+
+async def examine_node(home: Path, config: Path | None, probe: Probe | None = None) -> list[Finding]:
+    path = config or Home(home).config
+    try:
+        settings = load(path)
+    except ConfigError as failure:
+        return [Finding("configuration", "failed", str(failure))]
+    findings = [Finding("configuration", "good", f"{path} is understood.")]
+    findings += _home(home)
+    findings += _kek(settings, home)
+    findings += _certificate(settings)
+    findings += _policies(settings)
+    findings += _machine(settings, home)
+    findings += [one async for one in _running(settings, home)]
+    if probe is not None:
+        findings.append(await _letter(settings, probe))
+    return findings
+
+
+def _home(home: Path) -> Iterator[Finding]:
+    if not home.is_dir():
+        yield Finding("home", "failed", f"{home} does not exist: run `vaguemestre init`.")
+        return
+    if home.stat().st_mode & 0o077:
+        yield Finding("home", "failed", f"{home} is open to other users of this machine: chmod 700 it.")
+    else:
+        yield Finding("home", "good", f"{home} is closed to others.")
+
+
+def _kek(settings: Config, home: Path) -> Iterator[Finding]:
+    try:
+        keys = load_kek(settings.keys, home)
+    except KeyUnavailable as failure:
+        yield Finding("key-encryption key", "failed", str(failure))
+    else:
+        yield Finding("key-encryption key", "good", f"Readable, outside the home, id {keys.kek_id}.")
+
+
+def _certificate(settings: Config) -> Iterator[Finding]:
+    file = settings.tls.certificate
+    if file is None or settings.tls.key is None:
+        yield Finding("certificate", "failed", "No TLS certificate: fill the [tls] section.")
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(file, settings.tls.key)
+        leaf = x509.load_pem_x509_certificates(file.read_bytes())[0]
+    except (OSError, ValueError):
+        yield Finding(
+            "certificate", "failed", f"{file} and its key cannot be read, or do not belong together."
+        )
+        return
+    days = (leaf.not_valid_after_utc - dt.datetime.now(dt.UTC)).days
+    if days < 0:
+        yield Finding("certificate", "failed", f"{file} expired {-days} day(s) ago: renew it.")
+    elif days < _WARN_DAYS:
+        yield Finding("certificate", "warning", f"{file} expires in {days} day(s): renew it.")
+    else:
+        yield Finding("certificate", "good", f"Valid for {days} more days.")
+
+
+def _policies(settings: Config) -> Iterator[Finding]:
+    faults = decisions.check(settings.policies.rules)
+    for fault in faults:
+        yield Finding("rules", "failed", fault)
+    if not faults:
+        yield Finding("rules", "good", "The rules hold together.")
+    file = settings.policies.trust_list
+    if file is None:
+        yield Finding("trust list", "warning", "No trust list: no other operator can hand letters over.")
+        return
+    try:
+        found = listing.read(file)
+    except (listing.ListRefused, OSError) as failure:
+        words = failure.sentence if isinstance(failure, listing.ListRefused) else f"{file} cannot be read."
+        yield Finding("trust list", "failed", words)
+        return
+    age = dt.datetime.now(dt.UTC) - found.generated
+    verdict = "warning" if age > dt.timedelta(hours=72) else "good"
+    yield Finding("trust list", verdict, f"{len(found.rows)} rows, generated {age.days} day(s) ago.")
+
+
+def _machine(settings: Config, home: Path) -> Iterator[Finding]:
+    free = shutil.disk_usage(home if home.exists() else home.parent).free
+    floor = settings.store.free_space_floor
+    if free < floor:
+        yield Finding("disk", "failed", "Free space is below the floor: no letter is accepted.")
+    elif free < 4 * floor:
+        yield Finding("disk", "warning", f"{free // 2**20} MiB free: the floor is {floor // 2**20} MiB.")
+    else:
+        yield Finding("disk", "good", f"{free // 2**30} GiB free.")
+    if _swap_in_use():
+        yield Finding(
+            "swap",
+            "warning",
+            "Swap is on: a letter in memory may reach it. Run under the unit file, or swapoff.",
+        )
+    else:
+        yield Finding("swap", "good", "No swap.")
+    soft, _ = resource.getrlimit(resource.RLIMIT_CORE)
+    if soft:
+        yield Finding(
+            "core dumps", "warning", "Core dumps are allowed here; the node forbids them to itself."
+        )
+
+
+def _swap_in_use() -> bool:
+    try:
+        return len(Path("/proc/swaps").read_text().splitlines()) > 1
+    except OSError:
+        return False
+
+
+async def _running(settings: Config, home: Path) -> AsyncIterator[Finding]:
+    try:
+        status: dict[str, Any] = await ask(Home(home).control_socket, "status", {})
+    except NodeDown:
+        yield Finding("node", "warning", "The node does not run; its doors were not tried.")
+        return
+    yield Finding("node", "good", f"Running, {status['accounts']} accounts.")
+    if not status["writable"]:
+        yield Finding("node", "failed", "It accepts nothing: free space is below the floor.")
+    yield await _answers("submission", settings.smtp.submission_port)
+    yield await _answers("imap", settings.imap.port)
+
+
+async def _answers(name: str, port: int | None) -> Finding:
+    if port is None:
+        return Finding(name, "warning", f"The {name} door is closed by configuration.")
+    try:
+        async with asyncio.timeout(10):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            greeting = await reader.readline()
+            writer.close()
+    except (OSError, TimeoutError):
+        return Finding(name, "failed", f"Nothing answers on port {port}.")
+    if not greeting.startswith((b"220 ", b"* OK")):
+        return Finding(name, "failed", f"Port {port} does not greet as a mail server.")
+    return Finding(name, "good", f"Port {port} greets.")
+
+
+async def _letter(settings: Config, probe: Probe) -> Finding:
+    """One letter from the probe account to itself, by STARTTLS submission and IMAP over TLS."""
+    password = os.environ.get(PROBE_PASSWORD, "")
+    if not password:
+        return Finding("letter", "failed", f"Set {PROBE_PASSWORD} to the probe account's app password.")
+    context = ssl.create_default_context(
+        cafile=str(settings.tls.client_ca) if settings.tls.client_ca else None
+    )
+    mark = secrets.token_hex(12)
+    try:
+        async with asyncio.timeout(60):
+            await _send(settings, probe.address, password, context, mark)
+            found = await _find(settings, probe.address, password, context, mark)
+    except (aiosmtplib.SMTPException, aioimaplib.Abort, aioimaplib.Error, OSError, TimeoutError) as failure:
+        return Finding("letter", "failed", f"The test letter did not go round ({type(failure).__name__}).")
+    if not found:
+        return Finding("letter", "failed", "The test letter was accepted but is not in the mailbox.")
+    return Finding("letter", "good", f"A letter of {probe.address} to itself went round.")
+
+
+async def _send(settings: Config, address: str, password: str, context: ssl.SSLContext, mark: str) -> None:
+    message = EmailMessage()
+    message["From"] = message["To"] = address
+    message["Subject"] = "Vaguemestre doctor"
+    message["Message-ID"] = f"<{mark}@{address.partition('@')[2]}>"
+    message.set_content("Lettre d'essai / test letter.\n")
+    await aiosmtplib.send(
+        message,
+        hostname="localhost",
+        port=settings.smtp.submission_port,
+        start_tls=True,
+        username=address,
+        password=password,
+        tls_context=context,
+    )
+
+
+async def _find(settings: Config, address: str, password: str, context: ssl.SSLContext, mark: str) -> bool:
+    imap = aioimaplib.IMAP4_SSL(host="localhost", port=settings.imap.tls_port or 993, ssl_context=context)
+    await imap.wait_hello_from_server()
+    await imap.login(address, password)
+    try:
+        await imap.select("INBOX")
+        found = await imap.search(f'HEADER Message-ID "{mark}"', charset=None)
+        numbers = found.lines[0].split() if found.result == "OK" and found.lines else []
+        if numbers:
+            await imap.store(numbers[-1].decode(), "+FLAGS", "(\\Deleted)")
+            await imap.expunge()
+        return bool(numbers)
+    finally:
+        await imap.logout()

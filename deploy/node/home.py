@@ -1,0 +1,42 @@
+"""Where a node's files lie under `--home`. The KEK is the one secret that never does.
+
+Invariants: one process at a time writes here (`lock`); names are fixed, so that backup, check and the thief
+test know every file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The folder given by `--home`."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "vaguemestre.toml"
+
+    @property
+    def directory_database(self) -> Path:
+        return self.path / "directory.db"
+
+    @property
+    def authority(self) -> Path:
+        return self.path / "authority"
+
+    @property
+    def control_socket(self) -> Path:
+        return self.path / "control.sock"
+
+    @property
+    def keystore(self) -> Path:
+        return self.path / "keystore.json"
+
+    def make(self) -> None:
+        """Create the folder, closed to others."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path.chmod(0o700)

@@ -1,0 +1,44 @@
+"""TLS contexts of the doors.
+
+Invariants: TLS 1.2 at least; a client certificate is asked for on the SMTP roads and, when shown, must chain to
+the configured authorities, else the handshake ends (DESIGN §6); no session tickets are kept across a reload.
+"""
+
+from __future__ import annotations
+
+import ssl
+
+from deploy.node.config import TlsSettings
+from deploy.node.failures import StartError
+
+
+def server_context(settings: TlsSettings, *, ask_client: bool) -> ssl.SSLContext:
+    """Raises StartError with the file and what is wrong with it."""
+    if settings.certificate is None or settings.key is None:
+        raise StartError("No TLS certificate: set `certificate` and `key` in the [tls] section.")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    try:
+        context.load_cert_chain(settings.certificate, settings.key)
+    except FileNotFoundError as error:
+        raise StartError(
+            f"TLS certificate or key not found: {error.filename or settings.certificate}"
+        ) from None
+    except (ssl.SSLError, PermissionError) as error:
+        raise StartError(
+            f"TLS certificate {settings.certificate} and key {settings.key} cannot be used: {error.strerror}"
+        ) from None
+    if ask_client:
+        if settings.client_ca is None:
+            raise StartError(
+                "No authority for client certificates: set `client_ca` in the [tls] section, or close port smtp."
+            )
+        try:
+            context.load_verify_locations(settings.client_ca)
+        except (FileNotFoundError, ssl.SSLError):
+            raise StartError(f"Client authorities {settings.client_ca} cannot be read.") from None
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+    return context

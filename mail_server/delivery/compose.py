@@ -1,0 +1,371 @@
+"""From a letter in memory to the copies that will be laid down: sealed, waiting, in custody, or as they came.
+
+Invariants: a sealed copy carries exactly one key packet per member of its own sealing set and none of another
+account's (Bcc tells nothing); when sealing fails nothing is returned; what came encrypted passes byte for byte.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Sequence
+
+from directory.openpgp.gate import gate
+
+from directory.openpgp.certificate import Certificate
+from directory.openpgp.packets import recipient_key_ids
+from mail_server import mime
+from mail_server.delivery import outer
+from mail_server.delivery.examine import Letter, examine
+from mail_server.delivery.interface import Envelope, Sender
+from mail_server.delivery.plan import Plan, Treatment
+from mail_server.keys.interface import KeyUnavailable, OperatorKeys
+from mail_server.sealing.interface import OpeningError, Sealed, SealingEngine, SealingError
+from mail_server.store.armor import armor_lines, armor_size
+from mail_server.store.interface import NoSpace, Store
+from mail_server.store.model import (
+    AccountId,
+    Flag,
+    MailboxId,
+    MessageOrigin,
+    NewMessage,
+    Rendered,
+    SpecialUse,
+    SplitContent,
+    StagedBlob,
+    State,
+    VerbatimContent,
+)
+from policies.refusal import Refusal
+
+
+class Composer:
+    def __init__(
+        self, *, store: Store, engine: SealingEngine, operator_keys: OperatorKeys, domain: str, large: int
+    ) -> None:
+        self._store = store
+        self._engine = engine
+        self._operator_keys = operator_keys
+        self._domain = domain
+        self._large = large
+
+    async def copies(
+        self, letter: Letter, envelope: Envelope, plans: Sequence[Plan], at: int
+    ) -> list[NewMessage]:
+        """One copy per plan. Raises Refusal; TagTaken comes later, from the store."""
+        try:
+            if letter.ciphertext is not None:
+                return [await self._as_it_came(letter, envelope, plan, at) for plan in plans]
+            sealing = [plan for plan in plans if plan.treatment is not Treatment.CUSTODY]
+            copies = await self._sealed(letter, envelope.sender, sealing, at) if sealing else []
+            for plan in plans:
+                if plan.treatment is Treatment.CUSTODY:
+                    copies.append(await self._verbatim(letter, envelope, plan.account.id, State.CUSTODY, at))
+            return copies
+        except SealingError:
+            raise Refusal(
+                451, "4.3.0", "The letter could not be sealed now, please try again later", "sealing-failed"
+            ) from None
+        except NoSpace:
+            raise Refusal(
+                452, "4.3.1", "Not enough storage at the moment, please try again later", "no-space"
+            ) from None
+
+    # -- sealed by us -------------------------------------------------------------------------------------
+
+    async def _sealed(
+        self, letter: Letter, sender: Sender, plans: Sequence[Plan], at: int
+    ) -> list[NewMessage]:
+        sets = [await self._sealing_set(plan) for plan in plans]
+        certificates = tuple({one.fingerprint: one for found in sets for one in found}.values())
+        tag = await self._tag([plan.account.id for plan in plans], letter.message_ids)
+        head_fields = self._head_fields(letter, tag)
+        inner = self._inner(letter, sender, head_fields, at)
+        sealed, summary = await asyncio.gather(
+            self._engine.seal(inner, certificates),
+            self._engine.seal(letter.findings.summary or b"", certificates),
+        )
+        body = await self._store.stage(None, sealed.body, compress=False)
+        return [
+            split_copy(
+                account=plan.account.id,
+                sealed=sealed,
+                summary=summary,
+                sealing_set=found,
+                body=body,
+                head_fields=head_fields,
+                state=State.WAITING if plan.treatment is Treatment.WAIT else State.SEALED,
+                letter=letter,
+                tag=tag,
+                at=at,
+            )
+            for plan, found in zip(plans, sets, strict=True)
+        ]
+
+    async def _sealing_set(self, plan: Plan) -> tuple[Certificate, ...]:
+        if plan.treatment is Treatment.SEAL:
+            return plan.sealing_set
+        held = await self._operator_keys.certificate_for(plan.account.id, plan.account.address)
+        return (gate(held.certificate, plan.account.address, _now_for_gate()),)
+
+    async def _tag(self, accounts: Sequence[AccountId], message_ids: Sequence[bytes]) -> str:
+        """The conversation's four letters: those it has, else four that none of these accounts uses yet."""
+        known = await self._store.read(lambda reader: reader.conversations(accounts, message_ids))
+        for conversation in known.values():
+            if conversation.tag is not None:
+                return conversation.tag
+        drawn = [outer.new_tag() for _ in range(4)]
+        taken = await self._store.read(lambda reader: reader.tags_taken(accounts, drawn))
+        free = [tag for tag in drawn if tag not in taken]
+        return free[0] if free else outer.new_tag()
+
+    def _head_fields(self, letter: Letter, tag: str) -> list[tuple[str, bytes]]:
+        """The outer fields as (name, raw field with its CRLF), subject last."""
+        found = [(outer.written_name(one), one.raw) for one in outer.outer_fields(letter.fields)]
+        if not any(name.lower() == "message-id" for name, _ in found):
+            # RFC 6409 §8.3: a letter without one gets it here, else threads and receipts cannot name it.
+            made = mime.new_message_id(self._domain)
+            found.append(("Message-ID", mime.header_field("Message-ID", made)))
+        found.append(("Subject", mime.header_field("Subject", outer.outer_subject(tag))))
+        return found
+
+    def _inner(
+        self, letter: Letter, sender: Sender, head_fields: Sequence[tuple[str, bytes]], at: int
+    ) -> bytes:
+        """The whole original under its own headers, protected (RFC 9788), with our word on where it came from."""
+        who = sender.mail_from or "<>"
+        by = sender.identity.mechanism if sender.identity else f"operator {sender.operator_dn}"
+        words = f"from {who} ({by}); {mime.date_text(at).decode()}; not end-to-end signed"
+        return mime.protect(
+            letter.data,
+            outer=_outside(head_fields),
+            extra=[mime.header_field(outer.RECEIVED_FIELD, words)],
+            drop=outer.never_delivered(letter.fields),
+        )
+
+    # -- as it came ---------------------------------------------------------------------------------------
+
+    async def _as_it_came(self, letter: Letter, envelope: Envelope, plan: Plan, at: int) -> NewMessage:
+        """A letter that came end-to-end encrypted: byte for byte, if it is encrypted to the right keys."""
+        assert letter.ciphertext is not None
+        named = recipient_key_ids(letter.ciphertext)
+        state = State.SUBJECT_OUTSIDE if letter.subject_outside else State.SEALED
+        if plan.treatment is Treatment.SEAL:
+            wanted = {one.encryption_key_id for one in plan.sealing_set}
+            # RFC 9580 §5.1: an all-zero key id hides its recipient; then only the count can be checked.
+            hidden = named.count("0" * 16)
+            if len(wanted - set(named)) > hidden:
+                raise Refusal(
+                    550,
+                    "5.7.5",
+                    "Encrypted to other keys than those of a recipient: fetch its certificates again",
+                    "encrypted-to-other-keys",
+                )
+            return await self._verbatim(letter, envelope, plan.account.id, state, at)
+        held = self._operator_keys.existing(plan.account.id)
+        if held is None or not self._names(held.certificate, plan, named):
+            # To a key we do not know: only the holder can tell. It stays as it came.
+            return await self._verbatim(letter, envelope, plan.account.id, state, at)
+        if plan.treatment is Treatment.WAIT:
+            return await self._verbatim(letter, envelope, plan.account.id, State.WAITING, at)
+        return await self._opened_for_custody(letter, envelope, plan, at)
+
+    def _names(self, certificate: bytes, plan: Plan, named: Sequence[str]) -> bool:
+        gated = gate(certificate, plan.account.address, _now_for_gate())
+        return gated.encryption_key_id in named
+
+    async def _opened_for_custody(
+        self, letter: Letter, envelope: Envelope, plan: Plan, at: int
+    ) -> NewMessage:
+        """What an outsider sealed to the operator-held certificate is opened in memory (DESIGN §4)."""
+        assert letter.ciphertext is not None
+        try:
+            clear = await self._engine.open(letter.ciphertext, self._operator_keys.secret(plan.account.id))
+        except (OpeningError, KeyUnavailable):
+            raise Refusal(
+                550, "5.7.5", "The encrypted message could not be opened", "encrypted-unreadable"
+            ) from None
+        opened = await examine(outer.opened(letter.fields, clear), self._large)
+        return await self._verbatim(opened, envelope, plan.account.id, State.CUSTODY, at)
+
+    async def _verbatim(
+        self,
+        letter: Letter,
+        envelope: Envelope,
+        account: AccountId,
+        state: State,
+        at: int,
+    ) -> NewMessage:
+        body = outer.without(letter.data, letter.fields, outer.never_delivered(letter.fields))
+        return_path = mime.header_field("Return-Path", f"<{envelope.sender.mail_from}>")
+        whole = b"".join((return_path, state_line(state), envelope.trace, body))
+        return await self._stage_verbatim(letter, account, SpecialUse.INBOX, whole, state, at)
+
+    async def _stage_verbatim(
+        self,
+        letter: Letter,
+        account: AccountId,
+        mailbox: MailboxId | SpecialUse,
+        whole: bytes,
+        state: State,
+        at: int,
+    ) -> NewMessage:
+        large = len(whole) >= self._large
+        rendering = await asyncio.to_thread(mime.render, whole) if large else mime.render(whole)
+        blob = await self._store.stage(account, whole, compress=state is not State.SEALED)
+        return NewMessage(
+            account=account,
+            mailbox=mailbox,
+            content=VerbatimContent(blob),
+            rendered=rendered(rendering),
+            size=len(whole),
+            received_at=at,
+            state=state,
+            message_ids=letter.message_ids,
+            findings=letter.findings.columns(None),
+        )
+
+    # -- re-sealed ----------------------------------------------------------------------------------------
+
+    async def open(self, account: AccountId, ciphertext: bytes) -> bytes:
+        """Open what waits for this account. Raises OpeningError, KeyUnavailable."""
+        return await self._engine.open(ciphertext, self._operator_keys.secret(account))
+
+    async def resealed(
+        self, letter: Letter, plan: Plan, origin: MessageOrigin, *, protected: bool
+    ) -> NewMessage:
+        """The same letter, sealed to the plan's set; thread, dates and flags are the store's to keep."""
+        tag = origin.tag or await self._tag([plan.account.id], letter.message_ids)
+        head_fields = self._head_fields(letter, tag)
+        inner = letter.data
+        if not protected:
+            inner = mime.protect(
+                letter.data,
+                outer=_outside(head_fields),
+                extra=[],
+                drop=outer.never_delivered(letter.fields),
+            )
+        sealed, summary = await asyncio.gather(
+            self._engine.seal(inner, plan.sealing_set),
+            self._engine.seal(letter.findings.summary or b"", plan.sealing_set),
+        )
+        return split_copy(
+            account=plan.account.id,
+            sealed=sealed,
+            summary=summary,
+            sealing_set=plan.sealing_set,
+            body=await self._store.stage(None, sealed.body, compress=False),
+            head_fields=head_fields,
+            state=State.SEALED,
+            letter=letter,
+            tag=tag,
+            at=origin.received_at,
+        )
+
+    async def kept(
+        self,
+        letter: Letter,
+        account: AccountId,
+        mailbox: MailboxId,
+        flags: Flag,
+        keywords: frozenset[str],
+        received_at: int,
+        at: int,
+    ) -> NewMessage:
+        """What a mail program itself stored: to the byte, since the program compares (RFC 9051 §6.3.12)."""
+        if letter.ciphertext is None:
+            state = State.KEPT
+        else:
+            state = State.SUBJECT_OUTSIDE if letter.subject_outside else State.SEALED
+        made = await self._stage_verbatim(letter, account, mailbox, letter.data, state, received_at)
+        return NewMessage(
+            account=account,
+            mailbox=mailbox,
+            content=made.content,
+            rendered=made.rendered,
+            size=made.size,
+            received_at=received_at,
+            state=state,
+            message_ids=letter.message_ids,
+            findings=made.findings,
+            flags=flags,
+            keywords=keywords,
+            savedate=at,
+        )
+
+
+def split_copy(
+    *,
+    account: AccountId,
+    sealed: Sealed,
+    summary: Sealed,
+    sealing_set: Sequence[Certificate],
+    body: StagedBlob,
+    head_fields: Sequence[tuple[str, bytes]],
+    state: State,
+    letter: Letter,
+    tag: str,
+    at: int,
+    mailbox: MailboxId | SpecialUse = SpecialUse.INBOX,
+) -> NewMessage:
+    """One account's copy of a sealed letter. Raises SealingError unless each member has one key packet."""
+    key_packets = key_packets_for(sealed, sealing_set)
+    fields = b"".join(raw for _, raw in head_fields) + state_line(state)
+    head, tail = mime.wrap(fields, secrets.token_hex(16))
+    length = len(key_packets) + body.clear_size
+    rendering = mime.render_encrypted(head, armor_size(length), armor_lines(length), tail)
+    return NewMessage(
+        account=account,
+        mailbox=mailbox,
+        content=SplitContent(head=head, key_packets=key_packets, body=body, tail=tail),
+        rendered=rendered(rendering),
+        size=len(head) + armor_size(length) + len(tail),
+        received_at=at,
+        state=state,
+        message_ids=letter.message_ids,
+        tag=tag,
+        findings=letter.findings.columns(key_packets_for(summary, sealing_set) + summary.body),
+    )
+
+
+def key_packets_for(sealed: Sealed, sealing_set: Sequence[Certificate]) -> bytes:
+    """Exactly one key packet per member of the set, none of anybody else's."""
+    wanted = {one.fingerprint for one in sealing_set}
+    found = [packet for packet in sealed.key_packets if packet.fingerprint in wanted]
+    if len(found) != len(wanted) or {packet.fingerprint for packet in found} != wanted:
+        raise SealingError("key packets do not match the sealing set")
+    return b"".join(packet.packet for packet in found)
+
+
+def _outside(head_fields: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+    """What HP-Outer repeats inside: the outer fields' names and values (RFC 9788 §2.2)."""
+    return [(name, raw.partition(b":")[2].strip()) for name, raw in head_fields]
+
+
+_STATE_WORDS = {
+    State.SEALED: "sealed",
+    State.WAITING: "waiting",
+    State.CUSTODY: "custody",
+    State.KEPT: "kept by your program",
+    State.AT_THE_GATE: "at the gate",
+    State.SUBJECT_OUTSIDE: "subject outside",
+}
+
+
+def state_line(state: State) -> bytes:
+    """`Vaguemestre-State: custody`: the state is stored with each letter and shown beside it."""
+    return mime.header_field(outer.STATE_FIELD, _STATE_WORDS[state])
+
+
+def rendered(rendering: mime.Rendered) -> Rendered:
+    return Rendered(
+        header=rendering.header,
+        envelope=rendering.envelope,
+        bodystructure=rendering.bodystructure,
+        body=rendering.body,
+    )
+
+
+def _now_for_gate() -> int:
+    return time.time_ns() // 1_000_000

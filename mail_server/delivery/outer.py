@@ -1,0 +1,94 @@
+"""The outside of a sealed letter: which header fields stay readable, and the four letters of its subject.
+
+Invariants: what is not on the allow-list goes inside the seal; `Bcc` goes nowhere; the subject outside is
+`[...] abcd`, the same through a conversation and never shared by two conversations of one account, so that a
+client that threads by subject never merges two patients (DESIGN §1, "Outer headers").
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+from collections.abc import Iterable, Sequence
+
+from mail_server.mime import Field
+from mail_server.mime import fields as header_fields
+
+OUTER_FIELDS = frozenset(
+    {
+        "from",
+        "to",
+        "cc",
+        "reply-to",
+        "date",
+        "message-id",
+        "in-reply-to",
+        "references",
+        "disposition-notification-to",
+        "auto-submitted",
+        "x-mss-mes",
+        "autocrypt",
+    }
+)
+OWN_PREFIX = "vaguemestre-"
+STATE_FIELD = "Vaguemestre-State"
+RECEIVED_FIELD = "Vaguemestre-Received"
+
+_LETTERS = string.ascii_lowercase
+
+
+def new_tag() -> str:
+    """Four random letters."""
+    return "".join(secrets.choice(_LETTERS) for _ in range(4))
+
+
+def outer_subject(tag: str) -> str:
+    return f"[...] {tag}"
+
+
+def is_own(name: str) -> bool:
+    """Whether a field name is ours alone: one arriving from outside is a forgery and is stripped."""
+    return name.lower().startswith(OWN_PREFIX)
+
+
+def outer_fields(fields: Iterable[Field]) -> list[Field]:
+    """The fields of a message that stay outside, in their order, byte for byte."""
+    return [found for found in fields if found.name in OUTER_FIELDS]
+
+
+def never_delivered(fields: Iterable[Field]) -> frozenset[str]:
+    """Names of the fields that no copy of the letter may carry: Bcc, Return-Path, and ours from outside."""
+    return frozenset({"bcc", "return-path"} | {found.name for found in fields if is_own(found.name)})
+
+
+def written_name(found: Field) -> str:
+    """The field's name as its sender wrote it."""
+    return found.raw.partition(b":")[0].strip().decode("ascii", "replace")
+
+
+def without(message: bytes, fields: Sequence[Field], names: frozenset[str]) -> bytes:
+    """The message with those fields cut out; every other byte as it was."""
+    cut = [found for found in fields if found.name in names]
+    if not cut:
+        return message
+    kept: list[bytes] = []
+    position = 0
+    for found in cut:
+        start = message.index(found.raw, position)
+        kept.append(message[position:start])
+        position = start + len(found.raw)
+    return b"".join((*kept, message[position:]))
+
+
+def opened(fields: Sequence[Field], entity: bytes) -> bytes:
+    """A letter that came encrypted, once its entity is open: the outer fields that the entity does not restate,
+    then the entity. (RFC 9788 §4: what stands inside is what the sender meant.)"""
+    inside = {found.name for found in header_fields(entity)} - {"hp-outer"}
+    kept = [
+        found.raw
+        for found in fields
+        if found.name not in inside and not found.name.startswith("content-") and found.name != "mime-version"
+    ]
+    if "mime-version" not in inside:
+        kept.append(b"MIME-Version: 1.0\r\n")
+    return b"".join((*kept, entity))

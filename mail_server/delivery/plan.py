@@ -1,0 +1,88 @@
+"""For one account, now: seal to whom, or hold in custody, or keep waiting, or refuse.
+
+This is where DESIGN §4 is decided for each letter, once, so that a door, a re-seal and the console agree.
+
+Invariants: a plan is never "clear": every one of its treatments names the key that guards the letter; a
+certificate that is revoked without successor refuses; the decision is taken again at the end of data.
+"""
+
+from __future__ import annotations
+
+import enum
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from directory.interface import CertificateStanding, Directory, Standing
+from directory.openpgp.certificate import Certificate
+from mail_server.accounts.interface import Account, Accounts
+from policies import questions
+from policies.interface import Decisions, Entity
+from policies.refusal import Refusal
+
+
+class Treatment(enum.Enum):
+    SEAL = "seal"  # to the readers' own certificates
+    CUSTODY = "custody"  # verbatim, under the account's at-rest key
+    WAIT = "wait"  # to the operator-held waiting key
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    account: Account
+    treatment: Treatment
+    sealing_set: tuple[Certificate, ...] = ()  # distinct by fingerprint; empty unless SEAL
+
+
+class Planner:
+    def __init__(
+        self,
+        *,
+        accounts: Accounts,
+        directory: Directory,
+        decisions: Decisions,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._accounts = accounts
+        self._directory = directory
+        self._decisions = decisions
+        self._clock = clock
+
+    def plan(self, account: Account) -> Plan:
+        """Raises Refusal 550 5.7.5 (revoked), 451 4.7.5 (neither a key, nor custody, nor waiting allowed)."""
+        at = self._clock()
+        standings = [
+            self._directory.certificate(reader.address, at) for reader in self._accounts.readers(account.id)
+        ]
+        if any(found.standing is Standing.NONE for found in standings) or not standings:
+            # Someone who reads this account cannot open a sealed letter yet.
+            return Plan(account, Treatment.CUSTODY if self._custody_allowed(account) else Treatment.WAIT)
+        valid = _distinct(standings)
+        if valid:
+            return Plan(account, Treatment.SEAL, valid)
+        if all(found.standing is Standing.REVOKED for found in standings):
+            raise Refusal(
+                550,
+                "5.7.5",
+                "The certificate of this mailbox is revoked and has no successor",
+                "certificate-revoked",
+            )
+        return Plan(account, Treatment.WAIT)  # expired: waits for the holder to renew (DESIGN §4)
+
+    def _custody_allowed(self, account: Account) -> bool:
+        return self._decisions.decide(questions.may_hold_in_custody(account_entity(account))).allowed
+
+
+def account_entity(account: Account) -> Entity:
+    """The account as the rules see it."""
+    return questions.account(
+        account.id, account.address, account.kind, suspended=account.suspended, members=account.members
+    )
+
+
+def _distinct(standings: list[CertificateStanding]) -> tuple[Certificate, ...]:
+    found: dict[str, Certificate] = {}
+    for standing in standings:
+        if standing.standing is Standing.VALID and standing.certificate is not None:
+            found[standing.certificate.fingerprint] = standing.certificate
+    return tuple(found.values())

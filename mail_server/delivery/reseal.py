@@ -1,0 +1,170 @@
+"""Once a holder's certificate is published, what waited or lay in custody is sealed to it (DESIGN §4).
+
+Invariants:
+* Resumable: what is left to do is read from the stored states themselves, so a kill at any point loses nothing
+  and the next start goes on.
+* The operator-held key is destroyed only after a transaction found no letter that names it; that is audited.
+* What a mail program itself kept stays as it stored it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from mail_server.accounts.interface import Account, Accounts
+from mail_server.delivery.compose import Composer
+from mail_server.delivery.examine import Letter, examine
+from mail_server.delivery.plan import Plan, Planner, Treatment
+from mail_server.keys.interface import KeyUnavailable, OperatorKeys
+from mail_server.sealing.interface import OpeningError, SealingError
+from mail_server.store.interface import NoSpace, Store, TagTaken, Transaction
+from mail_server.store.model import AccountId, MessageId, State
+from policies.interface import AuditTrail, Event
+from policies.refusal import Refusal
+
+_log = logging.getLogger("vaguemestre.reseal")
+_OPEN_STATES = (State.WAITING, State.CUSTODY)
+
+
+class Resealer:
+    def __init__(
+        self,
+        *,
+        accounts: Accounts,
+        store: Store,
+        trail: AuditTrail,
+        planner: Planner,
+        composer: Composer,
+        operator_keys: OperatorKeys,
+        clock: Callable[[], int],
+        batch: int,
+        large: int,
+    ) -> None:
+        self._accounts = accounts
+        self._store = store
+        self._trail = trail
+        self._planner = planner
+        self._composer = composer
+        self._operator_keys = operator_keys
+        self._clock = clock
+        self._batch = batch
+        self._large = large
+        self._running: dict[AccountId, asyncio.Task[int]] = {}
+
+    def begin(self, account: Account) -> asyncio.Task[int]:
+        """Start, or join, the work on one account; the task's result is how many letters were re-sealed."""
+        running = self._running.get(account.id)
+        if running is None or running.done():
+            running = asyncio.create_task(self._account(account))
+            running.add_done_callback(self._ended)
+            self._running[account.id] = running
+        return running
+
+    def _ended(self, task: asyncio.Task[int]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("re-seal stopped (%s); it goes on at the next start", type(task.exception()).__name__)
+
+    async def stop(self) -> None:
+        for task in self._running.values():
+            task.cancel()
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
+
+    async def _account(self, account: Account) -> int:
+        done = 0
+        after = MessageId(0)
+        left = 0
+        while True:
+            plan = self._plan(account)
+            if plan is None:
+                return done  # nobody to seal to (any more): what is left keeps its state
+            batch = await self._store.read(
+                lambda reader, after=after: reader.messages_in_state(
+                    account.id, _OPEN_STATES, after, self._batch
+                )
+            )
+            if not batch:
+                break
+            for message in batch:
+                sealed = await self._message(plan, message)
+                done += sealed
+                left += not sealed
+                after = message
+        if not left:
+            await self._destroy_operator_key(account)
+        return done
+
+    def _plan(self, account: Account) -> Plan | None:
+        try:
+            plan = self._planner.plan(account)
+        except Refusal:
+            return None
+        return plan if plan.treatment is Treatment.SEAL else None
+
+    async def _message(self, plan: Plan, message: MessageId) -> bool:
+        """Re-seal one; False when it must stay (its bytes cannot be opened, or sealing failed for now)."""
+        for _ in range(3):
+            try:
+                origin = await self._store.read(lambda reader: reader.message_origin(message))
+                letter, protected = await self._open(plan.account, message, origin.state)
+                copy = await self._composer.resealed(letter, plan, origin, protected=protected)
+
+                def operation(transaction: Transaction) -> None:
+                    filed = transaction.replace(message, copy)
+                    self._trail.append(transaction.sql, [self._event(plan.account, filed[0].email_id)])
+
+                await self._store.write(operation)
+                return True
+            except TagTaken:
+                continue
+            except (OpeningError, KeyUnavailable, SealingError, NoSpace, IndexError) as failure:
+                _log.warning("one letter keeps its state for now (%s)", type(failure).__name__)
+                return False
+        return False
+
+    async def _open(self, account: Account, message: MessageId, state: State) -> tuple[Letter, bool]:
+        """The letter in memory; whether it already is a protected inner entity."""
+        data = await self._store.read(lambda reader: reader.content(message))
+        letter = await examine(data, self._large)
+        if state is State.CUSTODY or letter.ciphertext is None:
+            return letter, False
+        clear = await self._composer.open(account.id, letter.ciphertext)
+        return await examine(clear, self._large), True
+
+    async def _destroy_operator_key(self, account: Account) -> None:
+        held = self._operator_keys.existing(account.id)
+        if held is None:
+            return
+
+        def operation(transaction: Transaction) -> bool:
+            if transaction.messages_in_state(account.id, _OPEN_STATES, MessageId(0), 1):
+                return False
+            event = Event(
+                action="operator-key-destroyed",
+                at=self._clock(),
+                actor="node",
+                subject=account.id,
+                reference=held.fingerprint,
+            )
+            self._trail.append(transaction.sql, [event])
+            return True
+
+        if await self._store.write(operation):
+            await asyncio.to_thread(self._operator_keys.destroy, account.id)
+
+    def _event(self, account: Account, email_id: str) -> Event:
+        return Event(
+            action="reseal",
+            at=self._clock(),
+            actor="node",
+            subject=account.id,
+            outcome="sealed",
+            reference=email_id,
+        )
+
+
+async def resume(resealer: Resealer, accounts: Sequence[Account]) -> None:
+    """At start: go on with every account that has a valid key and letters not yet sealed to it."""
+    for account in accounts:
+        await resealer.begin(account)

@@ -1,0 +1,262 @@
+"""The heart: envelope and bytes from any door → decide, find, seal, store, audit → one durable commit.
+
+Invariants:
+* `deliver` returns only after the commit that holds every recipient's copy and the audit entries is durable.
+* No copy is ever stored in clear because sealing failed: that is 451, and nothing is filed.
+* Every refusal is in the audit, under the id the peer was shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+
+from mail_server.accounts.interface import Accounts, Identity, Peer
+from mail_server.delivery.compose import Composer
+from mail_server.delivery.examine import Letter, check_identity, examine
+from mail_server.delivery.gate import Gate
+from mail_server.delivery.interface import Accepted, Envelope, MailParameters, Recipient, Road, Sender
+from mail_server.delivery.plan import Plan, Planner, Treatment
+from mail_server.delivery.settings import DeliverySettings
+from mail_server.keys.interface import OperatorKeys
+from mail_server.store.interface import AlreadyFiled, NoSpace, Store, TagTaken, Transaction
+from mail_server.store.model import AccountId, Filed, Flag, MailboxId, NewMessage
+from policies.interface import AuditTrail, Event
+from policies.refusal import Refusal
+
+_TAG_ATTEMPTS = 5
+
+
+class DeliveryService:
+    """See `mail_server.delivery.interface.Delivery`."""
+
+    def __init__(
+        self,
+        *,
+        settings: DeliverySettings,
+        accounts: Accounts,
+        store: Store,
+        trail: AuditTrail,
+        audit: Callable[[Sequence[Event]], None],
+        gate: Gate,
+        planner: Planner,
+        composer: Composer,
+        operator_keys: OperatorKeys,
+    ) -> None:
+        self._settings = settings
+        self._accounts = accounts
+        self._store = store
+        self._trail = trail
+        self._audit = audit
+        self._gate = gate
+        self._planner = planner
+        self._composer = composer
+        self._operator_keys = operator_keys
+        self._key_makers: dict[AccountId, asyncio.Task[None]] = {}
+
+    async def admit_sender(
+        self, road: Road, mail_from: str, parameters: MailParameters, peer: Peer, identity: Identity | None
+    ) -> Sender:
+        try:
+            return self._gate.sender(road, mail_from, parameters, peer, identity)
+        except Refusal as refusal:
+            self._audit([_refusal_event(refusal, peer, identity.account if identity else "")])
+            raise
+
+    async def admit_recipient(self, envelope: Envelope, address: str) -> Recipient:
+        try:
+            return self._gate.recipient(envelope, address)
+        except Refusal as refusal:
+            self._audit([_refusal_event(refusal, envelope.sender.peer, _actor(envelope.sender))])
+            raise
+
+    async def deliver(self, envelope: Envelope, message: bytes) -> Accepted:
+        try:
+            return await self._deliver(envelope, message)
+        except Refusal as refusal:
+            self._audit([_refusal_event(refusal, envelope.sender.peer, _actor(envelope.sender))])
+            raise
+
+    async def _deliver(self, envelope: Envelope, message: bytes) -> Accepted:
+        if len(message) > self._settings.max_message_size:
+            raise Refusal(552, "5.3.4", "Message is larger than this server accepts", "too-large")
+        letter = await examine(message, self._settings.large_message)
+        check_identity(letter, envelope.sender, self._gate.trusts_domain)
+        plans = self._plans(envelope)
+        accepted = await self._compose_and_file(envelope, letter, plans)
+        self._make_certificates(plans)
+        return accepted
+
+    async def _compose_and_file(self, envelope: Envelope, letter: Letter, plans: Sequence[Plan]) -> Accepted:
+        for _ in range(_TAG_ATTEMPTS):
+            copies = await self._composer.copies(letter, envelope, plans, _now())
+            try:
+                return Accepted(await self._file(envelope, letter.data, copies))
+            except TagTaken:
+                continue  # two new conversations drew the same four letters at once: draw again
+        raise Refusal(451, "4.3.0", "Temporary failure, please try again", "tags-exhausted")
+
+    def _plans(self, envelope: Envelope) -> list[Plan]:
+        """One plan per account, decided now; the same account named twice gets one copy."""
+        plans: dict[AccountId, Plan] = {}
+        for recipient in envelope.recipients:
+            account = self._accounts.by_id(recipient.account)
+            if account is None or account.suspended:
+                raise Refusal(
+                    451, "4.2.1", "A mailbox was closed while the message came in", "recipient-gone"
+                )
+            plans[account.id] = self._planner.plan(account)
+        return list(plans.values())
+
+    async def _file(self, envelope: Envelope, message: bytes, copies: Sequence[NewMessage]) -> str:
+        fingerprint = self._store.submission_fingerprint(
+            envelope.sender.mail_from.encode(),
+            b"\0".join(sorted(recipient.account.encode() for recipient in envelope.recipients)),
+            message,
+        )
+        now = _now()
+        sender = envelope.sender
+
+        def operation(transaction: Transaction) -> str:
+            transaction.remember_submission(fingerprint, now)
+            filed = [transaction.file(copy) for copy in copies]
+            self._trail.append(
+                transaction.sql,
+                [
+                    Event(
+                        action="deliver",
+                        at=now,
+                        actor=_actor(sender),
+                        subject=one.account,
+                        outcome=copy.state.name.lower().replace("_", "-"),
+                        reference=one.email_id,
+                        session=sender.peer.session,
+                        network=sender.peer.address,
+                    )
+                    for one, copy in zip(filed, copies, strict=True)
+                ],
+            )
+            return filed[0].email_id
+
+        try:
+            return await self._store.write(operation)
+        except AlreadyFiled:
+            # Sent again after we had answered, or would have: it lies there once already.
+            return "already-filed"
+        except NoSpace:
+            raise _no_space() from None
+
+    def _make_certificates(self, plans: Sequence[Plan]) -> None:
+        """Every account has a certificate from its first message on (DESIGN §4); made behind the answer."""
+        for plan in plans:
+            account = plan.account
+            if plan.treatment is not Treatment.CUSTODY or account.id in self._key_makers:
+                continue
+            if self._operator_keys.existing(account.id) is not None:
+                continue
+            task = asyncio.create_task(self._make_certificate(account.id, account.address))
+            self._key_makers[account.id] = task
+            task.add_done_callback(lambda _, made=account.id: self._key_makers.pop(made, None))
+
+    async def _make_certificate(self, account: AccountId, address: str) -> None:
+        held = await self._operator_keys.certificate_for(account, address)
+        self._audit(
+            [
+                Event(
+                    action="operator-key-made",
+                    at=_now(),
+                    actor="node",
+                    subject=account,
+                    reference=held.fingerprint,
+                )
+            ]
+        )
+
+    async def keep(
+        self,
+        identity: Identity,
+        mailbox: MailboxId,
+        message: bytes,
+        flags: Flag,
+        keywords: frozenset[str],
+        received_at: int | None,
+    ) -> Filed:
+        """IMAP APPEND: the program's own copy, at rest under the account's data key, state shown."""
+        if len(message) > self._settings.max_message_size:
+            raise Refusal(552, "5.3.4", "Message is larger than this server accepts", "too-large")
+        target = await self._store.read(lambda reader: reader.mailbox(mailbox))
+        if target.account != identity.account and not self._reads(identity.account, target.account):
+            raise Refusal(550, "5.7.1", "This mailbox is not yours", "mailbox-not-yours")
+        letter = await examine(message, self._settings.large_message)
+        now = _now()
+        try:
+            copy = await self._composer.kept(
+                letter, target.account, mailbox, flags, keywords, received_at or now, now
+            )
+            return await self._store.write(lambda transaction: self._keep(transaction, copy, identity, now))
+        except NoSpace:
+            raise _no_space() from None
+
+    def _keep(self, transaction: Transaction, copy: NewMessage, identity: Identity, now: int) -> Filed:
+        filed = transaction.file(copy)
+        event = Event(
+            action="keep",
+            at=now,
+            actor=identity.account,
+            subject=filed.account,
+            outcome=copy.state.name.lower().replace("_", "-"),
+            reference=filed.email_id,
+        )
+        self._trail.append(transaction.sql, [event])
+        return filed
+
+    def _reads(self, person: AccountId, account: AccountId) -> bool:
+        return any(shared.id == account for shared in self._accounts.shared_with(person))
+
+    def refused(
+        self, road: Road, peer: Peer, refusal_reason: str, detail: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        self._audit(
+            [
+                Event(
+                    action="refuse",
+                    at=_now(),
+                    actor=f"{road.value}-road",
+                    outcome=refusal_reason,
+                    session=peer.session,
+                    network=peer.address,
+                    detail=dict(detail),
+                )
+            ]
+        )
+
+    async def stop(self) -> None:
+        """Let the keys being made be finished."""
+        with contextlib.suppress(Exception):
+            await asyncio.gather(*self._key_makers.values())
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _actor(sender: Sender) -> str:
+    return sender.identity.account if sender.identity else f"operator:{sender.operator_dn}"
+
+
+def _no_space() -> Refusal:
+    return Refusal(452, "4.3.1", "Not enough storage at the moment, please try again later", "no-space")
+
+
+def _refusal_event(refusal: Refusal, peer: Peer, actor: str) -> Event:
+    return Event(
+        action="refuse",
+        at=_now(),
+        actor=actor or "unknown",
+        outcome=refusal.reason,
+        reference=refusal.id,
+        session=peer.session,
+        network=peer.address,
+    )

@@ -1,0 +1,26 @@
+"""Settings of `[delivery]`."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class DeliverySettings(BaseModel):
+    """How letters are accepted and sealed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_message_size: int = Field(
+        default=25 * 1024 * 1024, gt=0, description="Largest message accepted, in bytes (advertised as SIZE)."
+    )
+    large_message: int = Field(
+        default=256 * 1024,
+        gt=0,
+        description="From this size on, parsing leaves the event loop for a thread (bytes).",
+    )
+    operator_name: str = Field(
+        default="Vaguemestre", description="Name of the operator as readers see it in the gateway's words."
+    )
+    reseal_batch: int = Field(
+        default=20, gt=0, description="Messages re-sealed in one transaction once a certificate is published."
+    )
