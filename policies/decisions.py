@@ -73,6 +73,10 @@ class CedarDecisions:
     def rules(self) -> tuple[ruleset.Rule, ...]:
         return self._rules.rules
 
+    def kept(self) -> tuple[tuple[Question, Decision], ...]:
+        """The questions whose answers are kept, least recently asked first."""
+        return tuple(self._kept.values())
+
     def decide(self, question: Question) -> Decision:
         try:
             key = _key(question)

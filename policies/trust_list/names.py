@@ -121,9 +121,13 @@ def _oriented(parts: list[tuple[Part, ...]]) -> Name:
     """Most specific first: a name that begins with its country and does not end with one is turned round."""
     if not parts:
         raise NameRefused("an empty name")
-    if parts[0][0].type == "C" and parts[-1][0].type != "C":
+    if _is_country(parts[0]) and not _is_country(parts[-1]):
         parts.reverse()
     return tuple(tuple(sorted(each)) for each in parts)
+
+
+def _is_country(parts: tuple[Part, ...]) -> bool:
+    return len(parts) == 1 and parts[0].type == "C"
 
 
 def _of_x509(name: x509.Name) -> Name:
