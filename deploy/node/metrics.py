@@ -1,0 +1,86 @@
+"""The node's counters for Prometheus, on this machine only.
+
+Invariants: counting costs the doors an integer, read when somebody asks; labels and values never name a person,
+an address or a message; a listener that others could reach is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from fastapi import APIRouter, Response
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from deploy.node.https import Listener, WebServer, application, is_loopback
+
+_PREFIX = "vaguemestre"
+
+
+class Metrics(Collector):
+    """Callables that read counters, turned into Prometheus families when asked.
+
+    metrics.counters("smtp", lambda: door.counters)
+    metrics.counters("imap", lambda: door.counters, gauges={"open"})
+    metrics.gauge("smtp_bytes_in_flight", "Mail held in memory now.", lambda: door.bytes_in_flight)
+    """
+
+    def __init__(self) -> None:
+        self._readers: list[Callable[[], Iterator[Metric]]] = []
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+        ProcessCollector(namespace="", registry=self._registry)
+
+    def counters(self, part: str, read: Callable[[], Any], gauges: Iterable[str] = ()) -> None:
+        """Show every integer of the dataclass that `read` gives: `vaguemestre_<part>_<field>_total`.
+
+        Fields named in `gauges` can fall: they are shown as gauges.
+        """
+        falling = frozenset(gauges)
+
+        def families() -> Iterator[Metric]:
+            values = read()
+            if not is_dataclass(values):
+                raise TypeError(f"counters of {part} are not a dataclass")
+            for field in fields(values):
+                value = getattr(values, field.name)
+                if isinstance(value, bool) or not isinstance(value, int | float):
+                    continue
+                name, words = f"{_PREFIX}_{part}_{field.name}", f"{part}: {field.name.replace('_', ' ')}"
+                if field.name in falling:
+                    yield GaugeMetricFamily(name, words, value)
+                else:
+                    yield CounterMetricFamily(name, words, value)
+
+        self._readers.append(families)
+
+    def gauge(self, name: str, words: str, read: Callable[[], float]) -> None:
+        """Show one number that may fall."""
+        self._readers.append(lambda: iter((GaugeMetricFamily(f"{_PREFIX}_{name}", words, read()),)))
+
+    def collect(self) -> Iterator[Metric]:
+        for families in self._readers:
+            yield from families()
+
+    def text(self) -> bytes:
+        """The exposition, as Prometheus scrapes it."""
+        return generate_latest(self._registry)
+
+    def router(self) -> APIRouter:
+        router = APIRouter(include_in_schema=False)
+
+        @router.get("/metrics")
+        async def metrics() -> Response:  # pyright: ignore[reportUnusedFunction]
+            return Response(self.text(), headers={"content-type": CONTENT_TYPE_LATEST})
+
+        return router
+
+    def server(self, port: int, host: str = "127.0.0.1") -> WebServer:
+        """What serves `/metrics`. Raises ValueError for an address that others could reach."""
+        if not is_loopback(host):
+            raise ValueError(f"metrics are for this machine only, not for {host}")
+        return WebServer(application([self.router()]), Listener(host, port))

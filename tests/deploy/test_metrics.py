@@ -1,0 +1,64 @@
+"""Counters of the doors as Prometheus reads them, on this machine only."""
+
+from __future__ import annotations
+
+import asyncio
+import urllib.request
+from dataclasses import dataclass
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from deploy.node.metrics import Metrics
+
+
+@dataclass(slots=True)
+class Door:
+    messages: int = 0
+    open: int = 0
+    name: str = "not a number"
+    busy: bool = True
+
+
+def families(metrics: Metrics) -> dict[str, tuple[str, float]]:
+    parsed = text_string_to_metric_families(metrics.text().decode())
+    return {family.name: (family.type, family.samples[0].value) for family in parsed if family.samples}
+
+
+def test_each_integer_of_a_door_is_shown_as_it_is_now() -> None:
+    door, metrics = Door(), Metrics()
+    metrics.counters("smtp", lambda: door, gauges={"open"})
+    metrics.gauge("bytes_in_flight", "Mail held in memory.", lambda: 12)
+    door.messages, door.open = 7, 3
+    shown = families(metrics)
+    assert shown["vaguemestre_smtp_messages"] == ("counter", 7)
+    assert shown["vaguemestre_smtp_open"] == ("gauge", 3)
+    assert shown["vaguemestre_bytes_in_flight"] == ("gauge", 12)
+    assert "vaguemestre_smtp_name" not in shown
+    assert "vaguemestre_smtp_busy" not in shown
+    door.messages += 1
+    assert families(metrics)["vaguemestre_smtp_messages"] == ("counter", 8)
+
+
+def test_the_process_is_shown_too() -> None:
+    assert families(Metrics())["process_resident_memory_bytes"][1] > 0
+
+
+async def test_it_is_served_on_loopback() -> None:
+    door, metrics = Door(messages=5), Metrics()
+    metrics.counters("smtp", lambda: door)
+    server = metrics.server(0)
+    await server.start()
+    try:
+        text = await asyncio.to_thread(
+            lambda: urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics").read().decode()
+        )
+    finally:
+        await server.stop()
+    assert "vaguemestre_smtp_messages_total 5.0" in text
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "mail.example", ""])
+def test_a_bind_that_others_could_reach_is_refused(host: str) -> None:
+    with pytest.raises(ValueError, match="this machine only"):
+        Metrics().server(0, host)
