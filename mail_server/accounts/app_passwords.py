@@ -79,6 +79,13 @@ def as_generated(typed: str) -> str:
     return typed
 
 
+def is_generated(secret: str) -> bool:
+    """Whether it has the shape of a generated secret, hyphens included."""
+    return (
+        secret == as_generated(secret) and len(secret.replace("-", "")) == _LENGTH and secret.count("-") == 6
+    )
+
+
 def verifier(secret: str, salt: bytes, iterations: int = ITERATIONS) -> Verifier:
     return of_salted(salted(secret.encode("utf-8", "surrogatepass"), salt, iterations), salt, iterations)
 

@@ -84,7 +84,6 @@ class PasswordAuthenticator:
             raise await judge.failed(failure) from None
 
     # -- what the judge of a connection asks
-    # ----------------------------------------------------------------------
 
     async def check_password(self, user: str, password: str, peer: Peer) -> tuple[Account, AppPassword]:
         """The account and which of its passwords this is. Raises NotProven."""

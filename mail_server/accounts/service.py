@@ -21,6 +21,7 @@ from mail_server.accounts.app_passwords import AppPassword, NewAppPassword
 from mail_server.accounts.book import SHARED, Book, CertificateBinding, Record
 from mail_server.accounts.changes import AccountError, Change, What, differences
 from mail_server.accounts.interface import Account, Kind
+from mail_server.accounts.last_uses import LastUses
 from mail_server.accounts.settings import AccountsSettings
 from mail_server.store.interface import Sql, Store, Transaction
 from mail_server.store.model import AccountId
@@ -31,7 +32,6 @@ PROTOCOLS = frozenset({"imap", "submission", "smtp", "jmap"})
 
 _log = logging.getLogger("vaguemestre.accounts")
 _ID_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
-_USE_WRITTEN_EVERY = 3_600_000  # ms
 _LABEL_LONGEST = 80
 
 
@@ -44,7 +44,7 @@ class AccountService:
         self._domains = frozenset(settings.domains)
         self._book = Book()
         self._writing = asyncio.Lock()
-        self._used: dict[str, int] = {}  # app password id -> last use that is not written yet
+        self._uses = LastUses(store)
         self.changed: list[Callable[[Change], None]] = []
 
     async def start(self) -> None:
@@ -60,7 +60,6 @@ class AccountService:
             self._announce(change)
 
     # -- Accounts
-    # ---------------------------------------------------------------------------------------------
 
     def by_address(self, address: str) -> Account | None:
         return self._book.by_address(address)
@@ -82,7 +81,6 @@ class AccountService:
         return [record.account for record in self._book.records()]
 
     # -- credentials, for the authenticator
-    # ---------------------------------------------------------------------
 
     def app_passwords(self, account: AccountId) -> tuple[AppPassword, ...]:
         record = self._book.record(account)
@@ -109,26 +107,17 @@ class AccountService:
         return self._derived_salt(address)
 
     def used(self, password: AppPassword, at: int) -> None:
-        """Note a use. It is written with `flush`, at most once an hour: a login must not cost a disk sync."""
-        last = self._used.get(password.id, password.last_used)
-        if last is None or at - last >= _USE_WRITTEN_EVERY:
-            self._used[password.id] = at
+        """Note a use of a password."""
+        self._uses.note(password, at)
+
+    def last_used(self, password: AppPassword) -> int | None:
+        return self._uses.of(password)
 
     async def flush(self) -> None:
-        """Write the uses noted so far. To be called now and then, and before stopping."""
-        if not (noted := self._used):
-            return
-        self._used = {}
-
-        def write(tx: Transaction) -> None:
-            tx.sql.many(
-                "UPDATE app_password SET last_used = ? WHERE id = ?", [(at, key) for key, at in noted.items()]
-            )
-
-        await self._store.write(write)
+        """Write what is only in memory yet (last uses). To be called before the store stops."""
+        await self._uses.flush()
 
     # -- changes
-    # ------------------------------------------------------------------------------------------------
 
     async def add(self, address: str, kind: Kind, by: str = "node") -> Account:
         """Open an account. Raises AccountError."""
@@ -200,15 +189,22 @@ class AccountService:
         protocols: Iterable[str] = (),
         expires: int | None = None,
         by: str = "node",
+        secret: str | None = None,
     ) -> NewAppPassword:
-        """Generate a password for one mail program. The secret is in the answer and nowhere else."""
+        """Generate a password for one mail program. The secret is in the answer and nowhere else.
+
+        `secret` sets one that was generated before (two robots that share theirs): one that a person
+        chose is refused.
+        """
+        if secret is not None and not app_passwords.is_generated(secret):
+            raise AccountError("weak-password", "Only a generated password can be set.")
         holder = self._needs_own_credentials(account)
         allowed = frozenset(protocols)
         if not allowed <= PROTOCOLS:
             raise AccountError("unknown-protocol", f"Protocols are {', '.join(sorted(PROTOCOLS))}.")
         if not 0 < len(label) <= _LABEL_LONGEST or not label.isprintable():
             raise AccountError("bad-label", f"A label is 1 to {_LABEL_LONGEST} printable characters.")
-        new = NewAppPassword(secrets.token_hex(8), app_passwords.generate())
+        new = NewAppPassword(secrets.token_hex(8), secret or app_passwords.generate())
         made = await asyncio.to_thread(app_passwords.verifier, new.secret, self.salt_for(holder.address))
         now = _now()
 
@@ -295,7 +291,6 @@ class AccountService:
         )
 
     # -- inside
-    # -------------------------------------------------------------------------------------------------
 
     async def _set_suspended(
         self, account: AccountId, suspended: int, change: Change, action: str, by: str

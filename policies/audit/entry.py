@@ -21,6 +21,7 @@ DETAIL_KEYS = frozenset(
         "address",
         "after",
         "before",
+        "cause",
         "certificate",  # SHA-256 of a certificate
         "class",
         "code",
@@ -49,6 +50,7 @@ DETAIL_KEYS = frozenset(
         "port",
         "protocol",
         "reason",
+        "reference",  # moved to its own column
         "recipient",
         "recipients",  # a number
         "road",
@@ -113,7 +115,14 @@ COLUMNS = (
 
 
 def row_of(chain: str, seq: int, event: Event, previous: bytes) -> tuple[Any, ...]:
-    """The row to store for an event, in the order of COLUMNS."""
+    """The row to store for an event, in the order of COLUMNS.
+
+    A door gives the id of its refusal among the details: it goes to its own column, where it is looked for.
+    """
+    detail, reference = event.detail, event.reference
+    if "reference" in detail:
+        reference = reference or detail["reference"]
+        detail = {name: value for name, value in detail.items() if name != "reference"}
     fields = (
         chain,
         seq,
@@ -122,10 +131,10 @@ def row_of(chain: str, seq: int, event: Event, previous: bytes) -> tuple[Any, ..
         cleaned(event.actor),
         cleaned(event.subject),
         cleaned(event.outcome),
-        cleaned(event.reference),
+        cleaned(reference),
         cleaned(event.session),
         cleaned(event.network),
-        detail_of(event.detail) if event.detail else "{}",
+        detail_of(detail) if detail else "{}",
     )
     return (*fields, previous, digest(previous, fields))
 

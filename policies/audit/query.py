@@ -25,7 +25,7 @@ class Filter:
     subject: str = ""
     party: str = ""  # as actor or as subject
     outcome: str = ""
-    refused_only: bool = False  # every outcome but "done"
+    refused_only: bool = False  # refusals and failed logins
     reference: str = ""  # id shown to a peer, or EMAILID
     session: str = ""
     network: str = ""
@@ -70,7 +70,7 @@ def _where(wanted: Filter) -> tuple[list[str], list[Any]]:
         conditions.append("(actor = ? OR subject = ?)")
         parameters += [wanted.party, wanted.party]
     if wanted.refused_only:
-        conditions.append("outcome <> 'done'")
+        conditions.append("action IN ('refuse', 'login-failed')")
     if wanted.since is not None:
         conditions.append("at >= ?")
         parameters.append(wanted.since)

@@ -175,6 +175,12 @@ def test_a_detail_that_is_not_permitted_is_dropped_and_told_without_its_value(
     assert "Grossesse" not in str(sql.all("SELECT * FROM audit_entry"))
 
 
+def test_the_id_shown_to_a_peer_is_found_whichever_way_it_came(sql: Any) -> None:
+    ChainedTrail("node").append(sql, [event("refuse", detail={"reference": "3f0c", "cause": "size"})])
+    (found,) = find(sql, Filter(reference="3f0c"))
+    assert found.details == {"cause": "size"}
+
+
 def test_values_are_capped_and_freed_of_control_characters(sql: Any) -> None:
     ChainedTrail("node").append(sql, [event(session="a\x1b[2J\r\nb", detail={"address": "x" * 5000})])
     (found,) = find(sql, Filter())
