@@ -149,48 +149,41 @@ class Filing(StoreReader):
     # -- threads -----------------------------------------------------------------------------------------
 
     def _thread(self, message: NewMessage) -> str:
-        account = message.account
+        account, tag = message.account, message.tag
         references = self._references(account, message.message_ids)
         if message.thread_id is not None:
-            # A re-seal keeps its thread, whatever became of the thread's row.
-            known = Conversation(message.thread_id, None)
-            self.sql.run(
-                "INSERT INTO thread (account_id, thread_id, tag) VALUES (?, ?, NULL) ON CONFLICT DO NOTHING",
-                (account, message.thread_id),
-            )
+            known = Conversation(message.thread_id, None)  # a re-seal keeps its thread
         else:
-            known = self._known_thread(account, references)
-            if known is None:
-                known = Conversation("T" + urandom(12).hex(), message.tag)
-                self._insert_thread(account, known)
-            elif message.tag is not None and known.tag != message.tag:
-                self._tag_thread(account, known, message.tag)
+            known = self._known_thread(account, references) or Conversation("T" + urandom(12).hex(), None)
+        thread_id = known.thread_id
+        if known.tag is None:
+            # New, or had no tag so far: it takes this one.
+            self.sql.run(
+                "INSERT INTO thread (account_id, thread_id, tag) VALUES (?, ?, ?)"
+                " ON CONFLICT (account_id, thread_id) DO UPDATE SET tag = coalesce(thread.tag, excluded.tag)",
+                (account, thread_id, tag),
+            )
+        if tag is not None and tag != known.tag:
+            self._take_tag(account, tag, thread_id)
         if references:
             self.sql.many(
                 "INSERT INTO thread_reference (reference, account_id, thread_id) VALUES (?, ?, ?)"
                 " ON CONFLICT DO NOTHING",
-                [(reference, account, known.thread_id) for reference in references],
+                [(reference, account, thread_id) for reference in references],
             )
-        return known.thread_id
+        return thread_id
 
-    def _insert_thread(self, account: AccountId, thread: Conversation) -> None:
+    def _take_tag(self, account: AccountId, tag: str, thread_id: str) -> None:
+        """Clients that thread by subject must never merge two patients: a tag stands for one thread."""
         made = self.sql.run(
-            "INSERT INTO thread (account_id, thread_id, tag) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-            (account, thread.thread_id, thread.tag),
+            "INSERT INTO thread_tag (account_id, tag, thread_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            (account, tag, thread_id),
         )
-        if made != 1:
-            raise TagTaken(account)
-
-    def _tag_thread(self, account: AccountId, thread: Conversation, tag: str) -> None:
-        """A thread that had no tag takes one; a thread never changes its tag."""
-        if thread.tag is not None or self.sql.one(
-            "SELECT 1 FROM thread WHERE account_id = ? AND tag = ?", (account, tag)
+        if not made and not self.sql.one(
+            "SELECT 1 FROM thread_tag WHERE account_id = ? AND tag = ? AND thread_id = ?",
+            (account, tag, thread_id),
         ):
             raise TagTaken(account)
-        self.sql.run(
-            "UPDATE thread SET tag = ? WHERE account_id = ? AND thread_id = ?",
-            (tag, account, thread.thread_id),
-        )
 
     # -- blobs -------------------------------------------------------------------------------------------
 

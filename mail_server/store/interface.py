@@ -62,7 +62,7 @@ class NoSuchMessage(StoreError):
 
 
 class TagTaken(StoreError):
-    """Another conversation of the account has this tag (or this one got another): look again and retry."""
+    """Another conversation of the account has this tag: draw another one and retry."""
 
 
 class Damaged(StoreError):

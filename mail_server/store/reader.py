@@ -43,9 +43,9 @@ from mail_server.store.space import FreeSpace
 from mail_server.store.staging import open_blob
 
 # Making an enum member by value costs more than the query that fetched the number.
-FLAGS = tuple(Flag(number) for number in range(32))
-STATES = tuple(State)
-FORMS = {int(form): form for form in Form}
+FLAGS: dict[int, Flag] = {number: Flag(number) for number in range(32)}
+STATES: dict[int, State] = {int(state): state for state in State}
+FORMS: dict[int, Form] = {int(form): form for form in Form}
 NO_KEYWORDS: frozenset[str] = frozenset()
 MAX_REFERENCES = 32
 _NAMES_KEPT = 50_000
@@ -325,7 +325,7 @@ class StoreReader:
         for account in accounts:
             for tag in tags:
                 if tag not in taken and self.sql.one(
-                    "SELECT 1 FROM thread WHERE account_id = ? AND tag = ?", (account, tag)
+                    "SELECT 1 FROM thread_tag WHERE account_id = ? AND tag = ?", (account, tag)
                 ):
                     taken.add(tag)
         return taken

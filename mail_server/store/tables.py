@@ -130,9 +130,20 @@ thread = Table(
     metadata,
     Column("account_id", String, nullable=False),
     Column("thread_id", String, nullable=False),
-    Column("tag", String),
+    Column("tag", String),  # the first one, which later letters of the conversation take
     PrimaryKeyConstraint("account_id", "thread_id"),
-    UniqueConstraint("account_id", "tag", name="thread_tag_once"),
+    sqlite_with_rowid=False,
+)
+
+# A letter to two accounts may join two conversations that already had a tag each; so a thread may come to have
+# several tags, but a tag never stands for two threads of one account.
+thread_tag = Table(
+    "thread_tag",
+    metadata,
+    Column("account_id", String, nullable=False),
+    Column("tag", String, nullable=False),
+    Column("thread_id", String, nullable=False),
+    PrimaryKeyConstraint("account_id", "tag"),
     sqlite_with_rowid=False,
 )
 

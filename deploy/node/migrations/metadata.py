@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import MetaData
 
+import directory.tables
 import mail_server.accounts.tables
 import mail_server.store.tables
 import policies.audit.tables
@@ -15,3 +16,7 @@ def mail_metadata() -> list[MetaData]:
         mail_server.accounts.tables.metadata,
         policies.audit.tables.metadata,
     ]
+
+
+def directory_metadata() -> MetaData:
+    return directory.tables.metadata

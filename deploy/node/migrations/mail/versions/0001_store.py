@@ -115,7 +115,14 @@ def upgrade() -> None:
         sa.Column("thread_id", sa.String(), nullable=False),
         sa.Column("tag", sa.String(), nullable=True),
         sa.PrimaryKeyConstraint("account_id", "thread_id"),
-        sa.UniqueConstraint("account_id", "tag", name="thread_tag_once"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "thread_tag",
+        sa.Column("account_id", sa.String(), nullable=False),
+        sa.Column("tag", sa.String(), nullable=False),
+        sa.Column("thread_id", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "tag"),
         sqlite_with_rowid=False,
     )
     op.create_table(

@@ -1,0 +1,55 @@
+"""Runs the migrations from code (`init`, start of `serve`).
+
+Invariants: several nodes that start at once migrate one after the other; a migration is whole or not at all; a
+new SQLite file is closed to other users from the first byte.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, create_engine, make_url, text
+
+_HERE = Path(__file__).parent
+_LOCK = 0x766D6D67  # an arbitrary number for PostgreSQL's advisory lock
+
+
+def migrate_mail(url: str) -> None:
+    """Bring mail.db to the newest schema; `url` is StoreSettings.url(home)."""
+    _migrate("mail", url)
+
+
+def migrate_directory(url: str) -> None:
+    """Bring directory.db to the newest schema."""
+    _migrate("directory", url)
+
+
+def config_for(environment: str, connection: Connection) -> Config:
+    """Alembic's configuration of one environment, on an open connection."""
+    config = Config()
+    config.set_main_option("script_location", str(_HERE / environment).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def engine_url(url: str) -> str:
+    """SQLAlchemy's spelling, with psycopg 3 named."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() in ("postgresql", "postgres"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    return parsed.render_as_string(hide_password=False)
+
+
+def _migrate(environment: str, url: str) -> None:
+    if url.startswith("sqlite:///"):
+        Path(url.removeprefix("sqlite:///")).touch(mode=0o600)
+    engine = create_engine(engine_url(url))
+    try:
+        with engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _LOCK})
+            command.upgrade(config_for(environment, connection), "head")
+    finally:
+        engine.dispose()
