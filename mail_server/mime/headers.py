@@ -110,11 +110,9 @@ def select(block: bytes, names: Collection[bytes | str], exclude: bool = False) 
     for match in FIELD.finditer(block, 0, limit):
         name = match[1]
         raw = match[0]
-        if name is None and not raw.strip(b"\r\n"):
-            if raw:
-                chosen.append(raw)  # the blank line
-                break
-            continue
+        if raw in (b"\r\n", b"\n"):
+            chosen.append(raw)  # the blank line closes the block
+            break
         if (name is not None and name.lower() in wanted) is not exclude:
             chosen.append(raw)
     if limit < len(block):

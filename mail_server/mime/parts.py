@@ -23,7 +23,8 @@ from mail_server.mime.headers import (
 MAX_DEPTH = 100
 MAX_PARTS = 1000
 _MAX_MISSES = 10_000  # lines that begin like a delimiter and are none
-_MAX_SCAN = 16  # times the message's size: nested multiparts look through the same bytes again
+_MAX_SCAN = 16  # times the size of the message: nested multiparts look through the same bytes again
+_FREE_SCAN = 16 << 20  # octets that any message may cost
 
 _WANTED = frozenset(
     b"date subject from sender reply-to to cc bcc in-reply-to message-id "
@@ -153,7 +154,7 @@ class _Scan:
         self.parts_left = MAX_PARTS
         self.header_left = MAX_HEADER
         self.misses_left = _MAX_MISSES
-        self.scan_left = _MAX_SCAN * len(data) + 65536
+        self.scan_left = (_MAX_SCAN * len(data)) + _FREE_SCAN
 
     def entity(self, start: int, end: int, depth: int, in_digest: bool) -> Part:
         data = self.data

@@ -16,7 +16,7 @@ _STALE = re.compile(
     rb'"(?:[^"\\]|\\.)*+"|(;\s*+(?:hp|protected-headers)\s*+=\s*+(?:"(?:[^"\\]|\\.)*+"|[^\s;"]*+))',
     re.DOTALL | re.IGNORECASE,
 )
-_BREAK = re.compile(rb"\r?\n(?![ \t])|[\r\0]")
+_BREAK = re.compile(rb"\r?\n(?![ \t])|\r(?!\n[ \t])|\0")
 
 
 def protect(
@@ -38,7 +38,7 @@ def protect(
     for match in FIELD.finditer(message, 0, end):
         raw, name = match[0], match[1]
         if name is None:
-            if raw.strip(b"\r\n"):
+            if raw not in (b"", b"\r\n", b"\n"):
                 lines.append(_closed(raw))
             continue
         name = name.lower()
