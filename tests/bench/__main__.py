@@ -1,0 +1,220 @@
+"""`make bench`: the product beside Postfix → LMTP → Dovecot, in one run, interleaved.
+
+The report is the output: an expectation that is not met does not fail the run. The exit code is 1 only when
+something could not be run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from tests.bench import expected, fsyncs, peers, prepare, report, rounds
+from tests.bench.generator import LoadGenerator
+from tests.bench.process import CouldNotRun
+from tests.bench.system import LISTED, READERS, Measure, System
+
+CHAIN = "chain"
+_screen = Console(width=None if os.isatty(1) else 160)
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much is measured."""
+
+    ingest: tuple[tuple[str, int, int], ...]  # size, connections, letters in a round
+    listings: int
+    rounds: int
+    traced: tuple[tuple[str, int, int], ...]  # rows whose fsyncs are counted, and letters sent for that
+
+
+FULL = Extent(
+    ingest=(
+        *(("4k", 1, 500), ("4k", 10, 2000), ("4k", 50, 2000)),
+        *(("50k", 1, 200), ("50k", 10, 600), ("50k", 50, 600)),
+        *(("1M", 1, 20), ("1M", 10, 80), ("1M", 50, 100)),
+    ),
+    listings=40,
+    rounds=5,
+    traced=(("4k", 1, 100), ("4k", 10, 300), ("4k", 50, 300), ("50k", 10, 200), ("1M", 10, 40)),
+)
+QUICK = Extent(
+    ingest=(("4k", 10, 1000), ("4k", 50, 1000), ("50k", 10, 300), ("1M", 10, 40)),
+    listings=20,
+    rounds=2,
+    traced=(("4k", 10, 200),),
+)
+
+
+def main(
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer letters, rows and rounds.")] = False,
+    systems: Annotated[str, typer.Option(help="Which to run.")] = "chain,custody,sealed",
+    sizes: Annotated[str, typer.Option(help="Which letters.")] = "4k,50k,1M",
+    connections: Annotated[str, typer.Option(help="Which numbers of connections.")] = "1,10,50",
+    listing: Annotated[bool, typer.Option(help="Measure the listing too.")] = True,
+    number_of_rounds: Annotated[int | None, typer.Option("--rounds", help="Rounds per row.")] = None,
+    pipelining: Annotated[bool, typer.Option(help="Send MAIL, RCPT and DATA in one write.")] = False,
+    home: Annotated[
+        Path, typer.Option(envvar="BENCH_HOME", help="Where the benchmark keeps everything.")
+    ] = Path("bench-data"),
+    keep: Annotated[bool, typer.Option(help="Keep the servers' data afterwards.")] = False,
+) -> None:
+    """Measure letters per second, server CPU and fsyncs per letter, and the listing of 1,000 messages."""
+    extent = QUICK if quick else FULL
+    wanted = tuple(
+        (size, number, letters)
+        for size, number, letters in extent.ingest
+        if size in sizes.split(",") and str(number) in connections.split(",")
+    )
+    extent = Extent(
+        wanted, extent.listings if listing else 0, number_of_rounds or extent.rounds, extent.traced
+    )
+    place = prepare.Place(home.absolute())
+    try:
+        bench = Bench(place, prepare.everything(place, _say), pipelining)
+    except CouldNotRun as failure:
+        _screen.print(f"[red]{failure}[/red]", highlight=False)
+        raise typer.Exit(1) from None
+    shutil.rmtree(place.run, ignore_errors=True)
+    place.run.mkdir()
+    try:
+        bench.start(systems.split(","))
+        around = report.surroundings(bench.accounting)
+        bench.measure(extent)
+    finally:
+        bench.stop()
+        if not keep:
+            shutil.rmtree(place.run, ignore_errors=True)
+    report.show(_screen, around, bench.lines)
+    _say(f"Written to {report.write(place.results, around, bench.lines, bench.failures)}")
+    for failure in bench.failures:
+        _screen.print(f"[red]Not run: {failure}[/red]", highlight=False)
+    raise typer.Exit(1 if bench.failures or not bench.lines else 0)
+
+
+def _say(sentence: str) -> None:
+    _screen.print(sentence, style="dim", highlight=False)
+
+
+class Bench:
+    """One benchmark: systems started, rows measured, failures noted."""
+
+    def __init__(self, place: prepare.Place, letters: dict[str, Path], pipelining: bool) -> None:
+        self._place = place
+        self._letters = letters
+        self._generator = LoadGenerator(place.load_generator, pipelining)
+        self._systems: dict[str, System] = {}
+        self.lines: list[report.Line] = []
+        self.failures: list[str] = []
+
+    @property
+    def accounting(self) -> str:
+        servers = [server for system in self._systems.values() for server in system.servers]
+        return ", ".join({server.accounting for server in servers})
+
+    def start(self, names: Sequence[str]) -> None:
+        for name in names:
+            with self._noting(f"start of {name}"):
+                self._systems[name] = self._start(name)
+                self._systems[name].warm_up(self._generator, self._letters["4k"])
+
+    def _start(self, name: str) -> System:
+        if name == CHAIN:
+            _say("Postfix → Dovecot")
+            return peers.chain(self._place)
+        if name not in ("custody", "sealed"):
+            raise CouldNotRun(f"there is no system {name}")
+        from tests.bench import servers  # the product: what it lacks must not keep the peers from running
+
+        return servers.product(name, self._place, _say)
+
+    def stop(self) -> None:
+        for system in self._systems.values():
+            with contextlib.suppress(OSError):
+                system.stop()
+
+    @contextlib.contextmanager
+    def _noting(self, what: str) -> Generator[None]:
+        """One thing that cannot be run does not stop the others."""
+        try:
+            yield
+        except Exception as failure:  # whatever it is, it is reported and the run fails
+            self.failures.append(f"{what}: {failure or type(failure).__name__}")
+            _screen.print(f"[red]{self.failures[-1]}[/red]", highlight=False)
+
+    def measure(self, extent: Extent) -> None:
+        for size, connections, letters in extent.ingest:
+            title = f"{size}, {connections} connection{'s' * (connections > 1)}"
+            send = {
+                name: self._sending(system, size, connections, letters)
+                for name, system in self._systems.items()
+            }
+            traced = next((n for s, c, n in extent.traced if (s, c) == (size, connections)), 0)
+            with self._noting(title):
+                summaries = self._interleaved(title, send, extent.rounds)
+                for name, summary in summaries.items():
+                    wanted = expected.INGEST.get((name, size, connections), expected.NOTHING)
+                    count = self._fsyncs(self._systems[name], size, connections, traced) if traced else None
+                    self._add(title, name, summary, summaries, wanted, fsyncs=count)
+        if extent.listings:
+            self._measure_listing(extent)
+
+    def _measure_listing(self, extent: Extent) -> None:
+        title = f"listing {LISTED:,}, {READERS} connections"
+        with self._noting(title):
+            _say(f"{title}: filling {READERS} mailboxes")
+            cells: dict[str, Callable[[], Measure]] = {}
+            for name, system in self._systems.items():
+                system.fill(self._generator, self._letters["4k"])
+                logins = self._place.run / f"{name}.logins"
+                cells[name] = partial(system.list, self._generator, logins, repeats=extent.listings)
+                system.list(self._generator, logins, repeats=READERS)  # warm: Dovecot fills its cache
+            summaries = self._interleaved(title, cells, extent.rounds)
+            for name, summary in summaries.items():
+                wanted = expected.LISTING.get(name, expected.NOTHING)
+                self._add(title, name, summary, summaries, wanted, messages=LISTED)
+
+    def _sending(self, system: System, size: str, connections: int, letters: int) -> Callable[[], Measure]:
+        letter = self._letters[size]
+        return partial(system.ingest, self._generator, letter, connections=connections, letters=letters)
+
+    def _interleaved(
+        self, title: str, cells: dict[str, Callable[[], Measure]], number: int
+    ) -> dict[str, rounds.Summary]:
+        _say(f"{title}: {number} rounds")
+        return rounds.interleaved(cells, number)
+
+    def _add(
+        self,
+        title: str,
+        name: str,
+        summary: rounds.Summary,
+        row: dict[str, rounds.Summary],
+        wanted: expected.Expected,
+        *,
+        messages: int = 1,
+        fsyncs: float | None = None,
+    ) -> None:
+        compared = row.get(CHAIN) if name != CHAIN else None
+        line = report.Line(title, self._systems[name].name, summary, compared, wanted, messages, fsyncs)
+        self.lines.append(line)
+
+    def _fsyncs(self, system: System, size: str, connections: int, letters: int) -> float | None:
+        with self._noting(f"fsyncs of {system.name}"):
+            summary = self._place.run / "strace.txt"
+            send = self._sending(system, size, connections, letters)
+            return fsyncs.per_letter(system, summary, letters, send)
+        return None
+
+
+if __name__ == "__main__":
+    typer.run(main)
