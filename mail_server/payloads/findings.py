@@ -24,7 +24,7 @@ _ARCHIVES = 16  # ZIP archives looked into
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _MARKUP = re.compile(r"<(style|script|title)\b.*?(?:</\1\s*>|\Z)|<[^>]*>?", re.DOTALL | re.IGNORECASE)
-_NOT_ASCII = bytes(range(0x80, 0x100))
+_LAST_CHARACTER = re.compile(rb"[\xc0-\xff][\x80-\xbf]{0,3}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def _beginning(message: bytes, part: Part) -> str:
         except binascii.Error:
             return ""
     if cut:  # a character may be cut too, and would make UTF-8 look like something else
-        piece = piece.rstrip(_NOT_ASCII)
+        piece = _LAST_CHARACTER.sub(b"", piece)
     text = decode_text(piece, part.charset)
     if part.subtype == "html":
         text = html.unescape(_MARKUP.sub(" ", text))
