@@ -21,8 +21,7 @@ from directory.openpgp.packets import (
     PublicKey,
     Tag,
     frame,
-    key_packet,
-    span,
+    recipient_key_ids,
 )
 from directory.openpgp.reasons import refusal
 from directory.openpgp.signatures import (
@@ -271,15 +270,10 @@ def _try(minimised: bytes, primary: PublicKey, subkey: PublicKey) -> None:
     try:
         cert = pysequoia.Cert.from_bytes(minimised)
         message = pysequoia.encrypt(b"", [cert], armor=False)
-        first = span(message)
-        body = first.body(message)
-        header = key_packet(body)
+        named = recipient_key_ids(message)
     except (RuntimeError, PacketError):
         raise refusal("unreadable-by-common-programs") from None
-    # v6 when the certificate says nothing of its features: it then carries the v4 fingerprint (RFC 9580
-    # §5.1.2).
-    named = header.key_id if header.version == 3 else body[3:23].hex().upper()[-16:]
-    if cert.fingerprint.upper() != primary.fingerprint or named != subkey.key_id:
+    if cert.fingerprint.upper() != primary.fingerprint or named != (subkey.key_id,):
         raise refusal("unreadable-by-common-programs")
 
 

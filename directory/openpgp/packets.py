@@ -310,17 +310,26 @@ class KeyPacketHeader:
     """What a session key packet tells in clear (RFC 9580 §5.1)."""
 
     version: int
-    key_id: str | None  # v3; None in v6 and when hidden (all zero)
-    algorithm: int | None
+    key_id: str | None  # None: hidden
 
 
 def key_packet(body: bytes) -> KeyPacketHeader:
     """Read the head of a PKESK."""
     version = _uint(body, 0, 1)
-    if version != 3:
-        return KeyPacketHeader(version, None, None)
-    key_id = _uint(body, 1, 8)
-    return KeyPacketHeader(3, f"{key_id:016X}" if key_id else None, _uint(body, 9, 1))
+    if version == 3:
+        key_id = body[1:9].hex().upper()
+        _uint(body, 9, 1)  # the algorithm stands there, or the packet is cut short
+        return KeyPacketHeader(3, None if key_id == HIDDEN else key_id)
+    if version == 6:  # a fingerprint with its key version before it, or nothing (RFC 9580 §5.1.2)
+        size = _uint(body, 1, 1)
+        fingerprint = body[3 : 2 + size]
+        if size == 0:
+            return KeyPacketHeader(6, None)
+        if len(fingerprint) not in (20, 32) or len(fingerprint) != size - 1:
+            raise PacketError("fingerprint missing")
+        part = fingerprint[:8] if body[2] == 6 else fingerprint[-8:]
+        return KeyPacketHeader(6, part.hex().upper())
+    return KeyPacketHeader(version, None)
 
 
 def recipient_key_ids(message: bytes) -> tuple[str, ...]:

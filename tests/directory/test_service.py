@@ -1,0 +1,307 @@
+"""The directory: publishing, revoking, answering from memory; on SQLite and, where there is one, PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+
+from directory import tables
+from directory.interface import Directory, Standing
+from directory.openpgp.certificate import CertificateRefused
+from directory.openpgp.gate import gate
+from directory.openpgp.packets import span
+from directory.openpgp.signatures import Kind, Sub
+from directory.service import DirectoryService, open_database, wkd_hash
+
+NOW = int(time.time() * 1000)
+A, B = "a@mss.example", "b@mss.example"
+
+Open = Callable[[], DirectoryService]
+
+
+def _postgres_binaries() -> Path | None:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    return found[-1].parent if found else None
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL of our own, on loopback, without fsync (only this test needs it)."""
+    binaries = _postgres_binaries()
+    if binaries is None:
+        pytest.skip("PostgreSQL is not installed")
+    place = Path(tempfile.mkdtemp(prefix="vm-pg-"))
+    as_user: list[str] = []
+    if os.getuid() == 0:
+        shutil.chown(place, "postgres")
+        as_user = ["runuser", "-u", "postgres", "--"]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    data = str(place / "data")
+    subprocess.run(
+        [*as_user, str(binaries / "initdb"), "-D", data, "-A", "trust", "-U", "vm", "-N"],
+        check=True,
+        capture_output=True,
+        cwd="/",
+    )
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={place} -c fsync=off"
+    control = [*as_user, str(binaries / "pg_ctl"), "-D", data, "-s", "-w"]
+    subprocess.run(
+        [*control, "-l", str(place / "log"), "-o", options, "start"], check=True, capture_output=True, cwd="/"
+    )
+    yield f"postgresql+psycopg://vm@127.0.0.1:{port}/postgres"
+    subprocess.run([*control, "-m", "immediate", "stop"], check=False, capture_output=True, cwd="/")
+    shutil.rmtree(place, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    if request.param == "sqlite":
+        made = open_database(f"sqlite:///{tmp_path / 'directory.db'}")
+    else:
+        made = open_database(request.getfixturevalue("postgres"))
+        tables.metadata.drop_all(made)
+    tables.create(made)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def directory(engine: Engine) -> DirectoryService:
+    return DirectoryService(engine)
+
+
+@pytest.fixture
+def reopened(engine: Engine) -> Open:
+    """What a restarted node would read."""
+    return lambda: DirectoryService(engine)
+
+
+def refused(directory: Directory, address: str, data: bytes) -> str:
+    with pytest.raises(CertificateRefused) as caught:
+        directory.publish(address, data, NOW)
+    return caught.value.reason
+
+
+def test_an_address_without_certificate_has_none(directory: DirectoryService) -> None:
+    assert directory.certificate(A, NOW).standing is Standing.NONE
+    assert directory.published(A) is None
+
+
+def test_what_is_published_is_answered_at_once_and_after_a_restart(
+    directory: DirectoryService, forge: ModuleType, reopened: Open
+) -> None:
+    published = directory.publish(A, forge.Forge().certificate(A), NOW)
+    for one in (directory, reopened()):
+        assert one.certificate(A.upper(), NOW).standing is Standing.VALID
+        assert one.certificate(A, NOW).certificate == published
+
+
+def test_a_refused_certificate_changes_nothing(directory: DirectoryService, forge: ModuleType) -> None:
+    published = directory.publish(A, forge.Forge().certificate(A), NOW)
+    assert refused(directory, A, forge.Forge().certificate(B)) == "user-id-of-another"
+    assert directory.certificate(A, NOW).certificate == published
+
+
+def test_a_certificate_expires_without_anybody_touching_it(
+    directory: DirectoryService, forge: ModuleType
+) -> None:
+    made = forge.Forge()
+    week = (7 * 86_400).to_bytes(4, "big")
+    data = made.head + made.user_id(A, says=[(Sub.KEY_EXPIRES_AFTER, week)]) + made.bind()
+    published = directory.publish(A, data, NOW)
+    assert published.not_after is not None
+    assert directory.certificate(A, published.not_after - 1).standing is Standing.VALID
+    after = directory.certificate(A, published.not_after)
+    assert after.standing is Standing.EXPIRED
+    assert after.certificate is None
+
+
+def test_a_successor_takes_the_place(directory: DirectoryService, forge: ModuleType, reopened: Open) -> None:
+    first = directory.publish(A, forge.Forge().certificate(A), NOW)
+    second = directory.publish(A, forge.Forge().certificate(A), NOW + 1)
+    for one in (directory, reopened()):
+        assert one.certificate(A, NOW).certificate == second
+    told = {one.fingerprint: one.superseded_at for one in directory.history(A)}
+    assert told == {first.fingerprint: NOW + 1, second.fingerprint: None}
+
+
+def test_a_certificate_may_be_published_again_extended(
+    directory: DirectoryService, forge: ModuleType
+) -> None:
+    made = forge.Forge()
+    month, year = ((days * 86_400).to_bytes(4, "big") for days in (30, 365))
+    short = made.head + made.user_id(A, says=[(Sub.KEY_EXPIRES_AFTER, month)]) + made.bind()
+    longer = made.user_id(A, says=[(Sub.KEY_EXPIRES_AFTER, year)], made=made.created + 60)
+    before = directory.publish(A, short, NOW)
+    after = directory.publish(A, made.head + longer + made.bind(), NOW)
+    assert before.fingerprint == after.fingerprint
+    assert before.not_after is not None
+    assert after.not_after is not None
+    assert after.not_after > before.not_after
+    assert directory.publish(A, short, NOW) == after  # an old copy does not shorten it again
+
+
+def test_a_revocation_once_known_is_not_lost_with_an_older_copy(
+    directory: DirectoryService, forge: ModuleType
+) -> None:
+    made, spare = forge.Forge(), forge.Forge()
+    covered = b"".join(
+        b"\x99" + len(key.body).to_bytes(2, "big") + key.body for key in (made.primary, spare.subkey)
+    )
+    both = made.head + made.user_id(A) + made.bind() + made.bind(spare.subkey)
+    revoked = both + made.sign(Kind.SUBKEY_REVOCATION, covered, [])
+    directory.publish(A, revoked, NOW)
+    again = directory.publish(A, both, NOW)
+    assert again.encryption_key_id == made.subkey.key_id
+
+
+def test_the_key_of_another_is_refused(
+    directory: DirectoryService, forge: ModuleType, reopened: Open
+) -> None:
+    made = forge.Forge()
+    both = made.head + made.user_id(A) + made.user_id(B) + made.bind()
+    directory.publish(A, both, NOW)
+    for one in (directory, reopened()):
+        assert refused(one, B, both) == "key-of-another"
+
+
+def test_the_subkey_of_another_is_refused_whatever_date_it_wears(
+    directory: DirectoryService, forge: ModuleType
+) -> None:
+    made, thief = forge.Forge(), forge.Forge()
+    directory.publish(A, made.certificate(A), NOW)
+    redated = forge.Forge(created=made.created - 9, decrypting=made.decrypting).subkey
+    assert refused(directory, B, thief.head + thief.user_id(B) + thief.bind(redated)) == "key-of-another"
+
+
+def test_a_key_stays_its_owner_s_even_after_it_was_replaced(
+    directory: DirectoryService, forge: ModuleType
+) -> None:
+    made = forge.Forge()
+    both = made.head + made.user_id(A) + made.user_id(B) + made.bind()
+    directory.publish(A, both, NOW)
+    directory.publish(A, forge.Forge().certificate(A), NOW)
+    assert refused(directory, B, both) == "key-of-another"
+
+
+def test_a_revoked_certificate_is_answered_revoked_and_never_comes_back(
+    directory: DirectoryService, forge: ModuleType, reopened: Open
+) -> None:
+    data = forge.Forge().certificate(A)
+    published = directory.publish(A, data, NOW)
+    directory.revoke(A, published.fingerprint.lower(), NOW)
+    for one in (directory, reopened()):
+        assert one.certificate(A, NOW).standing is Standing.REVOKED
+        assert one.published(A) is None
+        assert refused(one, A, data) == "revoked"
+
+
+def test_a_successor_ends_the_revoked_state(directory: DirectoryService, forge: ModuleType) -> None:
+    first = directory.publish(A, forge.Forge().certificate(A), NOW)
+    directory.revoke(A, first.fingerprint, NOW)
+    directory.publish(A, forge.Forge().certificate(A), NOW)
+    assert directory.certificate(A, NOW).standing is Standing.VALID
+
+
+def test_revoking_a_superseded_certificate_leaves_the_current_one(
+    directory: DirectoryService, forge: ModuleType
+) -> None:
+    first = directory.publish(A, forge.Forge().certificate(A), NOW)
+    directory.publish(A, forge.Forge().certificate(A), NOW)
+    directory.revoke(A, first.fingerprint, NOW)
+    assert directory.certificate(A, NOW).standing is Standing.VALID
+
+
+def test_the_holder_s_own_revocation_is_published_with_the_key(
+    directory: DirectoryService, gnupg: Any, reopened: Open
+) -> None:
+    fingerprint = gnupg.make("holder@mss.example")
+    published = directory.publish("holder@mss.example", gnupg.public(fingerprint), NOW)
+    directory.revoke("holder@mss.example", published.fingerprint, NOW, gnupg.revocation(fingerprint))
+    for one in (directory, reopened()):
+        served = one.published("holder@mss.example")
+        assert served is not None
+        with pytest.raises(CertificateRefused) as caught:
+            gate(served, "holder@mss.example", NOW)
+        assert caught.value.reason == "revoked"
+
+
+def test_a_revocation_by_another_key_is_refused_and_changes_nothing(
+    directory: DirectoryService, forge: ModuleType
+) -> None:
+    published = directory.publish(A, forge.Forge().certificate(A), NOW)
+    strange = forge.Forge().direct(Kind.KEY_REVOCATION, [])
+    for false in (strange, b"", b"rubbish", strange[: span(strange).end - 1]):
+        with pytest.raises(CertificateRefused) as caught:
+            directory.revoke(A, published.fingerprint, NOW, false)
+        assert caught.value.reason == "not-a-revocation"
+    assert directory.certificate(A, NOW).standing is Standing.VALID
+
+
+def test_revoking_what_is_not_there_is_a_key_error(directory: DirectoryService, forge: ModuleType) -> None:
+    published = directory.publish(A, forge.Forge().certificate(A), NOW)
+    with pytest.raises(KeyError):
+        directory.revoke(B, published.fingerprint, NOW)
+    with pytest.raises(KeyError):
+        directory.revoke(A, "0" * 40, NOW)
+
+
+def test_another_node_s_publication_is_seen_after_a_reload(
+    directory: DirectoryService, forge: ModuleType, reopened: Open
+) -> None:
+    reopened().publish(A, forge.Forge().certificate(A), NOW)
+    assert directory.certificate(A, NOW).standing is Standing.NONE
+    directory.reload()
+    assert directory.certificate(A, NOW).standing is Standing.VALID
+
+
+def test_listing_is_separate_from_publishing(
+    directory: DirectoryService, forge: ModuleType, reopened: Open
+) -> None:
+    directory.publish(A, forge.Forge().certificate(A), NOW)
+    assert not directory.is_listed(A)
+    directory.show(A, NOW)
+    directory.show(A, NOW)
+    assert directory.is_listed(A.upper())
+    assert reopened().is_listed(A)
+    directory.hide(A)
+    assert not directory.is_listed(A)
+    assert not reopened().is_listed(A)
+
+
+def test_an_address_is_found_by_its_wkd_name(directory: DirectoryService, forge: ModuleType) -> None:
+    directory.publish(A, forge.Forge().certificate(A), NOW)
+    assert directory.address_by_wkd_hash("MSS.example", wkd_hash("A")) == A
+    assert directory.address_by_wkd_hash("mss.example", wkd_hash("b")) is None
+    assert directory.address_by_wkd_hash("other.example", wkd_hash("a")) is None
+
+
+def test_the_wkd_name_of_the_draft_s_example() -> None:
+    # draft-koch-openpgp-webkey-service §3.1: Joe.Doe@example.org
+    assert wkd_hash("Joe.Doe") == "iy9q119eutrkn8s1mk4r39qejnbu3n5q"
+
+
+def test_commits_of_sqlite_are_synchronous(tmp_path: Path) -> None:
+    made = open_database(f"sqlite:///{tmp_path / 'directory.db'}")
+    with made.connect() as connection:
+        assert connection.execute(text("PRAGMA synchronous")).scalar() == 2
+        assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+    made.dispose()
+
+
+def test_the_service_is_a_directory(directory: DirectoryService) -> None:
+    asked: Directory = directory
+    assert asked.certificate(A, NOW).standing is Standing.NONE

@@ -1,0 +1,161 @@
+"""Web Key Directory, over a real HTTP server on loopback, with a real gpg at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import uvicorn
+from fastapi import FastAPI
+
+from directory import tables
+from directory.publication.wkd import web_key_directory
+from directory.publication.zbase32 import zbase32
+from directory.service import DirectoryService, open_database, wkd_hash
+
+NOW = int(time.time() * 1000)
+SHOWN, PATIENT = "zoe.martin@cabinet.mss.example", "123456789012345@patient.mss.example"
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Site:
+    """The server, asked as a mail program would."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    def ask(self, path: str, host: str, method: str = "GET") -> Answer:
+        link = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
+        try:
+            link.request(method, f"/.well-known/openpgpkey/{path}", headers={"Host": host})
+            got = link.getresponse()
+            return Answer(got.status, {k.lower(): v for k, v in got.getheaders()}, got.read())
+        finally:
+            link.close()
+
+
+@pytest.fixture(scope="module")
+def directory(doctor: bytes, gnupg: Any) -> Iterator[DirectoryService]:
+    with tempfile.TemporaryDirectory(prefix="vm-wkd-") as place:
+        engine = open_database(f"sqlite:///{Path(place) / 'directory.db'}")
+        tables.create(engine)
+        service = DirectoryService(engine)
+        service.publish(SHOWN, doctor, NOW)
+        service.publish(PATIENT, gnupg.public(gnupg.make(f"<{PATIENT}>")), NOW)
+        yield service
+        service.close()
+
+
+@pytest.fixture(scope="module")
+def site(directory: DirectoryService) -> Iterator[Site]:
+    app = FastAPI(openapi_url=None)
+    app.include_router(web_key_directory(directory, lambda address: address == SHOWN))
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])))
+    thread.start()
+    yield Site(listening.getsockname()[1])
+    server.should_exit = True
+    thread.join()
+    listening.close()
+
+
+NAME = wkd_hash("zoe.martin")
+
+
+@pytest.mark.parametrize(
+    ("path", "host"),
+    [
+        (f"hu/{NAME}?l=zoe.martin", "cabinet.mss.example"),
+        (f"hu/{NAME}", "CABINET.mss.example:10443"),
+        (f"cabinet.mss.example/hu/{NAME}?l=Zoe.Martin", "openpgpkey.cabinet.mss.example"),
+    ],
+    ids=["direct", "direct, without hint, with a port", "advanced"],
+)
+def test_a_professional_s_certificate_is_found(
+    site: Site, directory: DirectoryService, path: str, host: str
+) -> None:
+    answer = site.ask(path, host)
+    assert answer.status == 200
+    assert answer.body == directory.published(SHOWN)
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert answer.headers["access-control-allow-origin"] == "*"
+
+
+def test_gpg_reads_what_is_served_and_sees_the_user_id(site: Site, gnupg: Any) -> None:
+    answer = site.ask(f"hu/{NAME}", "cabinet.mss.example")
+    shown = gnupg.run("--with-colons", "--show-keys", data=answer.body).decode()
+    lines = [line.split(":") for line in shown.splitlines()]
+    assert [line[9] for line in lines if line[0] == "uid"] == [f"Dr Zoé Martin <{SHOWN}>"]
+    assert sum(line[0] == "sub" for line in lines) == 1
+
+
+def test_head_tells_the_same_without_the_body(site: Site, directory: DirectoryService) -> None:
+    answer = site.ask(f"hu/{NAME}", "cabinet.mss.example", "HEAD")
+    assert (answer.status, answer.body) == (200, b"")
+    assert answer.headers["content-length"] == str(len(directory.published(SHOWN) or b""))
+
+
+def test_a_patient_cannot_be_told_from_nobody(site: Site) -> None:
+    patient = site.ask(
+        f"patient.mss.example/hu/{wkd_hash('123456789012345')}", "openpgpkey.patient.mss.example"
+    )
+    nobody = site.ask(f"patient.mss.example/hu/{wkd_hash('nobody')}", "openpgpkey.patient.mss.example")
+    for answer in (patient, nobody):
+        answer.headers.pop("date", None)
+    assert patient == nobody
+    assert patient.status == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "host"),
+    [
+        (f"hu/{NAME}", "localhost"),
+        (f"hu/{NAME}", "other.example"),
+        ("hu/", "cabinet.mss.example"),
+        ("hu/..%2f..", "cabinet.mss.example"),
+        (f"other.example/hu/{NAME}", "openpgpkey.cabinet.mss.example"),
+        ("cabinet.mss.example/hu/" + "y" * 4000, "openpgpkey.cabinet.mss.example"),
+    ],
+)
+def test_whatever_else_is_asked_is_not_found(site: Site, path: str, host: str) -> None:
+    assert site.ask(path, host).status == 404
+
+
+def test_the_policy_file_is_there_for_our_domains_alone(site: Site) -> None:
+    direct = site.ask("policy", "cabinet.mss.example")
+    assert (direct.status, direct.body) == (200, b"")
+    assert direct.headers["access-control-allow-origin"] == "*"
+    assert site.ask("cabinet.mss.example/policy", "openpgpkey.cabinet.mss.example").status == 200
+    assert site.ask("policy", "other.example").status == 404
+
+
+def test_a_withdrawn_certificate_is_no_longer_served(
+    directory: DirectoryService, site: Site, gnupg: Any
+) -> None:
+    fingerprint = gnupg.make("Zoé <zoe.martin@cabinet.mss.example>")
+    published = directory.publish(SHOWN, gnupg.public(fingerprint), NOW)
+    assert site.ask(f"hu/{NAME}", "cabinet.mss.example").body == directory.published(SHOWN)
+    directory.revoke(SHOWN, published.fingerprint, NOW)
+    assert site.ask(f"hu/{NAME}", "cabinet.mss.example").status == 404
+
+
+@pytest.mark.parametrize(
+    ("data", "text"), [(b"", ""), (b"\x00", "yy"), (b"\xff", "9h"), (b"\xf0\xbf\xc7", "6n9hq")]
+)
+def test_z_base_32(data: bytes, text: str) -> None:
+    # Vectors of RFC 6189's reference for whole octets.
+    assert zbase32(data) == text
