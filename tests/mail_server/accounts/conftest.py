@@ -1,9 +1,17 @@
-"""A real store (SQLite) with the tables of accounts and of the trace, and what stands around an authenticator."""
+"""A real store with the tables of accounts and of the trace, and what stands around an authenticator.
+
+The store is on SQLite unless a test asks for `postgresql` by indirect parameter.
+"""
 
 from __future__ import annotations
 
+import os
 import secrets
-from collections.abc import AsyncIterator
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,11 +43,46 @@ METADATA = (
 )
 
 
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """A PostgreSQL of our own, reached by a socket in its folder; without fsync, for nobody cuts its power."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found:
+        pytest.skip("PostgreSQL is not installed")
+    folder = Path(tempfile.mkdtemp(prefix="vm-accounts-pg-"))
+    as_user: list[str] = []
+    if os.getuid() == 0:
+        shutil.chown(folder, "postgres")
+        as_user = ["runuser", "-u", "postgres", "--"]
+
+    def run(program: str, *arguments: str) -> None:
+        subprocess.run(
+            [*as_user, str(found[-1].parent / program), "-D", str(folder / "data"), *arguments],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+        )
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    run("initdb", "-A", "trust", "-U", "vm", "-N")
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
+    run("pg_ctl", "-s", "-w", "-l", str(folder / "log"), "-o", options, "start")
+    yield f"postgresql://vm@127.0.0.1:{port}/postgres"
+    run("pg_ctl", "-s", "-m", "immediate", "stop")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    settings = StoreSettings(free_space_floor=0)
-    engine = sa.create_engine(settings.url(tmp_path))
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    dialect = getattr(request, "param", "sqlite")
+    database = request.getfixturevalue("postgresql") if dialect == "postgresql" else ""
+    settings = StoreSettings(database=database, free_space_floor=0)
+    engine = sa.create_engine(settings.url(tmp_path).replace("postgresql:", "postgresql+psycopg:"))
     for metadata in METADATA:
+        metadata.drop_all(engine)
         metadata.create_all(engine)
     engine.dispose()
     opened = open_store(settings, tmp_path, AesKeyWrapper(secrets.token_bytes(32)))
