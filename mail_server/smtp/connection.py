@@ -195,6 +195,7 @@ class Connection(SMTP):
             self._wire.write(b"".join(self._owed))
         self._owed.clear()
         if self._writable is not None:
+            self.deadline = min(self.deadline, self.loop.time() + self.settings.command_timeout_seconds)
             await self._writable
         if self.closing:
             raise ConnectionLost
@@ -214,6 +215,9 @@ class Connection(SMTP):
         if ticket is not None:
             self.services.gate.leave(ticket)
             self.services.sessions.discard(self)
+            # aiosmtpd's tables of bound methods hold the session; without them it is freed at once.
+            self._smtp_methods.clear()
+            self._auth_methods.clear()
             self._event("closed")
 
     async def next_line(self, seconds: float) -> bytes | Reply:
@@ -242,8 +246,9 @@ class Connection(SMTP):
 
     async def receive(self, intake: Intake) -> None:
         """Let the coming bytes go to `intake` until it has enough."""
-        intake.begin(self.loop.time())
         await self.flush()
+        self.deadline = math.inf
+        intake.begin(self.loop.time())
         before, self._fresh = self._input.take(), False
         if before and intake.feed(before, self.loop.time()):
             self._input.feed(intake.rest)

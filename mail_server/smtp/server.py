@@ -67,6 +67,7 @@ class SmtpDoor:
         )
         self._servers: list[asyncio.Server] = []
         self._listeners: list[socket.socket] = []
+        self._accepting: list[asyncio.Task[None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.ports: dict[Entrance, int] = {}
 
@@ -125,7 +126,7 @@ class SmtpDoor:
             self._listeners.append(listener)
             self.ports[entrance] = listener.getsockname()[1]
             if entrance is Entrance.SUBMISSIONS:
-                self._keep(loop.create_task(self._accept(listener, road)))
+                self._accepting.append(loop.create_task(self._accept(listener, road)))
             else:
                 factory = functools.partial(SmtpSession, self._services, road, loop)
                 self._servers.append(await loop.create_server(factory, sock=listener, backlog=_BACKLOG))
@@ -187,6 +188,11 @@ class SmtpDoor:
     async def _close_listeners(self) -> None:
         for server in self._servers:
             server.close()
+        # The loop must have let go of a socket before it is closed, or its number may serve another.
+        for task in self._accepting:
+            task.cancel()
+        await asyncio.gather(*self._accepting, return_exceptions=True)
+        self._accepting.clear()
         for listener in self._listeners:
             listener.close()
         self._servers.clear()

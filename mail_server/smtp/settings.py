@@ -14,6 +14,7 @@ class SmtpSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     hostname: str = Field(
+        default="localhost",
         pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$",
         max_length=255,
         description="Name said in the greeting, in EHLO and in Received lines.",

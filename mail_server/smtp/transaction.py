@@ -76,12 +76,13 @@ class Transactions(Connection):
             return
         try:
             recipient = await self.services.delivery.admit_recipient(envelope, address)
-        except BaseException as error:
+        except Exception as error:
             self.dialogue.refused_recipients += 1
             self.services.counters.recipients_refused += 1
-            if not isinstance(error, Refusal):
-                raise
-            await self.push(error.smtp_line)
+            if isinstance(error, Refusal):
+                await self.push(error.smtp_line)
+            else:
+                self.say(self.incident(error))
             return
         envelope.recipients.append(recipient)
         self.dialogue.recipients += 1

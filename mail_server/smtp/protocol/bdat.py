@@ -51,6 +51,9 @@ class ChunkedMessage:
         if self.size + this.size > self._limit:
             # Told at once by its count; its octets are still drained.
             self.refuse(Fault.TOO_BIG)
+        if not this.size:
+            # `BDAT 0 LAST` brings no octet, but may leave a CR of the chunk before without its LF.
+            self._keep(b"", at_end=this.last)
 
     def refuse(self, fault: Fault) -> None:
         """Keep the first fault, free what is held."""

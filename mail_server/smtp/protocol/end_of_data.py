@@ -25,9 +25,13 @@ class Fault(enum.Enum):
 
 
 def has_bare_newline_or_nul(part: bytes) -> bool:
-    """Whether anything but whole CRLF pairs is left once every other octet is struck out."""
+    """Whether there is a CR, LF or NUL outside of CRLF pairs.
+
+    Struck of every other octet, the part must be CR, LF, CR, LF...; and each CR must have had its LF beside it.
+    """
     suspects = part.translate(None, _NOT_SUSPECT)
-    return suspects != b"\r\n" * (len(suspects) >> 1)
+    pairs = len(suspects) >> 1
+    return suspects != b"\r\n" * pairs or part.count(b"\r\n") != pairs
 
 
 class EndOfData:
