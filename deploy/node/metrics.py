@@ -11,7 +11,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from fastapi import APIRouter, Response
-from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
@@ -33,7 +33,6 @@ class Metrics(Collector):
         self._readers: list[Callable[[], Iterator[Metric]]] = []
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
-        ProcessCollector(namespace="", registry=self._registry)
 
     def counters(self, part: str, read: Callable[[], Any], gauges: Iterable[str] = ()) -> None:
         """Show every integer of the dataclass that `read` gives: `vaguemestre_<part>_<field>_total`.
@@ -67,8 +66,8 @@ class Metrics(Collector):
             yield from families()
 
     def text(self) -> bytes:
-        """The exposition, as Prometheus scrapes it."""
-        return generate_latest(self._registry)
+        """The exposition, as Prometheus scrapes it: the doors, then what packages count themselves, and the process."""
+        return generate_latest(self._registry) + generate_latest(REGISTRY)
 
     def router(self) -> APIRouter:
         router = APIRouter(include_in_schema=False)
