@@ -148,7 +148,7 @@ class Bench:
         try:
             yield
         except Exception as failure:  # whatever it is, it is reported and the run fails
-            self.failures.append(f"{what}: {failure or type(failure).__name__}")
+            self.failures.append(f"{what}: {str(failure) or type(failure).__name__}")
             _screen.print(f"[red]{self.failures[-1]}[/red]", highlight=False)
 
     def measure(self, extent: Extent) -> None:

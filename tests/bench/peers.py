@@ -18,7 +18,7 @@ from tests.bench.prepare import DOMAIN, HERE, SENDER, Place
 from tests.bench.process import CouldNotRun, Server
 from tests.bench.system import System
 
-SMTP_PORT, LMTP_PORT, IMAPS_PORT = 12025, 12113, 12112
+SMTP_PORT, LMTP_PORT, IMAPS_PORT = 21025, 21024, 21993
 PASSWORD = "pw"
 _DRAIN_SECONDS = 120.0
 _MOVING = ("maildrop", "incoming", "active")

@@ -45,6 +45,9 @@ class Server:
     def start(self) -> None:
         if self._group.pids():  # left by a run that was killed; they are ours, being in our group
             self.stop()
+        for port in self.ports:
+            if _accepts(port):
+                raise CouldNotRun(f"port {port}, which {self.name} needs, is taken")
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self.command,
@@ -69,7 +72,7 @@ class Server:
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 break
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.5):
+            if _accepts(port):
                 return
             time.sleep(0.05)
         self.stop()
@@ -97,6 +100,12 @@ class Server:
         if self._process is not None:
             self._process.poll()  # reap, or it stays in the group as a zombie
         return bool(self._group.pids())
+
+
+def _accepts(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.5):
+        return True
+    return False
 
 
 def settle(servers: Sequence[Server], seconds: float = 3.0) -> None:

@@ -12,12 +12,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 from deploy.demo import pki
-from deploy.node.control import ask
+from deploy.node.control import NodeDown, ask
 from deploy.node.initialise import Wishes, initialise
 from tests.bench.generator import Door
 from tests.bench.prepare import DOMAIN, SENDER, Place
@@ -27,11 +28,16 @@ from tests.bench.system import System, addresses
 Mode = Literal["custody", "sealed"]
 
 _REPOSITORY = Path(__file__).parents[2]
-_PORT_BASE = {"custody": 13000, "sealed": 14000}
-_CLOSED = ("smtp", "submissions", "imap", "https", "http", "metrics")
-
-# Brakes that are right on a network, and that one machine with 50 connections would meet.
-_UNBRAKED: dict[str, dict[str, int]] = {}
+_PORT_BASE = {"custody": 22000, "sealed": 23000}
+_DOORS = {
+    "smtp": 25,
+    "submission": 587,
+    "submissions": 465,
+    "imap": 143,
+    "imaps": 993,
+    "https": 443,
+    "metrics": 464,
+}
 
 
 def product(mode: Mode, place: Place, say: Callable[[str], None]) -> System:
@@ -39,13 +45,13 @@ def product(mode: Mode, place: Place, say: Callable[[str], None]) -> System:
     folder = place.run / mode
     folder.mkdir(parents=True)
     home = folder / "node"
-    ports = {"submission": _PORT_BASE[mode] + 587, "imaps": _PORT_BASE[mode] + 993}
+    ports = {name: _PORT_BASE[mode] + port for name, port in _DOORS.items()}
     say(f"{mode}: a node")
     _make_node(folder, home, ports)
     server = Server(
         mode,
         [sys.executable, "-m", "deploy.node.cli", "serve", "--home", str(home)],
-        list(ports.values()),
+        [ports["submission"], ports["imaps"]],
         place.logs / f"{mode}.out",
         folder=_REPOSITORY,
     )
@@ -95,16 +101,30 @@ def _make_node(folder: Path, home: Path, ports: dict[str, int]) -> None:
         trust_list=None,
         operator="Bench",
         sections={
-            **_UNBRAKED,
-            "listen": {"address": "127.0.0.1", **dict.fromkeys(_CLOSED, 0), **ports},
-            "node": {"log_level": "WARNING"},
+            "smtp": {
+                "listen": ["127.0.0.1"],
+                "operator_port": ports["smtp"],
+                "submission_port": ports["submission"],
+                "submissions_port": ports["submissions"],
+            },
+            "imap": {"host": "127.0.0.1", "port": ports["imap"], "tls_port": ports["imaps"]},
+            "web": {"host": "127.0.0.1", "port": ports["https"]},
+            "metrics": {"port": ports["metrics"]},
         },
     )
     asyncio.run(initialise(wishes))
 
 
 def _console(home: Path, command: str, **arguments: Any) -> Any:
-    return asyncio.run(ask(home / "control.sock", command, arguments))
+    """Ask the node. Its console opens just after its doors."""
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            return asyncio.run(ask(home / "control.sock", command, arguments))
+        except NodeDown:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 def _certificates(folder: Path) -> dict[str, bytes]:
@@ -125,5 +145,5 @@ def _certificates(folder: Path) -> dict[str, bytes]:
                 (folder / f"{address}.pgp").write_bytes(made.stdout)
         finally:
             subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=False)
-            shutil.rmtree(home)
+            shutil.rmtree(home, ignore_errors=True)  # the agent removes its sockets itself
     return {address: (folder / f"{address}.pgp").read_bytes() for address in addresses(DOMAIN)}
