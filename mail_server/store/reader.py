@@ -226,7 +226,7 @@ class StoreReader:
         if row is None:
             raise NoSuchMessage(str(message))
         account, email_id, form, outer, key_packets = row[:5]
-        body = self._open_blob(self._blob(row[5:]))
+        body = self.open_stored(row[5:])
         if form == Form.VERBATIM:
             return body
         head, tail = unpack_outer(
@@ -248,6 +248,10 @@ class StoreReader:
         if row is None:
             raise NoSuchMessage(str(message))
         return self._blob(row)
+
+    def open_stored(self, row: Sequence[Any]) -> bytes:
+        """The clear bytes of one row of BLOB_COLUMNS. Raises Damaged."""
+        return self._open_blob(self._blob(row))
 
     def _blob(self, row: Sequence[Any]) -> StagedBlob:
         blob_id, owner, codec, clear_size, stored_size, segment, position, data = row

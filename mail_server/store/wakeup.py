@@ -82,8 +82,17 @@ class Wakeup:
                 connection = None  # a hint is lost; the next one opens a new connection
             if ended:
                 break
-        if connection is not None:
+        self._end_listening(connection)
+
+    def _end_listening(self, connection: psycopg.Connection[tuple[Any, ...]] | None) -> None:
+        """The listener sleeps on its socket: a hint to nobody wakes it, and it sees that it is to end."""
+        try:
+            if connection is None or connection.closed:
+                connection = self._connector.raw()
+            connection.execute("SELECT pg_notify(%s, %s)", (_CHANNEL, self._self))
             connection.close()
+        except psycopg.Error:
+            return  # then it ends at its next timeout
 
     def _payloads(self, accounts: list[AccountId]) -> Iterable[str]:
         payload = self._self
@@ -103,7 +112,7 @@ class Wakeup:
                         hand_back(loop, self._announce_all)
                     listening.set()
                     while not self._stop.is_set():
-                        for notification in connection.notifies(timeout=0.5, stop_after=64):
+                        for notification in connection.notifies(timeout=5.0, stop_after=1):
                             self._heard(loop, notification.payload)
             except psycopg.Error:
                 self._stop.wait(_RETRY_SECONDS)

@@ -6,11 +6,12 @@ new SQLite file is closed to other users from the first byte.
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 
 _HERE = Path(__file__).parent
 _LOCK = 0x766D6D67  # an arbitrary number for PostgreSQL's advisory lock
@@ -46,6 +47,8 @@ def _migrate(environment: str, url: str) -> None:
     if url.startswith("sqlite:///"):
         Path(url.removeprefix("sqlite:///")).touch(mode=0o600)
     engine = create_engine(engine_url(url))
+    if engine.dialect.name == "sqlite":
+        _begin_explicitly(engine)
     try:
         with engine.begin() as connection:
             if connection.dialect.name == "postgresql":
@@ -53,3 +56,16 @@ def _migrate(environment: str, url: str) -> None:
             command.upgrade(config_for(environment, connection), "head")
     finally:
         engine.dispose()
+
+
+def _begin_explicitly(engine: Engine) -> None:
+    """Python's driver would commit before each CREATE TABLE; with our own BEGIN a migration is whole."""
+
+    def on_connect(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None
+
+    def on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    event.listen(engine, "connect", on_connect)
+    event.listen(engine, "begin", on_begin)

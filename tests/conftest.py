@@ -1,0 +1,79 @@
+"""A PostgreSQL of our own for the whole run: initdb in a temporary folder, loopback by Unix socket only."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+_BIN = Path("/usr/lib/postgresql/15/bin")
+
+
+def _as_postgres(*command: str) -> list[str]:
+    """PostgreSQL refuses to run as root: give the word to its own user then."""
+    return ["runuser", "-u", "postgres", "--", *command] if os.geteuid() == 0 else list(command)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """Connection text of a throw-away server (no fsync); `dbname` is added by who uses it."""
+    if not (_BIN / "initdb").exists():
+        pytest.skip("PostgreSQL 15 is not installed")
+    folder = Path(tempfile.mkdtemp(prefix="vm-pg-"))
+    try:
+        if os.geteuid() == 0:
+            shutil.chown(folder, "postgres", "postgres")
+        data = folder / "data"
+        environment = {**os.environ, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+        subprocess.run(
+            _as_postgres(
+                str(_BIN / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N"
+            ),
+            cwd=folder,
+            env=environment,
+            check=True,
+            capture_output=True,
+        )
+        options = (
+            f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off -c full_page_writes=off"
+            " -c shared_buffers=32MB -c max_connections=120"
+        )
+        control = [str(_BIN / "pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log")]
+        subprocess.run(
+            _as_postgres(*control, "-o", options, "start"),
+            cwd=folder,
+            env=environment,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            yield f"postgresql://postgres@/postgres?host={folder}"
+        finally:
+            subprocess.run(
+                _as_postgres(*control, "-m", "immediate", "stop"),
+                cwd=folder,
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def make_postgresql_database(postgresql_server: str) -> Callable[..., str]:
+    """Call it for the address of a new database, empty or copied from a template database."""
+
+    def make(template: str = "template0") -> str:
+        name = f"t{uuid.uuid4().hex}"
+        with psycopg.connect(postgresql_server, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')  # pyright: ignore
+        return postgresql_server.replace("@/postgres?", f"@/{name}?")
+
+    return make
