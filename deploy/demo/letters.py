@@ -27,17 +27,23 @@ class Letter:
 
 
 def report(
-    sender: str, recipient: str, *, pdf_bytes: int = 2 * 1024 * 1024, patient: str = "Éloïse Garance"
+    sender: str,
+    recipient: str,
+    *,
+    pdf_bytes: int = 2 * 1024 * 1024,
+    patient: str = "Éloïse Garance",
+    closing: str = "Bien confraternellement.",
+    title: str = "Compte rendu d'hospitalisation",
 ) -> Letter:
-    """A discharge report: text, and a PDF of about `pdf_bytes`."""
+    """A discharge report: text that ends with `closing`, and a PDF of about `pdf_bytes` that shows `title`."""
     subject = f"Compte rendu d’hospitalisation – {patient}, née le 14/03/1951"
     text = (
         "Chère consœur, cher confrère,\n\n"
         f"Vous trouverez ci-joint le compte rendu d’hospitalisation de {patient}, sortie ce jour du service "
         "de cardiologie : décompensation cardiaque résolue, traitement adapté, contrôle à trois semaines.\n\n"
-        "Bien confraternellement.\n"
+        f"{closing}\n"
     )
-    attachment = pdf(f"Compte rendu d'hospitalisation - {patient}", pdf_bytes)
+    attachment = pdf(title, pdf_bytes)
     message = _message(sender, recipient, subject, text)
     message.add_attachment(
         attachment, maintype="application", subtype="pdf", filename="compte-rendu-éloïse.pdf"

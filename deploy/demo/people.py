@@ -75,7 +75,8 @@ def make_key(
     stem = file_name or address.partition("@")[0]
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     with temporary_home() as home:
-        gpg: Any = gnupg.GPG(gnupghome=str(home))  # the library carries no types
+        gpg: Any = gnupg.GPG(gnupghome=str(home), options=["--charset", "utf-8"])  # it carries no types
+        gpg.encoding = "utf-8"  # its default is Latin-1, and "Inès" would name nobody
         made = gpg.gen_key(_parameters(name, address, passphrase, expire))
         fingerprint = str(made.fingerprint or "")
         if not fingerprint:

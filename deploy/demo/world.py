@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import secrets
 import shutil
 import signal
@@ -15,13 +16,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from deploy.demo import people, pki
 from deploy.node.control import NodeDown, ask
+from deploy.node.home import Home
 from deploy.node.initialise import Wishes, initialise
 from policies.trust_list import listing
 
@@ -82,7 +84,7 @@ class World:
 
     @property
     def authority(self) -> Path:
-        return self.node / "authority.asc"
+        return Home(self.node).authority_certificate
 
     def command(self, name: str, **arguments: Any) -> Any:
         """A command of the console, through the running node. Raises CommandFailed, NodeDown."""
@@ -94,14 +96,23 @@ class NodeProcess:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._log = (folder / "node.log").open("ab")
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "deploy.node.cli", "serve", "--home", str(folder / "node")],
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=self._log,
-            start_new_session=True,  # Ctrl-C is for the demo, which then ends the node in good order
-        )
+        self._process = self._spawn()
+
+    def _spawn(self, under: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+        serve = [sys.executable, "-m", "deploy.node.cli", "serve", "--home", str(self._folder / "node")]
+        with (self._folder / "node.log").open("ab") as log:
+            return subprocess.Popen(
+                [*under, *serve],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is for the demo, which then ends the node in good order
+            )
+
+    def restart(self, under: Sequence[str] = ()) -> None:
+        """Start it again once it has ended, by whatever means; `under` another program if need be."""
+        self._process.wait()
+        self._process = self._spawn(under)
 
     def wait_ready(self, ports: Mapping[str, int], seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
@@ -127,7 +138,6 @@ class NodeProcess:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        self._log.close()
 
     @property
     def pid(self) -> int:
@@ -136,6 +146,20 @@ class NodeProcess:
     @property
     def running(self) -> bool:
         return self._process.poll() is None
+
+
+def free_port_base() -> int:
+    """A base whose ports are free now, below the range the kernel lends to clients."""
+    for _ in range(200):
+        base = random.randrange(11_000, 31_000)  # noqa: S311 - not a secret
+        try:
+            for port in _PORTS.values():
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", base + port))
+        except OSError:
+            continue
+        return base
+    raise DemoFailed("No free ports were found on this machine.")
 
 
 def build(folder: Path, port_base: int, progress: Callable[[str], None]) -> tuple[World, NodeProcess]:

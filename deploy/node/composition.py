@@ -7,6 +7,7 @@ a node opened for one console command holds the home's lock and opens no door.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,6 +17,7 @@ from typing import Any
 from deploy.node.config import Config
 from deploy.node.failures import StartError
 from deploy.node.home import Home
+from deploy.node.migrations.run import migrate_directory, migrate_mail
 from deploy.node.trace import Trace
 from directory.service import DirectoryService
 from mail_server.accounts.authenticator import PasswordAuthenticator
@@ -28,14 +30,17 @@ from mail_server.delivery.reseal import Resealer
 from mail_server.delivery.service import DeliveryService
 from mail_server.keys.kek import load_kek
 from mail_server.keys.operator_keys import GnuPgOperatorKeys
-from mail_server.sealing.authority import Authority
+from mail_server.sealing.authority import Authority, AuthorityError
 from mail_server.sealing.engine import OpenPgpEngine
-from mail_server.sealing.pool import Pool
-from mail_server.store.interface import Store
-from mail_server.store.open import open_store
+from mail_server.sealing.pool import Pool, PoolError
+from mail_server.store.interface import Store, StoreError
+from mail_server.store.store import open_store
 from policies.audit.trail import ChainedTrail
 from policies.decisions import CedarDecisions
 from policies.trust_list.listing import FileTrustList
+
+_log = logging.getLogger("vaguemestre.node")
+_HOUR = 3600.0
 
 
 @dataclass(slots=True)
@@ -53,15 +58,37 @@ class Node:
     trace: Trace
     authenticator: PasswordAuthenticator
     operator_keys: GnuPgOperatorKeys
+    authority: Authority
     pool: Pool
     planner: Planner
     delivery: DeliveryService
     resealer: Resealer
     _work: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
 
+    async def maintain(self) -> None:
+        """What a running node does by the hour: renew the signing key in time, write last uses of passwords."""
+        while True:
+            await asyncio.sleep(_HOUR)
+            try:
+                if await asyncio.to_thread(self.authority.needs_renewal, now()):
+                    await self.pool.load(await asyncio.to_thread(self.authority.signing_key))
+                await self.accounts.flush()
+            except (AuthorityError, StoreError, PoolError) as failure:
+                _log.error("upkeep failed (%s); tried again in an hour", type(failure).__name__)
+
     def reseal(self, account: Account) -> None:
         """Begin, behind the answer, to seal what waited or lay in custody."""
-        task = self.resealer.begin(account)
+        self._keep(self.resealer.begin(account))
+
+    def resume_reseal(self) -> None:
+        """At start: go on with every account that has letters not yet sealed to its own certificate."""
+        self._keep(asyncio.create_task(self._resume_reseal()))
+
+    async def _resume_reseal(self) -> None:
+        for account in self.accounts.all():
+            await asyncio.wait([self.resealer.begin(account)])
+
+    def _keep(self, task: asyncio.Task[Any]) -> None:
         self._work.add(task)
         task.add_done_callback(self._work.discard)
 
@@ -85,6 +112,7 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
     if not home.path.is_dir():
         raise StartError(f"No node in {home.path}. Run `vaguemestre init` first.")
     keys = load_kek(config.keys, home.path)
+    await asyncio.to_thread(migrate, home, config)
     trail = ChainedTrail(config.policies.audit_chain)
     store = open_store(config.store, home.path, keys)
     await store.start()
@@ -99,7 +127,10 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
     directory = DirectoryService.open(home.directory_database)
     stack.callback(directory.close)
     operator_keys = GnuPgOperatorKeys(config.keys, home.keystore, keys)
+    stack.callback(operator_keys.close)
     authority = Authority(home.authority, keys, config.accounts.domains[0])
+    if not authority.made:
+        raise StartError(f"No authority key in {home.authority}: run `vaguemestre init` to the end.")
     await pool.load(await asyncio.to_thread(authority.signing_key))
     planner = Planner(accounts=accounts, directory=directory, decisions=decisions, clock=now)
     composer = Composer(
@@ -128,7 +159,6 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
     )
     stack.push_async_callback(delivery.stop)
     resealer = Resealer(
-        accounts=accounts,
         store=store,
         trail=trail,
         planner=planner,
@@ -151,11 +181,18 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         trace=trace,
         authenticator=PasswordAuthenticator(accounts, decisions, trace.note, config.accounts),
         operator_keys=operator_keys,
+        authority=authority,
         pool=pool,
         planner=planner,
         delivery=delivery,
         resealer=resealer,
     )
+
+
+def migrate(home: Home, config: Config) -> None:
+    """Bring both databases to the newest schema."""
+    migrate_mail(config.store.url(home.path))
+    migrate_directory(f"sqlite:///{home.directory_database}")
 
 
 def now() -> int:

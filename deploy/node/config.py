@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mail_server.imap.settings import ImapSettings
-from mail_server.keys.settings import KeysSettings
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticUndefined
 
 from mail_server.accounts.settings import AccountsSettings
 from mail_server.delivery.settings import DeliverySettings
+from mail_server.imap.settings import ImapSettings
+from mail_server.keys.settings import KeysSettings
 from mail_server.sealing.settings import SealingSettings
 from mail_server.smtp.settings import SmtpSettings
 from mail_server.store.settings import StoreSettings
@@ -46,23 +46,29 @@ class TlsSettings(BaseModel):
     )
 
 
-class ListenSettings(BaseModel):
-    """`[listen]`"""
+class WebSettings(BaseModel):
+    """`[web]`"""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    address: str = Field(default="0.0.0.0", description="Address every port below is opened on.")  # noqa: S104
-    smtp: int = Field(default=25, description="Other operators, STARTTLS compulsory. 0 closes it.")
-    submission: int = Field(default=587, description="Mail programs, STARTTLS. 0 closes it.")
-    submissions: int = Field(default=465, description="Mail programs, implicit TLS. 0 closes it.")
-    imap: int = Field(default=143, description="Mail programs, STARTTLS. 0 closes it.")
-    imaps: int = Field(default=993, description="Mail programs, implicit TLS. 0 closes it.")
-    https: int = Field(default=443, description="Help page and keys (WKD). 0 closes it.")
-    http: int = Field(
-        default=0,
-        description="The same without TLS, on 127.0.0.1 only: for a demonstration, or behind a proxy.",
+    host: str = Field(default="0.0.0.0", description="Address of the HTTPS port.")  # noqa: S104
+    port: int | None = Field(
+        default=443, description="Help page and certificates (WKD), over HTTPS. 0 closes it."
     )
-    metrics: int = Field(default=9464, description="Prometheus metrics, on 127.0.0.1 only. 0 closes it.")
+    plain_port: int | None = Field(
+        default=None,
+        description="The same without TLS, on 127.0.0.1 only: behind a proxy, or for a demonstration.",
+    )
+    mail_host: str = Field(default="", description="Name of the mail server shown on the help page.")
+    contact: str = Field(default="", description="Telephone number or address shown for help.")
+
+
+class MetricsSettings(BaseModel):
+    """`[metrics]`"""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    port: int | None = Field(default=9464, description="Prometheus metrics, on 127.0.0.1 only. 0 closes it.")
 
 
 class NodeSettings(BaseModel):
@@ -70,9 +76,6 @@ class NodeSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    hostname: str = Field(
-        default="localhost", description="Name the node says in greetings, as in its certificate."
-    )
     operator: str = Field(default="Vaguemestre", description="Name of the operator, as people know it.")
     log_level: str = Field(default="INFO", description="WARNING, INFO or DEBUG; no level shows content.")
     log_file: Path | None = Field(
@@ -86,7 +89,6 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     node: NodeSettings = Field(default_factory=NodeSettings)
-    listen: ListenSettings = Field(default_factory=ListenSettings)
     tls: TlsSettings = Field(default_factory=TlsSettings)
     accounts: AccountsSettings
     policies: PoliciesSettings = Field(default_factory=PoliciesSettings)
@@ -94,8 +96,10 @@ class Config(BaseModel):
     sealing: SealingSettings = Field(default_factory=SealingSettings)
     store: StoreSettings = Field(default_factory=StoreSettings)
     keys: KeysSettings = Field(default_factory=KeysSettings)
-    smtp: SmtpSettings = Field(default_factory=SmtpSettings)
+    smtp: SmtpSettings
     imap: ImapSettings = Field(default_factory=ImapSettings)
+    web: WebSettings = Field(default_factory=WebSettings)
+    metrics: MetricsSettings = Field(default_factory=MetricsSettings)
 
 
 def load(path: Path) -> Config:

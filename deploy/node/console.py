@@ -10,6 +10,7 @@ import asyncio
 import base64
 import binascii
 import getpass
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,7 +73,11 @@ class Console:
             raise CommandFailed(f"{failure.sentence} ({failure.reason})") from None
 
     async def status(self) -> dict[str, Any]:
-        return {"accounts": len(self._node.accounts.all()), "writable": self._node.store.writable}
+        return {
+            "pid": os.getpid(),
+            "accounts": len(self._node.accounts.all()),
+            "writable": self._node.store.writable,
+        }
 
     # -- accounts -----------------------------------------------------------------------------------------
 

@@ -29,6 +29,11 @@ class Home:
         return self.path / "authority"
 
     @property
+    def authority_certificate(self) -> Path:
+        """The public certificate that the gateway's signatures are checked with."""
+        return self.authority / "authority.asc"
+
+    @property
     def control_socket(self) -> Path:
         return self.path / "control.sock"
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from deploy.node.composition import migrate
 from deploy.node.config import load, render
 from deploy.node.failures import StartError
 from deploy.node.home import Home
-from deploy.node.migrations.run import migrate_directory, migrate_mail
 from mail_server.keys.kek import load_kek, make_kek
 from mail_server.sealing.authority import Authority
 
@@ -48,18 +48,15 @@ async def initialise(wishes: Wishes) -> dict[str, str]:
     path.write_text(render(_values(wishes)), encoding="utf-8")
     path.chmod(0o600)
     config = load(path)
-    await asyncio.to_thread(migrate_mail, config.store.url(home.path))
-    await asyncio.to_thread(migrate_directory, f"sqlite:///{home.directory_database}")
+    await asyncio.to_thread(migrate, home, config)
     keys = load_kek(config.keys, home.path)
     authority = Authority(home.authority, keys, config.accounts.domains[0])
     await asyncio.to_thread(authority.make)
-    exported = home.path / "authority.asc"
-    exported.write_bytes(await asyncio.to_thread(authority.certificate))
     return {
         "home": str(home.path),
         "config": str(path),
         "kek": str(wishes.kek),
-        "authority": str(exported),
+        "authority": str(home.authority_certificate),
     }
 
 

@@ -11,9 +11,8 @@ import secrets
 import time
 from collections.abc import Sequence
 
-from directory.openpgp.gate import gate
-
 from directory.openpgp.certificate import Certificate
+from directory.openpgp.gate import gate
 from directory.openpgp.packets import recipient_key_ids
 from mail_server import mime
 from mail_server.delivery import outer

@@ -6,14 +6,13 @@ that cannot be sealed to, held in custody or kept waiting is refused at RCPT TO,
 
 from __future__ import annotations
 
-from policies.trust_list.names import subject_dn
-
 from mail_server.accounts.interface import Account, Accounts, Identity, Peer
 from mail_server.delivery.interface import Envelope, MailParameters, Recipient, Road, Sender
 from mail_server.delivery.plan import Planner, account_entity
 from policies import questions
 from policies.interface import Decisions, Entity, TrustList
 from policies.refusal import Refusal
+from policies.trust_list.names import NameRefused, subject_dn
 
 
 class Gate:
@@ -72,7 +71,12 @@ class Gate:
             raise Refusal(
                 550, "5.7.1", "A client certificate listed in the trust list is required", "no-certificate"
             )
-        dn = subject_dn(peer.certificate)
+        try:
+            dn = subject_dn(peer.certificate)
+        except NameRefused:
+            raise Refusal(
+                550, "5.7.1", "The name in your certificate cannot be compared", "certificate-name-unusable"
+            ) from None
         domains = self._trust_list.domains_of(dn)
         if not domains:
             raise Refusal(550, "5.7.1", "Your certificate is not in the trust list", "certificate-unlisted")

@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from mail_server.accounts.interface import Account, Accounts
+from mail_server.accounts.interface import Account
 from mail_server.delivery.compose import Composer
 from mail_server.delivery.examine import Letter, examine
 from mail_server.delivery.plan import Plan, Planner, Treatment
 from mail_server.keys.interface import KeyUnavailable, OperatorKeys
 from mail_server.sealing.interface import OpeningError, SealingError
 from mail_server.store.interface import NoSpace, Store, TagTaken, Transaction
-from mail_server.store.model import AccountId, MessageId, State
+from mail_server.store.model import AccountId, MessageId, NewMessage, State
 from policies.interface import AuditTrail, Event
 from policies.refusal import Refusal
 
@@ -32,7 +32,6 @@ class Resealer:
     def __init__(
         self,
         *,
-        accounts: Accounts,
         store: Store,
         trail: AuditTrail,
         planner: Planner,
@@ -42,7 +41,6 @@ class Resealer:
         batch: int,
         large: int,
     ) -> None:
-        self._accounts = accounts
         self._store = store
         self._trail = trail
         self._planner = planner
@@ -109,12 +107,7 @@ class Resealer:
                 origin = await self._store.read(lambda reader: reader.message_origin(message))
                 letter, protected = await self._open(plan.account, message, origin.state)
                 copy = await self._composer.resealed(letter, plan, origin, protected=protected)
-
-                def operation(transaction: Transaction) -> None:
-                    filed = transaction.replace(message, copy)
-                    self._trail.append(transaction.sql, [self._event(plan.account, filed[0].email_id)])
-
-                await self._store.write(operation)
+                await self._store.write(self._replacing(plan.account, message, copy))
                 return True
             except TagTaken:
                 continue
@@ -122,6 +115,15 @@ class Resealer:
                 _log.warning("one letter keeps its state for now (%s)", type(failure).__name__)
                 return False
         return False
+
+    def _replacing(
+        self, account: Account, message: MessageId, copy: NewMessage
+    ) -> Callable[[Transaction], None]:
+        def operation(transaction: Transaction) -> None:
+            filed = transaction.replace(message, copy)
+            self._trail.append(transaction.sql, [self._event(account, filed[0].email_id)])
+
+        return operation
 
     async def _open(self, account: Account, message: MessageId, state: State) -> tuple[Letter, bool]:
         """The letter in memory; whether it already is a protected inner entity."""
@@ -162,9 +164,3 @@ class Resealer:
             outcome="sealed",
             reference=email_id,
         )
-
-
-async def resume(resealer: Resealer, accounts: Sequence[Account]) -> None:
-    """At start: go on with every account that has a valid key and letters not yet sealed to it."""
-    for account in accounts:
-        await resealer.begin(account)

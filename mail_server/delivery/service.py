@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Callable, Sequence
 
@@ -20,12 +21,13 @@ from mail_server.delivery.gate import Gate
 from mail_server.delivery.interface import Accepted, Envelope, MailParameters, Recipient, Road, Sender
 from mail_server.delivery.plan import Plan, Planner, Treatment
 from mail_server.delivery.settings import DeliverySettings
-from mail_server.keys.interface import OperatorKeys
+from mail_server.keys.interface import KeyUnavailable, OperatorKeys
 from mail_server.store.interface import AlreadyFiled, NoSpace, Store, TagTaken, Transaction
 from mail_server.store.model import AccountId, Filed, Flag, MailboxId, NewMessage
 from policies.interface import AuditTrail, Event
 from policies.refusal import Refusal
 
+_log = logging.getLogger("vaguemestre.delivery")
 _TAG_ATTEMPTS = 5
 
 
@@ -55,6 +57,7 @@ class DeliveryService:
         self._composer = composer
         self._operator_keys = operator_keys
         self._key_makers: dict[AccountId, asyncio.Task[None]] = {}
+        self._one_key_at_a_time = asyncio.Semaphore(1)  # GnuPG takes a processor for each
 
     async def admit_sender(
         self, road: Road, mail_from: str, parameters: MailParameters, peer: Peer, identity: Identity | None
@@ -161,7 +164,13 @@ class DeliveryService:
             task.add_done_callback(lambda _, made=account.id: self._key_makers.pop(made, None))
 
     async def _make_certificate(self, account: AccountId, address: str) -> None:
-        held = await self._operator_keys.certificate_for(account, address)
+        async with self._one_key_at_a_time:
+            try:
+                held = await self._operator_keys.certificate_for(account, address)
+            except KeyUnavailable:
+                # The next letter tries again; this one lies in custody already.
+                _log.warning("no operator-held certificate could be made for an account")
+                return
         self._audit(
             [
                 Event(

@@ -1,0 +1,139 @@
+"""A node's doors: SMTP, IMAP, HTTPS, metrics; opened and closed together.
+
+Invariants: when one cannot open, those already open are closed again; a reload that finds a bad certificate,
+rule or list keeps the old one and says so.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+from fastapi import APIRouter
+
+from deploy.node.composition import Node
+from deploy.node.failures import StartError
+from deploy.node.https import Listener, WebServer, application
+from deploy.node.metrics import Metrics
+from deploy.node.publication import Published
+from deploy.node.tls import server_context
+from directory.publication.wkd import web_key_directory
+from mail_server.accounts.interface import Kind
+from mail_server.delivery.interface import Road
+from mail_server.imap.server import ImapDoor
+from mail_server.smtp.server import SmtpDoor
+from webmail.help import HelpInfo, help_pages
+
+
+class Doors:
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._stack = AsyncExitStack()
+        config = node.config
+        self._smtp = SmtpDoor(config.smtp, node.delivery, node.authenticator, self._smtp_tls())
+        plain = server_context(config.tls, ask_client=False)
+        self._imap = ImapDoor(
+            config.imap,
+            store=node.store,
+            delivery=node.delivery,
+            accounts=node.accounts,
+            authenticator=node.authenticator,
+            tls=plain,
+            audit=node.trace.note,
+        )
+        pages = application([self._help(), web_key_directory(Published(node), _is_public(node))])
+        self._https = (
+            WebServer(pages, Listener(config.web.host, config.web.port, plain)) if config.web.port else None
+        )
+        self._servers = [
+            *([self._https] if self._https else []),
+            *(
+                [WebServer(pages, Listener("127.0.0.1", config.web.plain_port))]
+                if config.web.plain_port
+                else []
+            ),
+            *([self._metrics().server(config.metrics.port)] if config.metrics.port else []),
+        ]
+
+    def _help(self) -> APIRouter:
+        config = self._node.config
+        return help_pages(
+            HelpInfo(
+                operator=config.node.operator,
+                host=config.web.mail_host or config.smtp.hostname,
+                imaps=config.imap.tls_port,
+                imap=config.imap.port,
+                submissions=config.smtp.submissions_port,
+                submission=config.smtp.submission_port,
+                contact=config.web.contact,
+            )
+        )
+
+    def _metrics(self) -> Metrics:
+        node = self._node
+        metrics = Metrics()
+        metrics.counters("smtp", lambda: self._smtp.counters)
+        metrics.counters("imap", lambda: self._imap.counters)
+        metrics.counters("sealing", lambda: node.pool.counters)
+        metrics.gauge("smtp_connections", "Open SMTP connections.", lambda: self._smtp.open_connections)
+        metrics.gauge("smtp_bytes_in_flight", "Mail held in memory.", lambda: self._smtp.bytes_in_flight)
+        metrics.gauge("sealing_waiting", "Letters that wait for a worker.", lambda: node.pool.waiting)
+        metrics.gauge("store_writable", "0 below the free-space floor.", lambda: float(node.store.writable))
+        metrics.gauge("audit_lost", "Audit entries that could not be written.", lambda: node.trace.lost)
+        metrics.gauge(
+            "policy_errors", "Questions the rules could not answer.", lambda: node.decisions.evaluation_errors
+        )
+        return metrics
+
+    def _smtp_tls(self) -> dict[Road, ssl.SSLContext]:
+        asking = server_context(self._node.config.tls, ask_client=True)
+        return {Road.CLIENT: asking, Road.OPERATOR: asking}
+
+    async def start(self) -> None:
+        async with AsyncExitStack() as opening:
+            await self._smtp.start()
+            opening.push_async_callback(self._smtp.stop)
+            await self._imap.start()
+            opening.push_async_callback(self._imap.stop)
+            for server in self._servers:
+                await server.start()
+                opening.push_async_callback(server.stop)
+            self._stack = opening.pop_all()
+
+    async def stop(self) -> None:
+        await self._stack.aclose()
+
+    def described(self) -> str:
+        smtp = ", ".join(f"{entrance.value} {port}" for entrance, port in self._smtp.ports.items())
+        imap = ", ".join(
+            str(port) for port in (self._node.config.imap.port, self._node.config.imap.tls_port) if port
+        )
+        return f"{smtp}, imap {imap}"
+
+    def reload(self) -> list[str]:
+        """Read certificates, rules and the trust list again; returns a sentence for each that stays as it was."""
+        kept: list[str] = []
+        try:
+            self._smtp.reload_tls(self._smtp_tls())
+            plain = server_context(self._node.config.tls, ask_client=False)
+            self._imap.reload_tls(plain)
+            if self._https is not None:
+                self._https.reload(plain)
+        except StartError as failure:
+            kept.append(str(failure))
+        kept += self._node.decisions.reload().problems
+        listed = self._node.trust_list.reload()
+        if not listed.applied and listed.sentence:
+            kept.append(listed.sentence)
+        return kept
+
+
+def _is_public(node: Node) -> Callable[[str], bool]:
+    """Professionals' certificates are published; a patient's never is: to have one is to be enrolled."""
+
+    def public(address: str) -> bool:
+        account = node.accounts.by_address(address)
+        return account is not None and account.kind is not Kind.PATIENT and not account.suspended
+
+    return public

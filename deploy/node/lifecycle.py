@@ -1,0 +1,120 @@
+"""`vaguemestre serve`: opens a node's doors, keeps them open, closes them in good order.
+
+Invariants: nothing of a letter can reach a core dump (limits set before anything is opened); a start that fails
+says why in one sentence and leaves nothing behind; SIGTERM finishes what is open within 30 s; SIGHUP reloads
+certificates, rules and the trust list, and what is bad keeps the old.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import errno
+import logging
+import logging.handlers
+import os
+import resource
+import signal
+import socket
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import uvloop
+
+from deploy.node import config as configuration
+from deploy.node.composition import opened
+from deploy.node.config import Config
+from deploy.node.console import Console
+from deploy.node.control import ControlServer
+from deploy.node.doors import Doors
+from deploy.node.failures import KNOWN, sentence
+from deploy.node.home import Home
+
+_log = logging.getLogger("vaguemestre.node")
+_PR_SET_DUMPABLE = 4
+_SWITCH_INTERVAL = 0.001  # s; the store's threads must not wait long for the loop's
+
+
+def run_node(home: Path, config: Path | None) -> str:
+    """Serve until told to stop. Returns the sentence of a failed start, "" after a clean end."""
+    protect_process()
+    try:
+        settings = configuration.load(config or Home(home).config)
+        _log_to(settings)
+        sys.setswitchinterval(_SWITCH_INTERVAL)
+        uvloop.run(_serve(Home(home), settings))
+    except KNOWN as failure:
+        return sentence(failure)
+    except OSError as failure:
+        return _network_words(failure)
+    return ""
+
+
+def protect_process() -> None:
+    """No core dump, no debugger of another user: memory holds letters (DESIGN §3, sealing workers)."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+async def _serve(home: Home, settings: Config) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        node = await stack.enter_async_context(opened(home, settings))
+        doors = Doors(node)
+        await doors.start()
+        stack.push_async_callback(doors.stop)
+        console = Console(node, by="console:socket")
+        control = ControlServer(home.control_socket, console.handle)
+        await control.start()
+        stack.push_async_callback(control.stop)
+        loop.add_signal_handler(signal.SIGHUP, _reload, doors)
+        node.resume_reseal()
+        upkeep = asyncio.create_task(node.maintain())
+        stack.callback(upkeep.cancel)
+        _log.info("serving; doors open: %s", doors.described())
+        _notify("READY=1")
+        await stop.wait()
+        _log.info("stopping: what is open may finish")
+        _notify("STOPPING=1")
+
+
+def _reload(doors: Doors) -> None:
+    for sentence_ in doors.reload():
+        _log.warning("not reloaded: %s", sentence_)
+    _log.info("certificates, rules and trust list read again")
+
+
+def _notify(state: str) -> None:
+    """Tell systemd (sd_notify(3)), when it waits to be told."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.connect("\0" + address[1:] if address.startswith("@") else address)
+        supervisor.send(state.encode())
+
+
+def _log_to(settings: Config) -> None:
+    """One line per event, with a time; libraries that could print content stay at WARNING (DESIGN §6)."""
+    handler: logging.Handler
+    if settings.node.log_file is not None:
+        handler = logging.handlers.WatchedFileHandler(settings.node.log_file)
+    else:
+        handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.WARNING)
+    logging.getLogger("vaguemestre").setLevel(settings.node.log_level)
+
+
+def _network_words(failure: OSError) -> str:
+    if failure.errno == errno.EADDRINUSE:
+        return f"A port is taken by another program: {failure.strerror}. Change it in the configuration."
+    if failure.errno in (errno.EACCES, errno.EPERM):
+        return "A port below 1024 needs CAP_NET_BIND_SERVICE: use the unit file, or higher ports."
+    return f"The node cannot start: {failure.strerror or type(failure).__name__}."

@@ -1,0 +1,36 @@
+"""What WKD publishes for an address: its holder's certificate, else the operator-held one.
+
+An account in custody has a certificate too, so that others write to it end-to-end up to the operator (DESIGN §4).
+Only here do the directory and the keystore meet: neither knows the other.
+"""
+
+from __future__ import annotations
+
+from deploy.node.composition import Node
+from directory.service import wkd_hash
+
+
+class Published:
+    """Implements `directory.publication.wkd.Published`."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def published(self, address: str) -> bytes | None:
+        if (own := self._node.directory.published(address)) is not None:
+            return own
+        account = self._node.accounts.by_address(address)
+        held = self._node.operator_keys.existing(account.id) if account else None
+        return held.certificate if held else None
+
+    def address_by_wkd_hash(self, domain: str, name: str) -> str | None:
+        if (own := self._node.directory.address_by_wkd_hash(domain, name)) is not None:
+            return own
+        for account in self._node.accounts.all():
+            local, _, its_domain = account.address.partition("@")
+            if its_domain == domain.lower() and wkd_hash(local) == name:
+                return account.address
+        return None
+
+    def has_domain(self, domain: str) -> bool:
+        return self._node.accounts.is_local_domain(domain)

@@ -1,0 +1,113 @@
+"""Kill -9 under load: every letter answered 250 is there once, none is torn, none comes twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import smtplib
+import threading
+import time
+from dataclasses import dataclass, field
+
+import pytest
+
+from deploy.demo import clients, letters, world
+
+pytestmark = pytest.mark.faults
+
+KILLS = 20
+SENDERS = 6
+BODY = "Ligne de texte qui doit arriver entière.\n" * 60
+
+
+@dataclass
+class Sent:
+    """What the senders know: letters by id, and which were answered 250."""
+
+    letters: dict[str, bytes] = field(default_factory=dict)
+    acknowledged: set[str] = field(default_factory=set)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+def send_until(made: world.World, sent: Sent, name: str, stop: threading.Event) -> None:
+    """One client program: keeps a connection, sends again what was not answered, as a mail program does."""
+    number = 0
+    context = clients.tls(made.ca, made.hospital.certificate, made.hospital.key)
+    while not stop.is_set():
+        try:
+            with smtplib.SMTP_SSL(
+                "localhost", made.ports["submissions"], context=context, timeout=20
+            ) as smtp:
+                smtp.ehlo("test")
+                smtp.docmd("AUTH", "EXTERNAL =")
+                while not stop.is_set():
+                    identity = f"{name}-{number:05d}"
+                    recipient = world.GP if number % 3 else world.LABORATORY
+                    with sent.lock:
+                        data = sent.letters.setdefault(
+                            identity,
+                            letters.note(world.HOSPITAL, recipient, f"essai {identity}", BODY).data.replace(
+                                b"\r\n\r\n", f"\r\nX-Essai: {identity}\r\n\r\n".encode(), 1
+                            ),
+                        )
+                    refused = smtp.sendmail(world.HOSPITAL, [recipient], data)
+                    assert not refused
+                    with sent.lock:
+                        sent.acknowledged.add(identity)
+                    number += 1
+        except (OSError, smtplib.SMTPException):
+            time.sleep(0.05)  # killed: the same letter again, once the node is back
+
+
+def ids_found(made: world.World, address: str) -> list[str]:
+    """The ids of every letter in INBOX, each opened and read to its end."""
+    person = made.persons[address]
+    found: list[str] = []
+    with clients.mailbox(made.ports["imaps"], clients.tls(made.ca), address, person.password) as imap:
+        imap.select("INBOX", readonly=True)
+        _, data = imap.uid("FETCH", "1:*", "(BODY.PEEK[])")
+        stored = [item[1] for item in data if isinstance(item, tuple)]
+    if person.secret_key is None:
+        whole = stored
+    else:
+        whole = clients.open_many_with_gpg(stored, person.secret_key, person.passphrase)
+    for letter in whole:
+        match = re.search(rb"X-Essai: (\S+)", letter)
+        assert match, "a torn letter"
+        body = letter.decode("utf-8", "replace")
+        assert body.count("arriver enti") == 60
+        found.append(match[1].decode())
+    return found
+
+
+def test_killed_twenty_times_under_load_nothing_acknowledged_is_lost_or_comes_twice(
+    fragile: tuple[world.World, world.NodeProcess],
+) -> None:
+    made, process = fragile
+    sent, stop = Sent(), threading.Event()
+    senders = [
+        threading.Thread(target=send_until, args=(made, sent, f"s{number}", stop))
+        for number in range(SENDERS)
+    ]
+    for sender in senders:
+        sender.start()
+    try:
+        for _ in range(KILLS):
+            time.sleep(random.uniform(0.3, 1.0))
+            os.kill(process.pid, signal.SIGKILL)
+            process.restart()
+            process.wait_ready(made.ports)
+        time.sleep(1)
+    finally:
+        stop.set()
+        for sender in senders:
+            sender.join(30)
+    found = ids_found(made, world.GP) + ids_found(made, world.LABORATORY)
+    assert len(found) == len(set(found)), "a letter came twice"
+    assert sent.acknowledged <= set(found)
+    assert len(sent.acknowledged) > KILLS
+    result = made.command("check")
+    assert result["faults"] == []
+    assert not made.command("audit_verify")["broken"]

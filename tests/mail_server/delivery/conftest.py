@@ -1,0 +1,128 @@
+"""A real node without doors: store, workers, keys, rules. Letters are handed to delivery as a door would."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from deploy.demo import clients, people, pki
+from deploy.node.composition import Node, opened
+from deploy.node.config import Config, load
+from deploy.node.home import Home
+from deploy.node.initialise import Wishes, initialise
+from mail_server.accounts.interface import Account, Identity, Kind, Peer
+from mail_server.delivery.interface import Envelope, MailParameters, Road
+from mail_server.store.model import MessageRow
+from policies.trust_list import listing
+
+DOMAIN = "mss.essai.test"
+PASSPHRASE = "essai"
+
+
+@pytest.fixture(scope="session")
+def template() -> Iterator[Path]:
+    """A node made once, and three people's keys; each test works on a copy."""
+    folder = Path(tempfile.mkdtemp(prefix="vm-delivery-"))
+    authority = pki.TestAuthority.create()
+    operator = authority.issue_operator(
+        "smtp.voisin.test", pki.Organisation.with_finess("VOISIN", 5, "Ain (01)")
+    )
+    operator.write(folder / "pki", "operator")
+    listing.write(folder / "trust-list.xml", [listing.Row("voisin.test", operator.dn)])
+    wishes = Wishes(
+        home=folder / "node",
+        config=None,
+        domains=(DOMAIN,),
+        kek=folder / "kek" / "kek",
+        hostname="localhost",
+        trust_list=folder / "trust-list.xml",
+        sections={"sealing": {"workers": 1}, "store": {"readers": 1}},
+    )
+    asyncio.run(initialise(wishes))
+    for name in ("gp", "nurse", "doctor"):
+        people.make_key(name, f"{name}@{DOMAIN}", PASSPHRASE, folder / "people")
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass
+class Desk:
+    """What a test does with a node."""
+
+    node: Node
+    people: Path
+    operator_certificate: bytes
+
+    async def account(self, local: str, kind: Kind = Kind.PER) -> Account:
+        return await self.node.accounts.add(f"{local}@{DOMAIN}", kind)
+
+    def publish(self, local: str) -> str:
+        data = (self.people / f"{local}.pub.asc").read_bytes()
+        return self.node.directory.publish(f"{local}@{DOMAIN}", data, now()).fingerprint
+
+    async def sealed(self, local: str) -> Account:
+        account = await self.account(local)
+        self.publish(local)
+        return account
+
+    async def ward(self, *members: Account) -> Account:
+        ward = await self.account("ward", Kind.ORG)
+        for member in members:
+            await self.node.accounts.member_add(ward.id, member.id)
+        found = self.node.accounts.by_id(ward.id)
+        assert found is not None
+        return found
+
+    async def envelope(self, sender: Account, *recipients: str) -> Envelope:
+        """MAIL FROM and RCPT TO of someone logged in."""
+        identity = Identity(sender.id, sender.address, sender.kind, "PLAIN", "c1")
+        peer = Peer("127.0.0.1", 4000, "submission", "s1", tls=True)
+        admitted = await self.node.delivery.admit_sender(
+            Road.CLIENT, sender.address, MailParameters(), peer, identity
+        )
+        envelope = Envelope(admitted)
+        for address in recipients:
+            envelope.recipients.append(await self.node.delivery.admit_recipient(envelope, address))
+        return envelope
+
+    async def send(self, sender: Account, message: bytes, *recipients: str) -> None:
+        await self.node.delivery.deliver(await self.envelope(sender, *recipients), message)
+
+    async def inbox(self, account: Account) -> list[tuple[MessageRow, bytes]]:
+        """Every message of INBOX: its row and its bytes."""
+
+        def query(reader) -> list[tuple[MessageRow, bytes]]:
+            box = reader.mailbox_by_name(account.id, "INBOX")
+            rows = reader.rows(box.id, [one.uid for one in reader.memberships(box.id)])
+            return [(row, reader.content(row.message)) for row in rows]
+
+        return await self.node.store.read(query)
+
+    def open(self, local: str, stored: bytes) -> clients.Opened:
+        secret = self.people / f"{local}.asc"
+        authority = self.node.home.authority_certificate
+        return clients.open_with_gpg(stored, secret, PASSPHRASE, authority)
+
+
+@pytest.fixture
+async def desk(template: Path, tmp_path: Path) -> AsyncIterator[Desk]:
+    shutil.copytree(template / "node", tmp_path / "node")
+    config: Config = load(tmp_path / "node" / "vaguemestre.toml")
+    async with opened(Home(tmp_path / "node"), config) as node:
+        from cryptography import x509
+        from cryptography.hazmat.primitives.serialization import Encoding
+
+        pem = (template / "pki" / "operator.pem").read_bytes()
+        der = x509.load_pem_x509_certificates(pem)[0].public_bytes(Encoding.DER)
+        yield Desk(node, template / "people", der)
+
+
+def now() -> int:
+    return time.time_ns() // 1_000_000
