@@ -182,4 +182,3 @@ def _expiry(certificate: bytes, fingerprint: str) -> int:
                 if made.kind == Kind.SUBKEY_BINDING and made.key_expires_after is not None:
                     return current.created + made.key_expires_after
     raise AuthorityError("subkey without an end")
-

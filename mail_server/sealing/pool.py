@@ -9,6 +9,7 @@ closing the pool, or the end of this process, ends the workers.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import subprocess
@@ -101,7 +102,7 @@ class Pool:
         self._waiting: deque[_Job] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._key_fields: bytes | None = None
-        self._closed = False
+        self._closing = asyncio.Event()
         self.counters = Counters()
 
     @property
@@ -135,7 +136,7 @@ class Pool:
 
     async def ask(self, what: Ask, fields: bytes, payload: bytes) -> Reply:
         """Have one message done by the first free worker. Raises PoolError."""
-        if self._closed:
+        if self._closing.is_set():
             raise PoolError("closed")
         job = self._job(what, fields, payload)
         if self._idle:
@@ -155,17 +156,15 @@ class Pool:
 
     async def close(self) -> None:
         """End the workers; whatever they held fails."""
-        self._closed = True
         while self._waiting:
             self._waiting.popleft().fail("closed")
+        self._closing.set()
         for worker in list(self._workers):
             if worker.link is not None:
-                worker.link.close()
-        for task in list(self._tasks):
-            if task.get_name() == "spawn":
-                task.cancel()
-        while self._tasks:
+                worker.link.abort()
+        while self._workers or self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.sleep(0)
 
     # ------------------------------------------------------------ messages
 
@@ -253,29 +252,28 @@ class Pool:
                 self.counters.failed += 1
                 job.fail("worker-lost")
         worker.job = worker.loading = None
+        self._task(self._reap(worker.process))
         if not worker.ready.done():
             worker.ready.set_exception(PoolError("worker-lost"))
             worker.ready.exception()  # nobody may be waiting for it
-            self._task(self._reap(worker.process), "reap")
-            return
-        self._task(self._reap(worker.process), "reap")
-        if not self._closed:
+        elif not worker.starting and not self._closing.is_set():  # else `_add` fails, and says so
             self.counters.replaced += 1
-            self._task(self._replace(), "spawn")
+            self._task(self._replace())
 
-    def _task(self, work: Coroutine[None, None, None], name: str) -> None:
-        task = asyncio.get_running_loop().create_task(work, name=name)
+    def _task(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _replace(self) -> None:
         """Start one worker, as often as it takes."""
         pause = 0.05
-        while not self._closed:
+        while not self._closing.is_set():
             try:
                 await self._add()
             except (PoolError, OSError):
-                await asyncio.sleep(pause)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._closing.wait(), pause)
                 pause = min(pause * 2, 5.0)
             else:
                 return
@@ -312,8 +310,8 @@ class Pool:
         except BaseException:
             link.abort()
             raise
-        if worker.gone or self._closed:
-            link.close()
+        if worker.gone or self._closing.is_set():
+            link.abort()
             raise PoolError("worker-lost")
         worker.starting = False
         self._workers.add(worker)

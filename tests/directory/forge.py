@@ -60,7 +60,9 @@ class Forge:
         value = hashlib.new(HASHES[hashed_with], covered + trailer).digest()
         signed = self.signing.sign(value)
         numbers = write_mpi(signed[:32]) + write_mpi(signed[32:])
-        return frame(Tag.SIGNATURE, head + b"\0\0" + value[:2] + numbers)
+        hint = _subpackets([(Sub.ISSUER, bytes.fromhex(self.primary.key_id))])
+        unhashed = len(hint).to_bytes(2, "big") + hint
+        return frame(Tag.SIGNATURE, head + unhashed + value[:2] + numbers)
 
     def user_id(
         self,
