@@ -28,7 +28,7 @@ from policies.refusal import Refusal
 
 _HIGH_WATER, _LOW_WATER = 16 * 1024, 4 * 1024
 _LINES_BEFORE_YIELD = 32  # commands that came together may not hold the loop (DESIGN §3: 2 ms)
-_LINGER_SECONDS = 5.0
+LINGER_SECONDS = 5.0
 
 
 class ConnectionLost(Exception):
@@ -206,7 +206,7 @@ class Connection(SMTP):
             self._wire.write(b"".join(self._owed))
         self._owed.clear()
         self.closing = True
-        self.deadline = self.loop.time() + _LINGER_SECONDS
+        self.deadline = self.loop.time() + LINGER_SECONDS
         self._wire.close()
 
     def forget(self) -> None:
@@ -225,6 +225,7 @@ class Connection(SMTP):
         self._streak += 1
         if self._streak > _LINES_BEFORE_YIELD:
             self._streak = 0
+            await self.flush()
             await asyncio.sleep(0)
         self.deadline = self.loop.time() + seconds
         while True:

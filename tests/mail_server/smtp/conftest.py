@@ -248,7 +248,7 @@ class Talker:
 
     async def transcript(self, text: str) -> None:
         """`C:` lines are sent, `S:` lines are awaited (`*` stands for anything); `S: closed` is the end."""
-        for row in textwrap.dedent(text).strip().splitlines():
+        for row in textwrap.dedent(text).strip("\n").splitlines():
             who, said = row[:2], row[3:]
             if who == "C:":
                 await self.send(said.encode() + b"\r\n")
@@ -330,9 +330,14 @@ class World:
         return talker
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(10):
             while not condition():
                 await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+def world_parts() -> tuple[FakeDelivery, FakeAuthenticator]:
+    return FakeDelivery(), FakeAuthenticator()
 
 
 OpenDoor = Callable[..., Awaitable[World]]

@@ -8,7 +8,22 @@ from mail_server.smtp.protocol import replies, sasl, trace
 from mail_server.smtp.protocol.commands import Dialogue
 from mail_server.smtp.protocol.replies import CommandRefused, Reply
 
-ALL = ("AUTH", "BDAT", "DATA", "EHLO", "EXPN", "HELO", "HELP", "MAIL", "NOOP", "QUIT", "RCPT", "RSET", "STARTTLS", "VRFY")
+ALL = (
+    "AUTH",
+    "BDAT",
+    "DATA",
+    "EHLO",
+    "EXPN",
+    "HELO",
+    "HELP",
+    "MAIL",
+    "NOOP",
+    "QUIT",
+    "RCPT",
+    "RSET",
+    "STARTTLS",
+    "VRFY",
+)
 
 
 def refused(dialogue: Dialogue) -> dict[str, str]:
@@ -75,13 +90,19 @@ def test_every_reply_but_the_greeting_and_3yz_has_an_enhanced_code_of_its_class(
 
 @pytest.mark.parametrize(
     ("argument", "expected"),
-    [("plain", ("PLAIN", None)), ("PLAIN =", ("PLAIN", b"")), ("SCRAM-SHA-256 YWI=", ("SCRAM-SHA-256", b"ab"))],
+    [
+        ("plain", ("PLAIN", None)),
+        ("PLAIN =", ("PLAIN", b"")),
+        ("SCRAM-SHA-256 YWI=", ("SCRAM-SHA-256", b"ab")),
+    ],
 )
 def test_auth_names_a_mechanism_and_may_begin_it(argument: str, expected: tuple[str, bytes | None]):
     assert sasl.auth(argument) == expected
 
 
-@pytest.mark.parametrize("argument", ["", "PLAIN a b", "PL@IN", "X" * 21, "PLAIN !!", "PLAIN YQ", "PLAIN YWI=x", "PLAIN é"])
+@pytest.mark.parametrize(
+    "argument", ["", "PLAIN a b", "PL@IN", "X" * 21, "PLAIN !!", "PLAIN YQ", "PLAIN YWI=x", "PLAIN é"]
+)
 def test_auth_arguments_are_strict(argument: str):
     with pytest.raises(CommandRefused) as refusal:
         sasl.auth(argument)
@@ -90,7 +111,12 @@ def test_auth_arguments_are_strict(argument: str):
 
 def test_the_trace_line_of_an_operator_names_its_host():
     line = trace.received(
-        client="mail.chu.example", network="192.0.2.1", by="mx.example.org", protocol="ESMTPS", identifier="a1.1", at=0
+        client="mail.chu.example",
+        network="192.0.2.1",
+        by="mx.example.org",
+        protocol="ESMTPS",
+        identifier="a1.1",
+        at=0,
     )
     assert line == (
         b"Received: from mail.chu.example ([192.0.2.1])\r\n\tby mx.example.org with ESMTPS id a1.1;\r\n"
@@ -99,7 +125,9 @@ def test_the_trace_line_of_an_operator_names_its_host():
 
 
 def test_the_trace_line_repeats_no_name_that_is_not_one():
-    line = trace.received(client="(evil)\t<x>", network="2001:db8::1", by="mx", protocol="ESMTPS", identifier="a", at=0)
+    line = trace.received(
+        client="(evil)\t<x>", network="2001:db8::1", by="mx", protocol="ESMTPS", identifier="a", at=0
+    )
     assert line.startswith(b"Received: from [IPv6:2001:db8::1]\r\n")
 
 

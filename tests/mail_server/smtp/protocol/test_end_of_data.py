@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 
@@ -18,7 +19,7 @@ def read(stream: bytes, cuts: list[int] | None = None, limit: int = LIMIT) -> tu
     """Feed `stream` cut at `cuts` up to the end of the message; the reader and what followed."""
     reader = EndOfData(limit)
     places = sorted({0, len(stream), *(cut % (len(stream) + 1) for cut in cuts or [])})
-    for begin, end in zip(places, places[1:], strict=False):
+    for begin, end in itertools.pairwise(places):
         rest = reader.feed(stream[begin:end])
         if rest is not None:
             return reader, rest + stream[end:]
@@ -93,7 +94,8 @@ def test_the_first_fault_is_kept():
 
 
 pieces = st.lists(
-    st.sampled_from([b"\r\n", b".", b"\r", b"\n", b"\0", b"a", b"\r\n.", b"\r\n..", b"\r\n.\r\n", b"xy"]), max_size=40
+    st.sampled_from([b"\r\n", b".", b"\r", b"\n", b"\0", b"a", b"\r\n.", b"\r\n..", b"\r\n.\r\n", b"xy"]),
+    max_size=40,
 ).map(b"".join)
 
 
