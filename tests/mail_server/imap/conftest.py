@@ -7,6 +7,7 @@ import base64
 import contextlib
 import datetime
 import re
+import shutil
 import ssl
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -30,7 +31,7 @@ from mail_server.imap.session import Services, Session
 from mail_server.imap.settings import ImapSettings
 from mail_server.keys.wrapper import AesKeyWrapper
 from mail_server.store.armor import armor
-from mail_server.store.interface import Store
+from mail_server.store.interface import Store, Transaction
 from mail_server.store.model import (
     AccountId,
     Filed,
@@ -361,19 +362,35 @@ class World:
         self.services = replace(self.services, settings=settings, limits=Limits(settings))
 
 
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[LocalStore]:
-    engine = create_engine(f"sqlite:///{tmp_path / 'mail.db'}")
+@pytest.fixture(scope="session")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with the schema and the three accounts' mailboxes, copied for each test."""
+    home = tmp_path_factory.mktemp("furnished")
+    engine = create_engine(f"sqlite:///{home / 'mail.db'}")
     metadata.create_all(engine)
     engine.dispose()
-    store = LocalStore(StoreSettings(free_space_floor=0), tmp_path, AesKeyWrapper(b"k" * 32))
+
+    async def furnish() -> None:
+        store = LocalStore(StoreSettings(free_space_floor=0), home, AesKeyWrapper(b"k" * 32))
+        await store.start()
+
+        def open_accounts(transaction: Transaction) -> None:
+            for account in (ALICE, BOB, WARD):
+                transaction.open_account(account)
+
+        await store.write(open_accounts)
+        await store.stop()
+
+    asyncio.run(furnish())
+    return home
+
+
+@pytest.fixture
+async def store(tmp_path: Path, furnished: Path) -> AsyncIterator[LocalStore]:
+    home = tmp_path / "home"
+    shutil.copytree(furnished, home)
+    store = LocalStore(StoreSettings(free_space_floor=0), home, AesKeyWrapper(b"k" * 32))
     await store.start()
-
-    def open_accounts(transaction: object) -> None:
-        for account in (ALICE, BOB, WARD):
-            transaction.open_account(account)  # type: ignore[attr-defined]
-
-    await store.write(open_accounts)
     yield store
     await store.stop()
 
