@@ -21,7 +21,7 @@ from mail_server.smtp.limits import ByteBudget, ConnectionGate
 from mail_server.smtp.services import Counters, Services, SessionEvent, log
 from mail_server.smtp.session import SmtpSession
 from mail_server.smtp.settings import SmtpSettings
-from mail_server.smtp.tls import SHUTDOWN_SECONDS, plain_address, report_failed_handshake
+from mail_server.smtp.tls import SHUTDOWN_SECONDS, checked, plain_address, report_failed_handshake
 
 _BACKLOG = 512
 
@@ -60,7 +60,7 @@ class SmtpDoor:
             settings=settings,
             delivery=delivery,
             authenticator=authenticator,
-            tls=_checked(tls),
+            tls=checked(tls),
             gate=ConnectionGate(settings.max_connections, settings.max_connections_per_peer),
             budget=ByteBudget(settings.memory_in_flight_bytes),
             on_event=on_event,
@@ -84,7 +84,7 @@ class SmtpDoor:
         return self._services.budget.used
 
     def reload_tls(self, tls: Mapping[Road, ssl.SSLContext]) -> None:
-        self._services.tls = _checked(tls)
+        self._services.tls = checked(tls)
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
@@ -220,16 +220,3 @@ def _listeners(addresses: tuple[str, ...], port: int) -> list[socket.socket]:
     for listener in found:
         listener.setblocking(False)
     return found
-
-
-def _checked(tls: Mapping[Road, ssl.SSLContext]) -> Mapping[Road, ssl.SSLContext]:
-    """Both roads have a context, and port 25 asks for a certificate (a missing one is refused at MAIL
-
-    FROM).
-    """
-    missing = [road.value for road in Road if road not in tls]
-    if missing:
-        raise ValueError(f"no TLS context for: {', '.join(missing)}")
-    if tls[Road.OPERATOR].verify_mode is ssl.CERT_NONE:
-        raise ValueError("the TLS context of port 25 must verify client certificates")
-    return dict(tls)

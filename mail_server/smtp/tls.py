@@ -1,26 +1,21 @@
-"""TLS of the two roads: contexts, the peer's certificate, why a handshake failed.
+"""TLS as the door sees it: which contexts it takes, the peer's certificate, why a handshake failed.
 
-Invariants: TLS 1.2 with four suites, or TLS 1.3 (reference of the trust space); a certificate is asked of
-every peer, and one that does not verify ends the handshake; sessions are not resumed, so a certificate is
-checked each time; a certificate is believed only when the context did verify it.
+Invariants: a certificate is believed only when the context did verify it; it is verified at each handshake, for
+sessions are not resumed by ticket; port 25 does not open with a context that verifies none; the audit has a slug
+for each failure, never library text.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from pathlib import Path
+from collections.abc import Mapping
 
 from mail_server.accounts.interface import Peer
 from mail_server.delivery.interface import Road
 from mail_server.smtp.services import Services, SessionEvent
 
 SHUTDOWN_SECONDS = 5.0
-
-_TLS12_SUITES = (
-    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256:"
-    "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-SHA384:ECDHE-RSA-AES128-SHA256"
-)
 
 # OpenSSL's verification results (X509_V_ERR_*), as slugs for the audit.
 _CAUSES = {
@@ -36,22 +31,18 @@ _CAUSES = {
 }
 
 
-def server_context(certificate: Path, key: Path, trust: Path | None) -> ssl.SSLContext:
-    """A server's context.
-
-    `trust`: PEM authorities that client certificates must chain to; None: ask for none.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(_TLS12_SUITES)
-    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
-    context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
-    context.num_tickets = 0
-    context.load_cert_chain(certificate, key)
-    if trust is not None:
-        context.load_verify_locations(trust)
-        context.verify_mode = ssl.CERT_OPTIONAL
-    return context
+def checked(tls: Mapping[Road, ssl.SSLContext]) -> Mapping[Road, ssl.SSLContext]:
+    """Contexts fit for the two roads. Raises ValueError when one is missing, or asks operators for nothing."""
+    missing = [road.value for road in Road if road not in tls]
+    if missing:
+        raise ValueError(f"no TLS context for: {', '.join(missing)}")
+    if tls[Road.OPERATOR].verify_mode is ssl.CERT_NONE:
+        raise ValueError("the TLS context of port 25 must verify client certificates")
+    for context in tls.values():
+        # A ticket would carry a certificate past its revocation or the authority's withdrawal.
+        context.options |= ssl.OP_NO_TICKET
+        context.num_tickets = 0
+    return dict(tls)
 
 
 def peer_certificate(transport: asyncio.BaseTransport) -> bytes | None:

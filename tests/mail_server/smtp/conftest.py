@@ -24,7 +24,6 @@ from mail_server.delivery.interface import Accepted, Envelope, MailParameters, R
 from mail_server.smtp.server import Entrance, SmtpDoor
 from mail_server.smtp.services import SessionEvent
 from mail_server.smtp.settings import SmtpSettings
-from mail_server.smtp.tls import server_context
 from mail_server.store.model import AccountId
 from policies.refusal import Refusal
 
@@ -49,10 +48,14 @@ class Pki:
             context.load_cert_chain(self.folder / f"{name}.pem", self.folder / f"{name}.key")
         return context
 
-    def server(self, name: str = "server") -> ssl.SSLContext:
-        return server_context(
-            self.folder / f"{name}.pem", self.folder / f"{name}.key", self.folder / "ca.pem"
-        )
+    def server(self, name: str = "server", *, verify: bool = True) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(self.folder / f"{name}.pem", self.folder / f"{name}.key")
+        if verify:
+            context.load_verify_locations(self.folder / "ca.pem")
+            context.verify_mode = ssl.CERT_OPTIONAL
+        return context
 
     def der(self, name: str) -> bytes:
         pem = (self.folder / f"{name}.pem").read_bytes()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import socket
 import ssl
 
 import pytest
@@ -13,7 +14,6 @@ from mail_server.accounts.interface import Peer
 from mail_server.delivery.interface import Road
 from mail_server.smtp.server import Entrance, SmtpDoor
 from mail_server.smtp.settings import SmtpSettings
-from mail_server.smtp.tls import server_context
 
 
 def b64(text: bytes) -> str:
@@ -122,7 +122,7 @@ async def test_reloaded_certificates_serve_the_next_connections(world):
 
 
 def test_a_door_that_would_ask_operators_for_no_certificate_does_not_open(pki, world_parts):
-    careless = server_context(pki.folder / "server.pem", pki.folder / "server.key", None)
+    careless = pki.server(verify=False)
     with pytest.raises(ValueError, match="port 25"):
         SmtpDoor(SmtpSettings(), *world_parts, {Road.OPERATOR: careless, Road.CLIENT: careless})
     with pytest.raises(ValueError, match="client"):
@@ -131,10 +131,25 @@ def test_a_door_that_would_ask_operators_for_no_certificate_does_not_open(pki, w
 
 async def test_a_certificate_nobody_verified_is_not_believed(open_door, pki):
     world = await open_door()
-    careless = server_context(pki.folder / "server.pem", pki.folder / "server.key", None)
+    careless = pki.server(verify=False)
     world.door.reload_tls({Road.OPERATOR: pki.server(), Road.CLIENT: careless})
     talker = await world.connect(Entrance.SUBMISSIONS, certificate="stranger")
     assert (await talker.hello())[-1] == "AUTH PLAIN SCRAM-SHA-256"
+
+
+async def test_tls_sessions_are_not_resumed(world):
+    context = world.pki.client("operator")
+    port = world.door.ports[Entrance.SUBMISSIONS]
+
+    def reused(session: ssl.SSLSession | None) -> tuple[bool | None, ssl.SSLSession | None]:
+        clear = socket.create_connection(("127.0.0.1", port))
+        with context.wrap_socket(clear, session=session) as wrapped:
+            wrapped.recv(100)
+            return wrapped.session_reused, wrapped.session
+
+    _, session = await asyncio.to_thread(reused, None)
+    again, _ = await asyncio.to_thread(reused, session)
+    assert again is False
 
 
 # --- authentication
