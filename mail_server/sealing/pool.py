@@ -31,6 +31,9 @@ _STOP_SECONDS = 3.0
 _ROOT = str(Path(mail_server.__file__ or "").resolve().parent.parent)
 
 
+_NOTHING = Reply(Answer.DONE, 0, [], b"")
+
+
 class PoolError(Exception):
     """A message could not be done. `slug` says why, and nothing of the message."""
 
@@ -70,6 +73,11 @@ class _Job:
         if not self.outcome.done():
             self.outcome.set_exception(PoolError(slug))
 
+    def done(self, reply: Reply) -> None:
+        self.stop_timer()
+        if not self.outcome.done():
+            self.outcome.set_result(reply)
+
     def stop_timer(self) -> None:
         if self.timer is not None:
             self.timer.cancel()
@@ -79,7 +87,7 @@ class _Job:
 class _Worker:
     """One process and what it is doing."""
 
-    __slots__ = ("done", "gone", "job", "link", "loading", "process", "ready", "starting")
+    __slots__ = ("done", "gone", "job", "leaving", "link", "loading", "process", "ready", "starting", "worn")
 
     def __init__(self, process: subprocess.Popen[bytes], ready: asyncio.Future[None]) -> None:
         self.process = process
@@ -90,6 +98,8 @@ class _Worker:
         self.done = 0
         self.gone = False
         self.starting = True  # not to be given messages yet
+        self.worn = False  # a successor is being started
+        self.leaving = False  # the successor is there
 
 
 class Pool:
@@ -103,6 +113,7 @@ class Pool:
         self._tasks: set[asyncio.Task[None]] = set()
         self._key_fields: bytes | None = None
         self._closing = asyncio.Event()
+        self._one_load = asyncio.Lock()
         self.counters = Counters()
 
     @property
@@ -125,14 +136,15 @@ class Pool:
         self._key_fields = frames.pack(
             [key.secret, key.passphrase, cut.certificate, cut.key_id.encode("ascii")]
         )
-        jobs: list[_Job] = []
-        for worker in list(self._workers):
-            worker.loading = job = self._job(Ask.LOAD, self._key_fields, b"")
-            jobs.append(job)
-            if worker in self._idle:
-                self._idle.remove(worker)
-                self._next(worker)
-        await asyncio.gather(*(job.outcome for job in jobs))
+        async with self._one_load:
+            jobs: list[_Job] = []
+            for worker in list(self._workers):
+                worker.loading = job = self._job(Ask.LOAD, self._key_fields, b"")
+                jobs.append(job)
+                if worker in self._idle:
+                    self._idle.remove(worker)
+                    self._next(worker)
+            await asyncio.gather(*(job.outcome for job in jobs))
 
     async def ask(self, what: Ask, fields: bytes, payload: bytes) -> Reply:
         """Have one message done by the first free worker. Raises PoolError."""
@@ -196,23 +208,24 @@ class Pool:
             if worker.link is not None:
                 worker.link.abort()
             return
-        job.stop_timer()
         if reply.what == Answer.DONE:
             self.counters.done += 1
-            if not job.outcome.done():
-                job.outcome.set_result(reply)
+            job.done(reply)
         else:
             self.counters.failed += 1
             job.fail(_slug(reply))
         worker.done += 1
-        if self._worn(worker, reply.counter):
-            self._retire(worker)
-        else:
-            self._next(worker)
+        if not worker.worn and self._wears(worker, reply.counter):
+            worker.worn = True
+            self._task(self._succeed(worker))
+        self._next(worker)
 
     def _next(self, worker: _Worker) -> None:
         """Give a free worker something to do."""
         if worker.starting:
+            return
+        if worker.leaving:
+            self._dismiss(worker)
             return
         if worker.loading is not None:
             job, worker.loading = worker.loading, None
@@ -227,15 +240,23 @@ class Pool:
 
     # ------------------------------------------------------------ processes
 
-    def _worn(self, worker: _Worker, peak_kib: int) -> bool:
+    def _wears(self, worker: _Worker, peak_kib: int) -> bool:
         settings = self._settings
-        return (
-            worker.done >= settings.recycle_after_messages or peak_kib > settings.recycle_above_mib * 1024
-        ) and worker.loading is None
+        return worker.done >= settings.recycle_after_messages or peak_kib > settings.recycle_above_mib * 1024
 
-    def _retire(self, worker: _Worker) -> None:
-        """Let a worn worker go; a fresh one takes its place."""
+    async def _succeed(self, worker: _Worker) -> None:
+        """Start the successor of a worn worker, then let it go once its hands are empty."""
+        await self._replace()
         self.counters.recycled += 1
+        worker.leaving = True
+        if worker in self._idle:
+            self._idle.remove(worker)
+            self._dismiss(worker)
+
+    def _dismiss(self, worker: _Worker) -> None:
+        if worker.loading is not None:  # it has no more use for the key
+            worker.loading.done(_NOTHING)
+            worker.loading = None
         if worker.link is not None:
             worker.link.close()
 
@@ -256,7 +277,8 @@ class Pool:
         if not worker.ready.done():
             worker.ready.set_exception(PoolError("worker-lost"))
             worker.ready.exception()  # nobody may be waiting for it
-        elif not worker.starting and not self._closing.is_set():  # else `_add` fails, and says so
+        elif not (worker.starting or worker.worn or self._closing.is_set()):
+            # While it starts, `_add` fails and says so; when it is worn, its successor is on the way.
             self.counters.replaced += 1
             self._task(self._replace())
 

@@ -154,9 +154,20 @@ def test_an_extended_key_lives_as_long_as_its_newest_signature_says(forge: Modul
 
 def test_the_operator_s_mark_is_seen(gnupg: Any) -> None:
     fingerprint = gnupg.make(
-        "held@x.example", "ed25519", "cv25519", "--cert-notation", "operator-held@vaguemestre=yes"
+        "held@x.example", "ed25519", "cv25519", "--cert-notation", "operator-held@vaguemestre.example=1"
     )
     assert gate(gnupg.public(fingerprint), "held@x.example", NOW).operator_held
+
+
+def test_what_is_remembered_still_expires(forge: ModuleType) -> None:
+    made = forge.Forge()
+    hours = (3600 + 5400).to_bytes(4, "big")  # the forge makes keys an hour old
+    data = made.head + made.user_id(ADDRESS, says=[(Sub.KEY_EXPIRES_AFTER, hours)]) + made.bind()
+    first = gate(data, ADDRESS, NOW)
+    assert gate(data, ADDRESS, NOW) is first
+    assert first.not_after is not None
+    assert refused(data, at=first.not_after) == "expired"
+    assert refused(data, "b@mss.example") == "user-id-of-another"
 
 
 # ------------------------------------------------------------ who is refused
