@@ -14,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 from mail_server.mime.charsets import decode_text
 
-MAX_HEADER = 1 << 20  # octets of header interpreted; what lies beyond stays in the bytes, without a name
+MAX_HEADER = 1 << 18  # octets of one header interpreted; what lies beyond stays in the bytes, nameless
 
 # One logical line: an optional name and its colon, then the text with its folded lines (RFC 5322 §2.2).
 # A line without a colon is taken whole, nameless: it must not hide the fields that follow it.
@@ -30,7 +30,7 @@ _COMMENT_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|\\.|[()]', re.DOTALL)
 _QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
 _SEGMENT = re.compile(rb"([^*]++)(?:\*(\d{1,3}))?(\*)?")
 _BRACKETED_ID = re.compile(rb"<([^<>]{1,998})>")
-_BARE_ID = re.compile(rb"[^\s<>,;\"()]+@[^\s<>,;\"()]+")
+_BARE_TOKEN = re.compile(rb"[^\s<>,;\"()]++")
 _SPACE = re.compile(rb"\s++")
 _LONG_VALUES = frozenset({b"name", b"filename"})
 
@@ -272,5 +272,5 @@ def message_ids(value: bytes) -> list[bytes]:
     """The message-ids of a Message-ID, References or In-Reply-To value, each in its angle brackets."""
     found = [_SPACE.sub(b"", inner) for inner in _BRACKETED_ID.findall(value)]
     if not found and b"<" not in value:
-        found = _BARE_ID.findall(value)
+        found = [token for token in _BARE_TOKEN.findall(value) if b"@" in token[1:-1]]
     return [b"<" + inner + b">" for inner in found if inner]

@@ -22,6 +22,7 @@ from mail_server.mime.headers import (
 
 MAX_DEPTH = 100
 MAX_PARTS = 1000
+MAX_HEADERS = 1 << 20  # octets of header interpreted in all
 _MAX_MISSES = 10_000  # lines that begin like a delimiter and are none
 _MAX_SCAN = 16  # times the size of the message: nested multiparts look through the same bytes again
 _FREE_SCAN = 16 << 20  # octets that any message may cost
@@ -152,14 +153,14 @@ class _Scan:
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.parts_left = MAX_PARTS
-        self.header_left = MAX_HEADER
+        self.header_left = MAX_HEADERS
         self.misses_left = _MAX_MISSES
         self.scan_left = (_MAX_SCAN * len(data)) + _FREE_SCAN
 
     def entity(self, start: int, end: int, depth: int, in_digest: bool) -> Part:
         data = self.data
         body = header_end(data, start, end)
-        limit = min(body, start + self.header_left)
+        limit = min(body, start + min(self.header_left, MAX_HEADER))
         self.header_left -= limit - start
         self.parts_left -= 1
         found: dict[bytes, bytes] = {}
@@ -227,9 +228,7 @@ class _Scan:
                 position = at + length
                 continue
             if child >= 0:
-                # The line break before a delimiter belongs to the delimiter.
-                stop = at - 1 if at > child and data[at - 1] == 13 else at
-                part.children.append(self.entity(child, max(stop, child), depth + 1, digest))
+                part.children.append(self.entity(child, _part_end(data, child, at), depth + 1, digest))
                 child = -1
             if match[1] is not None:
                 break
@@ -242,6 +241,20 @@ class _Scan:
         if child >= 0:  # no closing delimiter: the last part runs to the end
             part.children.append(self.entity(child, end, depth + 1, digest))
         return bool(part.children)
+
+
+def _part_end(data: bytes, start: int, at: int) -> int:
+    """Where a part that began at `start` ends, the line break at `at` being a delimiter's.
+
+    That line break belongs to the delimiter (RFC 2046 §5.1.1), unless it is the blank line of a header without
+    a body: a header is given with its blank line (RFC 9051 §6.4.5.1).
+    """
+    stop = at - 1 if at > start and data[at - 1] == 13 else at
+    if at < start:
+        return start
+    if (stop == start or data[stop - 1] == 10) and header_end(data, start, at + 1) == at + 1:
+        return at + 1
+    return stop
 
 
 def _make_leaf(part: Part, kind: str, subtype: str) -> None:

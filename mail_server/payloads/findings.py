@@ -52,7 +52,7 @@ class Findings:
 
 def find(message: bytes, tree: Part) -> Findings:
     """Everything a later capability may need to know of `message`, whose tree is `tree`."""
-    subject = decoded(tree.fields.get(b"subject", b"")).strip()
+    subject = decoded(tree.fields.get(b"subject", b"")[:4096]).strip()
     has_xdm = has_calendar = False
     archives = _ARCHIVES
     text: Part | None = None

@@ -73,10 +73,11 @@ def test_the_last_part_runs_to_the_end_when_nothing_closes_it(crlf):
 
 
 def test_parts_may_be_empty(crlf):
-    message = crlf("Content-Type: multipart/mixed; boundary=a\n\n--a\n--a\n\n--a\nX: y\n--a--\n")
+    message = crlf("Content-Type: multipart/mixed; boundary=a\n\n--a\n--a\n\n--a\nX: y\n\n--a\nX: y\n--a--\n")
     assert [(p.header(message), p.body(message)) for p in parse(message).children] == [
         (b"", b""),
-        (b"", b""),
+        (b"\r\n", b""),
+        (b"X: y\r\n\r\n", b""),
         (b"X: y", b""),
     ]
 
