@@ -66,6 +66,16 @@ async def test_the_trace_line_names_an_operator(world):
     )
 
 
+async def test_a_letter_of_megabytes_arrives_whole(world):
+    letter = b"".join(b"line %07d\r\n" % number for number in range(400_000))
+    talker = await world.operator()
+    await talker.begin_data()
+    await talker.send(letter + b".\r\n")
+    await talker.transcript("S: 250 2.0.0 *")
+    assert world.delivery.bodies == [letter]
+    assert world.door.bytes_in_flight == 0
+
+
 async def test_several_letters_take_one_connection(world):
     talker = await world.operator()
     for number in range(3):
