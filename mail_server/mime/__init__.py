@@ -18,6 +18,7 @@ from mail_server.mime.build import (
 from mail_server.mime.charsets import decode_text
 from mail_server.mime.dates import Dated, received_date, sent_date
 from mail_server.mime.headers import (
+    MAX_HEADER,
     Field,
     decoded,
     fields,
@@ -43,6 +44,7 @@ from mail_server.mime.sections import (
 )
 
 __all__ = [
+    "MAX_HEADER",
     "Address",
     "Ciphertext",
     "Dated",
