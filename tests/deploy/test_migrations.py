@@ -1,0 +1,63 @@
+"""The migrations make exactly the tables the packages declare, on both databases, and may be run again."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, text
+
+from deploy.node.migrations.environment import include_object
+from deploy.node.migrations.metadata import directory_metadata, mail_metadata
+from deploy.node.migrations.run import engine_url, migrate_directory, migrate_mail
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'x.db'}"
+    return request.getfixturevalue("make_postgresql_database")()
+
+
+@pytest.mark.parametrize("environment", ["mail", "directory"])
+def test_migrations_and_tables_agree(url, environment):
+    migrate, metadata = {
+        "mail": (migrate_mail, mail_metadata()),
+        "directory": (migrate_directory, [directory_metadata()]),
+    }[environment]
+    migrate(url)
+    migrate(url)
+    engine = create_engine(engine_url(url))
+    with engine.connect() as connection:
+        options = {"include_object": include_object, "compare_type": True}
+        differences = compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
+    engine.dispose()
+    assert differences == []
+
+
+def test_tables_we_do_not_know_are_left_alone(url):
+    engine = create_engine(engine_url(url))
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE theirs (x INTEGER)"))
+    migrate_mail(url)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM theirs")).scalar() == 0
+    engine.dispose()
+
+
+def test_a_sqlite_file_is_closed_to_others(tmp_path):
+    migrate_mail(f"sqlite:///{tmp_path / 'x.db'}")
+    assert (tmp_path / "x.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_migration_that_fails_leaves_nothing_half_done(tmp_path):
+    path = tmp_path / "x.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE node_setting (x)")  # in the way of the first revision
+    with pytest.raises(Exception, match="node_setting"):
+        migrate_mail(f"sqlite:///{path}")
+    with sqlite3.connect(path) as connection:
+        tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    assert tables == ["node_setting"]
