@@ -26,7 +26,8 @@ pytestmark = [pytest.mark.peers, pytest.mark.skipif(not IMAP.exists(), reason="n
 
 INNER = (
     "Subject: inner\nFrom: a@b\nMIME-Version: 1.0\nContent-Type: multipart/alternative; boundary=i\n\nprologue\n--i\n"
-    "Content-Type: text/plain; charset=utf-8\n\ntwo\nlines\n--i\nContent-Type: text/html; charset=utf-8\n\n<p>\n\n--i--\nepilogue\n"
+    "Content-Type: text/plain; charset=utf-8\n\ntwo\nlines\n--i\n"
+    "Content-Type: text/html; charset=utf-8\n\n<p>\n\n--i--\nepilogue\n"
 )
 MESSAGES = [
     "Subject: plain\nFrom: user@domain (Real Name)\nSender: \nReply-To: \n\nhello\n",
