@@ -1,7 +1,7 @@
 """The letters of the demo: an invented discharge report with a real PDF, and an answer.
 
-Everybody in them is invented. Built with the standard library's composer, as a hospital's software would;
-the server never uses it.
+Everybody in them is invented. Composed with the standard library, as a hospital's software would; the server
+never uses it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, make_msgid
+
+from mail_server import mime
 
 CRLF = SMTP.clone(max_line_length=76)
 
@@ -44,23 +46,27 @@ def report(
         f"{closing}\n"
     )
     attachment = pdf(title, pdf_bytes)
-    message = _message(sender, recipient, subject, text)
+    message = _message(sender, recipient, text)
     message.add_attachment(
         attachment, maintype="application", subtype="pdf", filename="compte-rendu-éloïse.pdf"
     )
-    return Letter(message.as_bytes(policy=CRLF), subject, text, attachment)
+    return Letter(_under(subject, message), subject, text, attachment)
 
 
 def note(sender: str, recipient: str, subject: str, text: str) -> Letter:
     """A short letter without attachment."""
-    return Letter(_message(sender, recipient, subject, text).as_bytes(policy=CRLF), subject, text)
+    return Letter(_under(subject, _message(sender, recipient, text)), subject, text)
 
 
-def _message(sender: str, recipient: str, subject: str, text: str) -> EmailMessage:
+def _under(subject: str, message: EmailMessage) -> bytes:
+    """The letter with its subject: the standard library folds a long one so that it loses spaces."""
+    return mime.header_field("Subject", subject) + message.as_bytes(policy=CRLF)
+
+
+def _message(sender: str, recipient: str, text: str) -> EmailMessage:
     message = EmailMessage(policy=CRLF)
     message["From"] = sender
     message["To"] = recipient
-    message["Subject"] = subject
     message["Date"] = format_datetime(datetime.now(UTC))
     message["Message-ID"] = make_msgid(domain=sender.partition("@")[2])
     message.set_content(text)

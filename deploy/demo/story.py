@@ -19,7 +19,7 @@ from deploy.demo.clients import tls
 from deploy.demo.world import DemoFailed, NodeProcess, World
 from deploy.node.control import CommandFailed
 
-_screen = Console(highlight=False)
+_screen = Console(highlight=False, soft_wrap=True)
 
 
 class _Broken(Exception):

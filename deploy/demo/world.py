@@ -209,7 +209,10 @@ def _clear(folder: Path) -> None:
 
 def _certificates(folder: Path) -> tuple[pki.LeafFiles, pki.LeafFiles]:
     authority = pki.TestAuthority.create()
-    authority.write(folder / "pki")
+    anchor = authority.write(folder / "pki")
+    # Peers that send their leaf alone are common: the intermediate stands with the root, as in ANS's bundle.
+    bundle = anchor.read_bytes() + (folder / "pki" / "intermediate.pem").read_bytes()
+    (folder / "pki" / "client-ca.pem").write_bytes(bundle)
     here = pki.Organisation.with_finess("GROUPEMENT DE SANTE TEST", 1, "Rhône (69)")
     hospital = pki.Organisation.with_finess("HOPITAL TEST DE LA GARE", 2, "Rhône (69)")
     neighbour = pki.Organisation.with_finess("CHU VOISIN TEST", 3, "Isère (38)")
@@ -235,7 +238,7 @@ async def _initialise(folder: Path, ports: Mapping[str, int]) -> None:
         hostname="localhost",
         certificate=folder / "pki" / "server.pem",
         key=folder / "pki" / "server.key",
-        client_ca=folder / "pki" / "ca.pem",
+        client_ca=folder / "pki" / "client-ca.pem",
         trust_list=folder / "pki" / "trust-list.xml",
         sections={
             "smtp": {

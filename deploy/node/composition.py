@@ -28,6 +28,7 @@ from mail_server.delivery.gate import Gate
 from mail_server.delivery.plan import Planner
 from mail_server.delivery.reseal import Resealer
 from mail_server.delivery.service import DeliveryService
+from mail_server.keys.interface import KeyWrapper
 from mail_server.keys.kek import load_kek
 from mail_server.keys.operator_keys import GnuPgOperatorKeys
 from mail_server.sealing.authority import Authority, AuthorityError
@@ -49,6 +50,7 @@ class Node:
 
     home: Home
     config: Config
+    keys: KeyWrapper
     store: Store
     accounts: AccountService
     directory: DirectoryService
@@ -172,6 +174,7 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
     return Node(
         home=home,
         config=config,
+        keys=keys,
         store=store,
         accounts=accounts,
         directory=directory,

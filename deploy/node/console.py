@@ -22,9 +22,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from deploy.node import config as configuration
 from deploy.node.composition import Node, opened
 from deploy.node.control import CommandFailed, NodeDown, ask
+from deploy.node.failures import KNOWN, sentence
 from deploy.node.home import Home
+from deploy.node.recovery import backup_node, check_node
 from directory.interface import Standing
-from directory.openpgp.certificate import CertificateRefused
 from mail_server.accounts.changes import AccountError
 from mail_server.accounts.interface import Account, Kind
 from mail_server.delivery.plan import Treatment
@@ -69,8 +70,8 @@ class Console:
             return await asked(**arguments)
         except AccountError as failure:
             raise CommandFailed(f"{failure.sentence} ({failure.reason})") from None
-        except (CertificateRefused, Refusal) as failure:
-            raise CommandFailed(f"{failure.sentence} ({failure.reason})") from None
+        except KNOWN as failure:
+            raise CommandFailed(sentence(failure)) from None
 
     async def status(self) -> dict[str, Any]:
         return {
@@ -234,10 +235,10 @@ class Console:
         return {"chain": chain, "entries": found.entries, "head": str(found.head), "broken": broken}
 
     async def check(self) -> dict[str, Any]:
-        return await self._node.check()
+        return await check_node(self._node)
 
     async def backup(self, to: str, keystore_to: str | None) -> dict[str, Any]:
-        made = await self._node.backup(Path(to), Path(keystore_to) if keystore_to else None)
+        made = await backup_node(self._node, Path(to), Path(keystore_to) if keystore_to else None)
         self._node.trace.note([Event("backup", _now(), self._by)])
         return made
 

@@ -248,8 +248,8 @@ async def _find(settings: Config, address: str, password: str, context: ssl.SSLC
     await imap.login(address, password)
     try:
         await imap.select("INBOX")
-        found = await imap.search(f'HEADER Message-ID "{mark}"', charset=None)
-        numbers = found.lines[0].split() if found.result == "OK" and found.lines else []
+        found: Any = await imap.search(f'HEADER Message-ID "{mark}"', charset=None)
+        numbers: list[bytes] = found.lines[0].split() if found.result == "OK" and found.lines else []
         if numbers:
             await imap.store(numbers[-1].decode(), "+FLAGS", "(\\Deleted)")
             await imap.expunge()

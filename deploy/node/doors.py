@@ -17,7 +17,7 @@ from deploy.node.failures import StartError
 from deploy.node.https import Listener, WebServer, application
 from deploy.node.metrics import Metrics
 from deploy.node.publication import Published
-from deploy.node.tls import server_context
+from deploy.node.tls import ReplaceableContext, server_context
 from directory.publication.wkd import web_key_directory
 from mail_server.accounts.interface import Kind
 from mail_server.delivery.interface import Road
@@ -32,22 +32,20 @@ class Doors:
         self._stack = AsyncExitStack()
         config = node.config
         self._smtp = SmtpDoor(config.smtp, node.delivery, node.authenticator, self._smtp_tls())
-        plain = server_context(config.tls, ask_client=False)
+        self._tls = ReplaceableContext(server_context(config.tls, ask_client=False))
         self._imap = ImapDoor(
             config.imap,
             store=node.store,
             delivery=node.delivery,
             accounts=node.accounts,
             authenticator=node.authenticator,
-            tls=plain,
+            tls=self._tls.front,
             audit=node.trace.note,
         )
         pages = application([self._help(), web_key_directory(Published(node), _is_public(node))])
-        self._https = (
-            WebServer(pages, Listener(config.web.host, config.web.port, plain)) if config.web.port else None
-        )
+        web, front = config.web, self._tls.front
         self._servers = [
-            *([self._https] if self._https else []),
+            *([WebServer(pages, Listener(web.host, web.port, front))] if web.port else []),
             *(
                 [WebServer(pages, Listener("127.0.0.1", config.web.plain_port))]
                 if config.web.plain_port
@@ -116,10 +114,7 @@ class Doors:
         kept: list[str] = []
         try:
             self._smtp.reload_tls(self._smtp_tls())
-            plain = server_context(self._node.config.tls, ask_client=False)
-            self._imap.reload_tls(plain)
-            if self._https is not None:
-                self._https.reload(plain)
+            self._tls.use(server_context(self._node.config.tls, ask_client=False))
         except StartError as failure:
             kept.append(str(failure))
         kept += self._node.decisions.reload().problems

@@ -132,12 +132,11 @@ def is_loopback(host: str) -> bool:
 
 
 class WebServer:
-    """An application on one listener. `start`, `stop`, `reload`; `port` once started."""
+    """An application on one listener. `start`, `stop`; `port` once started."""
 
     def __init__(self, app: ASGIApp, listener: Listener) -> None:
         self._listener = listener
-        self._server = _EmbeddedServer(_config(app, self._front_context()))
-        self._context = listener.tls
+        self._server = _EmbeddedServer(_config(app, listener.tls))
         self._task: asyncio.Task[None] | None = None
         self.port = 0
 
@@ -161,30 +160,6 @@ class WebServer:
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
         self._task = None
-
-    def reload(self, tls: ssl.SSLContext) -> None:
-        """Handshakes from now on use `tls`; open connections go on."""
-        if self._listener.tls is None:
-            raise ValueError("this listener has no TLS")
-        self._context = tls
-
-    def _front_context(self) -> ssl.SSLContext | None:
-        """A context that hands each handshake to the current one, with or without a server name.
-
-        The loop keeps the context it listens with, so that one cannot be replaced.
-        """
-        if self._listener.tls is None:
-            return None
-        front = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        front.minimum_version = ssl.TLSVersion.TLSv1_2
-        front.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-
-        def hand_over(connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext) -> None:
-            if self._context is not None:
-                connection.context = self._context
-
-        front.sni_callback = hand_over
-        return front
 
 
 class _EmbeddedServer(uvicorn.Server):

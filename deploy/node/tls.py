@@ -42,3 +42,28 @@ def server_context(settings: TlsSettings, *, ask_client: bool) -> ssl.SSLContext
         context.verify_mode = ssl.CERT_OPTIONAL
         context.verify_flags |= ssl.VERIFY_X509_STRICT
     return context
+
+
+class ReplaceableContext:
+    """A context to listen with for good, whose handshakes use the current one.
+
+    A loop keeps the context it listens with, and a port that closes for a new certificate refuses people.
+    OpenSSL asks for the context of each handshake anyway, with or without a server name.
+    """
+
+    def __init__(self, current: ssl.SSLContext) -> None:
+        self._current = current
+        self.front = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.front.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.front.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+
+        def hand_over(
+            connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _: ssl.SSLContext
+        ) -> None:
+            connection.context = self._current
+
+        self.front.sni_callback = hand_over
+
+    def use(self, context: ssl.SSLContext) -> None:
+        """Handshakes from now on use `context`; open connections go on."""
+        self._current = context

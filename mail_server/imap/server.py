@@ -7,9 +7,9 @@ account or membership was withdrawn ends within a second, also in IDLE.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import secrets
+import socket
 import ssl
 import time
 
@@ -45,8 +45,9 @@ class ImapDoor:
         self._services = Services(settings, store, delivery, accounts, authenticator, audit, self.limits)
         self._tls = tls
         self._servers: list[asyncio.Server] = []
+        self._listeners: list[socket.socket] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self._sessions: dict[SocketLink, Session] = {}
-        self._sweeper: asyncio.Task[None] | None = None
         self._stopping = False
 
     @property
@@ -56,28 +57,32 @@ class ImapDoor:
     @property
     def ports(self) -> list[int]:
         """Ports really listened on, in the order STARTTLS, TLS."""
-        return [server.sockets[0].getsockname()[1] for server in self._servers if server.sockets]
+        return [listener.getsockname()[1] for listener in self._listeners]
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
         hosts = [host.strip() for host in self.settings.host.split(",") if host.strip()]
-        for port, implicit in ((self.settings.port, False), (self.settings.tls_port, True)):
-            if port is not None:
-                server = await loop.create_server(
-                    lambda implicit=implicit: self._link(implicit), hosts, port, backlog=1024
-                )
-                self._servers.append(server)
-        self._sweeper = loop.create_task(self._sweep())
+        try:
+            for host in hosts:
+                if self.settings.port is not None:
+                    listener = self._listen(host, self.settings.port)
+                    self._servers.append(await loop.create_server(self._link, sock=listener, backlog=1024))
+                if self.settings.tls_port is not None:
+                    listener = self._listen(host, self.settings.tls_port)
+                    self._keep(loop.create_task(self._accept(listener)))
+        except OSError:
+            await self._close_listeners()
+            raise
+        self._keep(loop.create_task(self._sweep()))
 
     def reload_tls(self, tls: ssl.SSLContext) -> None:
-        """For connections to come; those open keep what they agreed on."""
+        """For handshakes to come, on both ports; connections open keep what they agreed on."""
         self._tls = tls
 
     async def stop(self) -> None:
         """BYE to all; running commands have the settings' grace."""
         self._stopping = True
-        for server in self._servers:
-            server.close()
+        await self._close_listeners()
         for link, session in self._sessions.items():
             session.farewell = "Server shutting down"
             link.wake()
@@ -87,38 +92,93 @@ class ImapDoor:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._sweeper
+
+    # ── listening ──
+
+    def _listen(self, host: str, port: int) -> socket.socket:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=1024)
+        listener.setblocking(False)
+        self._listeners.append(listener)
+        return listener
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _close_listeners(self) -> None:
+        for server in self._servers:
+            server.close()
+        # The loop must have let go of a socket before it is closed, or its number may serve another.
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for listener in self._listeners:
+            listener.close()
         self._servers.clear()
+        self._listeners.clear()
 
-    # ── connections ──
+    def _link(self) -> SocketLink:
+        """A connection in clear, until STARTTLS."""
 
-    def _link(self, implicit: bool) -> SocketLink:
-        def admit(link: SocketLink) -> None:
-            self._admit(link, implicit)
-
-        return SocketLink(admit, lambda: self._tls, self.settings.handshake_timeout)
-
-    def _admit(self, link: SocketLink, implicit: bool) -> None:
-        address, port = link.peer
-        if self._stopping or not self.limits.connect(address):
-            if not implicit:
+        def made(link: SocketLink) -> None:
+            address, port = link.peer
+            if self._stopping or not self.limits.connect(address):
                 link.write(b"* BYE [UNAVAILABLE] Too many connections\r\n")
-            link.close()
-            return
-        peer = Peer(address, port, "imap", secrets.token_hex(8), tls=False)
+                link.close()
+            else:
+                self._begin(link, Peer(address, port, "imap", secrets.token_hex(8), tls=False))
+
+        return SocketLink(made, lambda: self._tls, self.settings.handshake_timeout)
+
+    async def _accept(self, listener: socket.socket) -> None:
+        """TLS from the first byte; accepted here, so that each handshake takes the newest context."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, address = await loop.sock_accept(listener)
+            except OSError as error:  # out of file descriptors, or a client already gone
+                log.warning("accept failed: errno %s", error.errno)
+                await asyncio.sleep(0.1)
+                continue
+            if self.limits.connect(str(address[0])):
+                self._keep(loop.create_task(self._secure(connection, str(address[0]), int(address[1]))))
+            else:
+                connection.close()
+
+    async def _secure(self, connection: socket.socket, address: str, port: int) -> None:
+        begun = False
+
+        def made(link: SocketLink) -> None:
+            nonlocal begun
+            begun = True
+            peer = Peer(address, port, "imap", secrets.token_hex(8), True, link.peer_certificate)
+            self._begin(link, peer)
+
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: SocketLink(made, lambda: self._tls, self.settings.handshake_timeout),
+                connection,
+                ssl=self._tls,
+                ssl_handshake_timeout=self.settings.handshake_timeout,
+            )
+        except (OSError, TimeoutError):
+            pass  # no TLS, no session
+        finally:
+            if not begun:
+                self.limits.disconnect(address)
+                connection.close()
+
+    # ── sessions ──
+
+    def _begin(self, link: SocketLink, peer: Peer) -> None:
         session = Session(self._services, link, peer)
         self._sessions[link] = session
-        if implicit:
-            link.hold_input()
-        link.task = asyncio.get_running_loop().create_task(self._serve(link, session, implicit))
+        link.task = asyncio.get_running_loop().create_task(self._serve(link, session))
 
-    async def _serve(self, link: SocketLink, session: Session, implicit: bool) -> None:
+    async def _serve(self, link: SocketLink, session: Session) -> None:
         try:
-            if implicit:
-                session.take_peer(await link.start_tls())
             await run(session)
         except ConnectionError:
             pass

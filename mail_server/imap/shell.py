@@ -170,8 +170,7 @@ class SocketLink(asyncio.Protocol):
             raise ConnectionAbortedError
         self._transport = over
         over.set_write_buffer_limits(WRITE_HIGH, WRITE_LOW)
-        layer = cast("ssl.SSLObject | None", over.get_extra_info("ssl_object"))
-        return layer.getpeercert(binary_form=True) if layer is not None else None
+        return self.peer_certificate
 
     # ── the door's side ──
 
@@ -180,10 +179,13 @@ class SocketLink(asyncio.Protocol):
         name = self._transport.get_extra_info("peername") if self._transport is not None else None
         return (str(name[0]), int(name[1])) if name else ("", 0)
 
-    def hold_input(self) -> None:
-        """Until TLS begins: the handshake's first octets are not ours to read."""
-        if self._transport is not None:
-            self._transport.pause_reading()
+    @property
+    def peer_certificate(self) -> bytes | None:
+        """The client's (DER), believed only when the context verified it."""
+        layer = self._transport.get_extra_info("ssl_object") if self._transport is not None else None
+        if layer is None or layer.context.verify_mode is ssl.CERT_NONE:
+            return None
+        return cast("bytes | None", layer.getpeercert(binary_form=True))
 
     def close(self) -> None:
         if self._transport is not None:

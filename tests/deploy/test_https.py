@@ -16,6 +16,8 @@ from fastapi import APIRouter
 from deploy.demo.pki import Organisation, TestAuthority
 from deploy.node import https
 from deploy.node.https import Listener, WebServer, application
+from deploy.node.tls import ReplaceableContext
+from deploy.node.tls import ReplaceableContext
 
 OPERATOR = Organisation.with_siret("GRADES DES TROIS VALLEES", 7, "Ain (01)")
 AUTHORITY = TestAuthority.create()
@@ -119,12 +121,13 @@ async def test_plain_http_does_not_speak_of_https(plain: WebServer) -> None:
 
 @pytest.mark.parametrize("name", ["localhost", None])
 async def test_a_new_certificate_serves_the_handshakes_that_follow(tmp_path: Path, name: str | None) -> None:
-    server = WebServer(application([router()]), Listener("127.0.0.1", 0, tls(tmp_path, "first.example")))
+    replaceable = ReplaceableContext(tls(tmp_path, "first.example"))
+    server = WebServer(application([router()]), Listener("127.0.0.1", 0, replaceable.front))
     await server.start()
     try:
         client = trusting(tmp_path)
         assert await common_name(server, client, name) == "CN=first.example"
-        server.reload(tls(tmp_path, "second.example"))
+        replaceable.use(tls(tmp_path, "second.example"))
         assert await common_name(server, client, name) == "CN=second.example"
     finally:
         await server.stop()

@@ -9,6 +9,7 @@ import os
 import secrets
 import signal
 import smtplib
+import stat
 import time
 from pathlib import Path
 
@@ -40,14 +41,28 @@ class Canaries:
 def disk_of(made: world.World, since: float) -> list[Path]:
     """Where a run may leave bytes: the node's home and log, its keys' folder, and what is new under /tmp."""
     places = [made.node, made.folder / "node.log", made.folder / "kek"]
-    for root in (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm")):
-        for path in root.rglob("*"):
-            try:
-                if made.folder not in path.parents and path.is_file() and path.stat().st_mtime >= since:
-                    places.append(path)
-            except OSError:
-                continue
+    for root in ("/tmp", "/var/tmp", "/dev/shm"):
+        here = Path(root).stat().st_dev
+        for folder, below, names in os.walk(root):
+            inside = [Path(folder, name) for name in below]
+            below[:] = [path.name for path in inside if path != made.folder and _device(path) == here]
+            places += [path for name in names if _modified(path := Path(folder, name)) >= since]
     return places
+
+
+def _device(path: Path) -> int:
+    try:
+        return path.lstat().st_dev
+    except OSError:
+        return -1
+
+
+def _modified(path: Path) -> float:
+    try:
+        found = path.lstat()
+    except OSError:
+        return 0
+    return found.st_mtime if stat.S_ISREG(found.st_mode) else 0
 
 
 def cut_in_the_middle_of_data(made: world.World, data: bytes) -> smtplib.SMTP_SSL:

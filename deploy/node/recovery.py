@@ -1,0 +1,95 @@
+"""Check, backup and restore of a whole node: the store, the directory, the authority, the configuration.
+
+Invariants: a backup never holds the KEK nor the keystore; the keystore's one copy lies apart and replaces the one
+before, so that a destroyed key is gone there too; what is restored is verified before it is placed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+from typing import Any
+
+from deploy.node.composition import Node, migrate
+from deploy.node.config import load
+from deploy.node.failures import StartError
+from deploy.node.home import Home
+from mail_server.keys.keystore import copy_keystore
+from mail_server.store.backup import backup_store, snapshot_sqlite
+from mail_server.store.check import check_store
+from mail_server.store.restore import restore_store
+
+_STORE = "store"
+_DIRECTORY = "directory.db"
+_AUTHORITY = "authority"
+_CONFIG = "vaguemestre.toml"
+
+
+async def check_node(node: Node) -> dict[str, Any]:
+    """Read all that is stored. Harmless findings (what a kill leaves) are told apart."""
+    config, home = node.config, node.home
+    findings = await asyncio.to_thread(lambda: list(check_store(config.store, home.path, node.keys)))
+    counted = await node.store.read(
+        lambda reader: [
+            (reader.sql.one(f"SELECT COUNT(*) FROM {table}") or (0,))[0]  # noqa: S608 - constant names
+            for table in ("message", "blob")
+        ]
+    )
+    rows = [
+        {
+            "kind": found.fault.value,
+            "where": found.subject,
+            "sentence": found.detail,
+            "harmless": found.harmless,
+        }
+        for found in findings
+    ]
+    return {
+        "messages": counted[0],
+        "blobs": counted[1],
+        "faults": [row for row in rows if not row["harmless"]],
+        "harmless": [row for row in rows if row["harmless"]],
+    }
+
+
+async def backup_node(node: Node, to: Path, keystore_to: Path | None) -> dict[str, Any]:
+    """Copy a node that may be serving. Raises StartError when the target is in use."""
+    if to.exists() and any(to.iterdir()):
+        raise StartError(f"{to} is not empty: give each backup a folder of its own.")
+    if to.is_relative_to(node.home.path):
+        raise StartError("A backup inside the home goes with it: choose another disk.")
+    await asyncio.to_thread(_copy_all, node, to, keystore_to)
+    files = [path for path in to.rglob("*") if path.is_file()]
+    return {"to": str(to), "files": len(files), "bytes": sum(path.stat().st_size for path in files)}
+
+
+def _copy_all(node: Node, to: Path, keystore_to: Path | None) -> None:
+    home = node.home
+    to.mkdir(mode=0o700, parents=True, exist_ok=True)
+    backup_store(node.config.store, home.path, node.keys, to / _STORE)
+    snapshot_sqlite(home.directory_database, to / _DIRECTORY)
+    shutil.copytree(home.authority, to / _AUTHORITY, ignore=shutil.ignore_patterns("S.*", "*.lock"))
+    if home.config.exists():
+        shutil.copy2(home.config, to / _CONFIG)
+    if keystore_to is not None and home.keystore.exists():
+        copy_keystore(home.keystore, keystore_to)
+
+
+async def restore_home(source: Path, home: Path, keystore: Path | None) -> dict[str, Any]:
+    """Put a backup into a home that holds no node yet. Raises StartError, BackupRefused."""
+    target = Home(home)
+    if not (source / _CONFIG).exists():
+        raise StartError(f"{source} holds no backup of a node.")
+    if target.config.exists() or target.directory_database.exists():
+        raise StartError(f"{home} holds a node already: restore into an empty folder.")
+    config = load(source / _CONFIG)
+    target.make()
+    manifest = await asyncio.to_thread(restore_store, config.store, home, source / _STORE)
+    shutil.copy2(source / _DIRECTORY, target.directory_database)
+    shutil.copytree(source / _AUTHORITY, target.authority, dirs_exist_ok=True)
+    shutil.copy2(source / _CONFIG, target.config)
+    if keystore is not None:
+        await asyncio.to_thread(copy_keystore, keystore, target.keystore)
+    await asyncio.to_thread(migrate, target, config)
+    return {"home": str(home), "kek_id": manifest.kek_id, "keystore": keystore is not None}
