@@ -10,11 +10,12 @@ import re
 import shutil
 import ssl
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -55,6 +56,14 @@ SIMPLE = (
     b"From: Alice <alice@example.org>\r\nTo: bob@example.org\r\nSubject: hello\r\n"
     b"Date: Mon, 2 Mar 2026 10:00:00 +0100\r\nMessage-ID: <1@example.org>\r\n\r\nFirst line\r\nSecond line\r\n"
 )
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The product runs on uvloop; the socket's side is held to asyncio's own loop too."""
+    loops: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"uvloop": uvloop.new_event_loop}
+    if item.path.name == "test_door.py":
+        loops["asyncio"] = asyncio.new_event_loop
+    return loops
 
 
 def rendered(message: bytes) -> tuple[Rendered, int]:

@@ -15,7 +15,11 @@ def test_every_capability_names_a_test_file_that_speaks_of_it():
         assert path.is_file(), capability
         text = path.read_text("utf-8")
         assert "async def test_" in text or "def test_" in text
-        known = capability.name.replace("IMAP4rev1", "SELECT").replace("LITERAL+", "literal").replace("STATUS=", "")
+        known = (
+            capability.name.replace("IMAP4rev1", "SELECT")
+            .replace("LITERAL+", "literal")
+            .replace("STATUS=", "")
+        )
         known = {"SASL-IR": "initial", "WITHIN": "YOUNGER", "CHILDREN": "HasChildren"}.get(known, known)
         known = {"SPECIAL-USE": "special", "UIDPLUS": "COPYUID", "UNSELECT": "unselect"}.get(known, known)
         known = {"LIST-EXTENDED": "SUBSCRIBED", "LIST-STATUS": "RETURN (STATUS"}.get(known, known)

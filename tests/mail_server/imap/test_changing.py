@@ -44,7 +44,7 @@ async def test_expunge_tells_numbers_as_they_are_then(world):
     client = await world.inbox(M, M, M, M)
     await client(r"STORE 2:3 +FLAGS.SILENT (\Deleted)")
     assert await client("EXPUNGE") == ["* 2 EXPUNGE", "* 2 EXPUNGE", "tag OK EXPUNGE completed"]
-    assert [line for line in await client("FETCH 1:* UID")][:-1] == [
+    assert list(await client("FETCH 1:* UID"))[:-1] == [
         "* 1 FETCH (UID 1)",
         "* 2 FETCH (UID 4)",
     ]
@@ -95,7 +95,10 @@ async def test_move_onto_the_selected_mailbox(world):
     assert answer[0].endswith(" 1 3] Moved")
     assert answer[1] == "* 1 EXPUNGE"
     assert "* 2 EXISTS" in answer
-    assert [line for line in (await client("FETCH 1:2 UID"))[:-1]] == ["* 1 FETCH (UID 2)", "* 2 FETCH (UID 3)"]
+    assert list((await client("FETCH 1:2 UID"))[:-1]) == [
+        "* 1 FETCH (UID 2)",
+        "* 2 FETCH (UID 3)",
+    ]
 
 
 async def test_storing_on_a_thousand_messages_is_one_change(world):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -89,7 +91,10 @@ def test_lines_of_sixty_four_kilobytes_are_taken_and_longer_ones_refused():
         assert 60_000 < len(line) < 65_536
         (event,) = events([line[n : n + 1000] for n in range(0, len(line), 1000)], state)
         assert isinstance(event, CommandReceived)
-    for pieces in ([b"a NOOP " + b"x" * 70_000 + b"\r\nb NOOP\r\n"], [b"a NOOP ", *[b"x" * 30_000] * 4, b"\r\nb NOOP\r\n"]):
+    for pieces in (
+        [b"a NOOP " + b"x" * 70_000 + b"\r\nb NOOP\r\n"],
+        [b"a NOOP ", *[b"x" * 30_000] * 4, b"\r\nb NOOP\r\n"],
+    ):
         found = events(pieces)
         assert [type(event) for event in found] == [CommandRejected, CommandReceived]
         assert found[0].tag == b"a"
@@ -155,7 +160,7 @@ def test_what_came_before_tls_is_forgotten():
 @given(st.lists(st.integers(0, len(SCRIPT)), max_size=30))
 def test_where_the_bytes_are_cut_changes_nothing(cuts):
     places = sorted({0, len(SCRIPT), *cuts})
-    pieces = [SCRIPT[a:b] for a, b in zip(places, places[1:], strict=False)]
+    pieces = [SCRIPT[a:b] for a, b in itertools.pairwise(places)]
     for state in (State.NOT_AUTHENTICATED, State.SELECTED):
         assert events(pieces, state) == events([SCRIPT], state)
 
@@ -168,10 +173,21 @@ def test_the_script_is_understood():
     assert message.message == b"hello\r\nyou"
 
 
-NAMES = [b"LOGIN", b"FETCH", b"UID FETCH", b"SEARCH", b"STORE", b"LIST", b"APPEND", b"STATUS", b"ID", b"RENAME"]
+NAMES = [
+    b"LOGIN",
+    b"FETCH",
+    b"UID FETCH",
+    b"SEARCH",
+    b"STORE",
+    b"LIST",
+    b"APPEND",
+    b"STATUS",
+    b"ID",
+    b"RENAME",
+]
 TOKENS = st.sampled_from(
-    [b" ", b"(", b")", b'"', b"\\", b"{3}", b"{3+}\r\n", b"\r\n", b"1:*", b"$", b"BODY[", b"]", b"<0.5>", b"HEADER.FIELDS",
-     b"OR", b"NOT", b"UID", b"NIL", b"INBOX", b"+FLAGS", b"*", b"%", b"&AO", b"\xff", b"\0", b"RETURN", b"CHARSET",
+    [b" ", b"(", b")", b'"', b"\\", b"{3}", b"{3+}\r\n", b"\r\n", b"1:*", b"$", b"BODY[", b"]", b"<0.5>",
+     b"HEADER.FIELDS", b"OR", b"NOT", b"UID", b"NIL", b"INBOX", b"+FLAGS", b"*", b"%", b"&AO", b"\xff", b"\0", b"RETURN", b"CHARSET",
      b"1-Jan-2020", b"MESSAGES", b"BINARY[1.2]", b"MODSEQ", b"99999999999999999999"]
 )  # fmt: skip
 

@@ -6,18 +6,12 @@ import asyncio
 import imaplib
 import ssl
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import imapclient
 import pytest
-import uvloop
 
 M = b"From: a@example.org\r\nSubject: =?utf-8?q?=C3=A9t=C3=A9?=\r\n\r\nbody\r\n"
-
-
-def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
 
 
 async def hello(door, tls=None):
@@ -107,7 +101,9 @@ async def test_a_slow_reader_holds_back_its_answers_and_gets_them_all(world, doo
     await world.file(big)
     reader, writer = await hello(door, tls)
     await reader.readline()
-    writer.write(b"a LOGIN alice@example.org secret\r\nb SELECT INBOX\r\nc FETCH 1 BODY.PEEK[]\r\nd LOGOUT\r\n")
+    writer.write(
+        b"a LOGIN alice@example.org secret\r\nb SELECT INBOX\r\nc FETCH 1 BODY.PEEK[]\r\nd LOGOUT\r\n"
+    )
     await asyncio.sleep(0.3)
     said = await reader.read()
     assert big in said

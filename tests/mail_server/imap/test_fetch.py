@@ -44,7 +44,10 @@ async def test_macros(world):
         ("BODY.PEEK[]", b"BODY[] {%d}\r\n%b" % (len(NESTED), NESTED)),
         ("RFC822.HEADER", b"RFC822.HEADER {%d}\r\n" % NESTED.index(b"prologue")),
         ("BODY.PEEK[TEXT]", b"BODY[TEXT] {%d}\r\nprologue\r\n" % (len(NESTED) - NESTED.index(b"prologue"))),
-        ("BODY.PEEK[HEADER.FIELDS (Subject X)]", b"BODY[HEADER.FIELDS (Subject X)] {18}\r\nSubject: outer\r\n\r\n"),
+        (
+            "BODY.PEEK[HEADER.FIELDS (Subject X)]",
+            b"BODY[HEADER.FIELDS (Subject X)] {18}\r\nSubject: outer\r\n\r\n",
+        ),
         ("BODY.PEEK[1]", b"BODY[1] {8}\r\nY2Fmw6kK"),
         ("BODY.PEEK[1.MIME]", b"BODY[1.MIME] {78}\r\nContent-Type: text/plain; charset=utf-8\r\n"),
         ("BODY.PEEK[2.HEADER.FIELDS (SUBJECT)]", b"{18}\r\nSubject: inner\r\n\r\n"),

@@ -23,9 +23,7 @@ async def test_recursive_match_tells_the_parent_of_a_subscribed_child(world):
     await client("CREATE a/b")
     await client("SUBSCRIBE a/b")
     answer = await client('LIST (SUBSCRIBED RECURSIVEMATCH) "" a')
-    assert answer[0] == (
-        r'* LIST (\NonExistent \Noselect \HasChildren) "/" "a" ("CHILDINFO" ("SUBSCRIBED"))'
-    )
+    assert answer[0] == (r'* LIST (\NonExistent \Noselect \HasChildren) "/" "a" ("CHILDINFO" ("SUBSCRIBED"))')
     assert (await client('LIST (RECURSIVEMATCH) "" a'))[-1].startswith("tag BAD")
 
 

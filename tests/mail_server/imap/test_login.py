@@ -145,7 +145,9 @@ async def test_too_many_connections_of_one_account(world):
     await client.login()
 
 
-@pytest.mark.parametrize("line", ["", "x", "x NONSENSE", "( x", "x LOGIN", "x LOGIN a", "x ID (a", "x SELECT"])
+@pytest.mark.parametrize(
+    "line", ["", "x", "x NONSENSE", "( x", "x LOGIN", "x LOGIN a", "x ID (a", "x SELECT"]
+)
 async def test_nonsense_is_bad_and_the_session_goes_on(world, line):
     client = await world.connect()
     await client.raw(line.encode() + b"\r\n")

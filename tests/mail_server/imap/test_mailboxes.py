@@ -39,7 +39,7 @@ async def test_percent_stops_at_the_separator_and_star_does_not(world):
     assert names(await client('LIST "" a%')) == ["a", "ab"]
     assert names(await client('LIST "" a*')) == ["a", "a/b", "a/b/c", "a/d", "ab"]
     assert names(await client('LIST "" a/%')) == ["a/b", "a/d"]
-    assert names(await client('LIST a/ %')) == ["a/b", "a/d"]
+    assert names(await client("LIST a/ %")) == ["a/b", "a/d"]
     assert names(await client('LIST "" %/%/c')) == ["a/b/c"]
     assert names(await client('LIST "" inbox')) == ["INBOX"]
     assert names(await client('LIST "" Nothing')) == []

@@ -43,13 +43,13 @@ async def test_the_ward_itself_is_its_inbox(world):
 async def test_members_file_and_move_there(world):
     client = await world.client()
     await client('CREATE "Other Users/ward@example.org/Done"')
-    assert (await client(b'APPEND "Other Users/ward@example.org/Done" {17+}\r\nSubject: x\r\n\r\nabc'))[-1].startswith(
-        "tag OK [APPENDUID"
-    )
+    assert (await client(b'APPEND "Other Users/ward@example.org/Done" {17+}\r\nSubject: x\r\n\r\nabc'))[
+        -1
+    ].startswith("tag OK [APPENDUID")
     await client('SELECT "Other Users/ward@example.org/Done"')
     assert (await client("MOVE 1 INBOX"))[-1] == "tag OK MOVE completed"
     await client("SELECT INBOX")
-    assert (await client("COPY 1 \"Other Users/ward@example.org\""))[-1].startswith("tag OK [COPYUID")
+    assert (await client('COPY 1 "Other Users/ward@example.org"'))[-1].startswith("tag OK [COPYUID")
     assert (await client('RENAME Archive "Other Users/ward@example.org/A"'))[-1].startswith("tag NO [CANNOT]")
 
 
@@ -57,7 +57,12 @@ async def test_who_is_no_member_sees_nothing(world):
     world.book.change(ward(world), members=())
     client = await world.client()
     assert "Other" not in " ".join(await client('LIST "" *'))
-    for name in ("Other Users/ward@example.org", "Other Users/bob@example.org", "Other Users", "Other Users/"):
+    for name in (
+        "Other Users/ward@example.org",
+        "Other Users/bob@example.org",
+        "Other Users",
+        "Other Users/",
+    ):
         assert (await client(f'SELECT "{name}"'))[-1] == "tag NO [NONEXISTENT] No such mailbox", name
         assert (await client(f'CREATE "{name}/x"'))[-1] == "tag NO [NONEXISTENT] No such mailbox", name
 
