@@ -12,7 +12,7 @@ from mail_server.payloads import find
 
 HEADER = (
     b"".join(
-        b"Received: from mx%d.example.org (mx%d.example.org [192.0.2.%d])\r\n\tby mail.example.net with ESMTPS id %d\r\n"
+        b"Received: from mx%d.example.org (mx%d.example.org [192.0.2.%d])\r\n\tby mail.example.net with ESMTP id %d\r\n"
         b"\tfor <x@example.net>; Sat, 21 Nov 2026 10:11:1%d +0100\r\n" % (n, n, n, n, n)
         for n in range(3)
     )
