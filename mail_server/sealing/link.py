@@ -26,6 +26,7 @@ class Reply:
     counter: int
     fields: list[bytes] = field(repr=False)
     payload: bytes = field(repr=False)
+    beside: int = 0  # size of the payload that comes over the other socket, instead
 
 
 class Link(asyncio.BufferedProtocol):
@@ -44,10 +45,10 @@ class Link(asyncio.BufferedProtocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def send(self, what: int, fields: bytes, payload: bytes) -> None:
-        """Ask; the reply comes later."""
+        """Ask; the reply comes later. A payload beyond `frames.INLINE` is announced, and must be sent beside."""
         assert self._transport is not None
         head = frames.head(what, 0, len(fields), len(payload))
-        if payload:
+        if 0 < len(payload) <= frames.INLINE:
             self._transport.writelines([head + fields, payload])
         else:
             self._transport.write(head + fields)
@@ -78,8 +79,8 @@ class Link(asyncio.BufferedProtocol):
         start = frames.HEAD.size
         if self._filled < start:
             return None
-        what, counter, fields, payload = frames.read_head(bytes(self._target[:start]))
-        total = start + fields + payload
+        head = frames.read_head(bytes(self._target[:start]))
+        total = start + head.fields + (0 if head.beside else head.payload)
         if self._filled < total:
             if total > len(self._target):
                 larger = bytearray(total)
@@ -89,8 +90,10 @@ class Link(asyncio.BufferedProtocol):
         if self._filled > total:
             raise FrameError
         view = memoryview(self._target)
-        unpacked = frames.unpack(bytes(view[start : start + fields]))
-        reply = Reply(what, counter, unpacked, bytes(view[start + fields : total]))
+        fields = start + head.fields
+        unpacked = frames.unpack(bytes(view[start:fields]))
+        beside = head.payload if head.beside else 0
+        reply = Reply(head.what, head.counter, unpacked, bytes(view[fields:total]), beside)
         if self._target is self._scratch:
             view[:total] = bytes(total)  # what `open` gave back does not linger
         self._target = self._scratch

@@ -10,36 +10,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
 import subprocess
-import sys
 from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import mail_server
 from mail_server.sealing import frames
 from mail_server.sealing.frames import Answer, Ask
 from mail_server.sealing.link import Link, Reply
+from mail_server.sealing.process import Job, PoolError, WorkerProcess, end, hand_over, receive, spawn
 from mail_server.sealing.settings import SealingSettings
 from mail_server.sealing.throwaway import throw_away
 
 _START_SECONDS = 30.0
-_STOP_SECONDS = 3.0
-_ROOT = str(Path(mail_server.__file__ or "").resolve().parent.parent)
-
-
 _NOTHING = Reply(Answer.DONE, 0, [], b"")
-
-
-class PoolError(Exception):
-    """A message could not be done. `slug` says why, and nothing of the message."""
-
-    def __init__(self, slug: str) -> None:
-        super().__init__(slug)
-        self.slug = slug
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,56 +45,14 @@ class Counters:
     recycled: int = 0
 
 
-@dataclass(slots=True, eq=False)
-class _Job:
-    what: Ask
-    fields: bytes = field(repr=False)
-    payload: bytes = field(repr=False)
-    outcome: asyncio.Future[Reply] = field(repr=False)
-    timer: asyncio.TimerHandle | None = None
-
-    def fail(self, slug: str) -> None:
-        self.stop_timer()
-        if not self.outcome.done():
-            self.outcome.set_exception(PoolError(slug))
-
-    def done(self, reply: Reply) -> None:
-        self.stop_timer()
-        if not self.outcome.done():
-            self.outcome.set_result(reply)
-
-    def stop_timer(self) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
-
-
-class _Worker:
-    """One process and what it is doing."""
-
-    __slots__ = ("done", "gone", "job", "leaving", "link", "loading", "process", "ready", "starting", "worn")
-
-    def __init__(self, process: subprocess.Popen[bytes], ready: asyncio.Future[None]) -> None:
-        self.process = process
-        self.ready = ready
-        self.link: Link | None = None
-        self.job: _Job | None = None
-        self.loading: _Job | None = None  # to be done before the next message
-        self.done = 0
-        self.gone = False
-        self.starting = True  # not to be given messages yet
-        self.worn = False  # a successor is being started
-        self.leaving = False  # the successor is there
-
-
 class Pool:
     """`await start()`, then `await load(key)`, then `ask`; `await close()` in the end."""
 
     def __init__(self, settings: SealingSettings | None = None) -> None:
         self._settings = settings or SealingSettings()
-        self._workers: set[_Worker] = set()
-        self._idle: list[_Worker] = []  # last in, first out: the warmest caches
-        self._waiting: deque[_Job] = deque()
+        self._workers: set[WorkerProcess] = set()
+        self._idle: list[WorkerProcess] = []  # last in, first out: the warmest caches
+        self._waiting: deque[Job] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._key_fields: bytes | None = None
         self._closing = asyncio.Event()
@@ -137,7 +80,7 @@ class Pool:
             [key.secret, key.passphrase, cut.certificate, cut.key_id.encode("ascii")]
         )
         async with self._one_load:
-            jobs: list[_Job] = []
+            jobs: list[Job] = []
             for worker in list(self._workers):
                 worker.loading = job = self._job(Ask.LOAD, self._key_fields, b"")
                 jobs.append(job)
@@ -180,34 +123,52 @@ class Pool:
 
     # ------------------------------------------------------------ messages
 
-    def _job(self, what: Ask, fields: bytes, payload: bytes) -> _Job:
-        return _Job(what, fields, payload, asyncio.get_running_loop().create_future())
+    def _job(self, what: Ask, fields: bytes, payload: bytes) -> Job:
+        return Job(what, fields, payload, asyncio.get_running_loop().create_future())
 
-    def _begin(self, worker: _Worker, job: _Job) -> None:
+    def _begin(self, worker: WorkerProcess, job: Job) -> None:
         assert worker.link is not None
         worker.job = job
         job.stop_timer()
         loop = asyncio.get_running_loop()
         job.timer = loop.call_later(self._settings.deadline_seconds, self._overstayed, worker, job)
         worker.link.send(job.what, job.fields, job.payload)
+        if len(job.payload) > frames.INLINE:
+            worker.courier.submit(hand_over, worker.beside, job.payload)
 
-    def _overstayed(self, worker: _Worker, job: _Job) -> None:
+    def _overstayed(self, worker: WorkerProcess, job: Job) -> None:
         if worker.job is job:
             job.fail("deadline")
             worker.process.kill()
             if worker.link is not None:
                 worker.link.abort()
 
-    def _replied(self, worker: _Worker, reply: Reply) -> None:
+    def _replied(self, worker: WorkerProcess, reply: Reply) -> None:
         if reply.what == Answer.READY:
             if not worker.ready.done():
                 worker.ready.set_result(None)
             return
-        job, worker.job = worker.job, None
-        if job is None:
+        if worker.job is None:
             if worker.link is not None:
                 worker.link.abort()
-            return
+        elif reply.beside:
+            self._task(self._fetch(worker, worker.job, reply))
+        else:
+            self._finish(worker, worker.job, reply)
+
+    async def _fetch(self, worker: WorkerProcess, job: Job, reply: Reply) -> None:
+        """Receive a large answer in a thread: it is never copied, least of all by the loop."""
+        loop = asyncio.get_running_loop()
+        payload = await loop.run_in_executor(worker.courier, receive, worker.beside, reply.beside)
+        if worker.job is not job:
+            return  # it overstayed or died meanwhile, and its letter has failed
+        if len(payload) == reply.beside:
+            self._finish(worker, job, Reply(reply.what, reply.counter, reply.fields, payload))
+        elif worker.link is not None:
+            worker.link.abort()
+
+    def _finish(self, worker: WorkerProcess, job: Job, reply: Reply) -> None:
+        worker.job = None
         if reply.what == Answer.DONE:
             self.counters.done += 1
             job.done(reply)
@@ -220,7 +181,7 @@ class Pool:
             self._task(self._succeed(worker))
         self._next(worker)
 
-    def _next(self, worker: _Worker) -> None:
+    def _next(self, worker: WorkerProcess) -> None:
         """Give a free worker something to do."""
         if worker.starting:
             return
@@ -240,11 +201,11 @@ class Pool:
 
     # ------------------------------------------------------------ processes
 
-    def _wears(self, worker: _Worker, peak_kib: int) -> bool:
+    def _wears(self, worker: WorkerProcess, peak_kib: int) -> bool:
         settings = self._settings
         return worker.done >= settings.recycle_after_messages or peak_kib > settings.recycle_above_mib * 1024
 
-    async def _succeed(self, worker: _Worker) -> None:
+    async def _succeed(self, worker: WorkerProcess) -> None:
         """Start the successor of a worn worker, then let it go once its hands are empty."""
         await self._replace()
         self.counters.recycled += 1
@@ -253,14 +214,14 @@ class Pool:
             self._idle.remove(worker)
             self._dismiss(worker)
 
-    def _dismiss(self, worker: _Worker) -> None:
+    def _dismiss(self, worker: WorkerProcess) -> None:
         if worker.loading is not None:  # it has no more use for the key
             worker.loading.done(_NOTHING)
             worker.loading = None
         if worker.link is not None:
             worker.link.close()
 
-    def _lost(self, worker: _Worker) -> None:
+    def _lost(self, worker: WorkerProcess) -> None:
         """Its socket is closed: it died, was killed, or was told to go."""
         if worker.gone:
             return
@@ -273,6 +234,10 @@ class Pool:
                 self.counters.failed += 1
                 job.fail("worker-lost")
         worker.job = worker.loading = None
+        with contextlib.suppress(OSError):
+            worker.beside.shutdown(socket.SHUT_RDWR)  # wakes the courier
+        worker.courier.submit(worker.beside.close)
+        worker.courier.shutdown(wait=False)
         self._task(self._reap(worker.process))
         if not worker.ready.done():
             worker.ready.set_exception(PoolError("worker-lost"))
@@ -304,14 +269,17 @@ class Pool:
         """One more worker, ready and loaded."""
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
+        our_beside, their_beside = socket.socketpair()
         try:
-            process = await asyncio.to_thread(self._spawn, theirs)
+            process = await asyncio.to_thread(spawn, self._settings, theirs, their_beside)
         except BaseException:
             ours.close()
+            our_beside.close()
             raise
         finally:
             theirs.close()
-        worker = _Worker(process, loop.create_future())
+            their_beside.close()
+        worker = WorkerProcess(process, our_beside, loop.create_future())
         ours.setblocking(False)
         _, link = await loop.create_unix_connection(
             lambda: Link(lambda reply: self._replied(worker, reply), lambda: self._lost(worker)), sock=ours
@@ -339,30 +307,8 @@ class Pool:
         self._workers.add(worker)
         self._next(worker)
 
-    def _spawn(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
-        settings = self._settings
-        limits = (settings.memory_limit_mib, settings.largest_opened_mib, settings.niceness)
-        return subprocess.Popen(
-            [sys.executable, "-m", "mail_server.sealing.worker", str(theirs.fileno()), *map(str, limits)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            pass_fds=(theirs.fileno(),),
-            close_fds=True,
-            cwd="/",
-            env={"PYTHONPATH": _ROOT, "PATH": os.defpath, "LC_ALL": "C.UTF-8"},
-        )
-
     async def _reap(self, process: subprocess.Popen[bytes]) -> None:
-        await asyncio.to_thread(_end, process)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    try:
-        process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        await asyncio.to_thread(end, process)
 
 
 def _slug(reply: Reply) -> str:

@@ -1,6 +1,6 @@
-"""A sealing worker: one process, one socket, one message at a time.
+"""A sealing worker: one process, one message at a time.
 
-Started by `pool` as `python -m mail_server.sealing.worker FD`, before any secret exists; what it must know
+Started by `pool` as `python -m mail_server.sealing.worker`, before any secret exists; what it must know
 comes over the socket. Invariants: clear text and secrets stay in this process's memory (no core dump, no
 other process may read it, no file beyond memory-backed ones); it says nothing on stdout or stderr; an error
 leaves it as a slug of `frames`, never as the library's text; it ends when its socket closes.
@@ -146,31 +146,31 @@ def _write(target: int, data: bytes) -> None:
         view = view[os.write(target, view) :]
 
 
-def serve(link: socket.socket) -> None:
-    """Answer until the other side closes."""
+def serve(link: socket.socket, beside: socket.socket) -> None:
+    """Answer until the other side closes. Large payloads come and go over `beside`."""
     worker = Worker()
-    _send(link, Answer.READY, [], b"")
+    _send(link, beside, Answer.READY, [], b"")
     while True:
         start = _receive(link, frames.HEAD.size)
         if len(start) < frames.HEAD.size:
             return
-        ask, _, fields_size, payload_size = frames.read_head(start)
-        fields = _receive(link, fields_size)
-        payload = _receive(link, payload_size)
-        if len(fields) != fields_size or len(payload) != payload_size:
+        head = frames.read_head(start)
+        fields = _receive(link, head.fields)
+        payload = _receive(beside if head.beside else link, head.payload)
+        if len(fields) != head.fields or len(payload) != head.payload:
             return
         try:
-            answered, result = worker.answer(ask, frames.unpack(fields), payload)
+            answered, result = worker.answer(head.what, frames.unpack(fields), payload)
         except Failed as error:
-            _send(link, Answer.FAILED, [error.slug.encode("ascii")], b"")
+            _send(link, beside, Answer.FAILED, [error.slug.encode("ascii")], b"")
         except (frames.FrameError, UnicodeDecodeError):
-            _send(link, Answer.FAILED, [Slug.BAD_FRAME.encode("ascii")], b"")
+            _send(link, beside, Answer.FAILED, [Slug.BAD_FRAME.encode("ascii")], b"")
         except MemoryError:
             return  # what the library holds is unknown: better a fresh process
         except Exception:
-            _send(link, Answer.FAILED, [Slug.INTERNAL.encode("ascii")], b"")
+            _send(link, beside, Answer.FAILED, [Slug.INTERNAL.encode("ascii")], b"")
         else:
-            _send(link, Answer.DONE, answered, result)
+            _send(link, beside, Answer.DONE, answered, result)
             del answered, result
         del fields, payload
 
@@ -188,13 +188,21 @@ def _receive(link: socket.socket, size: int) -> bytes:
     return data
 
 
-def _send(link: socket.socket, what: Answer, fields: list[bytes], payload: bytes | memoryview) -> None:
+def _send(
+    link: socket.socket,
+    beside: socket.socket,
+    what: Answer,
+    fields: list[bytes],
+    payload: bytes | memoryview,
+) -> None:
     packed = frames.pack(fields)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    parts = [
-        memoryview(frames.head(what, peak & 0xFFFFFFFF, len(packed), len(payload)) + packed),
-        memoryview(payload),
-    ]
+    start = memoryview(frames.head(what, peak & 0xFFFFFFFF, len(packed), len(payload)) + packed)
+    if len(payload) > frames.INLINE:
+        link.sendall(start)
+        beside.sendall(payload)
+        return
+    parts = [start, memoryview(payload)]
     while parts:
         sent = link.sendmsg(parts)
         while parts and sent >= len(parts[0]):
@@ -219,12 +227,12 @@ def harden(memory_mib: int, opened_mib: int, niceness: int) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`FD MEMORY_MIB OPENED_MIB NICENESS`: nothing secret here, everybody sees a command line."""
-    descriptor, memory_mib, opened_mib, niceness = (int(argument) for argument in arguments)
+    """`FD FD MEMORY_MIB OPENED_MIB NICENESS`: nothing secret here, everybody sees a command line."""
+    first, second, memory_mib, opened_mib, niceness = (int(argument) for argument in arguments)
     harden(memory_mib, opened_mib, niceness)
-    with socket.socket(fileno=descriptor) as link:
+    with socket.socket(fileno=first) as link, socket.socket(fileno=second) as beside:
         try:
-            serve(link)
+            serve(link, beside)
         except (OSError, frames.FrameError):
             return 1
     return 0

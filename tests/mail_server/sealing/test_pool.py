@@ -13,10 +13,12 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from directory.openpgp.certificate import Certificate
+from mail_server.sealing import frames
 from mail_server.sealing.authority import Authority
 from mail_server.sealing.engine import OpenPgpEngine
 from mail_server.sealing.interface import SealingError
@@ -85,6 +87,39 @@ async def test_a_worker_that_dawdles_is_replaced_and_its_letter_fails_at_the_dea
         await until(lambda: bool(pool.pids) and slow not in pool.pids)
         assert (await engine.seal(CANARY, [cv25519])).body
         await until(lambda: not alive(slow))
+
+
+@pytest.mark.parametrize("deadline", [30.0, 0.5], ids=["killed", "overstayed"])
+async def test_a_worker_lost_with_a_large_letter_in_its_hands_is_replaced_too(
+    authority: Authority, cv25519: Certificate, deadline: float
+) -> None:
+    async with running(authority, workers=1, deadline_seconds=deadline) as pool:
+        engine = OpenPgpEngine(pool)
+        lost = pool.pids[0]
+        os.kill(lost, signal.SIGSTOP)
+        letter = asyncio.create_task(engine.seal(CANARY * 400_000, [cv25519]))
+        await asyncio.sleep(0.05)
+        if deadline > 1:
+            os.kill(lost, signal.SIGKILL)
+        with pytest.raises(SealingError):
+            await letter
+        await until(lambda: bool(pool.pids) and lost not in pool.pids)
+        assert (await engine.seal(CANARY * 400_000, [cv25519])).body
+
+
+async def test_large_and_small_letters_go_side_by_side(
+    authority: Authority, cv25519: Certificate, reader: Any
+) -> None:
+    async with running(authority, workers=2) as pool:
+        engine = OpenPgpEngine(pool)
+        secret = reader.secret(cv25519)
+        sizes = [frames.INLINE - 1, 10, frames.INLINE, frames.INLINE + 1, 0, 9 << 20]
+        letters = [os.urandom(size) for size in sizes]
+        sealed = await asyncio.gather(*(engine.seal(letter, [cv25519]) for letter in letters))
+        opened = await asyncio.gather(
+            *(engine.open(one.key_packets[0].packet + one.body, secret) for one in sealed)
+        )
+        assert opened == letters
 
 
 async def test_a_letter_that_no_worker_takes_fails_at_the_deadline(
@@ -208,7 +243,7 @@ async def test_a_worker_holds_no_file_of_its_parent(pool: Pool, tmp_path: Path) 
             for pid in (*pool.pids, *extra.pids):
                 held = {os.readlink(found) for found in Path(f"/proc/{pid}/fd").iterdir()}
                 assert {name for name in held if not name.startswith("socket:")} <= {"/dev/null"}
-                assert sum(name.startswith("socket:") for name in held) == 1
+                assert sum(name.startswith("socket:") for name in held) == 2
         finally:
             await extra.close()
 
