@@ -17,7 +17,6 @@ from deploy.demo.pki import Organisation, TestAuthority
 from deploy.node import https
 from deploy.node.https import Listener, WebServer, application
 from deploy.node.tls import ReplaceableContext
-from deploy.node.tls import ReplaceableContext
 
 OPERATOR = Organisation.with_siret("GRADES DES TROIS VALLEES", 7, "Ain (01)")
 AUTHORITY = TestAuthority.create()
