@@ -12,8 +12,9 @@ ARGS ?=
 DEMO_PACKAGES := python3-venv gnupg
 TEST_PACKAGES := $(DEMO_PACKAGES) procps openssl strace nodejs postgresql-15 \
 	swaks libnet-ssleay-perl libio-socket-ssl-perl libauthen-sasl-perl \
-	isync neomutt thunderbird xvfb xdotool openbox x11-utils imagemagick chromium
-BENCH_PACKAGES := $(DEMO_PACKAGES) procps openssl gcc libc6-dev libssl-dev postfix
+	isync neomutt rnp thunderbird xvfb xdotool openbox x11-utils imagemagick chromium
+BENCH_PACKAGES := $(DEMO_PACKAGES) procps openssl strace gcc libc6-dev libssl-dev postfix libexttextcat-2.0-0 \
+	liblua5.4-0 libsodium23 libstemmer0d libtirpc3 libunwind8 libwrap0
 
 # Quick folders first, then real peers, then the tests that kill and starve; tests/bench is for `make bench`.
 SLOW_TESTS := tests/peers tests/browser tests/faults
