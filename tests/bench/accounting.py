@@ -58,7 +58,10 @@ class _Cgroup:
         """The group knows its members by itself."""
 
     def pids(self) -> list[int]:
-        return [int(line) for line in (self._path / "cgroup.procs").read_text().split()]
+        try:
+            return [int(line) for line in (self._path / "cgroup.procs").read_text().split()]
+        except FileNotFoundError:  # removed: it has none
+            return []
 
     def cpu_seconds(self) -> float:
         usage = self._path / "cpuacct.usage"
@@ -68,7 +71,7 @@ class _Cgroup:
         return int(first.split()[1]) / 1e6
 
     def remove(self) -> None:
-        if not self.pids():
+        if not self.pids() and self._path.exists():
             self._path.rmdir()
 
 
