@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace as altered
 from os import urandom
 from typing import Any
@@ -203,48 +203,41 @@ class StoreTransaction(Filing):
     ) -> FlagsChanged:
         account = self._account_of(mailbox)
         self._lock(account)
-        before = self._memberships(
-            mailbox, self._select(mailbox, uids, "uid, message_id, flags, keywords, modseq")
-        )
+        keep, add = _masks(change, int(flags))
+        words_move = bool(keywords) or change is FlagChange.REPLACE
+        changed: list[Membership] = []
         modified: list[int] = []
-        if unchanged_since is not None:
-            # RFC 7162 §3.1.3: those that moved on since are left alone and named.
-            modified = [one.uid for one in before if one.modseq > unchanged_since]
-            before = [one for one in before if one.modseq <= unchanged_since]
-        wanted = [_changed(one, change, flags, keywords) for one in before]
-        moving = [
-            (old, new_flags, new_keywords)
-            for old, (new_flags, new_keywords) in zip(before, wanted, strict=True)
-            if new_flags != old.flags or new_keywords != old.keywords
-        ]
-        if not moving:
-            return FlagsChanged(before, modified)
-        modseq = self._next_modseq(account)
-        self._write_flags(account, mailbox, moving, modseq, everything=len(moving) == len(before))
-        self._raise_mailbox(mailbox, modseq)
-        moved = {old.uid: altered(old, flags=f, keywords=k, modseq=modseq) for old, f, k in moving}
-        return FlagsChanged([moved.get(one.uid, one) for one in before], modified)
-
-    def _write_flags(
-        self,
-        account: AccountId,
-        mailbox: MailboxId,
-        moving: Sequence[tuple[Membership, Flag, frozenset[str]]],
-        modseq: int,
-        *,
-        everything: bool,
-    ) -> None:
-        """One UPDATE per distinct outcome, not per message: the table is narrow so that this is cheap."""
         alike: dict[Flag, list[int]] = {}
-        for old, flags, keywords in moving:
-            if keywords == old.keywords:
-                alike.setdefault(flags, []).append(old.uid)
+        reworded: list[Membership] = []
+        fresh = 0  # the modseq of this change, taken when the first membership moves
+        for uid, message, old, stored, modseq in self._select(
+            mailbox, uids, "uid, message_id, flags, keywords, modseq"
+        ):
+            if unchanged_since is not None and modseq > unchanged_since:
+                modified.append(uid)  # RFC 7162 §3.1.3: it moved on since, so it is left alone and named
+                continue
+            before = NO_KEYWORDS if stored is None else self._open_keywords(account, message, stored)
+            words = _reworded(before, change, keywords) if words_move else before
+            number = old & keep | add
+            new = FLAGS[number]
+            if number == old and words == before:
+                changed.append(Membership(uid, message, new, words, modseq))
+                continue
+            fresh = fresh or self._next_modseq(account)
+            one = Membership(uid, message, new, words, fresh)
+            changed.append(one)
+            if words == before:
+                alike.setdefault(new, []).append(uid)
             else:
-                sealed = self._seal_keywords(account, old.message, keywords)
-                self.sql.run(
-                    "UPDATE membership SET flags = ?, keywords = ?, modseq = ? WHERE mailbox_id = ? AND uid = ?",
-                    (int(flags), sealed, modseq, mailbox, old.uid),
-                )
+                reworded.append(one)
+        if fresh:
+            self._write_flags(mailbox, alike, fresh)
+            self._write_keywords(account, mailbox, reworded, fresh)
+            self._raise_mailbox(mailbox, fresh)
+        return FlagsChanged(changed, modified)
+
+    def _write_flags(self, mailbox: MailboxId, alike: Mapping[Flag, Sequence[int]], modseq: int) -> None:
+        """One UPDATE per distinct outcome, not per message: the table is narrow so that this is cheap."""
         for flags, uids in alike.items():
             condition, parameters, filtered = self._among("uid", uids)
             if filtered is not None:
@@ -252,6 +245,16 @@ class StoreTransaction(Filing):
             self.sql.run(
                 f"UPDATE membership SET flags = ?, modseq = ? WHERE mailbox_id = ? AND {condition}",
                 (int(flags), modseq, mailbox, *parameters),
+            )
+
+    def _write_keywords(
+        self, account: AccountId, mailbox: MailboxId, reworded: Sequence[Membership], modseq: int
+    ) -> None:
+        for one in reworded:
+            sealed = self._seal_keywords(account, one.message, one.keywords)
+            self.sql.run(
+                "UPDATE membership SET flags = ?, keywords = ?, modseq = ? WHERE mailbox_id = ? AND uid = ?",
+                (int(one.flags), sealed, modseq, mailbox, one.uid),
             )
 
     # -- copies and removals -----------------------------------------------------------------------------
@@ -447,11 +450,14 @@ class StoreTransaction(Filing):
             self._dereference_blob(blob_id, count)
 
 
-def _changed(
-    old: Membership, change: FlagChange, flags: Flag, keywords: frozenset[str]
-) -> tuple[Flag, frozenset[str]]:
+def _masks(change: FlagChange, flags: int) -> tuple[int, int]:
+    """What stays of the old flags, and what comes on top."""
     if change is FlagChange.REPLACE:
-        return flags, keywords
-    if change is FlagChange.ADD:
-        return FLAGS[int(old.flags) | int(flags)], old.keywords | keywords if keywords else old.keywords
-    return FLAGS[int(old.flags) & ~int(flags)], old.keywords - keywords if keywords else old.keywords
+        return 0, flags
+    return (-1, flags) if change is FlagChange.ADD else (~flags, 0)
+
+
+def _reworded(old: frozenset[str], change: FlagChange, keywords: frozenset[str]) -> frozenset[str]:
+    if change is FlagChange.REPLACE:
+        return keywords
+    return old | keywords if change is FlagChange.ADD else old - keywords
