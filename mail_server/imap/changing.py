@@ -12,7 +12,7 @@ from itertools import chain
 from mail_server.imap.mailboxes import target_of
 from mail_server.imap.protocol.commands import Change, Copy, Expunge, Store
 from mail_server.imap.protocol.sequence import SequenceSet, compact
-from mail_server.imap.session import Refused, Session, Wrong
+from mail_server.imap.session import SLICE, Refused, Session, Wrong
 from mail_server.imap.view import FLAG_NAMES, MailboxView
 from mail_server.store.interface import NoSuchMailbox, Transaction
 from mail_server.store.model import Copied, Flag, FlagChange, FlagsChanged
@@ -64,14 +64,14 @@ async def store(session: Session, wanted: Store) -> bytes:
         changed = await session.services.store.write(
             lambda transaction: transaction.set_flags(mailbox, uids, change, flags, keywords, since)
         )
-    touched, new_keywords = view.take(changed.changed)
-    if new_keywords:
-        session.tell_known_flags(view)
-    if not wanted.silent:
-        await session.tell_flags(touched, wanted.by_uid)
-    elif session.condstore:
-        # RFC 7162 §3.1.3: the new modseq is told even when .SILENT
-        await session.tell_flags(touched, wanted.by_uid, only_modseq=True)
+    for start in range(0, len(changed.changed), SLICE):
+        touched, new_keywords = view.take(changed.changed[start : start + SLICE])
+        if new_keywords:
+            session.tell_known_flags(view)
+        if not wanted.silent or session.condstore:
+            # RFC 7162 §3.1.3: the new modseq is told even when .SILENT
+            await session.tell_flags(touched, wanted.by_uid, only_modseq=wanted.silent)
+        await session.drain()
     return _stored(session, view, wanted, uids, changed)
 
 
@@ -105,7 +105,8 @@ async def move(session: Session, wanted: Copy) -> bytes:
     _, copied = await _transfer(session, wanted, moving=True)
     if copied.source_uids:
         session.untagged(b"OK " + _copyuid(copied) + b"Moved")
-        await session.tell_expunged(view.remove(set(copied.source_uids)))
+        gone = set(copied.source_uids)
+        await session.tell_expunged(await session.apart(len(view), view.remove, gone))
         session.dirty = True
     return b"MOVE completed"
 
@@ -146,11 +147,11 @@ def _copyuid(copied: Copied) -> bytes:
 
 async def expunge(session: Session, wanted: Expunge) -> bytes:
     view = session.writable_view
-    indexes = range(len(view)) if wanted.uids is None else indexes_of(session, wanted.uids, by_uid=True)
-    deleted = view.deleted_among(indexes)
+    ranges = None if wanted.uids is None else ranges_of(session, wanted.uids, by_uid=True)
+    deleted = view.deleted_among(ranges)
     if deleted:
         mailbox = view.mailbox.id
         gone = await session.services.store.write(lambda transaction: transaction.expunge(mailbox, deleted))
-        await session.tell_expunged(view.remove(set(gone)))
+        await session.tell_expunged(await session.apart(len(view), view.remove, set(gone)))
         session.dirty = True
     return b"EXPUNGE completed"

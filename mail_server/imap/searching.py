@@ -28,7 +28,7 @@ from mail_server.imap.view import FLAG_NAMES, MailboxView
 from mail_server.store.interface import Damaged, NoSuchMessage, Reader
 from mail_server.store.model import MailboxId
 
-VIEW_SLICE = 8_000
+VIEW_SLICE = 4_000
 ROW_SLICE = 500
 CONTENT_SECONDS = 0.05  # one turn of a store thread over contents
 NOTICE = (
@@ -46,9 +46,11 @@ async def search(session: Session, wanted: Search, tag: bytes) -> bytes:
         previous = session.saved
     found = await _find(session, view, wanted.key, previous)
     if wanted.returns is None and not session.rev2:
-        _tell_search(session, view, wanted, found)
+        text = await session.apart(len(found), _search_text, view, wanted, found)
     else:
-        _tell_esearch(session, view, wanted, found, tag)
+        text = await session.apart(len(found), _esearch_text, session, view, wanted, found, tag)
+    if text is not None:
+        session.untagged(text)
     return b"SEARCH completed"
 
 
@@ -146,18 +148,19 @@ def _turn(
 # ── answers ──
 
 
-def _tell_search(session: Session, view: MailboxView, wanted: Search, found: Sequence[int]) -> None:
+def _search_text(view: MailboxView, wanted: Search, found: Sequence[int]) -> bytes:
     numbers = [view.uids[i] for i in found] if wanted.by_uid else [i + 1 for i in found]
     text = b"SEARCH" + b"".join([b" %d" % number for number in numbers])
     if found and mentions_modseq(wanted.key):
         # RFC 7162 §3.1.5
         text += b" (MODSEQ %d)" % max(view.modseqs[i] for i in found)
-    session.untagged(text)
+    return text
 
 
-def _tell_esearch(
+def _esearch_text(
     session: Session, view: MailboxView, wanted: Search, found: Sequence[int], tag: bytes
-) -> None:
+) -> bytes | None:
+    """Also keeps what is to be saved; None when nothing else was asked."""
     returns = wanted.returns or frozenset({"ALL"})
     ends = [found[0], found[-1]] if found else []
     only_ends = not returns & {"ALL", "COUNT"} and bool(returns & {"MIN", "MAX"})
@@ -167,7 +170,7 @@ def _tell_esearch(
         # RFC 5182 §2.4: with MIN or MAX alone, only these are saved.
         session.saved = [view.uids[i] for i in (sorted(set(ends)) if only_ends else found)]
         if returns == frozenset({"SAVE"}):
-            return
+            return None
     numbers = [view.uids[i] for i in found] if wanted.by_uid else [i + 1 for i in found]
     text = b"ESEARCH (TAG " + string(tag) + b")" + (b" UID" if wanted.by_uid else b"")
     if numbers:
@@ -183,4 +186,4 @@ def _tell_esearch(
     if found and mentions_modseq(wanted.key):
         # RFC 7162 §3.1.10: of the messages told, or of all that matched.
         text += b" MODSEQ %d" % max(view.modseqs[i] for i in (ends if only_ends else found))
-    session.untagged(text)
+    return text

@@ -5,6 +5,8 @@ Invariant: what SELECT says and what the view holds come from one read of one st
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mail_server.imap.mailboxes import target_of
 from mail_server.imap.protocol import LineReceived
 from mail_server.imap.protocol.commands import Bare, Select
@@ -41,6 +43,7 @@ async def _open(session: Session, wanted: Select, read_only: bool) -> bytes:
     session.open_view(view)
     if not view.read_only and view.recent:
         view.recent_from = await _claim_recent(session, view.mailbox.id)
+        view.mailbox = replace(view.mailbox, first_recent=view.mailbox.uidnext)
     if wanted.condstore:
         session.condstore = True
     _tell(session, view)
@@ -88,7 +91,7 @@ async def close(session: Session, _: Bare) -> bytes:
     """RFC 9051 §6.4.1: what is \\Deleted goes, silently; after EXAMINE nothing goes and the answer is OK."""
     view = session.selected
     if not view.read_only and session.services.store.writable:
-        deleted = view.deleted_among(range(len(view)))
+        deleted = view.deleted_among()
         if deleted:
             mailbox = view.mailbox.id
             try:

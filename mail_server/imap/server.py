@@ -24,6 +24,7 @@ from mail_server.store.interface import Store
 
 log = logging.getLogger("vaguemestre.imap")
 SWEEP_SECONDS = 1.0
+LINGER_SECONDS = 10.0
 _SWEEP_SLICE = 500
 
 
@@ -188,6 +189,8 @@ class ImapDoor:
             self._sessions.pop(link, None)
             self.limits.disconnect(session.peer.address)
             link.close()
+            # A client that reads no more would keep the last answer, and the socket, for ever.
+            asyncio.get_running_loop().call_later(LINGER_SECONDS, link.abort)
 
     # ── time and rights ──
 

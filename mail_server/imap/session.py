@@ -13,7 +13,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from mail_server.accounts.interface import Accounts, Authenticator, Identity, Peer
 from mail_server.delivery.interface import Delivery
@@ -26,8 +26,10 @@ from mail_server.store.interface import NoSuchMailbox, Reader, Store, Transactio
 from mail_server.store.model import AccountId, Mailbox, Membership, MessageId
 from policies.interface import Event as AuditEvent
 
+T = TypeVar("T")
 Audit = Callable[[Sequence[AuditEvent]], None]
 LARGE = 131_072  # octets written between two waits
+HEAVY = 2_000  # messages of a view looked at in one go on the loop
 SLICE = 256  # messages formatted between two waits
 
 
@@ -140,6 +142,15 @@ class Session:
             await self.link.drain()
         else:
             await asyncio.sleep(0)
+
+    async def apart(self, weight: int, work: Callable[..., T], *arguments: object) -> T:
+        """Work on the view that would hold the loop: in a thread when it is heavy.
+
+        The session waits for it, and nobody else has the view.
+        """
+        if weight < HEAVY:
+            return work(*arguments)
+        return await asyncio.to_thread(work, *arguments)
 
     async def write_large(self, data: bytes) -> None:
         if len(data) <= LARGE:
@@ -301,7 +312,8 @@ class Session:
             raise Farewell("The selected mailbox was deleted") from None
         # first_recent stays what it was at SELECT: it tells close_view what to claim.
         mailbox = replace(mailbox, first_recent=view.mailbox.first_recent)
-        update = view.apply(mailbox, changed, vanished, may_expunge)
+        weight = len(changed) + len(vanished) + (len(view) if vanished or view.pending else 0)
+        update = await self.apart(weight, view.apply, mailbox, changed, vanished, may_expunge)
         await self.tell_expunged(update.expunged)
         if update.appended:
             self.untagged(b"%d EXISTS" % len(view))

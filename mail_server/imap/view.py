@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from mail_server.store.model import Flag, Mailbox, Membership
@@ -31,7 +31,8 @@ _SYSTEM_TEXT = [
     b" ".join(word for flag, word in FLAG_WORDS.items() if flags & flag.value) for flags in range(32)
 ]
 _NONE: frozenset[str] = frozenset()
-_SEEN, _DELETED = int(Flag.SEEN), int(Flag.DELETED)
+# For bytes.translate: one byte per message becomes 1 where the flag is set, 0 elsewhere.
+_HAS = {flag: bytes(int(bool(flags & flag)) for flags in range(256)) for flag in FLAG_WORDS}
 
 
 @dataclass(slots=True)
@@ -192,15 +193,23 @@ class MailboxView:
     @property
     def first_unseen(self) -> int | None:
         """Message number of the first message without \\Seen."""
-        for index, flags in enumerate(self.flags):
-            if not flags & _SEEN:
-                return index + 1
-        return None
+        place = self.flags.translate(_HAS[Flag.SEEN]).find(0)
+        return place + 1 if place >= 0 else None
 
-    def deleted_among(self, indexes: Sequence[int]) -> list[int]:
+    def having(self, flag: Flag, among: Iterable[range] | None = None) -> list[int]:
+        """Indexes of the messages that have the flag, ascending; found in C when they are few."""
+        marks = self.flags.translate(_HAS[flag])
+        found: list[int] = []
+        for part in among if among is not None else (range(len(marks)),):
+            place = marks.find(1, part.start, part.stop)
+            while place >= 0:
+                found.append(place)
+                place = marks.find(1, place + 1, part.stop)
+        return found
+
+    def deleted_among(self, among: Iterable[range] | None = None) -> list[int]:
         """UIDs marked \\Deleted."""
-        flags, uids = self.flags, self.uids
-        return [uids[i] for i in indexes if flags[i] & _DELETED]
+        return [self.uids[i] for i in self.having(Flag.DELETED, among)]
 
     # ── words ──
 

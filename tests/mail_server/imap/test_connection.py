@@ -185,11 +185,11 @@ NAMES = [
     b"ID",
     b"RENAME",
 ]
-TOKENS = st.sampled_from(
-    [b" ", b"(", b")", b'"', b"\\", b"{3}", b"{3+}\r\n", b"\r\n", b"1:*", b"$", b"BODY[", b"]", b"<0.5>",
-     b"HEADER.FIELDS", b"OR", b"NOT", b"UID", b"NIL", b"INBOX", b"+FLAGS", b"*", b"%", b"&AO", b"\xff", b"\0", b"RETURN", b"CHARSET",
-     b"1-Jan-2020", b"MESSAGES", b"BINARY[1.2]", b"MODSEQ", b"99999999999999999999"]
-)  # fmt: skip
+WORDS = (
+    b' ( ) " \\ {3} {3+}\r\n \r\n 1:* $ BODY[ ] <0.5> HEADER.FIELDS OR NOT UID NIL INBOX +FLAGS * % &AO \xff \0'
+    b" RETURN CHARSET 1-Jan-2020 MESSAGES BINARY[1.2] MODSEQ 99999999999999999999"
+)
+TOKENS = st.sampled_from([b" ", *WORDS.split(b" ")])
 
 
 @settings(max_examples=300)
