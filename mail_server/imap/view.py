@@ -51,7 +51,6 @@ class MailboxView:
         "_keywords",
         "flags",
         "mailbox",
-        "messages",
         "modseqs",
         "pending",
         "read_only",
@@ -68,7 +67,6 @@ class MailboxView:
         self.uids: array[int] = array("I")
         self.flags = bytearray()
         self.modseqs: array[int] = array("Q")
-        self.messages: array[int] = array("Q")
         self.pending: set[int] = set()  # uids gone, not told yet
         self._keywords: dict[int, frozenset[str]] = {}  # by uid, only where there are some
         self._keyword_spelling: dict[str, str] = {}
@@ -84,7 +82,6 @@ class MailboxView:
         self.uids.append(membership.uid)
         self.flags.append(membership.flags)
         self.modseqs.append(membership.modseq)
-        self.messages.append(membership.message)
         return bool(membership.keywords) and self._set_keywords(membership.uid, membership.keywords)
 
     def _set_keywords(self, uid: int, keywords: frozenset[str]) -> bool:
@@ -157,7 +154,6 @@ class MailboxView:
             self.uids = array("I", [self.uids[i] for i in kept])
             self.flags = bytearray([self.flags[i] for i in kept])
             self.modseqs = array("Q", [self.modseqs[i] for i in kept])
-            self.messages = array("Q", [self.messages[i] for i in kept])
         return told
 
     # ── asking ──
