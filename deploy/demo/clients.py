@@ -130,19 +130,6 @@ def open_with_gpg(stored: bytes, secret_key: Path, passphrase: str, authority: P
         return Opened(str(outer["Subject"]), done.stdout, "GOODSIG" in status)
 
 
-def open_many_with_gpg(stored: list[bytes], secret_key: Path, passphrase: str) -> list[bytes]:
-    """The inner entities of several letters, in one GnuPG home. Raises NotOpened."""
-    opened: list[bytes] = []
-    with temporary_home() as home:
-        _gpg(home, ["--import", str(secret_key)], b"", passphrase)
-        for letter in stored:
-            done = _gpg(home, ["--decrypt"], _armored(letter), passphrase)
-            if b"DECRYPTION_OKAY" not in done.stderr:
-                raise NotOpened("gpg cannot open it with this key")
-            opened.append(done.stdout)
-    return opened
-
-
 def _armored(stored: bytes) -> bytes:
     begin = stored.find(b"-----BEGIN PGP MESSAGE-----")
     if begin < 0:

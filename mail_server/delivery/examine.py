@@ -15,6 +15,8 @@ from mail_server.delivery.interface import Sender
 from mail_server.payloads.findings import Findings, find
 from policies.refusal import Refusal
 
+_CLEAR_BESIDE = 512  # octets of prologue that programs write around the encrypted part
+
 
 @dataclass(frozen=True, slots=True)
 class Letter:
@@ -43,6 +45,9 @@ async def examine(data: bytes, large: int) -> Letter:
 
 def _examine(data: bytes) -> Letter:
     tree = mime.parse(data)
+    if tree.header_end > mime.MAX_HEADER:
+        # A field beyond what is read could be a Bcc or a second From.
+        raise Refusal(552, "5.3.4", "The message header is too large", "header-too-large")
     fields = mime.fields(data[: tree.header_end])
     ids = [
         found
@@ -52,6 +57,8 @@ def _examine(data: bytes) -> Letter:
         for found in mime.message_ids(one.value)
     ]
     encrypted = mime.ciphertext(data, tree) if mime.is_encrypted(tree) == "pgp" else None
+    if encrypted is not None and encrypted.clear_bytes > _CLEAR_BESIDE:
+        encrypted = None  # text in clear beside the ciphertext: not end-to-end sealed, so we seal the whole
     return Letter(
         data=data,
         tree=tree,
