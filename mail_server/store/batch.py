@@ -39,7 +39,11 @@ class Batch:
         if laid.grown:
             for segment, length in laid.grown.items():
                 self._driver.run("UPDATE segment SET length = ? WHERE id = ?", (length, segment))
-            laid.writer.sync()
+            try:
+                laid.writer.sync()
+            except OSError:
+                laid.forget()
+                raise
         now = now_ms()
         if now - laid.pruned_at > _PRUNE_EVERY:
             self._driver.run("DELETE FROM submission WHERE at < ?", (now - RESENT_WITHIN,))

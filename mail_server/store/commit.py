@@ -8,6 +8,7 @@ back and run again with a savepoint around each; what cannot be known (a connect
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import queue
 import threading
@@ -82,7 +83,7 @@ class GroupCommit:
             except BaseException as error:
                 for one in jobs:
                     one.error = self._translated(error)
-                self._drop_broken()
+                self._start_afresh()
             self._hand_back(jobs, touched)
         if self._driver is not None:
             self._driver.close()
@@ -90,9 +91,8 @@ class GroupCommit:
 
     def _write(self, jobs: list[Job]) -> set[AccountId]:
         """First try: all in one transaction, taking along what arrives meanwhile."""
-        driver = self._connected()
+        driver = self._begun()
         batch = self._open_batch(driver)
-        driver.begin_write()
         try:
             transaction = batch.transaction
             at = 0
@@ -112,7 +112,7 @@ class GroupCommit:
                 jobs.append(following)
             batch.seal()
         except BaseException:
-            driver.rollback()
+            self._rolled_back(driver)
             return self._write_again(jobs)
         driver.commit()
         return batch.committed()
@@ -120,15 +120,14 @@ class GroupCommit:
     def _write_again(self, jobs: list[Job]) -> set[AccountId]:
         """An operation failed: the same batch with a savepoint around each, so that each fails alone."""
         for tries_left in reversed(range(_CONFLICT_TRIES)):
-            driver = self._connected()
+            driver = self._begun()
             batch = self._open_batch(driver)
-            driver.begin_write()
             try:
                 for job in jobs:
                     self._attempt(driver, batch, job)
                 batch.seal()
             except BaseException as error:
-                driver.rollback()
+                self._rolled_back(driver)
                 if tries_left and isinstance(error, Exception) and self._connector.is_conflict(error):
                     continue
                 raise
@@ -150,16 +149,36 @@ class GroupCommit:
         else:
             driver.release()
 
-    def _connected(self) -> Driver:
-        if self._driver is None or not self._driver.usable:
-            self._drop_broken()
-            self._driver = self._connector.connect()
+    def _begun(self) -> Driver:
+        """A connection with its transaction open; one that went while nothing happened is made again."""
+        if self._driver is not None:
+            try:
+                self._driver.begin_write()
+            except self._connector.errors:
+                if self._driver.usable:
+                    raise
+                self._start_afresh()
+            else:
+                return self._driver
+        self._driver = self._connector.connect()
+        self._driver.begin_write()
         return self._driver
 
-    def _drop_broken(self) -> None:
-        if self._driver is not None and not self._driver.usable:
-            self._driver.close()
-            self._driver = None
+    def _rolled_back(self, driver: Driver) -> None:
+        try:
+            driver.rollback()
+        except self._connector.errors:
+            self._start_afresh()
+        else:
+            if not driver.usable:
+                self._start_afresh()
+
+    def _start_afresh(self) -> None:
+        """Whatever state the connection is in (a COMMIT that failed, a lost server), leave it behind."""
+        driver, self._driver = self._driver, None
+        if driver is not None:
+            with contextlib.suppress(*self._connector.errors):
+                driver.close()
 
     def _translated(self, error: BaseException) -> BaseException:
         return translated(self._connector, error)

@@ -56,6 +56,12 @@ class Laid:
         self.places: dict[bytes, tuple[int, int]] = {}  # blob id: where it already lies
         self.pruned_at = 0
 
+    def forget(self) -> None:
+        """What was appended may not reach the disk: it is appended again, to a new file."""
+        self.writer.discard()
+        self.grown.clear()
+        self.places.clear()
+
 
 class Filing(StoreReader):
     """The part of a transaction that makes messages."""

@@ -27,7 +27,10 @@ def settle(jobs: Sequence[Job]) -> None:
     for job in jobs:
         if job.future.done():
             continue
-        if job.error is not None:
+        if isinstance(job.error, StopIteration):
+            # A future refuses this one, and the neighbours would go unanswered.
+            job.future.set_exception(RuntimeError("an operation raised StopIteration"))
+        elif job.error is not None:
             job.future.set_exception(job.error)
         else:
             job.future.set_result(job.result)

@@ -57,8 +57,7 @@ class ReaderPool:
         while (job := self._queue.get()) is not None:
             if not job.future.cancelled():
                 try:
-                    if driver is None or not driver.usable:
-                        driver = self._connector.connect()
+                    driver = self._begun(driver)
                     job.result = self._answer(driver, job)
                 except BaseException as error:
                     job.error = translated(self._connector, error)
@@ -66,8 +65,20 @@ class ReaderPool:
         if driver is not None:
             driver.close()
 
-    def _answer(self, driver: Driver, job: Job) -> Any:
+    def _begun(self, driver: Driver | None) -> Driver:
+        """A connection with its transaction open; one that went while nothing happened is made again."""
+        if driver is not None:
+            try:
+                driver.begin_read()
+            except self._connector.errors:
+                driver.close()
+            else:
+                return driver
+        driver = self._connector.connect()
         driver.begin_read()
+        return driver
+
+    def _answer(self, driver: Driver, job: Job) -> Any:
         try:
             return job.work(self._open_reader(driver))
         finally:

@@ -126,8 +126,7 @@ class SegmentWriter:
                 while written < total:
                     written += os.write(self._descriptor, rest[written:])
         except OSError:
-            # What was half written stays as dead space; a fresh file keeps positions true.
-            self._abandon()
+            self._take_back()
             raise
         position = self.length + OVERHEAD
         self.length += total
@@ -161,10 +160,17 @@ class SegmentWriter:
         self._descriptor = os.open(segment_path(self._folder, segment), flags, 0o600)
         self.current, self.length, self._new_file = segment, 0, True
 
-    def _abandon(self) -> None:
-        if self._descriptor >= 0:
+    def _take_back(self) -> None:
+        """A write that failed half way: nothing names its bytes, and the next record must not follow them."""
+        try:
+            os.ftruncate(self._descriptor, self.length)
+        except OSError:
             self._unsynced.append(self._descriptor)
-        self._descriptor = -1
+            self._descriptor = -1
+
+    def discard(self) -> None:
+        """After a failed sync: the kernel may have dropped pages and call the next sync good. Begin a new file."""
+        self.close()
 
 
 def sync_folder(folder: Path) -> None:

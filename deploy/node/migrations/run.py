@@ -6,6 +6,7 @@ new SQLite file is closed to other users from the first byte.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def engine_url(url: str) -> str:
 
 def _migrate(environment: str, url: str) -> None:
     if url.startswith("sqlite:///"):
-        Path(url.removeprefix("sqlite:///")).touch(mode=0o600)
+        _make_file(Path(url.removeprefix("sqlite:///")))
     engine = create_engine(engine_url(url))
     if engine.dialect.name == "sqlite":
         _begin_explicitly(engine)
@@ -56,6 +57,15 @@ def _migrate(environment: str, url: str) -> None:
             command.upgrade(config_for(environment, connection), "head")
     finally:
         engine.dispose()
+
+
+def _make_file(path: Path) -> None:
+    path.touch(mode=0o600)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _begin_explicitly(engine: Engine) -> None:

@@ -174,3 +174,72 @@ async def test_a_read_sees_one_state(desk):
     await desk.file(await desk.verbatim())
     go_on.set()
     assert await reading == (1, 1)
+
+
+async def test_a_commit_that_fails_fails_its_operations_and_no_later_one(desk, monkeypatch):
+    driver_class = type(desk.store._commits._driver)
+    commit = driver_class.commit
+    error = desk.store._connector.errors[0]("planted")
+
+    def fails(self):
+        monkeypatch.setattr(driver_class, "commit", commit)
+        raise error
+
+    message = await desk.verbatim()
+    monkeypatch.setattr(driver_class, "commit", fails)
+    with pytest.raises(StoreUnavailable):
+        await desk.file(message)
+    assert (await desk.file(message)).uid == 1
+
+
+async def test_after_a_failed_sync_the_bytes_are_written_again_elsewhere(desk, big, monkeypatch):
+    await desk.file(await desk.verbatim(big))
+    before = set((desk.home / "segments").iterdir())
+    fdatasync = os.fdatasync
+
+    def fails(_descriptor):
+        monkeypatch.setattr(segments_module.os, "fdatasync", fdatasync)
+        raise OSError(errno.EIO, "Input/output error")
+
+    message = await desk.verbatim(big)
+    monkeypatch.setattr(segments_module.os, "fdatasync", fails)
+    # The batch is tried a second time, in a new file; nothing counts on what the failed sync left.
+    filed = await desk.file(message)
+    assert len(set((desk.home / "segments").iterdir()) - before) == 1
+    assert await desk.store.read(lambda r: r.content(filed.message)) == big
+
+
+async def test_a_half_written_record_is_taken_back(desk, big, monkeypatch):
+    await desk.file(await desk.verbatim(big))
+    (path,) = (desk.home / "segments").iterdir()
+    size = path.stat().st_size
+    writev, write = os.writev, os.write
+
+    def short(descriptor, pieces):
+        return writev(descriptor, [b"".join(pieces)[:100]])
+
+    def full(descriptor, data):
+        if os.fstat(descriptor).st_ino == path.stat().st_ino:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(descriptor, data)
+
+    message = await desk.verbatim(big)
+    with monkeypatch.context() as patched:
+        patched.setattr(segments_module.os, "writev", short)
+        patched.setattr(segments_module.os, "write", full)
+        with pytest.raises(NoSpace):
+            await desk.file(message)
+    assert path.stat().st_size == size
+    filed = await desk.file(message)
+    assert await desk.store.read(lambda r: r.content(filed.message)) == big
+
+
+async def test_an_operation_that_raises_stopiteration_leaves_neighbours_answered(desk):
+    message = await desk.verbatim()
+    outcomes = await asyncio.gather(
+        desk.store.write(lambda tx: next(iter(()))),
+        desk.store.write(lambda tx: tx.file(message)),
+        return_exceptions=True,
+    )
+    assert isinstance(outcomes[0], RuntimeError)
+    assert outcomes[1].uid == 1
