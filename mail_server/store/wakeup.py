@@ -82,15 +82,15 @@ class Wakeup:
                 connection = None  # a hint is lost; the next one opens a new connection
             if ended:
                 break
-        self._end_listening(connection)
+        if connection is not None:
+            connection.close()
+        self._end_listening()
 
-    def _end_listening(self, connection: psycopg.Connection[tuple[Any, ...]] | None) -> None:
+    def _end_listening(self) -> None:
         """The listener sleeps on its socket: a hint to nobody wakes it, and it sees that it is to end."""
         try:
-            if connection is None or connection.closed:
-                connection = self._connector.raw()
-            connection.execute("SELECT pg_notify(%s, %s)", (_CHANNEL, self._self))
-            connection.close()
+            with self._connector.raw() as connection:
+                connection.execute("SELECT pg_notify(%s, %s)", (_CHANNEL, self._self))
         except psycopg.Error:
             return  # then it ends at its next timeout
 
