@@ -18,7 +18,7 @@ BENCH_PACKAGES := $(DEMO_PACKAGES) procps openssl strace gcc libc6-dev libssl-de
 
 # Quick folders first, then real peers, then the tests that kill and starve; tests/bench is for `make bench`.
 SLOW_TESTS := tests/peers tests/browser tests/faults
-QUICK_TESTS := $(filter-out $(SLOW_TESTS) tests/bench,$(patsubst %/,%,$(wildcard tests/*/)))
+QUICK_TESTS := $(filter-out $(SLOW_TESTS) tests/bench tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 ALL_TESTS = $(QUICK_TESTS) $(wildcard $(SLOW_TESTS))
 
 help: ## Show what can be made

@@ -108,6 +108,13 @@ def test_nothing_is_left_for_later() -> None:
     assert found == []
 
 
+def test_every_package_tells_what_it_is_for() -> None:
+    children = [path for path in (ROOT / "mail_server").iterdir() if (path / "__init__.py").is_file()]
+    others = [ROOT / name for name in ("directory", "policies", "webmail", "deploy/node", "deploy/demo")]
+    without = [str(p.relative_to(ROOT)) for p in (*children, *others) if not (p / "README.md").is_file()]
+    assert without == []
+
+
 def test_the_two_readmes_have_the_same_parts() -> None:
     def outline(name: str) -> list[int]:
         return [len(marks) for marks in re.findall(r"^(#+) ", (ROOT / name).read_text(), re.MULTILINE)]
