@@ -18,6 +18,13 @@ from mail_server.smtp.protocol.replies import CommandRefused, Reply
 from mail_server.smtp.transaction import Transactions
 from policies.refusal import Refusal
 
+# Commands whose refusal protects somebody: the audit has them, the others only annoy the client that is wrong.
+_TRACED = {
+    replies.STARTTLS_FIRST: "starttls-first",
+    replies.ENCRYPT_FIRST: "auth-before-tls",
+    replies.AUTHENTICATE_FIRST: "not-authenticated",
+}
+
 
 class SmtpSession(Transactions):
     """One peer's session, from the greeting to the end."""
@@ -94,7 +101,8 @@ class SmtpSession(Transactions):
     def _complain(self, reply: Reply) -> None:
         """A command that was not understood or came at the wrong time; too many end the session."""
         self._errors += 1
-        self.say(reply)
+        reason = _TRACED.get(reply)
+        self.say(self.audited(reply, reason) if reason else reply)
         if self._errors >= self.settings.max_errors and not self.closing:
             self.cut(self.audited(replies.TOO_MANY_ERRORS, "too-many-errors"))
 

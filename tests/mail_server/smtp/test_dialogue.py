@@ -44,7 +44,7 @@ async def test_before_starttls_little_is_obeyed(world):
     await talker.transcript(
         """
         C: MAIL FROM:<a@example.org>
-        S: 530 5.7.0 Must issue a STARTTLS command first
+        S: 530 5.7.0 Must issue a STARTTLS command first (ref *)
         C: HELO x
         S: 530 5.7.0 *
         C: VRFY x

@@ -159,16 +159,18 @@ async def test_auth_before_tls_is_538(world):
     talker = await world.connect(Entrance.SUBMISSION)
     await talker.hello()
     assert (await talker.ask("AUTH PLAIN AGFsaWNlAHNlY3JldA==")).startswith("538 5.7.11 ")
+    assert world.delivery.audited == ["auth-before-tls"]
 
 
 async def test_mail_before_auth_is_530_on_both_client_ports(world):
     talker = await world.connect(Entrance.SUBMISSIONS)
     await talker.hello()
-    assert await talker.ask("MAIL FROM:<a@example.org>") == "530 5.7.0 Authentication required"
+    await talker.transcript("C: MAIL FROM:<a@example.org>\nS: 530 5.7.0 Authentication required (ref *)")
     talker = await world.connect(Entrance.SUBMISSION)
     await talker.starttls()
     await talker.hello()
-    assert await talker.ask("MAIL FROM:<a@example.org>") == "530 5.7.0 Authentication required"
+    await talker.transcript("C: MAIL FROM:<a@example.org>\nS: 530 5.7.0 Authentication required (ref *)")
+    assert world.delivery.audited == ["not-authenticated", "not-authenticated"]
 
 
 async def test_plain_in_one_or_two_steps(world):
@@ -234,7 +236,7 @@ async def test_a_failed_login_leaves_the_session_where_it_was(world, said: str, 
     talker = await world.connect(Entrance.SUBMISSIONS)
     await talker.hello()
     await talker.transcript(f"C: {said}\nS: {reply}")
-    assert await talker.ask("MAIL FROM:<a@example.org>") == "530 5.7.0 Authentication required"
+    await talker.transcript("C: MAIL FROM:<a@example.org>\nS: 530 5.7.0 Authentication required (ref *)")
     await talker.login()
 
 
