@@ -224,6 +224,7 @@ class Console:
                 "reference": entry.reference,
                 "session": entry.session,
                 "network": entry.network,
+                "detail": dict(entry.details),
             }
             for entry in entries
         ]
