@@ -22,7 +22,7 @@ from mail_server.delivery.plan import Plan, Treatment
 from mail_server.keys.interface import KeyUnavailable, OperatorKeys
 from mail_server.sealing.interface import OpeningError, Sealed, SealingEngine, SealingError
 from mail_server.store.armor import armor_lines, armor_size
-from mail_server.store.interface import NoSpace, Store
+from mail_server.store.interface import NoSpace, Reader, Store
 from mail_server.store.model import (
     AccountId,
     Flag,
@@ -109,15 +109,22 @@ class Composer:
         return (gate(held.certificate, plan.account.address, _now_for_gate()),)
 
     async def _tag(self, accounts: Sequence[AccountId], message_ids: Sequence[bytes]) -> str:
-        """The conversation's four letters: those it has, else four that none of these accounts uses yet."""
-        known = await self._store.read(lambda reader: reader.conversations(accounts, message_ids))
-        for conversation in known.values():
-            if conversation.tag is not None:
-                return conversation.tag
-        drawn = [outer.new_tag() for _ in range(4)]
-        taken = await self._store.read(lambda reader: reader.tags_taken(accounts, drawn))
-        free = [tag for tag in drawn if tag not in taken]
-        return free[0] if free else outer.new_tag()
+        """The conversation's four letters: those it has, else four that none of these accounts uses yet.
+
+        Letters it has in one account may belong to another conversation in the next: then it gets new ones.
+        """
+        drawn = [outer.new_tag() for _ in range(3)]
+
+        def choose(reader: Reader) -> str | None:
+            known = reader.conversations(accounts, message_ids)
+            for tag in {found.tag: None for found in known.values() if found.tag is not None}:
+                others = [one for one in accounts if one not in known or known[one].tag != tag]
+                if not others or not reader.tags_taken(others, [tag]):
+                    return tag
+            taken = reader.tags_taken(accounts, drawn)
+            return next((tag for tag in drawn if tag not in taken), None)
+
+        return await self._store.read(choose) or outer.new_tag()
 
     def _head_fields(self, letter: Letter, tag: str) -> list[tuple[str, bytes]]:
         """The outer fields as (name, raw field with its CRLF), subject last."""
@@ -198,32 +205,46 @@ class Composer:
     ) -> NewMessage:
         body = outer.without(letter.data, letter.fields, outer.never_delivered(letter.fields))
         return_path = mime.header_field("Return-Path", f"<{envelope.sender.mail_from}>")
-        whole = b"".join((return_path, state_line(state), envelope.trace, body))
-        return await self._stage_verbatim(letter, account, SpecialUse.INBOX, whole, state, at)
+        above = b"".join((return_path, state_line(state), envelope.trace))
+        return await self._stage_verbatim(letter, account, SpecialUse.INBOX, (above, body), state, at)
 
     async def _stage_verbatim(
         self,
         letter: Letter,
         account: AccountId,
         mailbox: MailboxId | SpecialUse,
-        whole: bytes,
+        pieces: tuple[bytes, bytes],
         state: State,
         at: int,
     ) -> NewMessage:
-        large = len(whole) >= self._large
-        rendering = await asyncio.to_thread(mime.render, whole) if large else mime.render(whole)
+        """`pieces` are our fields above the message, and the message."""
+        above, body = pieces
+        whole = above + body if above else body
+        rendering = await self._rendered(letter, above, body, whole)
         blob = await self._store.stage(account, whole, compress=state is not State.SEALED)
         return NewMessage(
             account=account,
             mailbox=mailbox,
             content=VerbatimContent(blob),
-            rendered=rendered(rendering),
+            rendered=rendering,
             size=len(whole),
             received_at=at,
             state=state,
             message_ids=letter.message_ids,
             findings=letter.findings.columns(None),
         )
+
+    async def _rendered(self, letter: Letter, above: bytes, body: bytes, whole: bytes) -> Rendered:
+        """As `mime.render(whole)`, without parsing again what was parsed: trace fields change no answer.
+
+        Unless fields were cut out, or the message begins with a line that would continue our last field.
+        """
+        if body is letter.data and body[:1] not in (b" ", b"\t"):
+            made = mime.render(letter.data, letter.tree)
+            return Rendered(above + made.header, made.envelope, made.bodystructure, made.body)
+        if len(whole) >= self._large:
+            return rendered(await asyncio.to_thread(mime.render, whole))
+        return rendered(mime.render(whole))
 
     # -- re-sealed ----------------------------------------------------------------------------------------
 
@@ -277,7 +298,7 @@ class Composer:
             state = State.KEPT
         else:
             state = State.SUBJECT_OUTSIDE if letter.subject_outside else State.SEALED
-        made = await self._stage_verbatim(letter, account, mailbox, letter.data, state, received_at)
+        made = await self._stage_verbatim(letter, account, mailbox, (b"", letter.data), state, received_at)
         return NewMessage(
             account=account,
             mailbox=mailbox,

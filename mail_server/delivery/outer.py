@@ -11,8 +11,8 @@ import secrets
 import string
 from collections.abc import Iterable, Sequence
 
+from mail_server import mime
 from mail_server.mime import Field
-from mail_server.mime import fields as header_fields
 
 OUTER_FIELDS = frozenset(
     {
@@ -35,6 +35,7 @@ STATE_FIELD = "Vaguemestre-State"
 RECEIVED_FIELD = "Vaguemestre-Received"
 
 _LETTERS = string.ascii_lowercase
+_AUTHORS = frozenset({"from", "sender"})
 
 
 def new_tag() -> str:
@@ -57,8 +58,9 @@ def outer_fields(fields: Iterable[Field]) -> list[Field]:
 
 
 def never_delivered(fields: Iterable[Field]) -> frozenset[str]:
-    """Names of the fields that no copy of the letter may carry: Bcc, Return-Path, and ours from outside."""
-    return frozenset({"bcc", "return-path"} | {found.name for found in fields if is_own(found.name)})
+    """Names of the fields that no copy of the letter may carry: Bcc (RFC 5322 §3.6.3, and §3.6.6 for a letter
+    sent on), Return-Path, and ours from outside."""
+    return frozenset({"bcc", "resent-bcc", "return-path"} | {found.name for found in fields if is_own(found.name)})
 
 
 def written_name(found: Field) -> str:
@@ -66,24 +68,28 @@ def written_name(found: Field) -> str:
     return found.raw.partition(b":")[0].strip().decode("ascii", "replace")
 
 
-def without(message: bytes, fields: Sequence[Field], names: frozenset[str]) -> bytes:
+def without(message: bytes, fields: Iterable[Field], names: frozenset[str]) -> bytes:
     """The message with those fields cut out; every other byte as it was."""
-    cut = [found for found in fields if found.name in names]
-    if not cut:
+    if not any(found.name in names for found in fields):
         return message
-    kept: list[bytes] = []
-    position = 0
-    for found in cut:
-        start = message.index(found.raw, position)
-        kept.append(message[position:start])
-        position = start + len(found.raw)
-    return b"".join((*kept, message[position:]))
+    return _cut(message, names)
+
+
+def _cut(message: bytes, names: frozenset[str]) -> bytes:
+    """Field by field: text that looks like a field inside another's fold is no field, and stays."""
+    header = mime.header_block(message)
+    unwanted = [name.encode("latin-1") for name in names]
+    return mime.select(header, unwanted, exclude=True) + message[len(header) :]
 
 
 def opened(fields: Sequence[Field], entity: bytes) -> bytes:
     """A letter that came encrypted, once its entity is open: the outer fields that the entity does not restate,
-    then the entity. (RFC 9788 §4: what stands inside is what the sender meant.)"""
-    inside = {found.name for found in header_fields(entity)} - {"hp-outer"}
+    then the entity. (RFC 9788 §4: what stands inside is what the sender meant.)
+
+    Who wrote it is told outside alone: that is what was checked at reception (RFC 9788 §4.4.2), and an entity
+    that nobody could look into would else speak in anybody's name.
+    """
+    inside = {found.name for found in mime.fields(entity)} - {"hp-outer"} - _AUTHORS
     kept = [
         found.raw
         for found in fields
@@ -91,4 +97,4 @@ def opened(fields: Sequence[Field], entity: bytes) -> bytes:
     ]
     if "mime-version" not in inside:
         kept.append(b"MIME-Version: 1.0\r\n")
-    return b"".join((*kept, entity))
+    return b"".join((*kept, _cut(entity, _AUTHORS)))

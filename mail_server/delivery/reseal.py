@@ -14,13 +14,14 @@ import logging
 from collections.abc import Callable
 
 from mail_server.accounts.interface import Account
+from mail_server.delivery import outer
 from mail_server.delivery.compose import Composer
 from mail_server.delivery.examine import Letter, examine
 from mail_server.delivery.plan import Plan, Planner, Treatment
 from mail_server.keys.interface import KeyUnavailable, OperatorKeys
 from mail_server.sealing.interface import OpeningError, SealingError
 from mail_server.store.interface import NoSpace, Store, TagTaken, Transaction
-from mail_server.store.model import AccountId, MessageId, NewMessage, State
+from mail_server.store.model import AccountId, Form, MessageId, MessageOrigin, NewMessage, State
 from policies.interface import AuditTrail, Event
 from policies.refusal import Refusal
 
@@ -105,7 +106,7 @@ class Resealer:
         for _ in range(3):
             try:
                 origin = await self._store.read(lambda reader: reader.message_origin(message))
-                letter, protected = await self._open(plan.account, message, origin.state)
+                letter, protected = await self._open(plan.account, origin)
                 copy = await self._composer.resealed(letter, plan, origin, protected=protected)
                 await self._store.write(self._replacing(plan.account, message, copy))
                 return True
@@ -125,13 +126,16 @@ class Resealer:
 
         return operation
 
-    async def _open(self, account: Account, message: MessageId, state: State) -> tuple[Letter, bool]:
+    async def _open(self, account: Account, origin: MessageOrigin) -> tuple[Letter, bool]:
         """The letter in memory; whether it already is a protected inner entity."""
-        data = await self._store.read(lambda reader: reader.content(message))
+        data = await self._store.read(lambda reader: reader.content(origin.message))
         letter = await examine(data, self._large)
-        if state is State.CUSTODY or letter.ciphertext is None:
+        if origin.state is State.CUSTODY or letter.ciphertext is None:
             return letter, False
         clear = await self._composer.open(account.id, letter.ciphertext)
+        if origin.form is Form.VERBATIM:
+            # Sealed by its sender: what only stands outside (From, To, Date) is not repeated inside.
+            return await examine(outer.opened(letter.fields, clear), self._large), False
         return await examine(clear, self._large), True
 
     async def _destroy_operator_key(self, account: Account) -> None:

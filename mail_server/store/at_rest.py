@@ -16,6 +16,8 @@ from mail_server.store.interface import Damaged
 from mail_server.store.model import AccountId, Rendered
 
 _NONCE = 12
+_TAG = 16
+_LARGE = 64 * 1024
 _RENDERED = struct.Struct(">BIII")
 _OUTER = struct.Struct(">I")
 FORMAT = b"vm1"  # the version of this format, part of every associated data
@@ -33,9 +35,20 @@ class Cipher:
         nonce = urandom(_NONCE)
         return nonce + self._aes.encrypt(nonce, clear, bound_to)
 
-    def open(self, stored: bytes, bound_to: bytes) -> bytes:
+    def seal_body(self, clear: bytes, bound_to: bytes) -> bytes | bytearray:
+        """The same, for what may be large."""
+        if len(clear) < _LARGE:
+            return self.seal(clear, bound_to)
+        nonce = urandom(_NONCE)
+        # One pass over fresh memory instead of two: half of a large body's cost was the second.
+        whole = bytearray(_NONCE + len(clear) + _TAG)
+        whole[:_NONCE] = nonce
+        self._aes.encrypt_into(nonce, clear, bound_to, memoryview(whole)[_NONCE:])
+        return whole
+
+    def open(self, stored: bytes | bytearray, bound_to: bytes) -> bytes:
         try:
-            return self._aes.decrypt(stored[:_NONCE], stored[_NONCE:], bound_to)
+            return self._aes.decrypt(stored[:_NONCE], memoryview(stored)[_NONCE:], bound_to)
         except (InvalidTag, ValueError):
             raise Damaged("a stored ciphertext does not open") from None
 

@@ -139,7 +139,7 @@ class Copying(Filing):
                 self._keyring.new_blob_id(),
                 clear,
                 compress=blob.codec != 0,
-                level=self._shared.settings.compression_level,
+                levels=self._shared.settings.compression_levels(),
             )
         content: SplitContent | VerbatimContent
         if origin.form is Form.SPLIT:

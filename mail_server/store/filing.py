@@ -201,7 +201,7 @@ class Filing(StoreReader):
                 return
         segment: int | None = None
         position: int | None = None
-        data: bytes | None = blob.stored
+        data: bytes | bytearray | None = blob.stored
         if len(blob.stored) > self._shared.settings.inline_limit:
             segment, position = self._append(blob)
             data = None

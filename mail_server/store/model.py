@@ -111,7 +111,7 @@ class StagedBlob:
 
     blob_id: bytes  # 32-byte HMAC, also bound as associated data
     owner: AccountId | None
-    stored: bytes = field(repr=False)
+    stored: bytes | bytearray = field(repr=False)
     clear_size: int
     codec: int  # 0 as is, 1 zstd
 

@@ -112,7 +112,9 @@ class SegmentWriter:
         self.current, self.length = segment, length
         return True
 
-    def append(self, blob_id: bytes, codec: int, clear_size: int, stored: bytes) -> tuple[int, int]:
+    def append(
+        self, blob_id: bytes, codec: int, clear_size: int, stored: bytes | bytearray
+    ) -> tuple[int, int]:
         """Returns (segment, position of the stored bytes). Not durable before `sync`."""
         if self._descriptor < 0 or self.length >= self._limit:
             self._roll_over()

@@ -22,12 +22,19 @@ _threads = threading.local()
 
 
 def stage_blob(
-    cipher: Cipher, owner: AccountId | None, blob_id: bytes, clear: bytes, *, compress: bool, level: int
+    cipher: Cipher,
+    owner: AccountId | None,
+    blob_id: bytes,
+    clear: bytes,
+    *,
+    compress: bool,
+    levels: tuple[int, int],
 ) -> StagedBlob:
-    data, codec = (_compressed(clear, level) if compress else None), ZSTD
+    """`levels` are zstd's for what is as short as the probe, and for what is longer."""
+    data, codec = (_compressed(clear, levels) if compress else None), ZSTD
     if data is None:
         data, codec = clear, PLAIN
-    stored = cipher.seal(data, bound_blob(owner, blob_id, codec))
+    stored = cipher.seal_body(data, bound_blob(owner, blob_id, codec))
     return StagedBlob(blob_id, owner, stored, len(clear), codec)
 
 
@@ -43,15 +50,15 @@ def open_blob(cipher: Cipher, blob: StagedBlob) -> bytes:
     return data
 
 
-def _compressed(clear: bytes, level: int) -> bytes | None:
+def _compressed(clear: bytes, levels: tuple[int, int]) -> bytes | None:
     if len(clear) < _TOO_SMALL:
         return None
-    compressor = _compressor(level)
+    compressor = _compressor(levels[0])
     probe = clear if len(clear) <= _PROBE else clear[:_PROBE]
     data = compressor.compress(probe)
     if len(data) > len(probe) * 4 // 5:
         return None
-    return data if len(probe) == len(clear) else compressor.compress(clear)
+    return data if len(probe) == len(clear) else _compressor(levels[1]).compress(clear)
 
 
 def _compressor(level: int) -> zstandard.ZstdCompressor:

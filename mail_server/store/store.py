@@ -133,14 +133,14 @@ class LocalStore:
             assert owner is not None
             account = owner
             cipher = await self.read(lambda reader: shared.keyring.load(reader.sql, account))
-        blob_id, level = shared.keyring.new_blob_id(), self._settings.compression_level
+        blob_id, levels = shared.keyring.new_blob_id(), self._settings.compression_levels()
         if len(clear) <= _STAGE_INLINE:
-            return stage_blob(cipher, owner, blob_id, clear, compress=compress, level=level)
+            return stage_blob(cipher, owner, blob_id, clear, compress=compress, levels=levels)
         assert self._stagers is not None
         known = cipher
         return await asyncio.get_running_loop().run_in_executor(
             self._stagers,
-            lambda: stage_blob(known, owner, blob_id, clear, compress=compress, level=level),
+            lambda: stage_blob(known, owner, blob_id, clear, compress=compress, levels=levels),
         )
 
     def submission_fingerprint(self, *parts: bytes) -> bytes:
