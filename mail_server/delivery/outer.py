@@ -60,7 +60,9 @@ def outer_fields(fields: Iterable[Field]) -> list[Field]:
 def never_delivered(fields: Iterable[Field]) -> frozenset[str]:
     """Names of the fields that no copy of the letter may carry: Bcc (RFC 5322 §3.6.3, and §3.6.6 for a letter
     sent on), Return-Path, and ours from outside."""
-    return frozenset({"bcc", "resent-bcc", "return-path"} | {found.name for found in fields if is_own(found.name)})
+    return frozenset(
+        {"bcc", "resent-bcc", "return-path"} | {found.name for found in fields if is_own(found.name)}
+    )
 
 
 def written_name(found: Field) -> str:

@@ -1,0 +1,84 @@
+"""What a sender may try to pass for what it is not: another author, another state, a hidden recipient."""
+
+from __future__ import annotations
+
+import re
+import time
+from email import message_from_bytes, policy
+
+import pytest
+
+from directory.openpgp.gate import gate
+from mail_server import mime
+from mail_server.accounts.interface import Kind
+from mail_server.delivery import outer
+from mail_server.store.armor import armor
+from mail_server.store.model import State
+
+
+def header(stored: bytes):
+    return message_from_bytes(stored, policy=policy.default)
+
+
+async def sealed_by_its_sender(desk, to, entity: bytes, fields: str) -> bytes:
+    """What an outsider's program makes for the operator-held certificate of an account."""
+    held = await desk.node.operator_keys.certificate_for(to.id, to.address)
+    certificate = gate(held.certificate, to.address, time.time_ns() // 1_000_000)
+    sealed = await desk.node.delivery._composer._engine.seal(entity, [certificate])
+    head, tail = mime.wrap(fields.encode(), "limite")
+    return head + armor(sealed.key_packets[0].packet, sealed.body) + tail
+
+
+@pytest.mark.parametrize("name", ["Vaguemestre-State", "Bcc", "Resent-Bcc"])
+async def test_a_field_hidden_behind_the_fold_of_another_is_cut_all_the_same(desk, name: str) -> None:
+    robot, labo = await desk.account("robot", Kind.APP), await desk.account("labo", Kind.APP)
+    field = f"{name}: sealed\r\n"
+    sent = (
+        f"From: <{robot.address}>\r\nTo: {labo.address}\r\nX-Note: voir\r\n {field}{field}\r\ncorps\r\n"
+    ).encode()
+    await desk.send(robot, sent, labo.address)
+    [(_, stored)] = await desk.inbox(labo)
+    assert header(stored).get_all(name) == (["custody"] if name == "Vaguemestre-State" else None)
+    assert f"X-Note: voir\r\n {field}".encode() in stored
+
+
+async def test_an_opened_letter_is_of_who_sent_it_whatever_it_says_inside(desk) -> None:
+    robot, gp = await desk.account("robot", Kind.APP), await desk.account("gp")
+    entity = (
+        b"From: Le directeur <directeur@mss.essai.test>\r\nSender: <directeur@mss.essai.test>\r\n"
+        b"Subject: dedans\r\nContent-Type: text/plain\r\n\r\nFaites.\r\n"
+    )
+    fields = f"From: <{robot.address}>\r\nTo: {gp.address}\r\nSubject: ...\r\n"
+    await desk.send(robot, await sealed_by_its_sender(desk, gp, entity, fields), gp.address)
+    [(row, stored)] = await desk.inbox(gp)
+    assert row.state is State.CUSTODY
+    assert header(stored).get_all("From") == [robot.address]
+    assert header(stored)["Sender"] is None
+    assert header(stored)["Subject"] == "dedans"
+
+
+async def test_what_waited_sealed_by_its_sender_keeps_its_outer_fields_when_sealed_again(desk) -> None:
+    robot = await desk.account("robot", Kind.APP)
+    gp = await desk.account("gp", Kind.PATIENT)
+    entity = b"From: <directeur@mss.essai.test>\r\nContent-Type: text/plain\r\n\r\nAttendu.\r\n"
+    fields = (
+        f"From: <{robot.address}>\r\nTo: {gp.address}\r\nSubject: ...\r\nMessage-ID: <un@essai>\r\n"
+        "Date: Sat, 21 Nov 2026 10:00:00 +0100\r\n"
+    )
+    await desk.send(robot, await sealed_by_its_sender(desk, gp, entity, fields), gp.address)
+    [(waiting, _)] = await desk.inbox(gp)
+    desk.publish("gp")
+    assert await desk.node.resealer.begin(gp) == 1
+    [(row, stored)] = await desk.inbox(gp)
+    assert (waiting.state, row.state) == (State.WAITING, State.SEALED)
+    assert header(stored)["From"] == robot.address
+    assert header(stored)["Message-ID"] == "<un@essai>"
+    opened = desk.open("gp", stored)
+    assert opened.message["From"] == robot.address
+    assert opened.inner.endswith(b"\r\n\r\nAttendu.\r\n")
+
+
+def test_cutting_fields_leaves_every_other_byte() -> None:
+    message = b"A: 1\r\nbcc : x,\r\n y\r\nB:2\r\n\r\nBcc: of the body\r\n"
+    cut = outer.without(message, mime.fields(message), frozenset({"bcc"}))
+    assert cut == re.sub(rb"bcc : x,\r\n y\r\n", b"", message)
