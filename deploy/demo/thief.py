@@ -1,8 +1,8 @@
 """What someone who carries the disk away finds: searches every file for a letter's words, however written.
 
 Used by the demo after each step, and by the canary test, which grows with every new path a letter may take.
-A marker is looked for raw, in UTF-16 both ways, in base64 at its three offsets, in quoted-printable, and
-inside whatever inflates (zlib, gzip, zstd frames).
+A marker is looked for raw, in UTF-16 both ways, in base64 at its three offsets, in quoted-printable, across the
+cuts of encoded text and headers, and inside whatever inflates (zlib, gzip, zstd frames).
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from pathlib import Path
 import zstandard
 
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+# Encoded text is cut in lines, and an encoded header in words (RFC 2047 §2): a marker may be cut with it.
+_TEXT = re.compile(rb"[\t\r\n\x20-\x7e]{40,}+")
+_JOINTS = re.compile(rb"=*\?=\s+=\?[^?\s]+\?[BbQq]\?|=?\r?\n")
 _ZLIB_HEADS = re.compile(rb"\x78[\x01\x5e\x9c\xda]|\x1f\x8b\x08")
 
 
@@ -43,6 +46,16 @@ def spellings(marker: str) -> dict[str, bytes]:
         encoded = base64.b64encode(b"\0" * offset + raw)
         found[f"base64+{offset}"] = encoded[4 if offset else 0 : -4]
     return found
+
+
+def told(data: bytes, markers: Iterable[str]) -> set[str]:
+    """Those of the markers that can be read in `data`."""
+    layers = list(_layers(data))
+    return {
+        marker
+        for marker in markers
+        if any(needle in content for needle in spellings(marker).values() for _, content in layers)
+    }
 
 
 def search(paths: Iterable[Path], markers: Iterable[str]) -> list[Found]:
@@ -74,6 +87,9 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
 
 def _layers(data: bytes) -> Iterator[tuple[str, bytes]]:
     yield "", data
+    joined = b"\n".join(_JOINTS.sub(b"", match[0]) for match in _TEXT.finditer(data))
+    if joined:
+        yield "joined ", joined
     for match in _ZLIB_HEADS.finditer(data):
         inflated = _inflate(data[match.start() :], 47)
         if len(inflated) > 32:

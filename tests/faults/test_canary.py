@@ -128,6 +128,7 @@ def test_the_search_finds_a_word_in_every_spelling(tmp_path: Path) -> None:
     import base64
     import quopri
     import zlib
+    from email.header import Header
 
     marker = f"canari-é-{secrets.token_hex(10)}"
     raw = f"avant {marker} après".encode()
@@ -139,6 +140,9 @@ def test_the_search_finds_a_word_in_every_spelling(tmp_path: Path) -> None:
         "quoted-printable": quopri.encodestring(raw),
         "utf-16": raw.decode().encode("utf-16-le"),
         "deflated": zlib.compress(raw * 4),
+        "base64 cut in lines": base64.encodebytes(b"." * 70 + raw * 3).replace(b"\n", b"\r\n"),
+        "encoded words": Header(f"{'.' * 20}{marker}{'.' * 20}", "utf-8").encode().encode(),
+        "quoted-printable cut in lines": quopri.encodestring(b"." * 60 + raw + b"." * 99),
     }
     for name, written in spellings.items():
         place = tmp_path / name
