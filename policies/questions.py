@@ -66,16 +66,18 @@ def may_submit(speaker: Entity, mail_from: Entity, mechanism: str) -> Question:
     return Question(speaker, "submit", mail_from, {"mechanism": mechanism})
 
 
-def may_hand_over(dn: str, domains: frozenset[str], domain: str, *, certificate: bool) -> Question:
-    """May the operator `dn`, whom the trust list grants `domains`, speak for the domain of MAIL FROM?
+def may_hand_over(
+    dn: str, domains: frozenset[str], domain: str, *, certificate: bool, local: bool
+) -> Question:
+    """May the operator `dn`, whom the trust list grants `domains`, speak for the domain of a sender?
 
-    `domain` is in lower case, "" for the null sender. A large operator has thousands of domains, and only
-    whether this one is among them matters to the rules: the question carries one, so it stays small and its
-    answer is kept.
+    `domain` is in lower case, "" for the null sender; `local`: it is one of this node. A large operator has
+    thousands of domains, and only whether this one is among them matters to the rules: the question carries
+    one, so it stays small and its answer is kept.
     """
     listed = (domain,) if domain in domains else (min(domains),) if domains else ()
     target = Entity("Domain", domain, {"name": domain})
-    return Question(operator(dn, listed), "hand_over", target, {"certificate": certificate})
+    return Question(operator(dn, listed), "hand_over", target, {"certificate": certificate, "local": local})
 
 
 def may_receive(sender: Entity, recipient: Entity) -> Question:

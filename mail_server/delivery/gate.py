@@ -80,9 +80,7 @@ class Gate:
         domains = self._trust_list.domains_of(dn)
         if not domains:
             raise Refusal(550, "5.7.1", "Your certificate is not in the trust list", "certificate-unlisted")
-        domain = domain_of(mail_from)
-        decision = self._decisions.decide(questions.may_hand_over(dn, domains, domain, certificate=True))
-        if not decision.allowed:
+        if not self._may_hand_over(dn, domains, domain_of(mail_from)):
             raise Refusal(
                 550,
                 "5.7.1",
@@ -115,9 +113,15 @@ class Gate:
 
     def trusts_domain(self, sender: Sender, domain: str) -> bool:
         """Whether the operator behind `sender` may use a From of this domain."""
-        return sender.operator_dn is not None and domain.lower() in self._trust_list.domains_of(
-            sender.operator_dn
-        )
+        dn = sender.operator_dn
+        if not dn or not domain:
+            return False  # the rules read no domain as the null sender, which no author is
+        return self._may_hand_over(dn, self._trust_list.domains_of(dn), domain.lower())
+
+    def _may_hand_over(self, dn: str, domains: frozenset[str], domain: str) -> bool:
+        local = self._accounts.is_local_domain(domain)
+        question = questions.may_hand_over(dn, domains, domain, certificate=True, local=local)
+        return self._decisions.decide(question).allowed
 
 
 def speaker_entity(identity: Identity, account: Account) -> Entity:

@@ -43,7 +43,9 @@ def question(action: str, sentence: str) -> Question:
         case "hand_over":
             domain = "" if "null" in words else words[2]
             listed = frozenset(CORPUS["operators"][words[0]])
-            return questions.may_hand_over(f"CN={words[0]}", listed, domain, certificate="with" in words)
+            return questions.may_hand_over(
+                f"CN={words[0]}", listed, domain, certificate="with" in words, local="ours" in words
+            )
         case "receive":
             return questions.may_receive(entity(words[0]), entity(words[2]))
         case "hold_in_custody":

@@ -79,7 +79,7 @@ def test_what_does_not_fit_the_schema_is_refused_counted_and_told(
 
 def test_a_true_answer_does_not_answer_for_a_one() -> None:
     decisions = CedarDecisions.load()
-    trusting = questions.may_hand_over("CN=x", frozenset({"x.fr"}), "x.fr", certificate=True)
+    trusting = questions.may_hand_over("CN=x", frozenset({"x.fr"}), "x.fr", certificate=True, local=False)
     assert decisions.decide(trusting).allowed
     forged = Question(trusting.principal, trusting.action, trusting.resource, {"certificate": 1})
     assert decisions.decide(forged).rule == "evaluation-error"
