@@ -6,6 +6,7 @@ Invariants: MAIL FROM = From = who handed over; nothing of the message reaches a
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -16,6 +17,13 @@ from mail_server.payloads.findings import Findings, find
 from policies.refusal import Refusal
 
 _CLEAR_BESIDE = 512  # octets of prologue that programs write around the encrypted part
+_TELLS_SUBJECT = frozenset(
+    {"subject", "thread-topic", "comments", "keywords"}
+)  # Outlook repeats it in Thread-Topic
+# What programs (and we) write in a subject's place; a reply puts its mark before it.
+_NO_SUBJECT = re.compile(
+    r"(?:(?:re|aw|tr|fwd?)\s?:\s*)*(?:\.\.\.|encrypted message|\[\.\.\.\](?: [a-z]{4})?)?", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +40,11 @@ class Letter:
     @property
     def subject_outside(self) -> bool:
         """An encrypted letter whose subject was left readable by the sender's program."""
-        written = next((one.value for one in self.fields if one.name == "subject"), b"")
-        subject = mime.decoded(written).strip()
-        hidden = subject in ("", "...", "Encrypted Message") or subject.startswith("[...]")
-        return self.ciphertext is not None and not hidden
+        return self.ciphertext is not None and any(
+            _NO_SUBJECT.fullmatch(mime.decoded(one.value).strip()) is None
+            for one in self.fields
+            if one.name in _TELLS_SUBJECT
+        )
 
 
 async def examine(data: bytes, large: int) -> Letter:

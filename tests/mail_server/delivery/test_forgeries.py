@@ -10,10 +10,12 @@ import pytest
 
 from directory.openpgp.gate import gate
 from mail_server import mime
-from mail_server.accounts.interface import Kind
+from mail_server.accounts.interface import Kind, Peer
 from mail_server.delivery import outer
+from mail_server.delivery.interface import Envelope, MailParameters, Road
 from mail_server.store.armor import armor
 from mail_server.store.model import State
+from policies.refusal import Refusal
 
 
 def header(stored: bytes):
@@ -76,6 +78,46 @@ async def test_what_waited_sealed_by_its_sender_keeps_its_outer_fields_when_seal
     opened = desk.open("gp", stored)
     assert opened.message["From"] == robot.address
     assert opened.inner.endswith(b"\r\n\r\nAttendu.\r\n")
+
+
+async def test_no_operator_speaks_for_a_domain_of_ours_even_if_the_trust_list_says_so(desk) -> None:
+    gp = await desk.sealed("gp")
+    peer = Peer("127.0.0.1", 4000, "smtp", "s2", tls=True, certificate=desk.operator_certificate)
+    rows = desk.node.trust_list.listing.rows
+    domains = {rows[0].domain, "mss.essai.test"}
+    desk.node.trust_list.domains_of = lambda _: frozenset(domains)
+    admit = desk.node.delivery.admit_sender
+    with pytest.raises(Refusal, match="certificate-of-another-domain"):
+        await admit(Road.OPERATOR, "directeur@mss.essai.test", MailParameters(), peer, None)
+    for author, admitted in (("directeur@mss.essai.test", False), ("dr@voisin.test", True)):
+        envelope = Envelope(await admit(Road.OPERATOR, "", MailParameters(), peer, None))
+        envelope.recipients.append(await desk.node.delivery.admit_recipient(envelope, gp.address))
+        sent = f"From: <{author}>\r\nTo: {gp.address}\r\n\r\navis\r\n".encode()
+        if admitted:
+            await desk.node.delivery.deliver(envelope, sent)
+        else:
+            with pytest.raises(Refusal, match="from-forged"):
+                await desk.node.delivery.deliver(envelope, sent)
+
+
+@pytest.mark.parametrize(
+    ("fields", "state"),
+    [
+        ("Subject: ...\r\nSubject: M. Eluard\r\n", State.SUBJECT_OUTSIDE),
+        ("Subject: [...] M. Eluard, sortie\r\n", State.SUBJECT_OUTSIDE),
+        ("Subject: ...\r\nThread-Topic: M. Eluard\r\n", State.SUBJECT_OUTSIDE),
+        ("Subject: Re: [...] abcd\r\n", State.SEALED),
+        ("Subject: Encrypted Message\r\nThread-Topic: ...\r\n", State.SEALED),
+    ],
+)
+async def test_a_subject_readable_anywhere_outside_is_told(desk, fields: str, state: State) -> None:
+    robot, gp = await desk.account("robot", Kind.APP), await desk.sealed("gp")
+    plan = desk.node.planner.plan(gp)
+    sealed = await desk.node.delivery._composer._engine.seal(b"\r\nx\r\n", plan.sealing_set)
+    head, tail = mime.wrap(f"From: <{robot.address}>\r\nTo: {gp.address}\r\n{fields}".encode(), "limite")
+    await desk.send(robot, head + armor(sealed.key_packets[0].packet, sealed.body) + tail, gp.address)
+    [(row, _)] = await desk.inbox(gp)
+    assert row.state is state
 
 
 def test_cutting_fields_leaves_every_other_byte() -> None:
