@@ -11,7 +11,7 @@ import secrets
 import time
 from collections.abc import Sequence
 
-from directory.openpgp.certificate import Certificate
+from directory.openpgp.certificate import Certificate, CertificateRefused
 from directory.openpgp.gate import gate
 from directory.openpgp.packets import recipient_key_ids
 from mail_server import mime
@@ -62,7 +62,7 @@ class Composer:
                 if plan.treatment is Treatment.CUSTODY:
                     copies.append(await self._verbatim(letter, envelope, plan.account.id, State.CUSTODY, at))
             return copies
-        except SealingError:
+        except (SealingError, KeyUnavailable, CertificateRefused):
             raise Refusal(
                 451, "4.3.0", "The letter could not be sealed now, please try again later", "sealing-failed"
             ) from None
@@ -128,7 +128,11 @@ class Composer:
 
     def _head_fields(self, letter: Letter, tag: str) -> list[tuple[str, bytes]]:
         """The outer fields as (name, raw field with its CRLF), subject last."""
-        found = [(outer.written_name(one), one.raw) for one in outer.outer_fields(letter.fields)]
+        found = [
+            # A message that ends with its header may lack the last line end (BDAT): ours must not join that line.
+            (outer.written_name(one), one.raw if one.raw.endswith(b"\n") else one.raw + b"\r\n")
+            for one in outer.outer_fields(letter.fields)
+        ]
         if not any(name.lower() == "message-id" for name, _ in found):
             # RFC 6409 §8.3: a letter without one gets it here, else threads and receipts cannot name it.
             made = mime.new_message_id(self._domain)

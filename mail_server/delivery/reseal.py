@@ -13,6 +13,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from directory.openpgp.certificate import CertificateRefused
 from mail_server.accounts.interface import Account
 from mail_server.delivery import outer
 from mail_server.delivery.compose import Composer
@@ -20,7 +21,7 @@ from mail_server.delivery.examine import Letter, examine
 from mail_server.delivery.plan import Plan, Planner, Treatment
 from mail_server.keys.interface import KeyUnavailable, OperatorKeys
 from mail_server.sealing.interface import OpeningError, SealingError
-from mail_server.store.interface import NoSpace, Store, TagTaken, Transaction
+from mail_server.store.interface import NoSuchMessage, Store, StoreError, TagTaken, Transaction
 from mail_server.store.model import AccountId, Form, MessageId, MessageOrigin, NewMessage, State
 from policies.interface import AuditTrail, Event
 from policies.refusal import Refusal
@@ -71,28 +72,34 @@ class Resealer:
         await asyncio.gather(*self._running.values(), return_exceptions=True)
 
     async def _account(self, account: Account) -> int:
-        done = 0
+        total = 0
+        while True:
+            done, left = await self._pass(account)
+            total += done
+            # A letter on its way while the certificate was published is filed behind us: once more.
+            if left or await self._destroy_operator_key(account):
+                return total
+
+    async def _pass(self, account: Account) -> tuple[int, bool]:
+        """How many were sealed; whether some had to be left as they are."""
+        done = left = 0
         after = MessageId(0)
-        left = 0
         while True:
             plan = self._plan(account)
             if plan is None:
-                return done  # nobody to seal to (any more): what is left keeps its state
+                return done, True  # nobody to seal to (any more): what is left keeps its state
             batch = await self._store.read(
                 lambda reader, after=after: reader.messages_in_state(
                     account.id, _OPEN_STATES, after, self._batch
                 )
             )
             if not batch:
-                break
+                return done, left > 0
             for message in batch:
                 sealed = await self._message(plan, message)
                 done += sealed
                 left += not sealed
                 after = message
-        if not left:
-            await self._destroy_operator_key(account)
-        return done
 
     def _plan(self, account: Account) -> Plan | None:
         try:
@@ -112,7 +119,12 @@ class Resealer:
                 return True
             except TagTaken:
                 continue
-            except (OpeningError, KeyUnavailable, SealingError, NoSpace, IndexError) as failure:
+            except NoSuchMessage:
+                return True  # its holder removed it meanwhile
+            except (
+                OpeningError, KeyUnavailable, SealingError, CertificateRefused, StoreError, Refusal, IndexError,
+            ) as failure:  # fmt: skip
+                # One letter that cannot be done (damaged, a header beyond the cap) keeps no other waiting.
                 _log.warning("one letter keeps its state for now (%s)", type(failure).__name__)
                 return False
         return False
@@ -138,10 +150,11 @@ class Resealer:
             return await examine(outer.opened(letter.fields, clear), self._large), False
         return await examine(clear, self._large), True
 
-    async def _destroy_operator_key(self, account: Account) -> None:
+    async def _destroy_operator_key(self, account: Account) -> bool:
+        """False when a letter came meanwhile that may need it."""
         held = self._operator_keys.existing(account.id)
         if held is None:
-            return
+            return True
 
         def operation(transaction: Transaction) -> bool:
             if transaction.messages_in_state(account.id, _OPEN_STATES, MessageId(0), 1):
@@ -156,8 +169,10 @@ class Resealer:
             self._trail.append(transaction.sql, [event])
             return True
 
-        if await self._store.write(operation):
-            await asyncio.to_thread(self._operator_keys.destroy, account.id)
+        if not await self._store.write(operation):
+            return False
+        await asyncio.to_thread(self._operator_keys.destroy, account.id)
+        return True
 
     def _event(self, account: Account, email_id: str) -> Event:
         return Event(

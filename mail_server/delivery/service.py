@@ -9,8 +9,9 @@ Invariants:
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
+import secrets
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 
@@ -28,7 +29,7 @@ from policies.interface import AuditTrail, Event
 from policies.refusal import Refusal
 
 _log = logging.getLogger("vaguemestre.delivery")
-_TAG_ATTEMPTS = 5
+_ATTEMPTS = 5
 
 
 class DeliveryService:
@@ -87,19 +88,26 @@ class DeliveryService:
             raise Refusal(552, "5.3.4", "Message is larger than this server accepts", "too-large")
         letter = await examine(message, self._settings.large_message)
         check_identity(letter, envelope.sender, self._gate.trusts_domain)
-        plans = self._plans(envelope)
-        accepted = await self._compose_and_file(envelope, letter, plans)
-        self._make_certificates(plans)
-        return accepted
+        return await self._compose_and_file(envelope, letter)
 
-    async def _compose_and_file(self, envelope: Envelope, letter: Letter, plans: Sequence[Plan]) -> Accepted:
-        for _ in range(_TAG_ATTEMPTS):
+    async def _compose_and_file(self, envelope: Envelope, letter: Letter) -> Accepted:
+        fingerprint = await self._fingerprint(envelope, letter.data)
+        plans = self._plans(envelope)
+        for _ in range(_ATTEMPTS):
             copies = await self._composer.copies(letter, envelope, plans, _now())
+            # Sealing took its time: a key may have been published meanwhile (and the waiting key destroyed),
+            # a member removed, an account suspended. Nothing is awaited between this look and the hand-over
+            # to the writer, which works in order: whoever acts on such a change finds the letter filed.
+            before, plans = plans, self._plans(envelope)
+            if plans != before:
+                continue
             try:
-                return Accepted(await self._file(envelope, letter.data, copies))
+                accepted = Accepted(await self._file(envelope, fingerprint, copies))
             except TagTaken:
                 continue  # two new conversations drew the same four letters at once: draw again
-        raise Refusal(451, "4.3.0", "Temporary failure, please try again", "tags-exhausted")
+            self._make_certificates(plans)
+            return accepted
+        raise Refusal(451, "4.3.0", "Temporary failure, please try again", "would-not-settle")
 
     def _plans(self, envelope: Envelope) -> list[Plan]:
         """One plan per account, decided now; the same account named twice gets one copy."""
@@ -113,12 +121,18 @@ class DeliveryService:
             plans[account.id] = self._planner.plan(account)
         return list(plans.values())
 
-    async def _file(self, envelope: Envelope, message: bytes, copies: Sequence[NewMessage]) -> str:
-        fingerprint = self._store.submission_fingerprint(
+    async def _fingerprint(self, envelope: Envelope, message: bytes) -> bytes:
+        """By which a letter sent again is known; beside the loop when it is large (1 ms for each 2 MB)."""
+        parts = (
             envelope.sender.mail_from.encode(),
             b"\0".join(sorted(recipient.account.encode() for recipient in envelope.recipients)),
             message,
         )
+        if len(message) < self._settings.large_message:
+            return self._store.submission_fingerprint(*parts)
+        return await asyncio.to_thread(self._store.submission_fingerprint, *parts)
+
+    async def _file(self, envelope: Envelope, fingerprint: bytes, copies: Sequence[NewMessage]) -> str:
         now = _now()
         sender = envelope.sender
 
@@ -147,9 +161,29 @@ class DeliveryService:
             return await self._store.write(operation)
         except AlreadyFiled:
             # Sent again after we had answered, or would have: it lies there once already.
-            return "already-filed"
+            return self._answered_again(sender, [copy.account for copy in copies], now)
         except NoSpace:
             raise _no_space() from None
+
+    def _answered_again(self, sender: Sender, accounts: Sequence[AccountId], now: int) -> str:
+        """The id of the answer, which the trace knows like any other."""
+        reference = "R" + secrets.token_hex(12)
+        self._audit(
+            [
+                Event(
+                    action="deliver",
+                    at=now,
+                    actor=_actor(sender),
+                    subject=account,
+                    outcome="already-filed",
+                    reference=reference,
+                    session=sender.peer.session,
+                    network=sender.peer.address,
+                )
+                for account in accounts
+            ]
+        )
+        return reference
 
     def _make_certificates(self, plans: Sequence[Plan]) -> None:
         """Every account has a certificate from its first message on (DESIGN §4); made behind the answer."""
@@ -167,9 +201,11 @@ class DeliveryService:
         async with self._one_key_at_a_time:
             try:
                 held = await self._operator_keys.certificate_for(account, address)
-            except KeyUnavailable:
+            except (KeyUnavailable, OSError, subprocess.SubprocessError) as failure:
                 # The next letter tries again; this one lies in custody already.
-                _log.warning("no operator-held certificate could be made for an account")
+                _log.warning(
+                    "no operator-held certificate could be made for an account (%s)", type(failure).__name__
+                )
                 return
         self._audit(
             [
@@ -242,9 +278,11 @@ class DeliveryService:
         )
 
     async def stop(self) -> None:
-        """Let the keys being made be finished."""
-        with contextlib.suppress(Exception):
-            await asyncio.gather(*self._key_makers.values())
+        """Those whose turn has not come are dropped: the next letter asks again. The key being made is made."""
+        makers = list(self._key_makers.values())
+        for maker in makers:
+            maker.cancel()
+        await asyncio.gather(*makers, return_exceptions=True)
 
 
 def _now() -> int:
