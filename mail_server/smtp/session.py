@@ -69,6 +69,8 @@ class SmtpSession(Transactions):
             self._complain(refused.reply)
         except Refusal as refusal:
             await self.push(refusal.smtp_line)
+            if not refusal.temporary:
+                self._count_error()
         except ConnectionLost:
             raise
         except Exception as error:
@@ -99,10 +101,14 @@ class SmtpSession(Transactions):
         await method(text or None)
 
     def _complain(self, reply: Reply) -> None:
-        """A command that was not understood or came at the wrong time; too many end the session."""
-        self._errors += 1
+        """A command that was not understood or came at the wrong time."""
         reason = _TRACED.get(reply)
         self.say(self.audited(reply, reason) if reason else reply)
+        self._count_error()
+
+    def _count_error(self) -> None:
+        """Too many end the session: each refused MAIL is an entry of the trace, for a peer nobody knows."""
+        self._errors += 1
         if self._errors >= self.settings.max_errors and not self.closing:
             self.cut(self.audited(replies.TOO_MANY_ERRORS, "too-many-errors"))
 

@@ -23,6 +23,9 @@ from mail_server.smtp.protocol.replies import CommandRefused, Reply
 from mail_server.smtp.services import log
 from policies.refusal import Refusal
 
+_MOST_REFUSED_RECIPIENTS = (
+    1000  # in one connection: each is an entry of the trace, and tells who has an account
+)
 _FAULTS = {
     Fault.BARE_NEWLINE_OR_NUL: (replies.BARE_NEWLINE_OR_NUL, "malformed_messages"),
     Fault.TOO_BIG: (replies.TOO_BIG, "oversize_messages"),
@@ -37,6 +40,7 @@ class Transactions(Connection):
     _open: Envelope | None = None
     _chunked: Intake | None = None
     _messages = 0
+    _refused_recipients = 0
 
     async def smtp_MAIL(self, arg: str | None) -> None:
         extended = self.dialogue.hello == "EHLO"
@@ -54,13 +58,9 @@ class Transactions(Connection):
                 self.say(self.audited(replies.MEMORY_FULL, "memory-full"))
                 return
         given = MailParameters(command.size, command.smtputf8, command.body)
-        try:
-            sender = await self.services.delivery.admit_sender(
-                self.road, command.address, given, self.peer, self.identity
-            )
-        except Refusal as refusal:
-            await self.push(refusal.smtp_line)
-            return
+        sender = await self.services.delivery.admit_sender(
+            self.road, command.address, given, self.peer, self.identity
+        )
         self._open = Envelope(sender, given)
         self.dialogue.mail = True
         self.say(replies.SENDER_OK)
@@ -83,6 +83,9 @@ class Transactions(Connection):
                 await self.push(error.smtp_line)
             else:
                 self.say(self.incident(error))
+            self._refused_recipients += 1
+            if self._refused_recipients >= _MOST_REFUSED_RECIPIENTS:
+                self.cut(self.audited(replies.TOO_MANY_ERRORS, "too-many-refused-recipients"))
             return
         envelope.recipients.append(recipient)
         self.dialogue.recipients += 1

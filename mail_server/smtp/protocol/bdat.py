@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from mail_server.smtp.protocol import replies
-from mail_server.smtp.protocol.end_of_data import Fault, has_bare_newline_or_nul
+from mail_server.smtp.protocol.end_of_data import Fault, add_part, has_bare_newline_or_nul
 from mail_server.smtp.protocol.replies import CommandRefused
 
 _ARGUMENT = re.compile(r"([0-9]{1,20})(?: +(LAST))?", re.IGNORECASE)
@@ -83,5 +83,5 @@ class ChunkedMessage:
         self.size += len(part)
         if self.size > self._limit:
             self.refuse(Fault.TOO_BIG)
-        elif part:
-            self.parts.append(part)
+        else:
+            add_part(self.parts, part)

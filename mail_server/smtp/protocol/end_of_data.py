@@ -13,6 +13,7 @@ import enum
 from typing import Final
 
 _END: Final = b"\r\n.\r\n"
+_SMALL_PART: Final = 4096
 _NOT_SUSPECT: Final = bytes(octet for octet in range(256) if octet not in b"\r\n\0")
 
 
@@ -32,6 +33,14 @@ def has_bare_newline_or_nul(part: bytes) -> bool:
     suspects = part.translate(None, _NOT_SUSPECT)
     pairs = len(suspects) >> 1
     return suspects != b"\r\n" * pairs or part.count(b"\r\n") != pairs
+
+
+def add_part(parts: list[bytes], part: bytes) -> None:
+    """Hold one more part; small ones together, for an object of one octet takes forty octets of memory."""
+    if parts and len(parts[-1]) < _SMALL_PART:
+        parts[-1] += part
+    elif part:
+        parts.append(part)
 
 
 class EndOfData:
@@ -87,8 +96,8 @@ class EndOfData:
         self.size += len(part)
         if self.size > self._limit:
             self.refuse(Fault.TOO_BIG)
-        elif part:
-            self.parts.append(part)
+        else:
+            add_part(self.parts, part)
 
 
 def _tail_that_may_begin_the_end(data: bytes) -> int:

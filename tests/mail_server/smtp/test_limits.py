@@ -7,8 +7,12 @@ import socket
 
 import pytest
 
+from mail_server.smtp import transaction
 from mail_server.smtp.limits import ByteBudget, ConnectionGate, Reservation
+from mail_server.smtp.protocol.bdat import Chunk, ChunkedMessage
+from mail_server.smtp.protocol.end_of_data import EndOfData
 from mail_server.smtp.server import Entrance
+from policies.refusal import Refusal
 
 
 async def test_a_letter_declared_too_big_is_refused_at_mail(world):
@@ -258,3 +262,41 @@ async def test_a_stop_lets_a_delivery_finish(world):
 async def test_a_port_in_use_is_an_error_and_leaves_nothing_open(world, open_door):
     with pytest.raises(OSError):  # noqa: PT011
         await open_door(submissions_port=world.door.ports[Entrance.OPERATOR])
+
+
+async def test_a_peer_whose_senders_are_all_refused_is_sent_away(open_door):
+    world = await open_door(max_errors=3)
+    world.delivery.refuse_sender = Refusal(550, "5.7.1", "A client certificate is required", "no-certificate")
+    talker = await world.operator()
+    refused = "C: MAIL FROM:<a@example.org>\nS: 550 5.7.1 *\n"
+    await talker.transcript(refused * 3 + "S: 421 4.7.0 Too many errors, closing (ref *)\nS: closed")
+    assert world.delivery.audited == ["too-many-errors"]
+
+
+async def test_a_sender_refused_for_now_may_try_for_long(open_door):
+    world = await open_door(max_errors=3)
+    world.delivery.refuse_sender = Refusal(452, "4.3.1", "Not enough storage at the moment", "no-space")
+    talker = await world.operator()
+    await talker.transcript("C: MAIL FROM:<a@example.org>\nS: 452 4.3.1 *\n" * 5 + "C: NOOP\nS: 250 2.0.0 OK")
+
+
+async def test_nobody_tries_names_for_ever_in_one_connection(world, monkeypatch):
+    monkeypatch.setattr(transaction, "_MOST_REFUSED_RECIPIENTS", 3)
+    unknown = Refusal(550, "5.1.1", "No such mailbox here", "recipient-unknown")
+    world.delivery.refused_recipients = {"ghost@example.org": unknown}
+    talker = await world.operator()
+    tried = "C: MAIL FROM:<a@example.org>\nS: 250 *\nC: RCPT TO:<ghost@example.org>\nS: 550 5.1.1 *\n"
+    again = tried + "C: RSET\nS: 250 *\n"
+    await talker.transcript(again * 2 + tried + "S: 421 4.7.0 *\nS: closed")
+    assert world.delivery.audited == ["too-many-refused-recipients"]
+
+
+@pytest.mark.parametrize("reader", [EndOfData(1 << 20), ChunkedMessage(1 << 20)])
+def test_a_letter_that_comes_octet_by_octet_takes_no_more_memory_than_it_weighs(reader):
+    if isinstance(reader, ChunkedMessage):
+        reader.begin(Chunk(60_000, last=True))
+    for _ in range(60_000):
+        reader.feed(b"x")
+    reader.feed(b"\r\n.\r\n")
+    assert sum(map(len, reader.parts)) >= 60_000
+    assert len(reader.parts) < 20
