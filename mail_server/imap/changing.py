@@ -117,11 +117,15 @@ async def _transfer(session: Session, wanted: Copy, moving: bool) -> tuple[list[
     target = target_of(session, wanted.mailbox)
     uids = [view.uids[i] for i in indexes]
     source = view.mailbox.id
+    leaves = target.account != view.mailbox.account
+    taken: dict[int, str] = {}  # uid: EMAILID, of what goes over to another account
 
     def transfer(transaction: Transaction) -> Copied:
         to = transaction.mailbox_by_name(target.account, target.name)
         if not uids:
             return Copied(to.uidvalidity, [], [])
+        if leaves:
+            taken.update((row.uid, row.email_id) for row in transaction.rows(source, uids))
         return transaction.move(source, uids, to.id) if moving else transaction.copy(source, uids, to.id)
 
     try:
@@ -129,7 +133,12 @@ async def _transfer(session: Session, wanted: Copy, moving: bool) -> tuple[list[
     except NoSuchMailbox:
         # RFC 9051 §6.4.7
         raise Refused("[TRYCREATE] No such mailbox") from None
-    if target.account == view.mailbox.account:
+    if leaves:
+        word = "move" if moving else "copy"
+        session.trace_taken(
+            word, [taken[uid] for uid in copied.source_uids], view.mailbox.account, target.account
+        )
+    else:
         session.dirty = True
     return uids, copied
 

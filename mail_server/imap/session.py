@@ -381,3 +381,18 @@ class Session:
             )  # fmt: skip
         if events:
             self.services.audit(events)
+
+    def trace_taken(
+        self, action: str, email_ids: Iterable[str], source: AccountId, target: AccountId
+    ) -> None:
+        """Letters taken over into another account: they can be read there without a word to the first one's trace."""
+        now = int(time.time() * 1000)
+        self.services.audit(
+            [
+                AuditEvent(
+                    action, now, self.person.account, subject=source, reference=email_id,
+                    session=self.peer.session, network=self.peer.address, detail={"account": target},
+                )
+                for email_id in email_ids
+            ]
+        )  # fmt: skip

@@ -53,6 +53,23 @@ async def test_members_file_and_move_there(world):
     assert (await client('RENAME Archive "Other Users/ward@example.org/A"'))[-1].startswith("tag NO [CANNOT]")
 
 
+async def test_what_goes_over_to_another_account_is_in_the_trace(world):
+    await world.file(M, account=ward(world))
+    client = await world.client()
+    await client('SELECT "Other Users/ward@example.org"')
+    await client('COPY 1 "Other Users/ward@example.org/Archive"')
+    assert world.events == []
+    await client("COPY 1 Archive")
+    await client("MOVE 1 Archive")
+    person = client.session.person.account
+    assert [(event.action, event.actor, event.subject) for event in world.events] == [
+        ("copy", person, ward(world)),
+        ("move", person, ward(world)),
+    ]
+    assert len({event.reference for event in world.events}) == 1
+    assert {event.detail["account"] for event in world.events} == {person}
+
+
 async def test_who_is_no_member_sees_nothing(world):
     world.book.change(ward(world), members=())
     client = await world.client()
