@@ -31,6 +31,7 @@ class Plan:
     sections: tuple[FetchItem, ...]  # answered from the content, after the rest
     marks_seen: bool
     tells_flags: bool
+    header_sections: int  # how many times a row's header may be told, at most
 
     @property
     def reads_body(self) -> bool:
@@ -71,6 +72,7 @@ def compile_plan(items: tuple[FetchItem, ...], with_uid: bool, with_modseq: bool
     values: list[Value] = []
     sections: list[FetchItem] = []
     needs_row = False
+    header_sections = 0
     implied = [Item.UID] if with_uid and Item.UID not in kinds else []
     if with_modseq and Item.MODSEQ not in kinds:
         implied.append(Item.MODSEQ)
@@ -89,6 +91,7 @@ def compile_plan(items: tuple[FetchItem, ...], with_uid: bool, with_modseq: bool
         elif item.item is Item.SECTION and item.section is not None and item.section.header_only:
             text, value = item.label.replace(b"%", b"%%") + b" %b", _header_value(item)
             needs_row = True
+            header_sections += 1
         else:
             sections.append(item)
             needs_row = True
@@ -102,6 +105,7 @@ def compile_plan(items: tuple[FetchItem, ...], with_uid: bool, with_modseq: bool
         tuple(sections),
         any(item.marks_seen for item in items),
         Item.FLAGS in kinds,
+        header_sections,
     )
 
 
@@ -141,6 +145,14 @@ def _field_pattern(names: Sequence[bytes]) -> re.Pattern[bytes]:
 # ── sections of the content ──
 
 
+_TIMES = 4  # a message may be told so many times over in one command: BODY[], its TEXT, its parts...
+_FREELY = 1 << 20  # octets of a small message that are not counted so closely
+
+
+class TooMuch(Exception):
+    """Ever other cuts of one message, that together would fill the memory: NO [LIMIT]."""
+
+
 class UndecodablePart(Exception):
     """BINARY of a part whose transfer encoding is unknown: NO [UNKNOWN-CTE] (RFC 3516 §4.3)."""
 
@@ -148,10 +160,11 @@ class UndecodablePart(Exception):
 def cut_sections(plan: Plan, row: MessageRow, content: bytes) -> list[bytes]:
     """Answer pieces for a plan's content sections: label and literal header, then data, alternately.
 
-    Runs on the store's threads. Raises UndecodablePart.
+    Runs on the store's threads. Raises UndecodablePart, TooMuch.
     """
     tree: mime.Part | None = None
     pieces: list[bytes] = []
+    room = _FREELY + _TIMES * len(content)
     for item in plan.sections:
         section = item.section or Section()
         if not section.part and not section.text and item.item is not Item.BINARY_SIZE:
@@ -176,6 +189,9 @@ def cut_sections(plan: Plan, row: MessageRow, content: bytes) -> list[bytes]:
             continue
         if item.partial is not None:
             data = data[item.partial[0] : item.partial[0] + item.partial[1]]
+        room -= len(data)
+        if room < 0:
+            raise TooMuch
         # RFC 3516 §4.2: decoded content with NUL octets needs literal8.
         mark = b" ~{%d}\r\n" if item.item is Item.BINARY and b"\0" in data else b" {%d}\r\n"
         pieces += [item.label + mark % len(data), data]

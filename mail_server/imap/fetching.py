@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from mail_server.imap.changing import ranges_of
-from mail_server.imap.fetch_plan import Plan, UndecodablePart, compile_plan, cut_sections
+from mail_server.imap.fetch_plan import Plan, TooMuch, UndecodablePart, compile_plan, cut_sections
 from mail_server.imap.protocol.commands import Fetch, Item
 from mail_server.imap.session import LARGE, SLICE, Refused, Session
 from mail_server.imap.view import MailboxView
@@ -35,8 +35,9 @@ async def fetch(session: Session, wanted: Fetch) -> bytes:
         indexes = ranges[0] if len(ranges) == 1 else list(chain.from_iterable(ranges))
     plan = compile_plan(wanted.items, wanted.by_uid, wanted.changed_since is not None, session.rev2)
     problems = _Problems()
-    for start in range(0, len(indexes), SLICE):
-        part = indexes[start : start + SLICE]
+    step = max(1, SLICE // max(1, plan.header_sections))
+    for start in range(0, len(indexes), step):
+        part = indexes[start : start + step]
         if not plan.needs_row:
             session.write(b"".join([_line(plan, view, i, _NOTHING) + b")\r\n" for i in part]))
         elif not plan.sections:
@@ -56,12 +57,15 @@ class _Problems:
     gone: int = 0
     damaged: int = 0
     undecodable: int = 0
+    too_much: int = 0
 
     def tell(self, session: Session, by_uid: bool) -> None:
         if self.gone:
             session.dirty = True
         if self.undecodable:
             raise Refused("[UNKNOWN-CTE] A part's transfer encoding is unknown")
+        if self.too_much:
+            raise Refused("[LIMIT] Too many sections of one message in one command")
         if self.damaged:
             raise Refused("[SERVERBUG] A stored message is damaged, the operator was told")
         if self.gone and not by_uid:
@@ -160,6 +164,9 @@ def _read_ahead(
             continue
         except UndecodablePart:
             problems.undecodable += 1
+            continue
+        except TooMuch:
+            problems.too_much += 1
             continue
         octets += sum(map(len, pieces))
         batch.cut.append((row, pieces))

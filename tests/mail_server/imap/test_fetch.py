@@ -200,3 +200,20 @@ async def test_a_bug_answers_no_and_the_session_goes_on(world, monkeypatch, capl
     assert "ValueError" in caplog.text
     assert "secret content" not in caplog.text
     assert (await client("NOOP"))[-1].startswith("tag OK")
+
+
+async def test_one_message_is_not_told_a_hundred_times_over_in_one_command(world):
+    whole = b"Subject: s\r\n\r\n" + b"x" * 200_000
+    client = await world.inbox(whole)
+    items = " ".join(f"BODY.PEEK[]<{start}.200000>" for start in range(100))
+    assert (await client(f"FETCH 1 ({items})"))[-1].startswith("tag NO [LIMIT]")
+    usual = "BODY.PEEK[] BODY.PEEK[TEXT] BODY.PEEK[1] BODY.PEEK[HEADER]"
+    assert (await client(f"FETCH 1 ({usual})"))[-1] == "tag OK FETCH completed"
+
+
+async def test_a_header_asked_for_many_times_over_is_told_in_small_slices(world):
+    client = await world.inbox(*[HEADED] * 20)
+    items = " ".join(f"BODY.PEEK[HEADER]<{start}.9>" for start in range(100))
+    answer = await client(f"FETCH 1:* ({items})")
+    assert answer[-1] == "tag OK FETCH completed"
+    assert sum(line.startswith("* ") for line in answer) == 20
