@@ -11,7 +11,6 @@ import asyncio
 import ctypes
 import errno
 import logging
-import logging.handlers
 import os
 import resource
 import signal
@@ -23,6 +22,7 @@ from pathlib import Path
 import uvloop
 
 from deploy.node import config as configuration
+from deploy.node import logs
 from deploy.node.composition import opened
 from deploy.node.config import Config
 from deploy.node.console import Console
@@ -41,7 +41,8 @@ def run_node(home: Path, config: Path | None) -> str:
     protect_process()
     try:
         settings = configuration.load(config or Home(home).config)
-        _log_to(settings)
+        logs.log_to(settings.node.log_file, settings.node.log_level)
+        logs.watch_faults()
         sys.setswitchinterval(_SWITCH_INTERVAL)
         uvloop.run(_serve(Home(home), settings))
     except KNOWN as failure:
@@ -60,6 +61,7 @@ def protect_process() -> None:
 async def _serve(home: Home, settings: Config) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    logs.watch_loop(loop)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
@@ -96,20 +98,6 @@ def _notify(state: str) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
         supervisor.connect("\0" + address[1:] if address.startswith("@") else address)
         supervisor.send(state.encode())
-
-
-def _log_to(settings: Config) -> None:
-    """One line per event, with a time; libraries that could print content stay at WARNING (DESIGN §6)."""
-    handler: logging.Handler
-    if settings.node.log_file is not None:
-        handler = logging.handlers.WatchedFileHandler(settings.node.log_file)
-    else:
-        handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
-    root = logging.getLogger()
-    root.addHandler(handler)
-    root.setLevel(logging.WARNING)
-    logging.getLogger("vaguemestre").setLevel(settings.node.log_level)
 
 
 def _network_words(failure: OSError) -> str:
