@@ -17,6 +17,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 _TRACKED = 20_000
+_LONGEST_ADDRESS = 320  # RFC 5321 §4.5.3.1; what is longer was never an address
 _SUSPECT_AFTER = 3
 _FREE_FOR_PLACE = 20  # a hospital is one address on the network: stale passwords of many are no attack
 _FREE_FOR_ACCOUNT = 10
@@ -34,7 +35,7 @@ class Throttle:
 
     def failed(self, place: str, address: str) -> float:
         """Count one failure; the seconds its answer waits."""
-        address = address.lower()
+        address = _key(address)
         count = max(
             self._count((place, address)),
             self._count((place, "")) - _FREE_FOR_PLACE,
@@ -43,11 +44,11 @@ class Throttle:
         return min(self._longest, self._delay * 2.0 ** min(count - 1, 16)) if count > 0 else 0.0
 
     def succeeded(self, place: str, address: str) -> None:
-        self._failures.pop((place, address.lower()), None)
+        self._failures.pop((place, _key(address)), None)
 
     def suspect(self, place: str, address: str) -> bool:
         """Whether this place fails so often that its passwords are checked behind the others'."""
-        address = address.lower()
+        address = _key(address)
         return (
             self._recent((place, address)) >= _SUSPECT_AFTER
             or self._recent((place, "")) >= _FREE_FOR_PLACE + _SUSPECT_AFTER
@@ -64,3 +65,8 @@ class Throttle:
         if len(self._failures) > _TRACKED:
             self._failures.popitem(last=False)
         return count
+
+
+def _key(address: str) -> str:
+    """What an attacker types is kept no longer than an address is."""
+    return address[:_LONGEST_ADDRESS].lower()

@@ -329,3 +329,14 @@ async def test_what_is_traced_of_a_failure_never_holds_the_password(house: Any, 
     await refusal(plain(house, peer, "hunter2secret", "hunter2secret"))
     assert "hunter2" not in repr(house.events)
     assert house.events[0].detail["address"] == "nobody@chu.mssante.fr"
+
+
+def test_what_an_attacker_types_for_an_address_is_kept_no_longer_than_one() -> None:
+    throttle = Throttle(0.5, 8.0, 600.0)
+    throttle.failed("192.0.2.1", "x" * 60_000)
+    assert max(len(address) for _, address in throttle._failures) == 320
+    for _ in range(2):
+        throttle.failed("192.0.2.1", "x" * 60_000)
+    assert throttle.suspect("192.0.2.1", "x" * 60_000)
+    throttle.succeeded("192.0.2.1", "x" * 60_000)
+    assert not throttle.suspect("192.0.2.1", "x" * 60_000)
