@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from deploy.node import logs
 from deploy.node.config import Config
 from deploy.node.failures import StartError
 from deploy.node.home import Home
@@ -31,10 +32,10 @@ from mail_server.delivery.service import DeliveryService
 from mail_server.keys.interface import KeyWrapper
 from mail_server.keys.kek import load_kek
 from mail_server.keys.operator_keys import GnuPgOperatorKeys
-from mail_server.sealing.authority import Authority, AuthorityError
+from mail_server.sealing.authority import Authority
 from mail_server.sealing.engine import OpenPgpEngine
-from mail_server.sealing.pool import Pool, PoolError
-from mail_server.store.interface import Store, StoreError
+from mail_server.sealing.pool import Pool
+from mail_server.store.interface import Store
 from mail_server.store.store import open_store
 from policies.audit.trail import ChainedTrail
 from policies.decisions import CedarDecisions
@@ -75,8 +76,8 @@ class Node:
                 if await asyncio.to_thread(self.authority.needs_renewal, now()):
                     await self.pool.load(await asyncio.to_thread(self.authority.signing_key))
                 await self.accounts.flush()
-            except (AuthorityError, StoreError, PoolError) as failure:
-                _log.error("upkeep failed (%s); tried again in an hour", type(failure).__name__)
+            except Exception as failure:  # a key that is not renewed would stop all sealing within a week
+                _log.error("upkeep failed (%s); tried again in an hour", logs.told(failure))
 
     def reseal(self, account: Account) -> None:
         """Begin, behind the answer, to seal what waited or lay in custody."""
