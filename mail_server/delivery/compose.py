@@ -50,14 +50,14 @@ class Composer:
         self._large = large
 
     async def copies(
-        self, letter: Letter, envelope: Envelope, plans: Sequence[Plan], at: int
+        self, letter: Letter, envelope: Envelope, plans: Sequence[Plan], at: int, *, again: bool = False
     ) -> list[NewMessage]:
-        """One copy per plan. Raises Refusal; TagTaken comes later, from the store."""
+        """One copy per plan. Raises Refusal; TagTaken comes later, from the store: then compose `again`."""
         try:
             if letter.ciphertext is not None:
                 return [await self._as_it_came(letter, envelope, plan, at) for plan in plans]
             sealing = [plan for plan in plans if plan.treatment is not Treatment.CUSTODY]
-            copies = await self._sealed(letter, envelope.sender, sealing, at) if sealing else []
+            copies = await self._sealed(letter, envelope.sender, sealing, at, again=again) if sealing else []
             for plan in plans:
                 if plan.treatment is Treatment.CUSTODY:
                     copies.append(await self._verbatim(letter, envelope, plan.account.id, State.CUSTODY, at))
@@ -74,23 +74,25 @@ class Composer:
     # -- sealed by us -------------------------------------------------------------------------------------
 
     async def _sealed(
-        self, letter: Letter, sender: Sender, plans: Sequence[Plan], at: int
+        self, letter: Letter, sender: Sender, plans: Sequence[Plan], at: int, *, again: bool
     ) -> list[NewMessage]:
         sets = [await self._sealing_set(plan) for plan in plans]
         certificates = tuple({one.fingerprint: one for found in sets for one in found}.values())
-        tag = await self._tag([plan.account.id for plan in plans], letter.message_ids)
+        # A letter that answers nothing opens a conversation; that its letters are free is found when it is filed.
+        opens = not letter.answers and not again
+        tag = (
+            outer.new_tag()
+            if opens
+            else await self._tag([plan.account.id for plan in plans], letter.message_ids)
+        )
         head_fields = self._head_fields(letter, tag)
         inner = self._inner(letter, sender, head_fields, at)
-        sealed, summary = await asyncio.gather(
-            self._engine.seal(inner, certificates),
-            self._engine.seal(letter.findings.summary or b"", certificates),
-        )
+        sealed = await self._engine.seal(inner, certificates, letter.findings.summary or b"")
         body = await self._store.stage(None, sealed.body, compress=False)
         return [
             split_copy(
                 account=plan.account.id,
                 sealed=sealed,
-                summary=summary,
                 sealing_set=found,
                 body=body,
                 head_fields=head_fields,
@@ -270,14 +272,10 @@ class Composer:
                 extra=[],
                 drop=outer.never_delivered(letter.fields),
             )
-        sealed, summary = await asyncio.gather(
-            self._engine.seal(inner, plan.sealing_set),
-            self._engine.seal(letter.findings.summary or b"", plan.sealing_set),
-        )
+        sealed = await self._engine.seal(inner, plan.sealing_set, letter.findings.summary or b"")
         return split_copy(
             account=plan.account.id,
             sealed=sealed,
-            summary=summary,
             sealing_set=plan.sealing_set,
             body=await self._store.stage(None, sealed.body, compress=False),
             head_fields=head_fields,
@@ -323,7 +321,6 @@ def split_copy(
     *,
     account: AccountId,
     sealed: Sealed,
-    summary: Sealed,
     sealing_set: Sequence[Certificate],
     body: StagedBlob,
     head_fields: Sequence[tuple[str, bytes]],
@@ -349,8 +346,14 @@ def split_copy(
         state=state,
         message_ids=letter.message_ids,
         tag=tag,
-        findings=letter.findings.columns(key_packets_for(summary, sealing_set) + summary.body),
+        findings=letter.findings.columns(_summary(sealed, sealing_set)),
     )
+
+
+def _summary(sealed: Sealed, sealing_set: Sequence[Certificate]) -> bytes | None:
+    """The summary as one account keeps it: a whole message that its own set opens."""
+    beside = sealed.beside
+    return key_packets_for(beside, sealing_set) + beside.body if beside is not None else None
 
 
 def key_packets_for(sealed: Sealed, sealing_set: Sequence[Certificate]) -> bytes:

@@ -93,8 +93,8 @@ class DeliveryService:
     async def _compose_and_file(self, envelope: Envelope, letter: Letter) -> Accepted:
         fingerprint = await self._fingerprint(envelope, letter.data)
         plans = self._plans(envelope)
-        for _ in range(_ATTEMPTS):
-            copies = await self._composer.copies(letter, envelope, plans, _now())
+        for attempt in range(_ATTEMPTS):
+            copies = await self._composer.copies(letter, envelope, plans, _now(), again=attempt > 0)
             # Sealing took its time: a key may have been published meanwhile (and the waiting key destroyed),
             # a member removed, an account suspended. Nothing is awaited between this look and the hand-over
             # to the writer, which works in order: whoever acts on such a change finds the letter filed.

@@ -25,7 +25,7 @@ class Ask(enum.IntEnum):
     """What the pool asks."""
 
     LOAD = 1  # fields: signing key, its passphrase, throw-away certificate, its key id
-    SEAL = 2  # fields: (fingerprint, key id, minimised certificate)*; payload: clear text
+    SEAL = 2  # fields: clear text beside, (fingerprint, key id, minimised certificate)*; payload: clear text
     OPEN = 3  # fields: secret key; payload: OpenPGP message
 
 
@@ -33,7 +33,7 @@ class Answer(enum.IntEnum):
     """What a worker answers; the counter is its peak memory in KiB."""
 
     READY = 16  # said once, unasked, when the worker may be used
-    DONE = 17  # fields: (fingerprint, key packet)*; payload: encrypted data packet, or clear text
+    DONE = 17  # fields: data packet beside, (fingerprint, key packet, its beside)*; payload: data packet, or clear text
     FAILED = 18  # fields: slug
 
 

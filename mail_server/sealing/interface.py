@@ -33,11 +33,14 @@ class Sealed:
 
     body: bytes
     key_packets: tuple[KeyPacket, ...]
+    beside: Sealed | None = None
 
 
 class SealingEngine(Protocol):
-    async def seal(self, clear: bytes, recipients: Sequence[Certificate]) -> Sealed:
+    async def seal(self, clear: bytes, recipients: Sequence[Certificate], beside: bytes = b"") -> Sealed:
         """Sign with the gateway signing key and encrypt to exactly these certificates.
+
+        `beside` (a summary) is sealed to the same in the same step, unsigned; it comes back as `Sealed.beside`.
 
         `recipients` are gated already (`directory.openpgp.gate`), distinct by fingerprint.
         Raises SealingError; also on its deadline, or when a worker dies (never retried in clear).

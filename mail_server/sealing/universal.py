@@ -1,10 +1,11 @@
 """The universal shape: what every common program can open, checked byte by byte after it was made.
 
 One encrypted data packet of version 1 (SEIPDv1), preceded by exactly one session key packet of version 3 per
-recipient. A throw-away recipient whose Features say 0x01 forces the library into that shape even for
-certificates that are silent about their features; its key packet is then cut out and its secret never
-existed on any disk (reference e2e_peers §0.2, §5.4). Invariant: whatever does not fit exactly is an error,
-never an approximation.
+recipient. Where the library would choose another shape (certificates that are silent about their features, or
+ask for more), a throw-away recipient whose Features say 0x01 forces it into this one; its key packet is then
+cut out and its secret never existed on any disk (reference e2e_peers §0.2, §5.4).
+
+Invariant: whatever does not fit exactly is an error, never an approximation.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ class WrongShape(Exception):
     """The message is not in the universal shape, or not for exactly these recipients."""
 
 
-def split(message: bytes, recipients: Mapping[str, str], throw_away: str) -> tuple[list[KeyPacket], int]:
+def split(
+    message: bytes, recipients: Mapping[str, str], throw_away: str | None
+) -> tuple[list[KeyPacket], int]:
     """Key packets by recipient, and where the data packet starts.
 
     `recipients` maps the key id of an encryption subkey to its certificate's fingerprint; `throw_away` is
-    the key id to leave out. Packets come in the order of the message.
+    the key id to leave out, when there is one. Packets come in the order of the message.
     """
     found: dict[str, KeyPacket] = {}
     thrown = 0
@@ -45,7 +48,7 @@ def split(message: bytes, recipients: Mapping[str, str], throw_away: str) -> tup
             raise WrongShape
     except PacketError:
         raise WrongShape from None
-    if thrown != 1 or found.keys() != recipients.keys():
+    if thrown != (throw_away is not None) or found.keys() != recipients.keys():
         raise WrongShape
     return list(found.values()), part.start
 

@@ -15,13 +15,14 @@ import signal
 import socket
 import sys
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pysequoia
 
 from mail_server.sealing import frames
 from mail_server.sealing.frames import Answer, Ask, Slug
+from mail_server.sealing.interface import KeyPacket
 from mail_server.sealing.universal import WrongShape, split
 
 _PR_SET_DUMPABLE = 4
@@ -44,12 +45,20 @@ class _Loaded:
     throw_away_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A certificate read once."""
+
+    certificate: pysequoia.Cert
+    must_be_forced: bool  # the library alone would choose a shape that not all programs read
+
+
 class Worker:
     """Answers one request after another."""
 
     def __init__(self) -> None:
         self._loaded: _Loaded | None = None
-        self._certificates: OrderedDict[bytes, pysequoia.Cert] = OrderedDict()
+        self._certificates: OrderedDict[bytes, _Known] = OrderedDict()
 
     def answer(self, ask: int, fields: list[bytes], payload: bytes) -> tuple[list[bytes], bytes | memoryview]:
         """Fields and payload of the answer. Raises Failed."""
@@ -76,41 +85,45 @@ class Worker:
         loaded = self._loaded
         if loaded is None:
             raise Failed(Slug.NOT_LOADED)
-        if not fields or len(fields) % 3:
+        if len(fields) < 4 or len(fields) % 3 != 1:
             raise Failed(Slug.BAD_FRAME)
         recipients: dict[str, str] = {}
-        certificates: list[pysequoia.Cert] = []
-        for at in range(0, len(fields), 3):
-            fingerprint = fields[at].decode("ascii")
-            recipients[fields[at + 1].decode("ascii")] = fingerprint
-            certificates.append(self._certificate(fields[at + 2], fingerprint))
-        if len(recipients) != len(certificates):
+        known: list[_Known] = []
+        for at in range(1, len(fields), 3):
+            fingerprint, key_id = fields[at].decode("ascii"), fields[at + 1].decode("ascii")
+            recipients[key_id] = fingerprint
+            known.append(self._certificate(fields[at + 2], fingerprint, key_id))
+        if len(recipients) != len(known):
             raise Failed(Slug.BAD_CERTIFICATE)
-        certificates.append(loaded.throw_away)
-        try:
-            message = pysequoia.encrypt(clear, certificates, loaded.signer, armor=False)
-        except RuntimeError:
-            raise Failed(Slug.CANNOT_SEAL) from None
-        try:
-            key_packets, body = split(message, recipients, loaded.throw_away_id)
-        except WrongShape:
-            raise Failed(Slug.WRONG_SHAPE) from None
-        answer = [part for one in key_packets for part in (one.fingerprint.encode("ascii"), one.packet)]
-        return answer, memoryview(message)[body:]
+        forced = any(one.must_be_forced for one in known)
+        certificates = [one.certificate for one in known] + ([loaded.throw_away] if forced else [])
+        cut = loaded.throw_away_id if forced else None
+        key_packets, body = _encrypted(clear, certificates, loaded.signer, recipients, cut)
+        beside: dict[str, bytes] = {}
+        beside_body = memoryview(b"")
+        if fields[0]:
+            # Only the letter is signed: what lies beside it is ours to read, and says nothing to anybody else.
+            packets, beside_body = _encrypted(fields[0], certificates, None, recipients, cut)
+            beside = {one.fingerprint: one.packet for one in packets}
+        answer = [bytes(beside_body)]
+        for one in key_packets:
+            answer += [one.fingerprint.encode("ascii"), one.packet, beside.get(one.fingerprint, b"")]
+        return answer, body
 
-    def _certificate(self, minimised: bytes, fingerprint: str) -> pysequoia.Cert:
+    def _certificate(self, minimised: bytes, fingerprint: str, key_id: str) -> _Known:
         known = self._certificates.get(minimised)
         if known is None:
             try:
-                known = pysequoia.Cert.from_bytes(minimised)
+                certificate = pysequoia.Cert.from_bytes(minimised)
             except RuntimeError:
                 raise Failed(Slug.BAD_CERTIFICATE) from None
+            known = _Known(certificate, _must_be_forced(certificate, fingerprint, key_id))
             self._certificates[minimised] = known
             if len(self._certificates) > _CACHED_CERTIFICATES:
                 self._certificates.popitem(last=False)
         else:
             self._certificates.move_to_end(minimised)
-        if known.fingerprint.upper() != fingerprint:
+        if known.certificate.fingerprint.upper() != fingerprint:
             raise Failed(Slug.BAD_CERTIFICATE)
         return known
 
@@ -138,6 +151,34 @@ class Worker:
         finally:
             os.close(sealed)
             os.close(clear)
+
+
+def _encrypted(
+    clear: bytes,
+    certificates: list[pysequoia.Cert],
+    signer: pysequoia.PySigner | None,
+    recipients: Mapping[str, str],
+    cut: str | None,
+) -> tuple[list[KeyPacket], memoryview]:
+    """In the universal shape, or Failed."""
+    try:
+        message = pysequoia.encrypt(clear, certificates, signer, armor=False)
+    except RuntimeError:
+        raise Failed(Slug.CANNOT_SEAL) from None
+    try:
+        key_packets, body = split(message, recipients, cut)
+    except WrongShape:
+        raise Failed(Slug.WRONG_SHAPE) from None
+    return key_packets, memoryview(message)[body:]
+
+
+def _must_be_forced(certificate: pysequoia.Cert, fingerprint: str, key_id: str) -> bool:
+    """Tried once with nothing: what the library makes for this certificate alone."""
+    try:
+        split(pysequoia.encrypt(b"", [certificate], armor=False), {key_id: fingerprint}, None)
+    except (RuntimeError, WrongShape):
+        return True
+    return False
 
 
 def _write(target: int, data: bytes) -> None:

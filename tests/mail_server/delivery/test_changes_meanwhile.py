@@ -24,8 +24,8 @@ def while_composing(desk, event: Callable[[], Awaitable[object]]) -> None:
     composer = desk.node.delivery._composer
     made = composer.copies
 
-    async def copies(*arguments):
-        found = await made(*arguments)
+    async def copies(*arguments, **options):
+        found = await made(*arguments, **options)
         composer.copies = made
         await event()
         return found

@@ -11,8 +11,8 @@ import pytest
 from directory.openpgp.gate import gate
 from mail_server import mime
 from mail_server.accounts.interface import Kind, Peer
-from mail_server.delivery import outer
-from mail_server.delivery.interface import Envelope, MailParameters, Road
+from mail_server.delivery import examine, outer
+from mail_server.delivery.interface import Envelope, MailParameters, Road, Sender
 from mail_server.store.armor import armor
 from mail_server.store.model import State
 from policies.refusal import Refusal
@@ -124,3 +124,31 @@ def test_cutting_fields_leaves_every_other_byte() -> None:
     message = b"A: 1\r\nbcc : x,\r\n y\r\nB:2\r\n\r\nBcc: of the body\r\n"
     cut = outer.without(message, mime.fields(message), frozenset({"bcc"}))
     assert cut == re.sub(rb"bcc : x,\r\n y\r\n", b"", message)
+
+
+@pytest.mark.parametrize(
+    ("written", "plain"),
+    [
+        ("Dr Robot <robot@mss.essai.test>", True),
+        ('"Robot <gp@x>" <robot@mss.essai.test>', True),
+        ("robot@mss.essai.test (Robot <gp@x>)", True),
+        ("<robot@mss.essai.test> (Robot)", True),
+        ("robot@mss.essai.test", True),
+        ("<robot@mss.essai.test> <gp@mss.essai.test>", False),
+        ("<robot@mss.essai.test> gp@mss.essai.test", False),
+        ("<@ailleurs.test:robot@mss.essai.test>", False),
+        ("<robot@mss.essai.test", False),
+        ("<robot@mss.essai.test>" + " a" * 70_000 + ", <gp@mss.essai.test>", False),
+        ("<robot@mss.essai.test>, gp@mss.essai.test", False),
+    ],
+)
+def test_an_author_that_programs_may_read_differently_is_refused(written: str, plain: bool) -> None:
+    message = f"From: {written}\r\n\r\nx\r\n".encode()
+    peer = Peer("127.0.0.1", 4000, "smtp", "s2", tls=True)
+    sender = Sender(Road.CLIENT, "robot@mss.essai.test", peer)
+    letter = examine._examine(message)
+    if plain:
+        examine.check_identity(letter, sender, lambda *_: False)
+    else:
+        with pytest.raises(Refusal, match="from-not-one"):
+            examine.check_identity(letter, sender, lambda *_: False)
