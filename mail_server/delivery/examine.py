@@ -1,0 +1,122 @@
+"""Decide on the content and find what only clear text can give: one pass, in memory (DESIGN §1, steps 2 and 3).
+
+Invariants: MAIL FROM = From = who handed over; nothing of the message reaches a log or an exception text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from mail_server import mime
+from mail_server.delivery.gate import domain_of
+from mail_server.delivery.interface import Sender
+from mail_server.mime.headers import strip_comments
+from mail_server.payloads.findings import Findings, find
+from policies.refusal import Refusal
+
+_LONGEST_AUTHOR = 2000  # octets of a From: no name is so long, but a parser's limits may be
+_QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_CLEAR_BESIDE = 512  # octets of prologue that programs write around the encrypted part
+_TELLS_SUBJECT = frozenset({"subject", "thread-topic", "comments", "keywords"})  # the second is Outlook's
+# What programs (and we) write in a subject's place; a reply puts its mark before it.
+_NO_SUBJECT = re.compile(
+    r"(?:(?:re|aw|tr|fwd?)\s?:\s*)*(?:\.\.\.|encrypted message|\[\.\.\.\](?: [a-z]{4})?)?", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message in memory, parsed once."""
+
+    data: bytes = field(repr=False)
+    tree: mime.Part = field(repr=False)
+    fields: Sequence[mime.Field] = field(repr=False)
+    findings: Findings = field(repr=False)
+    message_ids: tuple[bytes, ...] = field(repr=False)
+    answers: bool  # it names another letter (References, In-Reply-To)
+    ciphertext: bytes | None = field(repr=False)  # binary OpenPGP message, when it came encrypted
+
+    @property
+    def subject_outside(self) -> bool:
+        """An encrypted letter whose subject was left readable by the sender's program."""
+        return self.ciphertext is not None and any(
+            _NO_SUBJECT.fullmatch(mime.decoded(one.value).strip()) is None
+            for one in self.fields
+            if one.name in _TELLS_SUBJECT
+        )
+
+
+async def examine(data: bytes, large: int) -> Letter:
+    """Parse and find; in a thread from `large` bytes on, so that the loop is not held."""
+    return await asyncio.to_thread(_examine, data) if len(data) >= large else _examine(data)
+
+
+def _examine(data: bytes) -> Letter:
+    tree = mime.parse(data)
+    if tree.header_end > mime.MAX_HEADER:
+        # A field beyond what is read could be a Bcc or a second From.
+        raise Refusal(552, "5.3.4", "The message header is too large", "header-too-large")
+    fields = mime.fields(data[: tree.header_end])
+    ids = [
+        found
+        for name in ("message-id", "references", "in-reply-to")
+        for one in fields
+        if one.name == name
+        for found in mime.message_ids(one.value)
+    ]
+    encrypted = mime.ciphertext(data, tree) if mime.is_encrypted(tree) == "pgp" else None
+    if encrypted is not None and encrypted.clear_bytes > _CLEAR_BESIDE:
+        encrypted = None  # text in clear beside the ciphertext: not end-to-end sealed, so we seal the whole
+    return Letter(
+        data=data,
+        tree=tree,
+        fields=fields,
+        findings=find(data, tree),
+        message_ids=tuple(dict.fromkeys(ids))[:50],
+        answers=any(one.name in ("references", "in-reply-to") for one in fields),
+        ciphertext=encrypted.data if encrypted else None,
+    )
+
+
+def check_identity(letter: Letter, sender: Sender, trusts_domain: Callable[[Sender, str], bool]) -> None:
+    """MAIL FROM = From (= Sender, when there is one), so that nobody writes under another's name.
+
+    Raises Refusal 550 5.7.1. A null MAIL FROM (receipts and notices of an operator) may carry any From of
+    that operator's own domains.
+    """
+    froms = [found for found in letter.fields if found.name == "from"]
+    authors = mime.mailboxes(froms[0].value) if len(froms) == 1 else ()
+    if len(authors) != 1 or not _plain(froms[0].value):
+        # RFC 5322 §3.6 wants exactly one From; several authors would leave open who vouches for it.
+        raise Refusal(550, "5.7.1", "The message must have one From field with one address", "from-not-one")
+    author = authors[0].spec.lower()
+    named = [
+        address.spec.lower()
+        for found in letter.fields
+        if found.name == "sender"
+        for address in mime.mailboxes(found.value)
+    ]
+    if sender.mail_from:
+        expected = sender.mail_from.lower()
+        if author != expected or any(other != expected for other in named):
+            raise Refusal(
+                550, "5.7.1", "From must be the address that sends (MAIL FROM and login)", "from-forged"
+            )
+    elif not trusts_domain(sender, domain_of(author)):
+        raise Refusal(550, "5.7.1", "From is not of a domain your certificate speaks for", "from-forged")
+
+
+def _plain(author: bytes) -> bool:
+    """Whether every program will read the same address: one pair of angle brackets at most, nothing after it,
+    no source route in it. Of `<a@x> <b@y>` some show the first, others the last."""
+    bare = _QUOTED.sub(b"", strip_comments(author))
+    _, opened, rest = bare.partition(b"<")
+    inside, closed, after = rest.partition(b">")
+    if len(author) > _LONGEST_AUTHOR:
+        return False
+    if not opened:
+        return b">" not in bare
+    return bool(closed) and not after.strip() and not any(mark in inside for mark in (b"<", b":", b'"'))
