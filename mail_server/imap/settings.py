@@ -11,10 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field
 class ImapSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    host: str = Field(default="127.0.0.1", description="Address to listen on; several, separated by commas.")
-    port: int | None = Field(default=143, description="Port with STARTTLS; null: none; 0: any free one.")
+    host: str = Field(
+        default="0.0.0.0",  # noqa: S104 - mail programs come from everywhere
+        description="Address to listen on; several, separated by commas.",
+    )
+    port: int | None = Field(default=143, description="Port with STARTTLS; 0: any free one.")
     tls_port: int | None = Field(
-        default=993, description="Port with TLS from the first byte; null, 0: as above."
+        default=993, description="Port with TLS from the first byte; 0: any free one."
     )
 
     max_connections: int = Field(default=10_000, ge=1, description="Open connections, all peers together.")
