@@ -65,8 +65,10 @@ def read(folder: Path) -> RuleSet:
     try:
         schema_text = (folder / "schema.cedarschema").read_text("utf-8")
         files = [(path.name, path.read_text("utf-8")) for path in sorted(folder.glob("*.cedar"))]
-    except (OSError, UnicodeDecodeError) as error:
-        raise RulesRefused((f"the rules folder cannot be read: {error}",)) from error
+    except OSError as error:
+        raise RulesRefused((f"{error.filename} cannot be read: {error.strerror}",)) from error
+    except UnicodeDecodeError as error:
+        raise RulesRefused(("the rules folder holds a file that is not UTF-8",)) from error
     try:
         schema = cedarpy.Schema.from_str(schema_text)
     except ValueError as error:
