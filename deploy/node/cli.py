@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console as Screen
-from rich.table import Table
+from rich.text import Text
 
 T = TypeVar("T")
 
@@ -43,8 +43,9 @@ ConfigOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON, for machines.")]
 DEFAULT_HOME = Path("var")
 
-_screen = Screen()
-_errors = Screen(stderr=True)
+# Long lines are the terminal's to wrap: a path or a fingerprint stays whole for who copies it.
+_screen = Screen(soft_wrap=True)
+_errors = Screen(stderr=True, soft_wrap=True)
 
 
 def _fail(sentence: str, code: int = 1) -> typer.Exit:
@@ -58,7 +59,7 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
 
     try:
         return asyncio.run(work)
-    except KNOWN as failure:
+    except (*KNOWN, OSError) as failure:
         raise _fail(sentence(failure)) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
@@ -77,11 +78,19 @@ def _show(result: Any, as_json: bool, words: str) -> None:
         _screen.print(words, markup=False, highlight=False)
 
 
-def _table(rows: list[dict[str, Any]], columns: dict[str, str]) -> None:
-    table = Table(*columns.values(), box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*(_cell(row.get(name)) for name in columns))
-    _screen.print(table)
+def _table(rows: list[dict[str, Any]], columns: dict[str, str], nothing: str) -> None:
+    if not rows:
+        _screen.print(nothing, markup=False, highlight=False)
+        return
+    cells = [[_cell(row.get(name)) for name in columns] for row in rows]
+    widths = [max(map(len, column)) for column in zip(columns.values(), *cells, strict=True)]
+    for number, line in enumerate([list(columns.values()), *cells]):
+        text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        _screen.print(Text(text.rstrip(), style="" if number else "bold"))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _cell(value: Any) -> str:
@@ -91,7 +100,19 @@ def _cell(value: Any) -> str:
         return "yes" if value else ""
     if isinstance(value, list):
         return ", ".join(str(one) for one in value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if isinstance(value, dict):
+        return " ".join(f"{name}={one}" for name, one in value.items())  # pyright: ignore[reportUnknownVariableType]
     return str(value)
+
+
+def _content(path: Path) -> bytes:
+    """A file named on the command line."""
+    from deploy.node.failures import sentence
+
+    try:
+        return path.read_bytes()
+    except OSError as failure:
+        raise _fail(sentence(failure)) from None
 
 
 # -- the node ---------------------------------------------------------------------------------------------
@@ -125,12 +146,13 @@ def init(
         trust_list=trust_list.absolute() if trust_list else None,
     )
     made = _run(initialise(wishes))
-    _show(
-        made,
-        as_json,
+    words = (
         f"Node made in {home}.\nConfiguration: {made['config']}\n"
-        f"Key-encryption key: {made['kek']} - keep a copy apart: without it nothing here opens again.",
+        f"Key-encryption key: {made['kek']} - keep a copy apart: without it nothing here opens again."
     )
+    if not (certificate and private_key and client_ca):
+        words += "\nBefore `vaguemestre serve`: fill the [tls] section of the configuration."
+    _show(made, as_json, words)
 
 
 @app.command()
@@ -178,7 +200,9 @@ def doctor(
         _show([finding.as_json() for finding in findings], True, "")
     else:
         for finding in findings:
-            _screen.print(f"{finding.mark} {finding.sentence}", markup=False, highlight=False)
+            _screen.print(
+                f"{finding.mark} {finding.subject}: {finding.sentence}", markup=False, highlight=False
+            )
     if any(finding.failed for finding in findings):
         raise typer.Exit(1)
 
@@ -187,10 +211,12 @@ def doctor(
 def check(home: HomeOption = DEFAULT_HOME, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Read everything that is stored, and say what is damaged."""
     result = _command(home, config, "check")
-    _show(result, as_json, f"{result['messages']} messages, {result['blobs']} blobs read.")
+    _show(
+        result, as_json, f"{_count(result['messages'], 'message')}, {_count(result['blobs'], 'blob')} read."
+    )
     if result["faults"]:
         if not as_json:
-            _table(result["faults"], {"kind": "What", "where": "Where", "sentence": "Meaning"})
+            _table(result["faults"], {"kind": "What", "where": "Where", "sentence": "Meaning"}, "")
         raise typer.Exit(1)
     if not as_json:
         _screen.print("Nothing is damaged.")
@@ -229,7 +255,15 @@ def restore(
     from deploy.node.recovery import restore_home
 
     result = _run(restore_home(source.absolute(), home.absolute(), keystore.absolute() if keystore else None))
-    _show(result, as_json, f"Restored into {home}. Write the configuration's KEK path, then `serve`.")
+    words = (
+        f"Restored into {home}. See that `keys.kek` of its configuration names the key-encryption key, "
+        "then `serve`."
+    )
+    if not result["keystore"]:
+        words += (
+            "\nNo keystore was given: what waits for its addressee, if anything, opens only with its copy."
+        )
+    _show(result, as_json, words)
 
 
 # -- accounts ---------------------------------------------------------------------------------------------
@@ -255,10 +289,12 @@ def account_add(
         "account_add",
         address=address,
         kind=kind.upper(),
-        certificate=client_certificate.read_text() if client_certificate else None,
+        certificate=_content(client_certificate).decode("ascii", "replace") if client_certificate else None,
         password=password and kind.upper() in ("PER", "APP"),
     )
     words = f"{result['address']} ({result['kind']}) has a mailbox."
+    if client_certificate:
+        words += " It logs in with its certificate (SASL EXTERNAL)."
     if result.get("password"):
         words += f"\nApp password, shown this once: {result['password']}"
     _show(result, as_json, words)
@@ -282,6 +318,7 @@ def account_list(
                 "suspended": "Suspended",
                 "members": "Members",
             },
+            "No account yet: `vaguemestre account add` makes one.",
         )
 
 
@@ -356,7 +393,7 @@ def key_publish(
     """Seal to this certificate from now on; what waited or lay in custody is sealed to it."""
     import base64
 
-    data = base64.b64encode(certificate.read_bytes()).decode()
+    data = base64.b64encode(_content(certificate)).decode()
     result = _command(home, config, "key_publish", address=address, certificate=data)
     _show(result, as_json, f"{address} is sealed to {result['fingerprint']} from now on.")
 
@@ -393,6 +430,7 @@ def key_list(
                 "fingerprint": "Fingerprint",
                 "held_by": "Held by",
             },
+            "No certificate yet: `vaguemestre key publish` brings one.",
         )
 
 
@@ -433,13 +471,15 @@ def audit_show(
             rows,
             {
                 "seq": "No",
-                "time": "When",
+                "time": "When (UTC)",
                 "action": "Action",
-                "actor": "Who",
-                "subject": "On",
+                "who": "Who",
+                "on": "On",
                 "outcome": "Outcome",
                 "reference": "Reference",
+                "detail": "Detail",
             },
+            "Nothing of that is in the trace.",
         )
 
 

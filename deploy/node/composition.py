@@ -35,6 +35,7 @@ from mail_server.keys.operator_keys import GnuPgOperatorKeys
 from mail_server.sealing.authority import Authority
 from mail_server.sealing.engine import OpenPgpEngine
 from mail_server.sealing.pool import Pool
+from mail_server.store.home_lock import HomeLock
 from mail_server.store.interface import Store
 from mail_server.store.store import open_store
 from policies.audit.trail import ChainedTrail
@@ -115,7 +116,8 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
     if not home.path.is_dir():
         raise StartError(f"No node in {home.path}. Run `vaguemestre init` first.")
     keys = load_kek(config.keys, home.path)
-    await asyncio.to_thread(migrate, home, config)
+    with HomeLock(home.path):  # never under the feet of a node that serves
+        await asyncio.to_thread(migrate, home, config)
     trail = ChainedTrail(config.policies.audit_chain)
     store = open_store(config.store, home.path, keys)
     await store.start()

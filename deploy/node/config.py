@@ -10,7 +10,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticUndefined
@@ -52,9 +52,7 @@ class WebSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     host: str = Field(default="0.0.0.0", description="Address of the HTTPS port.")  # noqa: S104
-    port: int | None = Field(
-        default=443, description="Help page and certificates (WKD), over HTTPS. 0 closes it."
-    )
+    port: int | None = Field(default=443, description="Help page and certificates (WKD), over HTTPS.")
     plain_port: int | None = Field(
         default=None,
         description="The same without TLS, on 127.0.0.1 only: behind a proxy, or for a demonstration.",
@@ -68,7 +66,7 @@ class MetricsSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    port: int | None = Field(default=9464, description="Prometheus metrics, on 127.0.0.1 only. 0 closes it.")
+    port: int | None = Field(default=9464, description="Prometheus metrics, on 127.0.0.1 only.")
 
 
 class NodeSettings(BaseModel):
@@ -110,19 +108,36 @@ def load(path: Path) -> Config:
         raise ConfigError(f"No configuration at {path}. Run `vaguemestre init` first.") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from None
+    _close_ports(found)
     try:
         return Config.model_validate(found)
     except ValidationError as error:
         lines = [
-            f"  {'.'.join(str(step) for step in fault['loc'])}: {_words(fault['type'], fault['msg'])}"
+            f"{'.'.join(str(step) for step in fault['loc'])}: {_words(fault['type'], fault['msg'])}"
             for fault in error.errors(include_url=False, include_input=False)
         ]
-        raise ConfigError("\n".join([f"{path} has {len(lines)} fault(s):", *lines])) from None
+        if len(lines) == 1:
+            raise ConfigError(f"{path}: {lines[0]}") from None
+        raise ConfigError("\n  ".join([f"{path} has {len(lines)} faults:", *lines])) from None
+
+
+def _close_ports(found: dict[str, Any]) -> None:
+    """`port = false` closes a door: TOML has no null, and `false` would pass for 0, which is any free port."""
+    for name, section in found.items():
+        if isinstance(section, dict):
+            keys = cast(dict[str, Any], section)
+            found[name] = {
+                key: None if key.endswith("port") and value is False else value for key, value in keys.items()
+            }
 
 
 def render(values: Mapping[str, Mapping[str, Any]]) -> str:
     """The file's text: every key with its meaning; those in `values` set, the others shown as comments."""
-    out = ["# Vaguemestre: configuration of this node. Keys left as comments have the value shown.", ""]
+    out = [
+        "# Vaguemestre: configuration of this node. Keys left as comments have the value shown.",
+        "# A port set to false is closed.",
+        "",
+    ]
     for section, info in Config.model_fields.items():
         model = info.annotation
         assert isinstance(model, type)
@@ -138,10 +153,12 @@ def render(values: Mapping[str, Mapping[str, Any]]) -> str:
                 shown = "" if default in (None, PydanticUndefined) else _toml(default)
                 out.append(f"# {key} = {shown}")
         out.append("")
-    return "\n".join(out)
+    return "\n".join(out).rstrip("\n") + "\n"
 
 
 def _toml(value: Any) -> str:
+    if value is None:
+        return "false"  # a closed port
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):

@@ -26,9 +26,9 @@ from deploy.node.failures import KNOWN, sentence
 from deploy.node.home import Home
 from deploy.node.recovery import backup_node, check_node
 from directory.interface import Standing
-from mail_server.accounts.changes import AccountError
 from mail_server.accounts.interface import Account, Kind
 from mail_server.delivery.plan import Treatment
+from mail_server.store.model import AccountId
 from policies import decisions
 from policies.audit.query import Filter, find
 from policies.audit.verify import verify
@@ -68,9 +68,7 @@ class Console:
             raise CommandFailed(f"Unknown command {command[:40]!r}.")
         try:
             return await asked(**arguments)
-        except AccountError as failure:
-            raise CommandFailed(f"{failure.sentence} ({failure.reason})") from None
-        except KNOWN as failure:
+        except (*KNOWN, OSError) as failure:
             raise CommandFailed(sentence(failure)) from None
 
     async def status(self) -> dict[str, Any]:
@@ -88,6 +86,11 @@ class Console:
         if kind not in {"PER", "ORG", "APP", "CAB"}:
             raise CommandFailed("Kinds are PER, ORG, APP and CAB.")
         der = _der(certificate) if certificate else None
+        # Said before anything is made: no account is left behind that nobody can log in to.
+        if der is not None and kind != "APP":
+            raise CommandFailed("Only a system's account (APP) logs in by certificate.")
+        if der is not None and self._node.accounts.binding_of(der) is not None:
+            raise CommandFailed("This certificate speaks for another account already.")
         account = await self._node.accounts.add(address, Kind(kind), by=self._by)
         if der is not None:
             await self._node.accounts.bind_certificate(account.id, der, by=self._by)
@@ -213,11 +216,14 @@ class Console:
             action=action or "", party=party, reference=reference or "", last=max(1, min(limit, 10_000))
         )
         entries = await self._node.store.read(lambda reader: find(reader.sql, wanted))
+        addresses = {account.id: account.address for account in self._node.accounts.all()}
         return [
             {
                 "seq": entry.seq,
-                "time": datetime.fromtimestamp(entry.at / 1000, UTC).isoformat(timespec="milliseconds"),
+                "time": datetime.fromtimestamp(entry.at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3],
                 "action": entry.action,
+                "who": addresses.get(AccountId(entry.actor), entry.actor),
+                "on": addresses.get(AccountId(entry.subject), entry.subject),
                 "actor": entry.actor,
                 "subject": entry.subject,
                 "outcome": entry.outcome,

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+_log = logging.getLogger("vaguemestre.node")
 Handler = Callable[[str, Mapping[str, Any]], Awaitable[Any]]
 
 _REQUEST_LIMIT = 4 * 1024 * 1024
@@ -76,6 +78,9 @@ class ControlServer:
             return {"error": str(failure)}
         except (KeyError, TypeError, json.JSONDecodeError):
             return {"error": "The request was not understood."}
+        except Exception as failure:  # one command that fails must not look like a node that stopped
+            _log.exception("a command of the console failed")
+            return {"error": f"This failed in the node ({type(failure).__name__}): its log says where."}
 
 
 async def ask(path: Path, command: str, arguments: Mapping[str, Any]) -> Any:

@@ -26,6 +26,7 @@ from cryptography import x509
 
 from deploy.node.config import Config, ConfigError, load
 from deploy.node.control import NodeDown, ask
+from deploy.node.failures import sentence
 from deploy.node.home import Home
 from mail_server.keys.interface import KeyUnavailable
 from mail_server.keys.kek import load_kek
@@ -98,7 +99,7 @@ def _kek(settings: Config, home: Path) -> Iterator[Finding]:
     try:
         keys = load_kek(settings.keys, home)
     except KeyUnavailable as failure:
-        yield Finding("key-encryption key", "failed", str(failure))
+        yield Finding("key-encryption key", "failed", sentence(failure))
     else:
         yield Finding("key-encryption key", "good", f"Readable, outside the home, id {keys.kek_id}.")
 
@@ -116,13 +117,16 @@ def _certificate(settings: Config) -> Iterator[Finding]:
             "certificate", "failed", f"{file} and its key cannot be read, or do not belong together."
         )
         return
-    days = (leaf.not_valid_after_utc - dt.datetime.now(dt.UTC)).days
-    if days < 0:
-        yield Finding("certificate", "failed", f"{file} expired {-days} day(s) ago: renew it.")
-    elif days < _WARN_DAYS:
-        yield Finding("certificate", "warning", f"{file} expires in {days} day(s): renew it.")
+    if settings.tls.key.stat().st_mode & 0o077:
+        yield Finding("certificate", "warning", f"Others may read its key: chmod 600 {settings.tls.key}.")
+    end = leaf.not_valid_after_utc
+    left = end - dt.datetime.now(dt.UTC)
+    if left < dt.timedelta():
+        yield Finding("certificate", "failed", f"{file} expired on {end:%Y-%m-%d}: renew it.")
+    elif left < dt.timedelta(days=_WARN_DAYS):
+        yield Finding("certificate", "warning", f"{file} expires on {end:%Y-%m-%d}: renew it.")
     else:
-        yield Finding("certificate", "good", f"Valid for {days} more days.")
+        yield Finding("certificate", "good", f"Valid until {end:%Y-%m-%d}.")
 
 
 def _policies(settings: Config) -> Iterator[Finding]:
@@ -186,16 +190,25 @@ async def _running(settings: Config, home: Path) -> AsyncIterator[Finding]:
     yield Finding("node", "good", f"Running, {status['accounts']} accounts.")
     if not status["writable"]:
         yield Finding("node", "failed", "It accepts nothing: free space is below the floor.")
-    yield await _answers("submission", settings.smtp.submission_port)
-    yield await _answers("imap", settings.imap.port)
+    smtp, imap = _reached_at(settings)
+    yield await _answers("smtp", smtp, settings.smtp.operator_port)
+    yield await _answers("submission", smtp, settings.smtp.submission_port)
+    yield await _answers("imap", imap, settings.imap.port)
 
 
-async def _answers(name: str, port: int | None) -> Finding:
+def _reached_at(settings: Config) -> tuple[str, str]:
+    """Where this machine reaches the SMTP and IMAP doors."""
+    chosen = (next(iter(settings.smtp.listen), ""), settings.imap.host.partition(",")[0].strip())
+    smtp, imap = ("127.0.0.1" if host in ("", "0.0.0.0", "::") else host for host in chosen)  # noqa: S104
+    return smtp, imap
+
+
+async def _answers(name: str, host: str, port: int | None) -> Finding:
     if port is None:
-        return Finding(name, "warning", f"The {name} door is closed by configuration.")
+        return Finding(name, "warning", "This door is closed by configuration.")
     try:
         async with asyncio.timeout(10):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            reader, writer = await asyncio.open_connection(host, port)
             greeting = await reader.readline()
             writer.close()
     except (OSError, TimeoutError):
@@ -210,19 +223,32 @@ async def _letter(settings: Config, probe: Probe) -> Finding:
     password = os.environ.get(PROBE_PASSWORD, "")
     if not password:
         return Finding("letter", "failed", f"Set {PROBE_PASSWORD} to the probe account's app password.")
-    context = ssl.create_default_context(
-        cafile=str(settings.tls.client_ca) if settings.tls.client_ca else None
-    )
+    if settings.tls.certificate is None:
+        return Finding("letter", "failed", "No letter can be sent without a TLS certificate.")
     mark = secrets.token_hex(12)
     try:
+        context = _own_certificate(settings.tls.certificate)
         async with asyncio.timeout(60):
             await _send(settings, probe.address, password, context, mark)
             found = await _find(settings, probe.address, password, context, mark)
+    except aiosmtplib.SMTPAuthenticationError:
+        return Finding("letter", "failed", f"The password in {PROBE_PASSWORD} is not one of {probe.address}.")
+    except aiosmtplib.SMTPResponseException as refused:
+        return Finding("letter", "failed", f"The test letter was refused: {refused.code} {refused.message}")
     except (aiosmtplib.SMTPException, aioimaplib.Abort, aioimaplib.Error, OSError, TimeoutError) as failure:
         return Finding("letter", "failed", f"The test letter did not go round ({type(failure).__name__}).")
     if not found:
         return Finding("letter", "failed", "The test letter was accepted but is not in the mailbox.")
     return Finding("letter", "good", f"A letter of {probe.address} to itself went round.")
+
+
+def _own_certificate(file: Path) -> ssl.SSLContext:
+    """Trusts exactly the node's certificate, whoever issued it: it is reached by an address it need not name."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.load_verify_locations(file)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
 
 
 async def _send(settings: Config, address: str, password: str, context: ssl.SSLContext, mark: str) -> None:
@@ -233,7 +259,7 @@ async def _send(settings: Config, address: str, password: str, context: ssl.SSLC
     message.set_content("Lettre d'essai / test letter.\n")
     await aiosmtplib.send(
         message,
-        hostname="localhost",
+        hostname=_reached_at(settings)[0],
         port=settings.smtp.submission_port,
         start_tls=True,
         username=address,
@@ -243,7 +269,8 @@ async def _send(settings: Config, address: str, password: str, context: ssl.SSLC
 
 
 async def _find(settings: Config, address: str, password: str, context: ssl.SSLContext, mark: str) -> bool:
-    imap = aioimaplib.IMAP4_SSL(host="localhost", port=settings.imap.tls_port or 993, ssl_context=context)
+    host = _reached_at(settings)[1]
+    imap = aioimaplib.IMAP4_SSL(host=host, port=settings.imap.tls_port or 993, ssl_context=context)
     await imap.wait_hello_from_server()
     await imap.login(address, password)
     try:

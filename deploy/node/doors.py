@@ -119,7 +119,7 @@ class Doors:
             kept.append(str(failure))
         kept += self._node.decisions.reload().problems
         listed = self._node.trust_list.reload()
-        if not listed.applied and listed.sentence:
+        if not listed.applied and self._node.config.policies.trust_list is not None:
             kept.append(listed.sentence)
         return kept
 

@@ -5,12 +5,18 @@ Anything not listed here is a defect of ours and shows as such.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from deploy.node.config import ConfigError
 from deploy.node.control import CommandFailed
 from directory.openpgp.certificate import CertificateRefused
+from mail_server.accounts.changes import AccountError
 from mail_server.keys.interface import KeyUnavailable
-from mail_server.store.interface import StoreError
+from mail_server.sealing.authority import AuthorityError
+from mail_server.sealing.pool import PoolError
+from mail_server.store.interface import HomeBusy, StoreError
 from policies.refusal import Refusal
+from policies.ruleset import RulesRefused
 
 
 class StartError(Exception):
@@ -22,13 +28,41 @@ KNOWN: tuple[type[Exception], ...] = (
     CommandFailed,
     StartError,
     KeyUnavailable,
+    AuthorityError,
+    PoolError,
     StoreError,
+    RulesRefused,
+    AccountError,
     CertificateRefused,
     Refusal,
 )
 
 
 def sentence(failure: Exception) -> str:
-    if isinstance(failure, CertificateRefused | Refusal):
-        return f"{failure.sentence} ({failure.reason})"
-    return str(failure) or type(failure).__name__
+    """What an administrator reads: a sentence that begins and ends as one."""
+    words = _words(failure)
+    if words[-1:] not in (".", "?", "!"):
+        words += "."
+    # An address or a path keeps its spelling.
+    return words[:1].upper() + words[1:] if words.partition(" ")[0].replace("-", "").isalpha() else words
+
+
+def _words(failure: Exception) -> str:
+    match failure:
+        case CertificateRefused() | Refusal() | AccountError():
+            return f"{failure.sentence.rstrip('.')} ({failure.reason})"
+        case HomeBusy():
+            return "A node serves this home already, or another command works in it"
+        case AuthorityError():
+            return f"The authority key cannot be used: {failure}"
+        case PoolError():
+            return f"The sealing workers do not start: {failure}"
+        case RulesRefused():
+            if len(failure.problems) == 1:
+                return f"The rules cannot be used: {failure.problems[0]}"
+            return "The rules cannot be used:\n" + "\n".join(f"  {problem}" for problem in failure.problems)
+        case OSError():
+            place = f"{Path(str(failure.filename))}: " if failure.filename else ""
+            return f"{place}{failure.strerror or type(failure).__name__}"
+        case _:
+            return str(failure) or type(failure).__name__

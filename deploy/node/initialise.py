@@ -16,7 +16,7 @@ from deploy.node.composition import migrate
 from deploy.node.config import load, render
 from deploy.node.failures import StartError
 from deploy.node.home import Home
-from mail_server.keys.kek import load_kek, make_kek
+from mail_server.keys.kek import load_kek, make_kek, refuse_under
 from mail_server.sealing.authority import Authority
 
 
@@ -43,6 +43,7 @@ async def initialise(wishes: Wishes) -> dict[str, str]:
     path = wishes.config or home.config
     if path.exists():
         raise StartError(f"{path} exists already: this node was made before.")
+    refuse_under(wishes.kek, wishes.home)
     home.make()
     await asyncio.to_thread(make_kek, wishes.kek, wishes.home)
     path.write_text(render(_values(wishes)), encoding="utf-8")

@@ -12,6 +12,7 @@ import ctypes
 import errno
 import logging
 import os
+import re
 import resource
 import signal
 import socket
@@ -102,7 +103,10 @@ def _notify(state: str) -> None:
 
 def _network_words(failure: OSError) -> str:
     if failure.errno == errno.EADDRINUSE:
-        return f"A port is taken by another program: {failure.strerror}. Change it in the configuration."
+        # asyncio names the address in the text alone.
+        named = re.search(r"\('[^']*', (\d+)", str(failure))
+        which = f"Port {named[1]}" if named else "A port"
+        return f"{which} is taken by another program: end it, or choose another port in the configuration."
     if failure.errno in (errno.EACCES, errno.EPERM):
         return "A port below 1024 needs CAP_NET_BIND_SERVICE: use the unit file, or higher ports."
     return f"The node cannot start: {failure.strerror or type(failure).__name__}."

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.node.composition import Node, migrate
-from deploy.node.config import load
+from deploy.node.config import load, render
 from deploy.node.failures import StartError
 from deploy.node.home import Home
 from mail_server.keys.keystore import copy_keystore
@@ -72,6 +72,9 @@ def _copy_all(node: Node, to: Path, keystore_to: Path | None) -> None:
     shutil.copytree(home.authority, to / _AUTHORITY, ignore=shutil.ignore_patterns("S.*", "*.lock"))
     if home.config.exists():
         shutil.copy2(home.config, to / _CONFIG)
+    else:  # it lies elsewhere (`--config`): what is in force goes with the data all the same
+        (to / _CONFIG).write_text(render(node.config.model_dump(exclude_unset=True)), encoding="utf-8")
+        (to / _CONFIG).chmod(0o600)
     if keystore_to is not None and home.keystore.exists():
         copy_keystore(home.keystore, keystore_to)
 

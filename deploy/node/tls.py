@@ -28,7 +28,7 @@ def server_context(settings: TlsSettings, *, ask_client: bool) -> ssl.SSLContext
         ) from None
     except (ssl.SSLError, PermissionError) as error:
         raise StartError(
-            f"TLS certificate {settings.certificate} and key {settings.key} cannot be used: {error.strerror}"
+            f"TLS certificate {settings.certificate} and key {settings.key} cannot be used: {_why(error)}"
         ) from None
     if ask_client:
         if settings.client_ca is None:
@@ -42,6 +42,13 @@ def server_context(settings: TlsSettings, *, ask_client: bool) -> ssl.SSLContext
         context.verify_mode = ssl.CERT_OPTIONAL
         context.verify_flags |= ssl.VERIFY_X509_STRICT
     return context
+
+
+def _why(error: OSError) -> str:
+    if not isinstance(error, ssl.SSLError):
+        return error.strerror or type(error).__name__
+    apart = error.reason == "KEY_VALUES_MISMATCH"
+    return "they do not belong together" if apart else "one of them is no PEM file, or damaged"
 
 
 class ReplaceableContext:
