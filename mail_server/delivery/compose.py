@@ -19,10 +19,11 @@ from mail_server.delivery import outer
 from mail_server.delivery.examine import Letter, examine
 from mail_server.delivery.interface import Envelope, Sender
 from mail_server.delivery.plan import Plan, Treatment
+from mail_server.delivery.tags import ConversationTags
 from mail_server.keys.interface import KeyUnavailable, OperatorKeys
 from mail_server.sealing.interface import OpeningError, Sealed, SealingEngine, SealingError
 from mail_server.store.armor import armor_lines, armor_size
-from mail_server.store.interface import NoSpace, Reader, Store
+from mail_server.store.interface import NoSpace, Store
 from mail_server.store.model import (
     AccountId,
     Flag,
@@ -44,6 +45,7 @@ class Composer:
         self, *, store: Store, engine: SealingEngine, operator_keys: OperatorKeys, domain: str, large: int
     ) -> None:
         self._store = store
+        self._tags = ConversationTags(store)
         self._engine = engine
         self._operator_keys = operator_keys
         self._domain = domain
@@ -79,12 +81,11 @@ class Composer:
         sets = [await self._sealing_set(plan) for plan in plans]
         certificates = tuple({one.fingerprint: one for found in sets for one in found}.values())
         # A letter that answers nothing opens a conversation; that its letters are free is found when it is filed.
-        opens = not letter.answers and not again
-        tag = (
-            outer.new_tag()
-            if opens
-            else await self._tag([plan.account.id for plan in plans], letter.message_ids)
-        )
+        accounts = [plan.account.id for plan in plans]
+        if letter.answers or again:
+            tag = await self._tags.choose(accounts, letter.message_ids, fresh=again)
+        else:
+            tag = outer.new_tag()
         head_fields = self._head_fields(letter, tag)
         inner = self._inner(letter, sender, head_fields, at)
         sealed = await self._engine.seal(inner, certificates, letter.findings.summary or b"")
@@ -109,24 +110,6 @@ class Composer:
             return plan.sealing_set
         held = await self._operator_keys.certificate_for(plan.account.id, plan.account.address)
         return (gate(held.certificate, plan.account.address, _now_for_gate()),)
-
-    async def _tag(self, accounts: Sequence[AccountId], message_ids: Sequence[bytes]) -> str:
-        """The conversation's four letters: those it has, else four that none of these accounts uses yet.
-
-        Letters it has in one account may belong to another conversation in the next: then it gets new ones.
-        """
-        drawn = [outer.new_tag() for _ in range(3)]
-
-        def choose(reader: Reader) -> str | None:
-            known = reader.conversations(accounts, message_ids)
-            for tag in {found.tag: None for found in known.values() if found.tag is not None}:
-                others = [one for one in accounts if one not in known or known[one].tag != tag]
-                if not others or not reader.tags_taken(others, [tag]):
-                    return tag
-            taken = reader.tags_taken(accounts, drawn)
-            return next((tag for tag in drawn if tag not in taken), None)
-
-        return await self._store.read(choose) or outer.new_tag()
 
     def _head_fields(self, letter: Letter, tag: str) -> list[tuple[str, bytes]]:
         """The outer fields as (name, raw field with its CRLF), subject last."""
@@ -262,7 +245,7 @@ class Composer:
         self, letter: Letter, plan: Plan, origin: MessageOrigin, *, protected: bool
     ) -> NewMessage:
         """The same letter, sealed to the plan's set; thread, dates and flags are the store's to keep."""
-        tag = origin.tag or await self._tag([plan.account.id], letter.message_ids)
+        tag = origin.tag or await self._tags.choose([plan.account.id], letter.message_ids, fresh=True)
         head_fields = self._head_fields(letter, tag)
         inner = letter.data
         if not protected:
