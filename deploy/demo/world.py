@@ -7,6 +7,7 @@ in one thing, and says so: the key-encryption key lies in `DIR/kek`, beside the 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import random
 import secrets
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -162,19 +164,21 @@ def free_port_base() -> int:
     raise DemoFailed("No free ports were found on this machine.")
 
 
-def build(folder: Path, port_base: int, progress: Callable[[str], None]) -> tuple[World, NodeProcess]:
-    """Make the world afresh in `folder` and start its node. Raises DemoFailed."""
+def build(
+    folder: Path,
+    port_base: int,
+    progress: Callable[[str], None],
+    sections: Mapping[str, Mapping[str, Any]] | None = None,
+) -> tuple[World, NodeProcess]:
+    """Make the world afresh in `folder` and start its node; `sections` go over its configuration. Raises DemoFailed."""
     _clear(folder)
     ports = {name: port_base + port for name, port in _PORTS.items()}
     progress("Test certificates: an authority, the server, a hospital system, another operator")
     hospital, operator = _certificates(folder)
     progress("OpenPGP keys of three invented people, made with GnuPG")
-    keys = {
-        address: people.make_key(name, address, _passphrase(address), folder / "people")
-        for address, name in _PEOPLE.items()
-    }
+    keys = _keys(folder / "people")
     progress("The node: databases, key-encryption key, authority key")
-    asyncio.run(_initialise(folder, ports))
+    asyncio.run(_initialise(folder, ports, sections or {}))
     progress("The node starts")
     process = NodeProcess(folder)
     try:
@@ -229,7 +233,32 @@ def _certificates(folder: Path) -> tuple[pki.LeafFiles, pki.LeafFiles]:
     )
 
 
-async def _initialise(folder: Path, ports: Mapping[str, int]) -> None:
+def _keys(directory: Path) -> dict[str, people.PersonKey]:
+    """Side by side: GnuPG makes each in a process, and in a home, of its own."""
+    with ThreadPoolExecutor(len(_PEOPLE)) as threads:
+        made = {
+            address: threads.submit(people.make_key, name, address, _passphrase(address), directory)
+            for address, name in _PEOPLE.items()
+        }
+        return {address: key.result() for address, key in made.items()}
+
+
+async def _initialise(
+    folder: Path, ports: Mapping[str, int], others: Mapping[str, Mapping[str, Any]]
+) -> None:
+    sections: dict[str, dict[str, Any]] = {
+        "smtp": {
+            "listen": ["127.0.0.1"],
+            "operator_port": ports["smtp"],
+            "submission_port": ports["submission"],
+            "submissions_port": ports["submissions"],
+        },
+        "imap": {"host": "127.0.0.1", "port": ports["imap"], "tls_port": ports["imaps"]},
+        "web": {"host": "127.0.0.1", "port": ports["https"], "plain_port": ports["http"]},
+        "metrics": {"port": ports["metrics"]},
+    }
+    for name, values in others.items():
+        sections.setdefault(name, {}).update(values)
     wishes = Wishes(
         home=folder / "node",
         config=None,
@@ -240,17 +269,7 @@ async def _initialise(folder: Path, ports: Mapping[str, int]) -> None:
         key=folder / "pki" / "server.key",
         client_ca=folder / "pki" / "client-ca.pem",
         trust_list=folder / "pki" / "trust-list.xml",
-        sections={
-            "smtp": {
-                "listen": ["127.0.0.1"],
-                "operator_port": ports["smtp"],
-                "submission_port": ports["submission"],
-                "submissions_port": ports["submissions"],
-            },
-            "imap": {"host": "127.0.0.1", "port": ports["imap"], "tls_port": ports["imaps"]},
-            "web": {"host": "127.0.0.1", "port": ports["https"], "plain_port": ports["http"]},
-            "metrics": {"port": ports["metrics"]},
-        },
+        sections=sections,
         operator="Groupement de santé (essai)",
     )
     await initialise(wishes)
@@ -287,8 +306,6 @@ def _robots(world: World) -> dict[str, Person]:
 
 
 def _base64(path: Path) -> str:
-    import base64
-
     return base64.b64encode(path.read_bytes()).decode()
 
 

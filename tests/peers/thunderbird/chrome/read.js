@@ -82,7 +82,7 @@ async function read({ server, expected, width, height, seconds }) {
     }
     // The inner subject takes the outer one's place a moment later; a letter without one keeps what it has.
     const subject = () => find("expandedsubjectBox").value.textContent;
-    const patience = Date.now() + 3000;
+    const patience = Date.now() + 10000;
     while (subject() === listed[row] && Date.now() < patience) {
       await pause(100);
     }
