@@ -51,7 +51,7 @@ class Transactions(Connection):
         if command.size is not None:
             if command.size > self.settings.max_message_bytes:
                 self.services.counters.oversize_messages += 1
-                self.say(self.audited(replies.TOO_BIG, "too-big", ("declared", str(command.size))))
+                self.say(self.audited(replies.TOO_BIG, "too-big", ("size", str(command.size))))
                 return
             if not self.services.budget.fits(command.size):
                 self.services.counters.memory_refusals += 1
@@ -129,7 +129,7 @@ class Transactions(Connection):
         keep = False
         try:
             if chunk.size > 2 * self.settings.max_message_bytes:
-                self.cut(self.audited(replies.CHUNK_TOO_BIG, "too-big", ("declared", str(chunk.size))))
+                self.cut(self.audited(replies.CHUNK_TOO_BIG, "too-big", ("size", str(chunk.size))))
                 return
             intake.reader.begin(chunk)
             self.dialogue.chunks = self.dialogue.mail
