@@ -49,8 +49,10 @@ class AppPassword:
 
     def serves(self, protocol: str, now: int) -> bool:
         """Whether it may be used there, now (ms)."""
-        in_time = self.expires is None or now < self.expires
-        return in_time and (not self.protocols or protocol in self.protocols)
+        return self.in_time(now) and (not self.protocols or protocol in self.protocols)
+
+    def in_time(self, now: int) -> bool:
+        return self.expires is None or now < self.expires
 
 
 @dataclass(frozen=True, slots=True)

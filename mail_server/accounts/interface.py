@@ -58,6 +58,10 @@ class Accounts(Protocol):
         """Whose certificates form the sealing set: the holder, or the members of a shared account."""
         ...
 
+    def holds(self, account: AccountId, credential: str) -> bool:
+        """Whether an `Identity.credential` is still the account's and in time: asked while a session lasts."""
+        ...
+
 
 class Exchange(Protocol):
     """One SASL exchange, sans I/O; the same object serves SMTP and IMAP (RFC 4422)."""

@@ -76,6 +76,15 @@ class AccountService:
     def readers(self, account: AccountId) -> Sequence[Account]:
         return self._book.readers(account)
 
+    def holds(self, account: AccountId, credential: str) -> bool:
+        record = self._book.record(account)
+        if record is None:
+            return False
+        if any(binding.id == credential for binding in record.bindings):
+            return True
+        found = next((each for each in record.passwords if each.id == credential), None)
+        return found is not None and found.in_time(_now())
+
     def all(self) -> list[Account]:
         """Every account, by address."""
         return [record.account for record in self._book.records()]

@@ -47,6 +47,11 @@ class Gate:
     def _client(self, mail_from: str, peer: Peer, identity: Identity | None) -> Sender:
         if identity is None:
             raise Refusal(530, "5.7.0", "Authentication required", "not-authenticated")
+        if not self._accounts.holds(identity.account, identity.credential):
+            # The session outlived its password: log in again (a login with it would be 535 5.7.8, RFC 4954 §6).
+            raise Refusal(
+                550, "5.7.8", "What you logged in with was revoked or has expired", "credential-revoked"
+            )
         account = self._accounts.by_id(identity.account)
         target = self._accounts.by_address(mail_from) if mail_from else None
         if account is None or target is None:

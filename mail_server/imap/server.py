@@ -216,5 +216,5 @@ class ImapDoor:
                 return
             session.farewell = "Too long without a command"
             link.wake()
-        elif session.revoked():
+        elif session.withdrawn() is not None:
             link.wake()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import enum
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -47,6 +48,14 @@ class Farewell(Exception):
 
 class Gone(Exception):
     """The client is no longer there."""
+
+
+class Withdrawn(enum.Enum):
+    """Why a session may not go on; the value is what `* BYE` says."""
+
+    ACCOUNT = "[UNAVAILABLE] This account is suspended"
+    CREDENTIAL = "[EXPIRED] The password or certificate you logged in with is no longer valid"  # RFC 5530 §3
+    MAILBOX = "Access to the selected mailbox was withdrawn"
 
 
 class Link(Protocol):
@@ -206,34 +215,28 @@ class Session:
         """Rights are looked at again before each command and at each wake. Raises Farewell."""
         if self.farewell is not None:
             raise Farewell(self.farewell)
-        identity = self.identity
-        if identity is None:
-            return
-        account = self.services.accounts.by_id(identity.account)
-        if account is None or account.suspended:
-            raise Farewell("[UNAVAILABLE] This account is suspended")
-        view = self.view
-        if view is None or view.mailbox.account == identity.account:
-            return
-        owner = self.services.accounts.by_id(view.mailbox.account)
-        if owner is None or owner.suspended or identity.account not in owner.members:
+        withdrawn = self.withdrawn()
+        if withdrawn is Withdrawn.MAILBOX:
             self.untagged(b"OK [CLOSED] Access to this mailbox was withdrawn")
-            raise Farewell("Access to the selected mailbox was withdrawn")
+        if withdrawn is not None:
+            raise Farewell(withdrawn.value)
 
-    def revoked(self) -> bool:
-        """The same question, for the door's sweep over silent sessions; says nothing to the client."""
-        identity = self.identity
+    def withdrawn(self) -> Withdrawn | None:
+        """What ends this session, if anything. Says nothing to the client: the door's sweep asks it too."""
+        identity, accounts = self.identity, self.services.accounts
         if identity is None:
-            return False
-        accounts = self.services.accounts
+            return None
         account = accounts.by_id(identity.account)
         if account is None or account.suspended:
-            return True
-        view = self.view
-        if view is None or view.mailbox.account == identity.account:
-            return False
-        owner = accounts.by_id(view.mailbox.account)
-        return owner is None or owner.suspended or identity.account not in owner.members
+            return Withdrawn.ACCOUNT
+        if not accounts.holds(identity.account, identity.credential):
+            return Withdrawn.CREDENTIAL
+        if self.view is None or self.view.mailbox.account == identity.account:
+            return None
+        owner = accounts.by_id(self.view.mailbox.account)
+        if owner is None or owner.suspended or identity.account not in owner.members:
+            return Withdrawn.MAILBOX
+        return None
 
     def take_peer(self, certificate: bytes | None) -> None:
         self.peer = replace(self.peer, tls=True, certificate=certificate)

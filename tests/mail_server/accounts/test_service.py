@@ -243,3 +243,20 @@ async def test_a_certificate_speaks_for_one_account(house: Any) -> None:
     assert refused.value.reason == "certificate-bound"
     await house.accounts.unbind_certificate(one.id, binding.id)
     assert house.accounts.binding_of(b"certificate") is None
+
+
+async def test_a_credential_is_held_until_it_is_revoked_or_expires(house: Any) -> None:
+    martin = await house.accounts.add("martin@chu.mssante.fr", Kind.PER)
+    kept = await house.accounts.app_password_create(martin.id, "phone")
+    gone = await house.accounts.app_password_create(martin.id, "lost phone")
+    late = await house.accounts.app_password_create(martin.id, "trainee", expires=1)
+    bound = await house.accounts.bind_certificate(martin.id, subject="CN=a", issuer="CN=b")
+    await house.accounts.app_password_revoke(martin.id, gone.id)
+
+    def held() -> list[bool]:
+        return [house.accounts.holds(martin.id, each.id) for each in (kept, gone, late, bound)]
+
+    assert held() == [True, False, False, True]
+    await house.accounts.unbind_certificate(martin.id, bound.id)
+    assert held() == [True, False, False, False]
+    assert not house.accounts.holds(AccountId("x" * 20), kept.id)

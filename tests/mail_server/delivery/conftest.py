@@ -82,7 +82,11 @@ class Desk:
 
     async def envelope(self, sender: Account, *recipients: str) -> Envelope:
         """MAIL FROM and RCPT TO of someone logged in."""
-        identity = Identity(sender.id, sender.address, sender.kind, "PLAIN", "c1")
+        passwords = self.node.accounts.app_passwords(sender.id)
+        credential = (
+            passwords[0] if passwords else await self.node.accounts.app_password_create(sender.id, "t")
+        )
+        identity = Identity(sender.id, sender.address, sender.kind, "PLAIN", credential.id)
         peer = Peer("127.0.0.1", 4000, "submission", "s1", tls=True)
         admitted = await self.node.delivery.admit_sender(
             Road.CLIENT, sender.address, MailParameters(), peer, identity

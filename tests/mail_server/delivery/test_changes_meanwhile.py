@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from mail_server.accounts.interface import Kind
+from mail_server.accounts.interface import Kind, Peer
 from mail_server.delivery import service
+from mail_server.delivery.interface import MailParameters, Road
 from mail_server.keys.interface import KeyUnavailable
 from mail_server.store.interface import NoSuchMessage
 from mail_server.store.model import State
@@ -140,3 +141,17 @@ async def test_a_header_without_its_last_line_end_does_not_join_ours(desk) -> No
     await desk.send(robot, f"From: <{robot.address}>\r\nTo: {gp.address}".encode(), gp.address)
     [(_, stored)] = await desk.inbox(gp)
     assert f"\r\nTo: {gp.address}\r\n".encode() in stored
+
+
+async def test_a_session_that_outlives_its_password_hands_over_nothing(desk) -> None:
+    robot, gp = await desk.account("robot", Kind.APP), await desk.sealed("gp")
+    await desk.envelope(robot, gp.address)
+    [password] = desk.node.accounts.app_passwords(robot.id)
+    identity = (await desk.envelope(robot)).sender.identity
+    peer = Peer("127.0.0.1", 4000, "submission", "s1", tls=True)
+    await desk.node.accounts.app_password_revoke(robot.id, password.id)
+    with pytest.raises(Refusal) as refused:
+        await desk.node.delivery.admit_sender(Road.CLIENT, robot.address, MailParameters(), peer, identity)
+    assert (refused.value.code, refused.value.enhanced, refused.value.reason) == (
+        550, "5.7.8", "credential-revoked",
+    )  # fmt: skip

@@ -79,6 +79,7 @@ class Book:
     """Accounts in a dict; tests change it to withdraw rights."""
 
     by: dict[AccountId, Account]
+    revoked: set[str] = field(default_factory=set[str])  # credentials
 
     def by_address(self, address: str) -> Account | None:
         return next((a for a in self.by.values() if a.address == address.lower()), None)
@@ -94,6 +95,9 @@ class Book:
 
     def readers(self, account: AccountId) -> Sequence[Account]:
         return [self.by[member] for member in self.by[account].members] or [self.by[account]]
+
+    def holds(self, account: AccountId, credential: str) -> bool:
+        return account in self.by and credential not in self.revoked
 
     def change(self, account: AccountId, **what: object) -> None:
         self.by[account] = replace(self.by[account], **what)  # type: ignore[arg-type]

@@ -99,9 +99,9 @@ async def test_a_member_removed_is_shut_out_in_idle_too(world):
     await client('SELECT "Other Users/ward@example.org"')
     await client.raw(b"x IDLE\r\n")
     await client.until(rb"^\+")
-    assert not client.session.revoked()
+    assert client.session.withdrawn() is None
     world.book.change(ward(world), suspended=True)
-    assert client.session.revoked()
+    assert client.session.withdrawn() is not None
     client.link.wake()
     await client.until(rb"^\* BYE")
 

@@ -77,9 +77,21 @@ async def test_suspension_ends_idle(world):
     await client.until(rb"^\+")
     account = world.book.by_address("alice@example.org")
     world.book.by[account.id] = replace(account, suspended=True)
-    assert client.session.revoked()
+    assert client.session.withdrawn() is not None
     client.link.wake()
     await client.until(rb"^\* BYE")
+
+
+async def test_a_revoked_password_ends_idle_and_commands(world):
+    idle, other = await world.inbox(), await world.client()
+    await idle.raw(b"x IDLE\r\n")
+    await idle.until(rb"^\+")
+    world.book.revoked.add("app-1")
+    assert idle.session.withdrawn() is not None
+    idle.link.wake()
+    assert b"* BYE [EXPIRED]" in await idle.until(rb"^\* BYE")
+    await other.raw(b"x SELECT INBOX\r\n")
+    assert b"* BYE [EXPIRED]" in await other.until(rb"^\* BYE")
 
 
 async def test_new_messages_are_no_longer_recent_for_who_comes_next(world):
