@@ -1,11 +1,11 @@
 """Before the mailbox: CAPABILITY, ID, STARTTLS, LOGIN, AUTHENTICATE, ENABLE, LOGOUT.
 
-Invariants: no credential is read before TLS; a refused login is slow, counted, and says no more than that.
+Invariants: no credential is read before TLS; a refused login is counted and says no more than
+that (the authenticator makes who fails often wait).
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
 
 from mail_server.accounts.interface import Identity
@@ -105,7 +105,6 @@ async def _refuse(session: Session, refusal: Refusal) -> bytes:
     session.login_failures += 1
     session.services.limits.counters.login_failures += 1
     settings = session.services.settings
-    await asyncio.sleep(settings.login_delay * session.login_failures)
     code = "UNAVAILABLE" if refusal.temporary else "AUTHENTICATIONFAILED"
     if session.login_failures >= settings.max_login_failures:
         raise Farewell(f"[{code}] Too many failed logins")

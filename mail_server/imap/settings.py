@@ -37,11 +37,6 @@ class ImapSettings(BaseModel):
     )
     handshake_timeout: float = Field(default=20, gt=0, description="Seconds for a TLS handshake.")
 
-    login_delay: float = Field(
-        default=1.0,
-        ge=0,
-        description="Seconds before a refused login is answered, times the failures.",
-    )
     max_login_failures: int = Field(default=5, ge=1, description="Refused logins, then the end.")
     max_bad_commands: int = Field(default=20, ge=1, description="BAD answers before the connection ends.")
 

@@ -417,7 +417,7 @@ async def world(store: LocalStore) -> AsyncIterator[World]:
             WARD: Account(WARD, "ward@example.org", Kind.ORG, members=(ALICE, BOB)),
         }
     )
-    settings = ImapSettings(login_delay=0, port=0, tls_port=0)
+    settings = ImapSettings(port=0, tls_port=0)
     events: list[Event] = []
     keeper = Keeper(store)
     services = Services(settings, store, keeper, book, Logins(book), events.extend, Limits(settings))
