@@ -40,10 +40,22 @@ def load_kek(settings: KeysSettings, home: Path) -> AesKeyWrapper:
         state = os.fstat(file.fileno())
         if not stat.S_ISREG(state.st_mode):
             raise KeyUnavailable(f"the key-encryption key is not a file: {path}")
-        if state.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        if state.st_mode & _forbidden(path):
             raise KeyUnavailable(f"others may read the key-encryption key: chmod 600 {path}")
         content = file.read(4096)
     return AesKeyWrapper(_decoded(content, path))
+
+
+def _forbidden(path: Path) -> int:
+    """Permissions that let others than the node read the file.
+
+    systemd shows credentials as 0440 under a folder of 0500 that its ACL opens to the service alone: their group
+    bits are the mask of that ACL and open nothing (systemd.exec(5), LoadCredential=).
+    """
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if folder and path.absolute().parent == Path(folder).absolute():
+        return stat.S_IWGRP | stat.S_IRWXO
+    return stat.S_IRWXG | stat.S_IRWXO
 
 
 def make_kek(path: Path, home: Path) -> None:

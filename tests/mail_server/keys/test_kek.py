@@ -113,3 +113,27 @@ def test_nothing_of_the_kek_shows():
     wrapper = AesKeyWrapper(b"k" * 32)
     assert "kkkk" not in repr(wrapper)
     assert wrapper.kek_id not in (b"k" * 32).hex()
+
+
+@pytest.mark.parametrize(("mode", "refused"), [(0o400, False), (0o440, False), (0o460, True), (0o444, True)])
+def test_a_systemd_credential_may_show_group_bits_and_no_other(tmp_path, home, monkeypatch, mode, refused):
+    folder = tmp_path / "credentials"
+    folder.mkdir()
+    kek = folder / "vaguemestre-kek"
+    kek.write_bytes(b"k" * 32)
+    kek.chmod(mode)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))
+    if refused:
+        with pytest.raises(KeyUnavailable, match="others may read"):
+            load_kek(KeysSettings(), home)
+    else:
+        assert len(load_kek(KeysSettings(), home).kek_id) == 8
+
+
+def test_group_bits_are_a_credentials_alone(tmp_path, home, monkeypatch):
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "credentials"))
+    kek = tmp_path / "kek"
+    kek.write_bytes(b"k" * 32)
+    kek.chmod(0o440)
+    with pytest.raises(KeyUnavailable, match="others may read"):
+        load_kek(settings(kek), home)
