@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,14 +18,19 @@ def gpg(home: Path, *arguments: str, data: bytes = b"") -> subprocess.CompletedP
     return subprocess.run(command, input=data, capture_output=True, check=False)
 
 
-def left_behind() -> set[Path]:
-    return set(Path(tempfile.gettempdir()).glob("vm-gpg-*"))
+@pytest.fixture
+def own_temporary_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """One that nobody else writes in; its path is short, since GnuPG's sockets lie below it."""
+    with tempfile.TemporaryDirectory(prefix="vm-") as folder:
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        yield Path(folder)
 
 
-def test_a_person_reads_with_the_exported_key_and_passphrase(tmp_path: Path) -> None:
-    before = left_behind()
+def test_a_person_reads_with_the_exported_key_and_passphrase(
+    tmp_path: Path, own_temporary_folder: Path
+) -> None:
     key = make_key("Dr Inès Vidal", "ines.vidal@cabinet.example", "trois mots en l'air", tmp_path)
-    assert left_behind() == before
+    assert list(own_temporary_folder.iterdir()) == []
     assert key.secret == tmp_path / "ines.vidal.asc"
     assert stat.S_IMODE(key.secret.stat().st_mode) == 0o600
     with temporary_home() as sender:
