@@ -27,10 +27,14 @@ app = typer.Typer(
 )
 account = typer.Typer(no_args_is_help=True, help="Accounts: who has a mailbox here.")
 member = typer.Typer(no_args_is_help=True, help="Members of a shared account (ORG, CAB).")
+password = typer.Typer(no_args_is_help=True, help="App passwords: one for each mail program.")
+certificate = typer.Typer(no_args_is_help=True, help="Client certificates a system logs in with.")
 key = typer.Typer(no_args_is_help=True, help="Certificates that seal to an account.")
 audit = typer.Typer(no_args_is_help=True, help="The tamper-evident trace.")
 policies = typer.Typer(no_args_is_help=True, help="The rules, as text.")
 account.add_typer(member, name="member")
+account.add_typer(password, name="password")
+account.add_typer(certificate, name="certificate")
 app.add_typer(account, name="account")
 app.add_typer(key, name="key")
 app.add_typer(audit, name="audit")
@@ -322,19 +326,6 @@ def account_list(
         )
 
 
-@account.command("password")
-def account_password(
-    address: str,
-    label: Annotated[str, typer.Option(help="Which program or device it is for.")] = "mail program",
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Make one more app password, shown once."""
-    result = _command(home, config, "account_password", address=address, label=label)
-    _show(result, as_json, f"App password, shown this once: {result['password']}")
-
-
 @account.command("suspend")
 def account_suspend(
     address: str, home: HomeOption = DEFAULT_HOME, config: ConfigOption = None, as_json: JsonOption = False
@@ -351,6 +342,87 @@ def account_reinstate(
     """End a suspension."""
     result = _command(home, config, "account_reinstate", address=address)
     _show(result, as_json, f"{address} is open again.")
+
+
+@password.command("add")
+def password_add(
+    address: str,
+    label: Annotated[str, typer.Option(help="Which program or device it is for.")] = "mail program",
+    home: HomeOption = DEFAULT_HOME,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make one more app password, shown once."""
+    result = _command(home, config, "account_password", address=address, label=label)
+    _show(result, as_json, f"App password, shown this once: {result['password']}")
+
+
+@password.command("list")
+def password_list(
+    address: str, home: HomeOption = DEFAULT_HOME, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Which app passwords an account has, and when each last served. Never the passwords."""
+    rows = _command(home, config, "password_list", address=address)
+    if as_json:
+        _show(rows, True, "")
+    else:
+        columns = {
+            "credential": "Id", "label": "For", "created": "Made (UTC)", "expires": "Until", "last_used": "Last used",
+        }  # fmt: skip
+        _table(rows, columns, f"{address} has no app password.")
+
+
+@password.command("revoke")
+def password_revoke(
+    address: str,
+    credential: Annotated[str, typer.Argument(help="Its id, from `account password list`.")],
+    home: HomeOption = DEFAULT_HOME,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """End an app password and the sessions that logged in with it."""
+    result = _command(home, config, "password_revoke", address=address, credential=credential)
+    _show(result, as_json, f"The app password {credential} of {address} is revoked; its sessions end.")
+
+
+@certificate.command("list")
+def certificate_list(
+    address: str, home: HomeOption = DEFAULT_HOME, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Which client certificates speak for an account."""
+    rows = _command(home, config, "certificate_list", address=address)
+    if as_json:
+        _show(rows, True, "")
+    else:
+        columns = {"credential": "Id", "created": "Bound (UTC)", "matched": "Certificate"}
+        _table(rows, columns, f"No certificate speaks for {address}.")
+
+
+@certificate.command("bind")
+def certificate_bind(
+    address: str,
+    client_certificate: Annotated[Path, typer.Argument(help="The system's client certificate (PEM).")],
+    home: HomeOption = DEFAULT_HOME,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let one more client certificate speak for a system's account: the next one, before the old expires."""
+    pem = _content(client_certificate).decode("ascii", "replace")
+    result = _command(home, config, "certificate_bind", address=address, certificate=pem)
+    _show(result, as_json, f"{client_certificate} speaks for {address}.")
+
+
+@certificate.command("unbind")
+def certificate_unbind(
+    address: str,
+    credential: Annotated[str, typer.Argument(help="Its id, from `account certificate list`.")],
+    home: HomeOption = DEFAULT_HOME,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """A client certificate speaks for the account no more; the sessions it began end."""
+    result = _command(home, config, "certificate_unbind", address=address, credential=credential)
+    _show(result, as_json, f"The certificate {credential} speaks for {address} no more; its sessions end.")
 
 
 @member.command("add")

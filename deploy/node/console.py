@@ -48,6 +48,11 @@ class Console:
             "account_list": self.account_list,
             "account_password": self.account_password,
             "account_password_set": self.account_password_set,
+            "password_list": self.password_list,
+            "password_revoke": self.password_revoke,
+            "certificate_list": self.certificate_list,
+            "certificate_bind": self.certificate_bind,
+            "certificate_unbind": self.certificate_unbind,
             "account_suspend": self.account_suspend,
             "account_reinstate": self.account_reinstate,
             "member_add": self.member_add,
@@ -109,6 +114,42 @@ class Console:
         account = self._account(address)
         new = await self._node.accounts.app_password_create(account.id, label, by=self._by, secret=password)
         return {"address": account.address, "credential": new.id}
+
+    async def password_list(self, address: str) -> list[dict[str, Any]]:
+        accounts = self._node.accounts
+        return [
+            {
+                "credential": each.id,
+                "label": each.label,
+                "created": _day_and_time(each.created),
+                "expires": _day_and_time(each.expires),
+                "last_used": _day_and_time(accounts.last_used(each)),
+            }
+            for each in accounts.app_passwords(self._account(address).id)
+        ]
+
+    async def password_revoke(self, address: str, credential: str) -> dict[str, Any]:
+        account = self._account(address)
+        await self._node.accounts.app_password_revoke(account.id, credential, by=self._by)
+        return {"address": account.address, "credential": credential}
+
+    async def certificate_list(self, address: str) -> list[dict[str, Any]]:
+        return [
+            {"credential": each.id, "created": _day_and_time(each.created), "matched": each.matched}
+            for each in self._node.accounts.bindings(self._account(address).id)
+        ]
+
+    async def certificate_bind(self, address: str, certificate: str) -> dict[str, Any]:
+        account = self._account(address)
+        if account.kind is not Kind.APP:
+            raise CommandFailed("Only a system's account (APP) logs in by certificate.")
+        bound = await self._node.accounts.bind_certificate(account.id, _der(certificate), by=self._by)
+        return {"address": account.address, "credential": bound.id, "matched": bound.matched}
+
+    async def certificate_unbind(self, address: str, credential: str) -> dict[str, Any]:
+        account = self._account(address)
+        await self._node.accounts.unbind_certificate(account.id, credential, by=self._by)
+        return {"address": account.address, "credential": credential}
 
     async def account_list(self) -> list[dict[str, Any]]:
         by_id = {account.id: account for account in self._node.accounts.all()}
@@ -289,6 +330,10 @@ def _der(pem: str) -> bytes:
         return x509.load_pem_x509_certificate(pem.encode()).public_bytes(Encoding.DER)
     except ValueError:
         raise CommandFailed("The client certificate is not a PEM certificate.") from None
+
+
+def _day_and_time(at: int | None) -> str | None:
+    return None if at is None else datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def _now() -> int:

@@ -6,6 +6,7 @@ What is printed is looked at as a person would: one sentence, the right stream, 
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 import os
 import re
@@ -22,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from deploy.demo import clients, letters, people, pki, world
 
@@ -293,9 +296,12 @@ ACCOUNT_FAULTS = {
     f"add x@{DOMAIN} --kind APP --client-certificate NOWHERE": "NOWHERE: No such file or directory.",
     f"add x@{DOMAIN} --kind APP --client-certificate KEK": "The client certificate is not a PEM certificate.",
     f"suspend x@{DOMAIN}": f"There is no account x@{DOMAIN}.",
-    f"password {WARD}": (
+    f"password add {WARD}": (
         "Nobody logs in as a shared account: its members do, as themselves (shared-account)."
     ),
+    f"password revoke {GP} none": "This account has no such password (unknown-credential).",
+    f"certificate unbind {SYSTEM} none": "This account has no such certificate (unknown-credential).",
+    f"certificate bind {GP} CLIENT": "Only a system's account (APP) logs in by certificate.",
     f"member add {GP} {NURSE}": "Only a shared account (ORG, CAB) has members (not-shared).",
     f"member add {WARD} {SYSTEM}": "Only a personal account (PER) can be a member (not-a-person).",
     f"member remove {WARD} {GP}": "This person is not a member of it (not-a-member).",
@@ -341,6 +347,42 @@ def test_suspend_and_reinstate(serving: Serving, node: Place, accounts: dict[str
     assert (suspended(), may_log_in()) == (True, False)
     assert did("account", "reinstate", PROBE, "--home", node.home) == f"{PROBE} is open again.\n"
     assert (suspended(), may_log_in()) == (False, True)
+
+
+def test_a_revoked_password_ends_the_session_it_began(serving: Serving, node: Place) -> None:
+    home = ["--home", node.home]
+    out = did("account", "password", "add", PROBE, "--label", "lost phone", *home)
+    secret = out.rpartition(" ")[2].strip()
+    header, *lines = did("account", "password", "list", PROBE, *home).splitlines()
+    assert header.split() == ["Id", "For", "Made", "(UTC)", "Until", "Last", "used"]
+    assert len(lines) == 2
+    assert secret not in "".join(lines)
+    [lost] = [line.split()[0] for line in lines if "lost phone" in line]
+    with clients.mailbox(node.port("imaps"), clients.tls(node.ca), PROBE, secret) as imap:
+        assert imap.noop()[0] == "OK"
+        out = did("account", "password", "revoke", PROBE, lost, *home)
+        assert out == f"The app password {lost} of {PROBE} is revoked; its sessions end.\n"
+        with pytest.raises(clients.PROTOCOL_ERRORS, match="EXPIRED"):
+            imap.noop()
+    assert len(ask("account", "password", "list", PROBE, "--json", *home).json) == 1
+
+
+def test_a_certificate_is_bound_and_unbound(serving: Serving, node: Place) -> None:
+    home = ["--home", node.home]
+    pki.TestAuthority.load(node.folder / "pki").issue_client("DPI 2 TEST", HERE).write(
+        node.folder / "pki", "next"
+    )
+    pem = node.folder / "pki" / "next.pem"
+    assert did("account", "certificate", "bind", SYSTEM, pem, *home) == f"{pem} speaks for {SYSTEM}.\n"
+    rows = ask("account", "certificate", "list", SYSTEM, "--json", *home).json
+    assert len(rows) == 2
+    assert all(row["matched"].startswith("sha256:") for row in rows)
+    der = x509.load_pem_x509_certificate(pem.read_bytes()).public_bytes(Encoding.DER)
+    [newest] = [row["credential"] for row in rows if row["matched"].endswith(hashlib.sha256(der).hexdigest())]
+    out = did("account", "certificate", "unbind", SYSTEM, newest, *home)
+    assert out == f"The certificate {newest} speaks for {SYSTEM} no more; its sessions end.\n"
+    assert len(did("account", "certificate", "list", SYSTEM, *home).splitlines()) == 2
+    assert did("account", "certificate", "list", GP, *home) == f"No certificate speaks for {GP}.\n"
 
 
 # ---------------------------------------------------------------------------------------------- keys, members
@@ -395,7 +437,7 @@ def test_the_trace_is_read_and_verified(serving: Serving, node: Place, accounts:
     assert [line.split()[3] for line in lines] == ["account-suspend", "account-reinstate"]
     assert all(re.search(rf"console:\S+ +{re.escape(PROBE)} +done", line) for line in lines)
     rows = ask("audit", "show", "--action", "password-add", "--json", "--home", node.home).json
-    assert len(rows) == len(accounts)
+    assert {row["on"] for row in rows} == set(accounts)
     assert not any(password in json.dumps(rows) for password in accounts.values())
     assert did("audit", "show", "--reference", "0000000000", "--home", node.home) == (
         "Nothing of that is in the trace.\n"
