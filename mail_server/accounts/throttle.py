@@ -16,6 +16,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
+from mail_server.accounts.networks import place_of
+
 _TRACKED = 20_000
 _LONGEST_ADDRESS = 320  # RFC 5321 §4.5.3.1; what is longer was never an address
 _SUSPECT_AFTER = 3
@@ -35,7 +37,7 @@ class Throttle:
 
     def failed(self, place: str, address: str) -> float:
         """Count one failure; the seconds its answer waits."""
-        address = _key(address)
+        place, address = place_of(place), _key(address)
         count = max(
             self._count((place, address)),
             self._count((place, "")) - _FREE_FOR_PLACE,
@@ -44,11 +46,11 @@ class Throttle:
         return min(self._longest, self._delay * 2.0 ** min(count - 1, 16)) if count > 0 else 0.0
 
     def succeeded(self, place: str, address: str) -> None:
-        self._failures.pop((place, _key(address)), None)
+        self._failures.pop((place_of(place), _key(address)), None)
 
     def suspect(self, place: str, address: str) -> bool:
         """Whether this place fails so often that its passwords are checked behind the others'."""
-        address = _key(address)
+        place, address = place_of(place), _key(address)
         return (
             self._recent((place, address)) >= _SUSPECT_AFTER
             or self._recent((place, "")) >= _FREE_FOR_PLACE + _SUSPECT_AFTER

@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from mail_server.accounts.networks import place_of
 from mail_server.imap.settings import ImapSettings
 
 
@@ -34,26 +35,28 @@ class Counters:
 class Limits:
     settings: ImapSettings
     counters: Counters = field(default_factory=Counters)
-    _by_address: Counter[str] = field(default_factory=Counter[str])
+    _by_place: Counter[str] = field(default_factory=Counter[str])
     _by_account: Counter[str] = field(default_factory=Counter[str])
 
     def connect(self, address: str) -> bool:
+        place = place_of(address)
         if (
             self.counters.open >= self.settings.max_connections
-            or self._by_address[address] >= self.settings.max_connections_per_ip
+            or self._by_place[place] >= self.settings.max_connections_per_ip
         ):
             self.counters.turned_away += 1
-            _forget_if_zero(self._by_address, address)
+            _forget_if_zero(self._by_place, place)
             return False
-        self._by_address[address] += 1
+        self._by_place[place] += 1
         self.counters.open += 1
         self.counters.accepted += 1
         return True
 
     def disconnect(self, address: str) -> None:
+        place = place_of(address)
         self.counters.open -= 1
-        self._by_address[address] -= 1
-        _forget_if_zero(self._by_address, address)
+        self._by_place[place] -= 1
+        _forget_if_zero(self._by_place, place)
 
     def log_in(self, account: str) -> bool:
         if self._by_account[account] >= self.settings.max_connections_per_account:

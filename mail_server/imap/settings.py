@@ -22,7 +22,7 @@ class ImapSettings(BaseModel):
 
     max_connections: int = Field(default=10_000, ge=1, description="Open connections, all peers together.")
     max_connections_per_ip: int = Field(
-        default=200, ge=1, description="From one address (a whole practice may share one)."
+        default=200, ge=1, description="From one IPv4 address or IPv6 /64 (a whole practice may share one)."
     )
     max_connections_per_account: int = Field(default=40, ge=1, description="Logged in as one account.")
 

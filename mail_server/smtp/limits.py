@@ -5,7 +5,7 @@ Invariants: what was admitted or reserved is given back exactly once; nothing he
 
 from __future__ import annotations
 
-import ipaddress
+from mail_server.accounts.networks import place_of
 
 
 class ConnectionGate:
@@ -21,7 +21,7 @@ class ConnectionGate:
 
     def admit(self, address: str) -> str | None:
         """A ticket to give back with `leave`, or None: too many."""
-        ticket = _network(address)
+        ticket = place_of(address)
         held = self._of_peer.get(ticket, 0)
         if self.open >= self._limit or held >= self._limit_per_peer:
             return None
@@ -36,17 +36,6 @@ class ConnectionGate:
             self._of_peer[ticket] = held
         else:
             del self._of_peer[ticket]
-
-
-def _network(address: str) -> str:
-    if ":" not in address:
-        return address
-    try:
-        parsed = ipaddress.IPv6Address(address)
-    except ValueError:
-        return address
-    # One household or one attacker holds a whole /64; a mapped IPv4 address stands for itself.
-    return str(parsed.ipv4_mapped or ipaddress.IPv6Network((int(parsed) >> 64 << 64, 64)))
 
 
 class ByteBudget:

@@ -11,6 +11,9 @@ from dataclasses import replace
 import imapclient
 import pytest
 
+from mail_server.imap.limits import Limits
+from mail_server.imap.settings import ImapSettings
+
 M = b"From: a@example.org\r\nSubject: =?utf-8?q?=C3=A9t=C3=A9?=\r\n\r\nbody\r\n"
 
 
@@ -160,3 +163,13 @@ async def test_certificates_are_read_again_for_new_connections(door, tls):
     door.reload_tls(tls.server)
     _, writer = await hello(door, tls)
     writer.close()
+
+
+def test_connections_are_counted_for_an_ipv6_network_together():
+    limits = Limits(ImapSettings(max_connections_per_ip=2))
+    assert limits.connect("2001:db8::1")
+    assert limits.connect("2001:db8::2")
+    assert not limits.connect("2001:db8::3")
+    assert limits.connect("2001:db8:0:1::1")
+    limits.disconnect("2001:db8::1")
+    assert limits.connect("2001:db8::3")
