@@ -72,9 +72,9 @@ class Doors:
         node = self._node
         metrics = Metrics()
         metrics.counters("smtp", lambda: self._smtp.counters)
-        metrics.counters("imap", lambda: self._imap.counters)
+        metrics.counters("imap", lambda: self._imap.counters, gauges={"open", "append_octets"})
         metrics.counters("sealing", lambda: node.pool.counters)
-        metrics.gauge("smtp_connections", "Open SMTP connections.", lambda: self._smtp.open_connections)
+        metrics.gauge("smtp_connections_open", "Open SMTP connections.", lambda: self._smtp.open_connections)
         metrics.gauge("smtp_bytes_in_flight", "Mail held in memory.", lambda: self._smtp.bytes_in_flight)
         metrics.gauge("sealing_waiting", "Letters that wait for a worker.", lambda: node.pool.waiting)
         metrics.gauge("store_writable", "0 below the free-space floor.", lambda: float(node.store.writable))

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.demo import clients, letters, people, pki, world
 
@@ -466,6 +468,19 @@ def test_doctor_finds_nothing_wrong_and_sends_a_letter_round(
         f"[FAIL] letter: The password in VAGUEMESTRE_PROBE_PASSWORD is not one of {PROBE}."
         in wrong.out.splitlines()
     )
+
+
+def test_prometheus_reads_each_family_once(serving: Serving, node: Place) -> None:
+    with urllib.request.urlopen(f"http://127.0.0.1:{node.base + 464}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    declared = re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE)
+    names = [name for name, _ in declared]
+    assert len(names) == len(set(names))
+    assert {f.name for f in text_string_to_metric_families(text)} == {n.removesuffix("_total") for n in names}
+    kinds = dict(declared)
+    assert kinds["vaguemestre_imap_open"] == kinds["vaguemestre_imap_append_octets"] == "gauge"
+    assert kinds["vaguemestre_smtp_connections_open"] == "gauge"
+    assert kinds["vaguemestre_smtp_connections_total"] == "counter"
 
 
 def findings(node: Place, *arguments: str | Path) -> dict[str, tuple[str, str]]:
