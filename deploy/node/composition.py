@@ -132,7 +132,7 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
     directory = DirectoryService.open(home.directory_database)
     stack.callback(directory.close)
     operator_keys = GnuPgOperatorKeys(config.keys, home.keystore, keys)
-    stack.callback(operator_keys.close)
+    stack.push_async_callback(operator_keys.close)
     authority = Authority(home.authority, keys, config.accounts.domains[0])
     if not authority.made:
         raise StartError(f"No authority key in {home.authority}: run `vaguemestre init` to the end.")

@@ -169,9 +169,11 @@ class Resealer:
             self._trail.append(transaction.sql, [event])
             return True
 
-        if not await self._store.write(operation):
-            return False
-        await asyncio.to_thread(self._operator_keys.destroy, account.id)
+        # Hidden before the look: a letter sealed to it from here on would come after the look and never open.
+        with self._operator_keys.retiring(account.id):
+            if not await self._store.write(operation):
+                return False
+            await asyncio.to_thread(self._operator_keys.destroy, account.id)
         return True
 
     def _event(self, account: Account, email_id: str) -> Event:

@@ -94,12 +94,13 @@ class DeliveryService:
         fingerprint = await self._fingerprint(envelope, letter.data)
         plans = self._plans(envelope)
         for attempt in range(_ATTEMPTS):
+            keys = self._key_changes(plans)
             copies = await self._composer.copies(letter, envelope, plans, _now(), again=attempt > 0)
             # Sealing took its time: a key may have been published meanwhile (and the waiting key destroyed),
             # a member removed, an account suspended. Nothing is awaited between this look and the hand-over
             # to the writer, which works in order: whoever acts on such a change finds the letter filed.
             before, plans = plans, self._plans(envelope)
-            if plans != before:
+            if plans != before or self._key_changes(plans) != keys:
                 continue
             try:
                 accepted = Accepted(await self._file(envelope, fingerprint, copies))
@@ -120,6 +121,9 @@ class DeliveryService:
                 )
             plans[account.id] = self._planner.plan(account)
         return list(plans.values())
+
+    def _key_changes(self, plans: Sequence[Plan]) -> list[int]:
+        return [self._operator_keys.changes(plan.account.id) for plan in plans]
 
     async def _fingerprint(self, envelope: Envelope, message: bytes) -> bytes:
         """By which a letter sent again is known; beside the loop when it is large (1 ms for each 2 MB)."""

@@ -6,6 +6,7 @@ the keystore file alone, and once `destroy` returns no disk of the node holds it
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -42,9 +43,23 @@ class OperatorKeys(Protocol):
         """The account's operator-held certificate, made now if it has none. Durable on return."""
         ...
 
-    def existing(self, account: str) -> OperatorHeldKey | None: ...
+    def existing(self, account: str) -> OperatorHeldKey | None:
+        """None as well while the key is retiring: nothing new may be sealed to it."""
+        ...
+
     def secret(self, account: str) -> bytes:
-        """Binary unprotected secret key, for memory only. Raises KeyUnavailable."""
+        """Binary unprotected secret key, for memory only, of a retiring key too. Raises KeyUnavailable."""
+        ...
+
+    def retiring(self, account: str) -> AbstractContextManager[None]:
+        """While its holder looks whether any letter still needs the key, and destroys it if none does.
+
+        Who asks for a certificate meanwhile waits for the outcome.
+        """
+        ...
+
+    def changes(self, account: str) -> int:
+        """A number that differs once a retirement began or ended: what was sealed before may name a key that goes."""
         ...
 
     def destroy(self, account: str) -> None:

@@ -3,14 +3,18 @@
 Made by GnuPG (whose profile every program reads): Ed25519 primary that certifies and signs, Cv25519 subkey that
 encrypts, no expiry, the address as user id, a notation that says who holds it.
 Invariants: the secret exists in memory, in a GnuPG home on tmpfs while it is made, and wrapped by the KEK in the
-keystore, nowhere else; a certificate is returned only when its wrap is durable; one account has one at a time.
+keystore, nowhere else; a certificate is returned only when its wrap is durable; one account has one at a time; no
+certificate of a key that is retiring is given to anybody.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
+from collections import Counter
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
@@ -39,9 +43,13 @@ class GnuPgOperatorKeys:
         self._wrapper = wrapper
         self._keystore = Keystore(keystore)
         self._making: dict[str, asyncio.Task[OperatorHeldKey]] = {}
+        self._retiring: dict[str, asyncio.Event] = {}
+        self._changes: Counter[str] = Counter()
         self._threads = ThreadPoolExecutor(settings.making_threads, "operator-keys")
 
     async def certificate_for(self, account: str, address: str) -> OperatorHeldKey:
+        while (outcome := self._retiring.get(account)) is not None:
+            await outcome.wait()
         known = self.existing(account)
         if known is not None:
             return known
@@ -54,7 +62,7 @@ class GnuPgOperatorKeys:
         return await asyncio.shield(making)
 
     def existing(self, account: str) -> OperatorHeldKey | None:
-        entry = self._keystore.get(_name(account))
+        entry = None if account in self._retiring else self._keystore.get(_name(account))
         return None if entry is None else OperatorHeldKey(account, entry.certificate, entry.fingerprint)
 
     def secret(self, account: str) -> bytes:
@@ -62,6 +70,20 @@ class GnuPgOperatorKeys:
         if entry is None:
             raise KeyUnavailable("the account has no operator-held key")
         return self._wrapper.unwrap(entry.wrapped, _purpose(account, entry.fingerprint))
+
+    @contextlib.contextmanager
+    def retiring(self, account: str) -> Generator[None]:
+        outcome = self._retiring[account] = asyncio.Event()
+        self._changes[account] += 1
+        try:
+            yield
+        finally:
+            del self._retiring[account]
+            self._changes[account] += 1
+            outcome.set()
+
+    def changes(self, account: str) -> int:
+        return self._changes[account]
 
     def destroy(self, account: str) -> None:
         self._keystore.destroy(_name(account))
@@ -71,8 +93,9 @@ class GnuPgOperatorKeys:
         prefix = _name("")
         return [name.removeprefix(prefix) for name in self._keystore.names() if name.startswith(prefix)]
 
-    def close(self) -> None:
-        self._threads.shutdown(wait=True)
+    async def close(self) -> None:
+        """The key that GnuPG is making is made; those that wait for a thread are not."""
+        await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
 
     async def _make_for(self, account: str, address: str) -> OperatorHeldKey:
         return await asyncio.get_running_loop().run_in_executor(

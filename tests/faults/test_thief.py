@@ -279,10 +279,7 @@ async def opens(engine: OpenPgpEngine, sealed: bytes, secret: bytes) -> bytes | 
 def secrets_in(keystore: Path, keys: KeyWrapper) -> dict[str, bytes]:
     """Every operator-held secret of a keystore, by account. Raises KeyUnavailable."""
     operator_keys = GnuPgOperatorKeys(KeysSettings(), keystore, keys)
-    try:
-        return {account: operator_keys.secret(account) for account in operator_keys.accounts()}
-    finally:
-        operator_keys.close()
+    return {account: operator_keys.secret(account) for account in operator_keys.accounts()}
 
 
 # ---------------------------------------------------------------------------------- without the key-encryption key

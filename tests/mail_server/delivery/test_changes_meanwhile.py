@@ -155,3 +155,20 @@ async def test_a_session_that_outlives_its_password_hands_over_nothing(desk) -> 
     assert (refused.value.code, refused.value.enhanced, refused.value.reason) == (
         550, "5.7.8", "credential-revoked",
     )  # fmt: skip
+
+
+async def test_a_letter_sealed_to_a_key_that_was_destroyed_meanwhile_is_sealed_again(desk) -> None:
+    """The certificate in force appeared and went (expired) while the letter was being made: the plan is as before."""
+    robot, gp = await desk.account("robot", Kind.APP), await desk.account("gp", Kind.PATIENT)
+
+    async def retire() -> None:
+        assert await desk.node.resealer._destroy_operator_key(gp)
+
+    while_composing(desk, retire)
+    await desk.send(robot, letter(robot.address, gp.address), gp.address)
+    assert desk.node.operator_keys.existing(gp.id) is not None
+    desk.publish("gp")
+    assert await desk.node.resealer.begin(gp) == 1
+    [(row, stored)] = await desk.inbox(gp)
+    assert row.state is State.SEALED
+    assert desk.open("gp", stored).subject == "Sortie"

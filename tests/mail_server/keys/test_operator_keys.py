@@ -27,10 +27,10 @@ def settings():
 
 
 @pytest.fixture
-def keys(tmp_path, settings):
+async def keys(tmp_path, settings):
     made = GnuPgOperatorKeys(settings, tmp_path / "keystore.json", AesKeyWrapper(b"k" * 32))
     yield made
-    made.close()
+    await made.close()
 
 
 def packets(data):
@@ -168,3 +168,35 @@ def test_a_folder_on_a_disk_is_refused_unless_allowed(tmp_path):
 
 def test_the_library_s_logger_stays_quiet():
     assert logging.getLogger("gnupg").level == logging.WARNING
+
+
+async def test_who_asks_for_the_certificate_of_a_retiring_key_gets_the_next_one(keys):
+    held = await keys.certificate_for("acc", "a@x.example")
+    before = keys.changes("acc")
+    with keys.retiring("acc"):
+        assert keys.existing("acc") is None
+        assert keys.secret("acc")
+        asked = asyncio.create_task(keys.certificate_for("acc", "a@x.example"))
+        await asyncio.sleep(0.01)
+        assert not asked.done()
+        keys.destroy("acc")
+    assert (await asked).fingerprint != held.fingerprint
+    assert keys.changes("acc") != before
+
+
+async def test_a_key_that_is_still_needed_retires_no_more(keys):
+    held = await keys.certificate_for("acc", "a@x.example")
+    with keys.retiring("acc"):
+        asked = asyncio.create_task(keys.certificate_for("acc", "a@x.example"))
+        await asyncio.sleep(0)
+    assert await asked == held
+    assert keys.existing("acc") == held
+
+
+async def test_closing_drops_the_keys_whose_turn_has_not_come(tmp_path, settings):
+    keys = GnuPgOperatorKeys(settings, tmp_path / "k.json", AesKeyWrapper(b"k" * 32))
+    asked = [asyncio.create_task(keys.certificate_for(f"acc{n}", "a@x.example")) for n in range(30)]
+    await asyncio.sleep(0.01)
+    await keys.close()
+    done = await asyncio.gather(*asked, return_exceptions=True)
+    assert 0 < sum(isinstance(one, asyncio.CancelledError) for one in done) < 30
