@@ -185,7 +185,7 @@ class Console:
 
     async def member_add(self, shared: str, person: str) -> dict[str, Any]:
         ward, reader = self._account(shared), self._account(person)
-        sealed_now = bool(ward.members) and self._mode(ward) == "sealed"
+        sealed_now = bool(ward.members) and self._mode(ward) in ("sealed", "no-active-reader")
         standing = self._node.directory.certificate(reader.address, _now()).standing
         if sealed_now and standing is not Standing.VALID:
             # A reader without a key would take the whole account back into custody, silently.

@@ -49,11 +49,13 @@ class Planner:
         self._clock = clock
 
     def plan(self, account: Account) -> Plan:
-        """Raises Refusal 550 5.7.5 (revoked), 451 4.7.5 (neither a key, nor custody, nor waiting allowed)."""
+        """Raises Refusal 550 5.7.5 (revoked), 450 4.2.1 (a shared account whose members are all suspended)."""
         at = self._clock()
-        standings = [
-            self._directory.certificate(reader.address, at) for reader in self._accounts.readers(account.id)
-        ]
+        readers = self._accounts.readers(account.id)
+        if account.members and not readers:
+            # Sealed until yesterday, say: a suspension must not lay its letters down openable by the operator.
+            raise Refusal(450, "4.2.1", "Nobody reads this mailbox at the moment", "no-active-reader")
+        standings = [self._directory.certificate(reader.address, at) for reader in readers]
         if any(found.standing is Standing.NONE for found in standings) or not standings:
             # Someone who reads this account cannot open a sealed letter yet.
             return Plan(account, Treatment.CUSTODY if self._custody_allowed(account) else Treatment.WAIT)

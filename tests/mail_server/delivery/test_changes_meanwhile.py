@@ -172,3 +172,18 @@ async def test_a_letter_sealed_to_a_key_that_was_destroyed_meanwhile_is_sealed_a
     [(row, stored)] = await desk.inbox(gp)
     assert row.state is State.SEALED
     assert desk.open("gp", stored).subject == "Sortie"
+
+
+async def test_a_ward_whose_members_are_all_suspended_receives_later_not_openly(desk) -> None:
+    robot, nurse = await desk.account("robot", Kind.APP), await desk.sealed("nurse")
+    ward = await desk.ward(nurse)
+    await desk.node.accounts.suspend(nurse.id)
+    with pytest.raises(Refusal) as refused:
+        await desk.envelope(robot, ward.address)
+    assert (refused.value.code, refused.value.enhanced, refused.value.reason) == (
+        450, "4.2.1", "no-active-reader",
+    )  # fmt: skip
+    await desk.node.accounts.reinstate(nurse.id)
+    await desk.send(robot, letter(robot.address, ward.address), ward.address)
+    [(row, _)] = await desk.inbox(ward)
+    assert row.state is State.SEALED
