@@ -14,6 +14,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlalchemy.exc import OperationalError
+
 from deploy.node import logs
 from deploy.node.config import Config
 from deploy.node.failures import StartError
@@ -196,8 +198,17 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
 
 
 def migrate(home: Home, config: Config) -> None:
-    """Bring both databases to the newest schema."""
-    migrate_mail(config.store.url(home.path))
+    """Bring both databases to the newest schema. Raises StartError when PostgreSQL does not let us in."""
+    try:
+        migrate_mail(config.store.url(home.path))
+    except OperationalError:
+        if not config.store.is_postgresql():
+            raise
+        # The driver's own words may hold the address with its password.
+        raise StartError(
+            "PostgreSQL does not answer: is it running, and does `store.database` name an existing database, "
+            "its user and password?"
+        ) from None
     migrate_directory(f"sqlite:///{home.directory_database}")
 
 
