@@ -19,6 +19,9 @@ from mail_server.smtp.settings import SmtpSettings
 log = logging.getLogger("vaguemestre.smtp")
 
 
+_EVERYDAY = frozenset({"connected", "secured", "authenticated", "accepted", "closed"})
+
+
 @dataclass(slots=True)
 class Counters:
     """What the door has done since it opened; `deploy` exports them."""
@@ -78,7 +81,9 @@ class Services:
     sessions: set[Watched] = field(default_factory=set[Watched])
 
     def event(self, event: SessionEvent) -> None:
-        if log.isEnabledFor(logging.INFO):
-            log.info("session %s %s %s %s", event.session, event.road.value, event.name, event.detail)
+        # Each letter and each session is in the trace already; the log is for what an administrator must see.
+        level = logging.DEBUG if event.name in _EVERYDAY else logging.INFO
+        if log.isEnabledFor(level):
+            log.log(level, "session %s %s %s %s", event.session, event.road.value, event.name, event.detail)
         if self.on_event is not None:
             self.on_event(event)

@@ -158,11 +158,12 @@ class Filing(StoreReader):
         account, tag = message.account, message.tag
         references = self._references(account, message.message_ids)
         if message.thread_id is not None:
-            known = Conversation(message.thread_id, None)  # a re-seal keeps its thread
+            found, known = None, Conversation(message.thread_id, None)  # a re-seal keeps its thread
         else:
-            known = self._known_thread(account, references) or Conversation("T" + urandom(12).hex(), None)
+            found = self._known_thread(account, references)
+            known = found or Conversation("T" + urandom(12).hex(), None)
         thread_id = known.thread_id
-        if known.tag is None:
+        if known.tag is None and (found is None or tag is not None):
             # New, or had no tag so far: it takes this one.
             self.sql.run(
                 "INSERT INTO thread (account_id, thread_id, tag) VALUES (?, ?, ?)"
