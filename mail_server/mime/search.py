@@ -1,6 +1,7 @@
 """The text of a message for SEARCH BODY and TEXT: decoded, folded, piece by piece.
 
-Invariants: never raises; decodes at most `cap` octets in all, one part at a time, and keeps none of them.
+Invariants: never raises; decodes at most `cap` octets in all, one part at a time, and keeps none of them. Long text
+is folded in slices: each call into Python's C code keeps all other threads waiting until it ends.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ from mail_server.mime.parts import Part
 from mail_server.mime.sections import UnknownEncoding, decoded_body
 
 SEARCH_CAP = 8 << 20
+_SLICE = 1 << 16
+_MARKS = (
+    32  # combining marks that folding may put in another order sit together in fewer (UAX 15, stream-safe)
+)
 
 
 def fold(text: str) -> str:
@@ -24,8 +29,13 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFKD", text.casefold())
 
 
-def searchable_text(message: bytes, tree: Part, headers: bool = True, cap: int = SEARCH_CAP) -> Iterator[str]:
-    """Folded pieces: the body's parts (BODY), and with `headers` the message's own header too (TEXT)."""
+def searchable_text(
+    message: bytes, tree: Part, headers: bool = True, cap: int = SEARCH_CAP, overlap: int = 0
+) -> Iterator[str]:
+    """Folded pieces: the body's parts (BODY), and with `headers` the message's own header too (TEXT).
+
+    A long part comes in several, each beginning with the last `overlap` characters of the one before.
+    """
     for part in tree.walk():
         if cap <= 0:
             return
@@ -42,12 +52,19 @@ def searchable_text(message: bytes, tree: Part, headers: bool = True, cap: int =
                 text = decode_text(decoded_body(message, part), part.charset)
             except UnknownEncoding:
                 text = decode_text(part.body(message), part.charset)
-            yield fold(text)
+            yield from _folded(text, overlap)
             if part.subtype == "html" and "&" in text:
-                yield fold(html.unescape(text))
+                yield from _folded(html.unescape(text), overlap)
+
+
+def _folded(text: str, overlap: int) -> Iterator[str]:
+    for start in range(0, max(len(text), 1), _SLICE):
+        yield fold(text[max(0, start - overlap) : start + _SLICE])
 
 
 def contains(message: bytes, tree: Part, needle: str, headers: bool = True) -> bool:
     """Whether the message's text holds `needle`, as a substring."""
     wanted = fold(needle)
-    return any(wanted in piece for piece in searchable_text(message, tree, headers))
+    # Folding makes no text shorter: what matches begins and ends within as many characters as `wanted` has.
+    pieces = searchable_text(message, tree, headers, overlap=len(wanted) + _MARKS)
+    return any(wanted in piece for piece in pieces)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from mail_server.mime.headers import decode_base64, select
 from mail_server.mime.parts import Part
@@ -16,6 +16,7 @@ from mail_server.mime.parts import Part
 _IDENTITY = frozenset({"7bit", "8bit", "binary", ""})
 # RFC 2045 §6.7 rule 3: white space at the end of an encoded line is not the author's. The look-behind starts
 # each run of blanks once, so that a long run costs its length.
+_SLICE = 1 << 16
 _TRAILING_BLANKS = re.compile(rb"(?<![ \t])[ \t]++(?=\r?\n|\Z)")
 
 
@@ -84,8 +85,21 @@ def decoded_body(message: bytes, part: Part) -> bytes:
     if encoding == "base64":
         return decode_base64(body)
     if encoding == "quoted-printable":
-        return binascii.a2b_qp(_TRAILING_BLANKS.sub(b"", body))
+        return b"".join(map(_decoded_lines, _lines(body)))
     raise UnknownEncoding
+
+
+def _lines(body: bytes) -> Iterator[bytes]:
+    """Whole lines, in slices: one call over megabytes would keep all other threads waiting."""
+    start = 0
+    while start < len(body):
+        end = body.find(b"\n", start + _SLICE) + 1 or len(body)
+        yield body[start:end]
+        start = end
+
+
+def _decoded_lines(lines: bytes) -> bytes:
+    return binascii.a2b_qp(_TRAILING_BLANKS.sub(b"", lines))
 
 
 def binary(message: bytes, tree: Part, path: Sequence[int]) -> bytes | None:

@@ -1,6 +1,9 @@
 """The text SEARCH looks through."""
 
+import pytest
+
 from mail_server.mime import contains, fold, parse, searchable_text
+from mail_server.mime.sections import decoded_body
 
 MESSAGE = (
     "Subject: =?utf-8?q?R=C3=A9sultat?=\nFrom: Jean <j@x>\nContent-Type: multipart/mixed; boundary=b\n\n--b\n"
@@ -52,3 +55,21 @@ def test_an_unknown_encoding_or_charset_is_searched_as_it_is():
         b"Content-Transfer-Encoding: x-odd\r\nContent-Type: text/plain; charset=x-odd\r\n\r\nplain words"
     )
     assert contains(message, parse(message), "PLAIN", headers=False)
+
+
+@pytest.mark.parametrize("at", [65_500, 65_520, 65_530, 65_536, 131_060])
+@pytest.mark.parametrize("needle", ["h\u00e9moglobine basse", "x", "a\u0323\u0302 fin"])
+def test_what_lies_across_two_slices_of_a_long_text_is_found(at, needle):
+    body = "." * at + needle + "." * 70_000
+    message = b"Content-Type: text/plain; charset=utf-8\r\n\r\n" + body.encode()
+    assert contains(message, parse(message), needle, headers=False)
+    assert not contains(message, parse(message), needle + "!", headers=False)
+
+
+def test_long_quoted_printable_is_decoded_as_if_in_one_piece():
+    lines = "".join(f"ligne {n} =E9t=\r\n=E9 \t\r\n" for n in range(9_000))
+    head = b"Content-Type: text/plain; charset=latin1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+    message = head + lines.encode()
+    assert decoded_body(message, parse(message)).decode("latin1") == "".join(
+        f"ligne {n} \u00e9t\u00e9\r\n" for n in range(9_000)
+    )
