@@ -260,8 +260,8 @@ def restore(
 
     result = _run(restore_home(source.absolute(), home.absolute(), keystore.absolute() if keystore else None))
     words = (
-        f"Restored into {home}. See that `keys.kek` of its configuration names the key-encryption key, "
-        "then `serve`."
+        f"Restored into {home}; its configuration is {result['config']}. See that `keys.kek` there names the "
+        "key-encryption key, then `serve`."
     )
     if not result["keystore"]:
         words += (

@@ -304,11 +304,12 @@ class Console:
 
 async def command(home: Path, config: Path | None, name: str, arguments: Mapping[str, Any]) -> Any:
     """Ask the running node, or open the home and do it here. Raises what `failures.KNOWN` lists."""
+    place = Home(home, config and config.absolute())
     try:
-        return await ask(Home(home).control_socket, name, arguments)
+        return await ask(place.control_socket, name, arguments)
     except NodeDown:
-        settings = configuration.load(config or Home(home).config)
-        async with opened(Home(home), settings) as node:
+        settings = configuration.load(place.config)
+        async with opened(place, settings) as node:
             result = await Console(node, by=console_user()).handle(name, arguments)
             await node.settled()
             return result

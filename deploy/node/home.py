@@ -12,13 +12,15 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The folder given by `--home`."""
+    """The folder given by `--home`, and the file given by `--config`, if any."""
 
     path: Path
+    chosen_config: Path | None = None
 
     @property
     def config(self) -> Path:
-        return self.path / "vaguemestre.toml"
+        """The configuration in use."""
+        return self.chosen_config or self.path / "vaguemestre.toml"
 
     @property
     def directory_database(self) -> Path:

@@ -40,12 +40,13 @@ _SWITCH_INTERVAL = 0.0005  # s; the loop gets its turn soon after each system ca
 def run_node(home: Path, config: Path | None) -> str:
     """Serve until told to stop. Returns the sentence of a failed start, "" after a clean end."""
     protect_process()
+    place = Home(home, config and config.absolute())
     try:
-        settings = configuration.load(config or Home(home).config)
+        settings = configuration.load(place.config)
         logs.log_to(settings.node.log_file, settings.node.log_level)
         logs.watch_faults()
         sys.setswitchinterval(_SWITCH_INTERVAL)
-        uvloop.run(_serve(Home(home), settings))
+        uvloop.run(_serve(place, settings))
     except KNOWN as failure:
         return sentence(failure)
     except OSError as failure:

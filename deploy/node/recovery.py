@@ -70,9 +70,10 @@ def _copy_all(node: Node, to: Path, keystore_to: Path | None) -> None:
     backup_store(node.config.store, home.path, node.keys, to / _STORE)
     snapshot_sqlite(home.directory_database, to / _DIRECTORY)
     shutil.copytree(home.authority, to / _AUTHORITY, ignore=shutil.ignore_patterns("S.*", "*.lock"))
-    if home.config.exists():
+    if home.config.exists():  # the one in use, wherever it lies
         shutil.copy2(home.config, to / _CONFIG)
-    else:  # it lies elsewhere (`--config`): what is in force goes with the data all the same
+        (to / _CONFIG).chmod(0o600)
+    else:  # it was removed while the node serves: what is in force goes with the data all the same
         (to / _CONFIG).write_text(render(node.config.model_dump(exclude_unset=True)), encoding="utf-8")
         (to / _CONFIG).chmod(0o600)
     if keystore_to is not None and home.keystore.exists():
@@ -95,4 +96,9 @@ async def restore_home(source: Path, home: Path, keystore: Path | None) -> dict[
     if keystore is not None:
         await asyncio.to_thread(copy_keystore, keystore, target.keystore)
     await asyncio.to_thread(migrate, target, config)
-    return {"home": str(home), "kek_id": manifest.kek_id, "keystore": keystore is not None}
+    return {
+        "home": str(home),
+        "config": str(target.config),
+        "kek_id": manifest.kek_id,
+        "keystore": keystore is not None,
+    }

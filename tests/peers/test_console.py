@@ -712,8 +712,8 @@ def test_sigterm_ends_the_node_in_good_order_and_a_restored_one_goes_on(
     keystore = node.folder / "apart" / "keystore.json"
     out = did("restore", "--from", node.backup, "--keystore", keystore, "--home", restored)
     assert out == (
-        f"Restored into {restored}. See that `keys.kek` of its configuration names the key-encryption key, "
-        "then `serve`.\n"
+        f"Restored into {restored}; its configuration is {restored}/vaguemestre.toml. See that `keys.kek` there "
+        "names the key-encryption key, then `serve`.\n"
     )
     assert did("check", "--home", restored).endswith("Nothing is damaged.\n")
     again = Serving(restored, node.folder / "log-restored")
@@ -728,18 +728,22 @@ def test_sigterm_ends_the_node_in_good_order_and_a_restored_one_goes_on(
         assert again.stop()[0] == 0
 
 
-def test_a_node_whose_configuration_lies_elsewhere_is_backed_up_with_it(idle: Place, tmp_path: Path) -> None:
-    config = planted(idle, tmp_path, r"^operator_port = .*$", "operator_port = false")
-    home = tmp_path / "node"
+@pytest.mark.parametrize("left_in_the_home", [False, True])
+def test_a_node_whose_configuration_lies_elsewhere_is_backed_up_with_it(
+    idle: Place, tmp_path: Path, left_in_the_home: bool
+) -> None:
+    config = planted(idle, tmp_path, r"^operator_port = .*$", "operator_port = false  # said here")
+    home, restored = tmp_path / "node", tmp_path / "restored" / "vaguemestre.toml"
     shutil.copytree(idle.home, home)
-    (home / "vaguemestre.toml").unlink()
+    if not left_in_the_home:
+        (home / "vaguemestre.toml").unlink()
     did("backup", "--to", tmp_path / "backup", "--home", home, "--config", config)
-    out = did("restore", "--from", tmp_path / "backup", "--home", tmp_path / "restored")
+    out = did("restore", "--from", tmp_path / "backup", "--home", restored.parent)
+    assert f"its configuration is {restored}." in out
     assert "No keystore was given" in out
-    restored = (tmp_path / "restored" / "vaguemestre.toml").read_text()
-    assert f"submission_port = {idle.port('submission')}" in restored
-    assert "operator_port = false" in restored
-    assert did("account", "list", "--home", tmp_path / "restored").startswith("No account yet")
+    assert restored.read_bytes() == config.read_bytes()
+    assert restored.stat().st_mode & 0o777 == 0o600
+    assert did("account", "list", "--home", restored.parent).startswith("No account yet")
 
 
 def test_a_port_set_to_false_is_closed(idle: Place, tmp_path: Path) -> None:
