@@ -187,7 +187,9 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         trust_list=trust_list,
         trail=trail,
         trace=trace,
-        authenticator=PasswordAuthenticator(accounts, decisions, trace.note, config.accounts),
+        authenticator=PasswordAuthenticator(
+            accounts, decisions, trace.note, config.accounts, trace_full=trace.full
+        ),
         operator_keys=operator_keys,
         authority=authority,
         pool=pool,

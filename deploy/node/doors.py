@@ -41,6 +41,7 @@ class Doors:
             authenticator=node.authenticator,
             tls=self._tls.front,
             audit=node.trace.note,
+            trace_full=node.trace.full,
         )
         pages = application([self._help(), web_key_directory(Published(node), _is_public(node))])
         web, front = config.web, self._tls.front

@@ -1,7 +1,8 @@
 """Events that have no transaction of their own (refusals, logins, reads) on their way into the audit chain.
 
 Invariants: events are written in the order they were noted, several in one commit; `stop` writes what is left;
-below the free-space floor they are kept in memory up to a bound, and the loss beyond it is logged and counted.
+below the free-space floor they are kept in memory up to a bound. Before it is reached the trace is `full`: doors
+refuse logins and reads, which would go untold; what is lost all the same is logged and counted.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from policies.interface import AuditTrail, Event
 
 _log = logging.getLogger("vaguemestre.audit")
 _MOST_WAITING = 100_000
+_FULL = 90_000  # the rest is for what is under way
 _RETRY_SECONDS = 1.0
 
 
@@ -25,6 +27,10 @@ class Trace:
         self._waiting: list[Event] = []
         self._writer: asyncio.Task[None] | None = None
         self.lost = 0
+
+    def full(self) -> bool:
+        """Whether nothing more may be done that must be traced, until the store takes entries again."""
+        return len(self._waiting) >= _FULL
 
     def note(self, events: Sequence[Event]) -> None:
         """Take events for the next commit; returns at once. For the event loop's thread."""

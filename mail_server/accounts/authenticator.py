@@ -41,11 +41,13 @@ class PasswordAuthenticator:
         settings: AccountsSettings,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        trace_full: Callable[[], bool] = lambda: False,
     ) -> None:
         self.accounts = accounts
         self._decisions = decisions
         self._audit = audit
         self._sleep = sleep
+        self._trace_full = trace_full
         self._throttle = Throttle(settings.failure_delay, settings.longest_delay, settings.failure_memory)
         self._clean_lane = asyncio.Semaphore(settings.password_threads)
         self._suspect_lane = asyncio.Semaphore(1)
@@ -63,6 +65,7 @@ class PasswordAuthenticator:
         if not peer.tls:
             # RFC 4954 §4 and RFC 3207: no credential in the clear.
             raise Refusal(538, "5.7.11", "Encryption required: start TLS first", "tls-required")
+        self._needs_trace()
         judge = _PeerJudge(self, peer)
         match mechanism.upper():
             case "PLAIN":
@@ -77,11 +80,18 @@ class PasswordAuthenticator:
     async def login(self, user: str, password: str, peer: Peer) -> Identity:
         if not peer.tls:
             raise Refusal(538, "5.7.11", "Encryption required: start TLS first", "tls-required")
+        self._needs_trace()
         judge = _PeerJudge(self, peer)
         try:
             return await judge.password(user, password)
         except NotProven as failure:
             raise await judge.failed(failure) from None
+
+    def _needs_trace(self) -> None:
+        """Nobody comes in while their coming could not be told."""
+        if self._trace_full():
+            # RFC 4954 §6
+            raise Refusal(454, "4.7.0", "Temporary authentication failure, try again later", "trace-full")
 
     # -- what the judge of a connection asks
 

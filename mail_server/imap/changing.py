@@ -118,6 +118,8 @@ async def _transfer(session: Session, wanted: Copy, moving: bool) -> tuple[list[
     uids = [view.uids[i] for i in indexes]
     source = view.mailbox.id
     leaves = target.account != view.mailbox.account
+    if leaves:
+        session.require_trace()
     taken: dict[int, str] = {}  # uid: EMAILID, of what goes over to another account
 
     def transfer(transaction: Transaction) -> Copied:

@@ -1,7 +1,8 @@
 """FETCH and UID FETCH: slices of at most `SLICE` messages, each written before the next is read.
 
 Invariants: the loop is never held for more than one slice; no more than `READ_AHEAD` octets of bodies are read
-before they are written; a body is in the trace before its first octet is written.
+before they are written; a body is noted for the trace (its next commit) before its
+first octet is written, and not read while the trace takes no more.
 """
 
 from __future__ import annotations
@@ -180,6 +181,8 @@ async def _bodies(
     batch: _Batch | None = None
     first = True
     while first or (batch is not None and batch.next < len(batch.rows)):
+        if plan.reads_body:
+            session.require_trace()
         known = batch
         batch = await session.services.store.read(
             lambda reader, known=known: _read_ahead(reader, plan, mailbox, uids, known, problems)

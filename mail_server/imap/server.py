@@ -12,6 +12,7 @@ import secrets
 import socket
 import ssl
 import time
+from collections.abc import Callable
 
 from mail_server.accounts.interface import Accounts, Authenticator, Peer
 from mail_server.delivery.interface import Delivery
@@ -40,10 +41,13 @@ class ImapDoor:
         authenticator: Authenticator,
         tls: ssl.SSLContext,
         audit: Audit,
+        trace_full: Callable[[], bool] = lambda: False,
     ) -> None:
         self.settings = settings
         self.limits = Limits(settings)
-        self._services = Services(settings, store, delivery, accounts, authenticator, audit, self.limits)
+        self._services = Services(
+            settings, store, delivery, accounts, authenticator, audit, self.limits, trace_full=trace_full
+        )
         self._tls = tls
         self._servers: list[asyncio.Server] = []
         self._listeners: list[socket.socket] = []

@@ -90,6 +90,7 @@ class Services:
     audit: Audit
     limits: Limits
     may_start_tls: bool = True
+    trace_full: Callable[[], bool] = lambda: False
 
     @property
     def caps(self) -> Caps:
@@ -205,6 +206,11 @@ class Session:
     def require_space(self) -> None:
         if not self.services.store.writable:
             raise Refused("[UNAVAILABLE] Read-only for want of disk space, try again later")
+
+    def require_trace(self) -> None:
+        """Nothing is read that could not be told."""
+        if self.services.trace_full():
+            raise Refused("[UNAVAILABLE] Temporarily out of order, try again later")
 
     def shared_accounts(self) -> dict[str, AccountId]:
         """Addresses under "Other Users/", at this moment."""
@@ -368,7 +374,7 @@ class Session:
     # ── the trace ──
 
     def trace_reads(self, read: Iterable[tuple[MessageId, str]], account: AccountId) -> None:
-        """One entry per message and session, written before the first octet of a body leaves."""
+        """One entry per message and session, noted for the next commit before the first octet of a body is written."""
         now = int(time.time() * 1000)
         person = self.person
         events: list[AuditEvent] = []

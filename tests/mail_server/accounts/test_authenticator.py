@@ -17,8 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from mail_server.accounts import app_passwords
+from mail_server.accounts.authenticator import PasswordAuthenticator
 from mail_server.accounts.interface import Identity, Kind, Peer
+from mail_server.accounts.settings import AccountsSettings
 from mail_server.accounts.throttle import Throttle
+from policies.decisions import CedarDecisions
 from policies.refusal import Refusal
 
 ADDRESS = "dr@chu.mssante.fr"
@@ -340,3 +343,20 @@ def test_what_an_attacker_types_for_an_address_is_kept_no_longer_than_one() -> N
     assert throttle.suspect("192.0.2.1", "x" * 60_000)
     throttle.succeeded("192.0.2.1", "x" * 60_000)
     assert not throttle.suspect("192.0.2.1", "x" * 60_000)
+
+
+async def test_nobody_logs_in_while_the_trace_takes_no_more(house: Any, peer: Peer) -> None:
+    await house.person(ADDRESS)
+    authenticator = PasswordAuthenticator(
+        house.accounts,
+        CedarDecisions.load(),
+        house.events.extend,
+        AccountsSettings(domains=("chu.mssante.fr",)),
+        trace_full=lambda: True,
+    )
+    with pytest.raises(Refusal) as refused:
+        await authenticator.login(ADDRESS, house.passwords[ADDRESS], peer)
+    assert (refused.value.code, refused.value.enhanced, refused.value.reason) == (454, "4.7.0", "trace-full")
+    with pytest.raises(Refusal):
+        authenticator.begin("SCRAM-SHA-256", peer)
+    assert house.events == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mail_server.store.model import AccountId
 
 M = b"Subject: m\r\n\r\nbody\r\n"
@@ -121,3 +123,14 @@ async def test_an_account_never_opened_gets_its_folders_at_the_first_login(world
     world.book.by[newcomer] = type(alice)(newcomer, "carol@example.org", alice.kind)
     client = await world.client("carol@example.org")
     assert (await client("SELECT INBOX"))[-1].startswith("tag OK")
+
+
+async def test_while_the_trace_takes_no_more_no_body_is_read_and_nothing_goes_over(world):
+    world.services = replace(world.services, trace_full=lambda: True)
+    await world.file(M, account=ward(world))
+    client = await world.client()
+    await client('SELECT "Other Users/ward@example.org"')
+    assert (await client("FETCH 1 BODY[]"))[-1].startswith("tag NO [UNAVAILABLE]")
+    assert (await client("COPY 1 Archive"))[-1].startswith("tag NO [UNAVAILABLE]")
+    assert (await client("FETCH 1 FLAGS"))[0] == r"* 1 FETCH (FLAGS (\Recent))"
+    assert world.events == []
