@@ -7,9 +7,10 @@ errors are one clear sentence on the error stream and exit code 1, never a trace
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -73,6 +74,32 @@ def _command(home: Path, config: Path | None, name: str, **arguments: Any) -> An
     from deploy.node.console import command
 
     return _run(command(home.absolute(), config, name, arguments))
+
+
+@contextlib.contextmanager
+def _progress(as_json: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """Bars on the error stream while long work goes on, for a person who watches: gone when it ends."""
+    if as_json or not sys.stderr.isatty():
+        yield lambda stage, done, total: None
+        return
+    from rich.progress import Progress, TaskID
+
+    with Progress(console=_errors, transient=True) as bars:
+        stages: dict[str, TaskID] = {}
+
+        def report(stage: str, done: int, total: int) -> None:
+            if stage not in stages:
+                stages[stage] = bars.add_task(stage, total=total)
+            bars.update(stages[stage], completed=done, total=total)
+
+        yield report
+
+
+def _long_command(home: Path, config: Path | None, as_json: bool, name: str, **arguments: Any) -> Any:
+    from deploy.node.console import command
+
+    with _progress(as_json) as report:
+        return _run(command(home.absolute(), config, name, arguments, report))
 
 
 def _show(result: Any, as_json: bool, words: str) -> None:
@@ -214,7 +241,7 @@ def doctor(
 @app.command()
 def check(home: HomeOption = DEFAULT_HOME, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Read everything that is stored, and say what is damaged."""
-    result = _command(home, config, "check")
+    result = _long_command(home, config, as_json, "check")
     _show(
         result, as_json, f"{_count(result['messages'], 'message')}, {_count(result['blobs'], 'blob')} read."
     )
@@ -238,9 +265,10 @@ def backup(
     as_json: JsonOption = False,
 ) -> None:
     """Copy the node's data, consistent, while it serves. Never the keystore, never the KEK."""
-    result = _command(
+    result = _long_command(
         home,
         config,
+        as_json,
         "backup",
         to=str(to.absolute()),
         keystore_to=str(keystore_to.absolute()) if keystore_to else None,
@@ -258,7 +286,12 @@ def restore(
     """Put a backup back into an empty home. Mail programs will read their folders again."""
     from deploy.node.recovery import restore_home
 
-    result = _run(restore_home(source.absolute(), home.absolute(), keystore.absolute() if keystore else None))
+    with _progress(as_json) as report:
+        result = _run(
+            restore_home(
+                source.absolute(), home.absolute(), keystore.absolute() if keystore else None, report
+            )
+        )
     words = (
         f"Restored into {home}; its configuration is {result['config']}. See that `keys.kek` there names the "
         "key-encryption key, then `serve`."

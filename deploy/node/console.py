@@ -13,6 +13,7 @@ import getpass
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from deploy.node import config as configuration
 from deploy.node.composition import Node, opened
-from deploy.node.control import CommandFailed, NodeDown, ask
+from deploy.node.control import CommandFailed, NodeDown, Report, ask, unheard
 from deploy.node.failures import KNOWN, sentence
 from deploy.node.home import Home
 from deploy.node.recovery import backup_node, check_node
@@ -62,13 +63,17 @@ class Console:
             "key_list": self.key_list,
             "audit_show": self.audit_show,
             "audit_verify": self.audit_verify,
+        }
+        self._long_commands: dict[str, Callable[..., Awaitable[Any]]] = {
             "check": self.check,
             "backup": self.backup,
         }
 
-    async def handle(self, command: str, arguments: Mapping[str, Any]) -> Any:
+    async def handle(self, command: str, arguments: Mapping[str, Any], report: Report = unheard) -> Any:
         """Run one command. Raises CommandFailed with a sentence for the administrator."""
         asked = self._commands.get(command)
+        if (long := self._long_commands.get(command)) is not None:
+            asked = partial(long, report)
         if asked is None:
             raise CommandFailed(f"Unknown command {command[:40]!r}.")
         try:
@@ -282,11 +287,11 @@ class Console:
         broken = f"entry {found.broken.seq} is {found.broken.reason}" if found.broken else None
         return {"chain": chain, "entries": found.entries, "head": str(found.head), "broken": broken}
 
-    async def check(self) -> dict[str, Any]:
-        return await check_node(self._node)
+    async def check(self, report: Report) -> dict[str, Any]:
+        return await check_node(self._node, report)
 
-    async def backup(self, to: str, keystore_to: str | None) -> dict[str, Any]:
-        made = await backup_node(self._node, Path(to), Path(keystore_to) if keystore_to else None)
+    async def backup(self, report: Report, to: str, keystore_to: str | None) -> dict[str, Any]:
+        made = await backup_node(self._node, Path(to), Path(keystore_to) if keystore_to else None, report)
         self._node.trace.note([Event("backup", _now(), self._by)])
         return made
 
@@ -302,15 +307,17 @@ class Console:
         self._node.trace.note([Event(action, _now(), self._by, account.id, reference=reference)])
 
 
-async def command(home: Path, config: Path | None, name: str, arguments: Mapping[str, Any]) -> Any:
+async def command(
+    home: Path, config: Path | None, name: str, arguments: Mapping[str, Any], report: Report = unheard
+) -> Any:
     """Ask the running node, or open the home and do it here. Raises what `failures.KNOWN` lists."""
     place = Home(home, config and config.absolute())
     try:
-        return await ask(place.control_socket, name, arguments)
+        return await ask(place.control_socket, name, arguments, report)
     except NodeDown:
         settings = configuration.load(place.config)
         async with opened(place, settings) as node:
-            result = await Console(node, by=console_user()).handle(name, arguments)
+            result = await Console(node, by=console_user()).handle(name, arguments, report)
             await node.settled()
             return result
 

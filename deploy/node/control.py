@@ -1,4 +1,5 @@
-"""The console's way into a running node: one JSON request and its answers, line by line, over a Unix socket.
+"""The console's way into a running node: one JSON request, then how far it is, then its answer, line by line, over a
+Unix socket.
 
 Invariants: the socket lies in the home, open to its owner alone; a request names a command of `Console` and
 nothing else can be called; an error answer carries the sentence for the administrator, never a trace.
@@ -16,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 _log = logging.getLogger("vaguemestre.node")
-Handler = Callable[[str, Mapping[str, Any]], Awaitable[Any]]
+Report = Callable[[str, int, int], None]  # stage, done, of all; called on the loop
+Handler = Callable[[str, Mapping[str, Any], Report], Awaitable[Any]]
 
 _REQUEST_LIMIT = 4 * 1024 * 1024
 
@@ -27,6 +29,10 @@ class CommandFailed(Exception):
 
 class NodeDown(Exception):
     """No node serves this home."""
+
+
+def unheard(stage: str, done: int, total: int) -> None:
+    """A report nobody waits for."""
 
 
 @contextlib.contextmanager
@@ -61,8 +67,12 @@ class ControlServer:
         self._path.unlink(missing_ok=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        def report(stage: str, done: int, total: int) -> None:
+            if not writer.is_closing():
+                writer.write(json.dumps({"progress": [stage, done, total]}).encode() + b"\n")
+
         try:
-            answer = await self._answer(await reader.readline())
+            answer = await self._answer(await reader.readline(), report)
             writer.write(json.dumps(answer).encode() + b"\n")
             await writer.drain()
         except (ConnectionError, asyncio.LimitOverrunError, ValueError):
@@ -70,10 +80,10 @@ class ControlServer:
         finally:
             writer.close()
 
-    async def _answer(self, line: bytes) -> dict[str, Any]:
+    async def _answer(self, line: bytes, report: Report) -> dict[str, Any]:
         try:
             request: dict[str, Any] = json.loads(line)
-            return {"result": await self._handler(str(request["command"]), request["arguments"])}
+            return {"result": await self._handler(str(request["command"]), request["arguments"], report)}
         except CommandFailed as failure:
             return {"error": str(failure)}
         except (KeyError, TypeError, json.JSONDecodeError):
@@ -83,7 +93,7 @@ class ControlServer:
             return {"error": f"This failed in the node ({type(failure).__name__}): its log says where."}
 
 
-async def ask(path: Path, command: str, arguments: Mapping[str, Any]) -> Any:
+async def ask(path: Path, command: str, arguments: Mapping[str, Any], report: Report = unheard) -> Any:
     """Ask the running node. Raises NodeDown when none listens, CommandFailed with its words."""
     if not path.exists():
         raise NodeDown
@@ -95,9 +105,14 @@ async def ask(path: Path, command: str, arguments: Mapping[str, Any]) -> Any:
     try:
         writer.write(json.dumps({"command": command, "arguments": dict(arguments)}).encode() + b"\n")
         await writer.drain()
-        answer: dict[str, Any] = json.loads(await reader.readline() or b'{"error": "The node stopped."}')
+        while "progress" in (answer := await _next_line(reader)):
+            report(*answer["progress"])
     finally:
         writer.close()
     if "error" in answer:
         raise CommandFailed(str(answer["error"]))
     return answer["result"]
+
+
+async def _next_line(reader: asyncio.StreamReader) -> dict[str, Any]:
+    return json.loads(await reader.readline() or b'{"error": "The node stopped."}')

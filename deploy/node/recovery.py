@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from deploy.node.composition import Node, migrate
 from deploy.node.config import load, render
+from deploy.node.control import Report, unheard
 from deploy.node.failures import StartError
 from deploy.node.home import Home
 from mail_server.keys.keystore import copy_keystore
@@ -20,16 +24,20 @@ from mail_server.store.backup import backup_store, snapshot_sqlite
 from mail_server.store.check import check_store
 from mail_server.store.restore import restore_store
 
+_PACE_SECONDS = 0.1
 _STORE = "store"
 _DIRECTORY = "directory.db"
 _AUTHORITY = "authority"
 _CONFIG = "vaguemestre.toml"
 
 
-async def check_node(node: Node) -> dict[str, Any]:
+async def check_node(node: Node, report: Report) -> dict[str, Any]:
     """Read all that is stored. Harmless findings (what a kill leaves) are told apart."""
     config, home = node.config, node.home
-    findings = await asyncio.to_thread(lambda: list(check_store(config.store, home.path, node.keys)))
+    progress = _paced(report)
+    findings = await asyncio.to_thread(
+        lambda: list(check_store(config.store, home.path, node.keys, progress))
+    )
     counted = await node.store.read(
         lambda reader: [
             (reader.sql.one(f"SELECT COUNT(*) FROM {table}") or (0,))[0]  # noqa: S608 - constant names
@@ -53,21 +61,21 @@ async def check_node(node: Node) -> dict[str, Any]:
     }
 
 
-async def backup_node(node: Node, to: Path, keystore_to: Path | None) -> dict[str, Any]:
+async def backup_node(node: Node, to: Path, keystore_to: Path | None, report: Report) -> dict[str, Any]:
     """Copy a node that may be serving. Raises StartError when the target is in use."""
     if to.exists() and any(to.iterdir()):
         raise StartError(f"{to} is not empty: give each backup a folder of its own.")
     if to.is_relative_to(node.home.path):
         raise StartError("A backup inside the home goes with it: choose another disk.")
-    await asyncio.to_thread(_copy_all, node, to, keystore_to)
+    await asyncio.to_thread(_copy_all, node, to, keystore_to, partial(_paced(report), "letters, in bytes"))
     files = [path for path in to.rglob("*") if path.is_file()]
     return {"to": str(to), "files": len(files), "bytes": sum(path.stat().st_size for path in files)}
 
 
-def _copy_all(node: Node, to: Path, keystore_to: Path | None) -> None:
+def _copy_all(node: Node, to: Path, keystore_to: Path | None, progress: Callable[[int, int], None]) -> None:
     home = node.home
     to.mkdir(mode=0o700, parents=True, exist_ok=True)
-    backup_store(node.config.store, home.path, node.keys, to / _STORE)
+    backup_store(node.config.store, home.path, node.keys, to / _STORE, progress)
     snapshot_sqlite(home.directory_database, to / _DIRECTORY)
     shutil.copytree(home.authority, to / _AUTHORITY, ignore=shutil.ignore_patterns("S.*", "*.lock"))
     if home.config.exists():  # the one in use, wherever it lies
@@ -80,7 +88,9 @@ def _copy_all(node: Node, to: Path, keystore_to: Path | None) -> None:
         copy_keystore(home.keystore, keystore_to)
 
 
-async def restore_home(source: Path, home: Path, keystore: Path | None) -> dict[str, Any]:
+async def restore_home(
+    source: Path, home: Path, keystore: Path | None, report: Report = unheard
+) -> dict[str, Any]:
     """Put a backup into a home that holds no node yet. Raises StartError, BackupRefused."""
     target = Home(home)
     if not (source / _CONFIG).exists():
@@ -89,7 +99,8 @@ async def restore_home(source: Path, home: Path, keystore: Path | None) -> dict[
         raise StartError(f"{home} holds a node already: restore into an empty folder.")
     config = load(source / _CONFIG)
     target.make()
-    manifest = await asyncio.to_thread(restore_store, config.store, home, source / _STORE)
+    progress = partial(_paced(report), "segments of letters")
+    manifest = await asyncio.to_thread(restore_store, config.store, home, source / _STORE, progress)
     shutil.copy2(source / _DIRECTORY, target.directory_database)
     shutil.copytree(source / _AUTHORITY, target.authority, dirs_exist_ok=True)
     shutil.copy2(source / _CONFIG, target.config)
@@ -102,3 +113,18 @@ async def restore_home(source: Path, home: Path, keystore: Path | None) -> dict[
         "kek_id": manifest.kek_id,
         "keystore": keystore is not None,
     }
+
+
+def _paced(report: Report) -> Report:
+    """For a thread that counts every letter: heard on the loop when a stage begins or ends, else ten times a second."""
+    loop = asyncio.get_running_loop()
+    last: tuple[str, float] = ("", 0.0)
+
+    def progress(stage: str, done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if stage != last[0] or done >= total or now - last[1] >= _PACE_SECONDS:
+            last = (stage, now)
+            loop.call_soon_threadsafe(report, str(stage), done, total)
+
+    return progress

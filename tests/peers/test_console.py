@@ -9,6 +9,7 @@ import datetime as dt
 import hashlib
 import json
 import os
+import pty
 import re
 import shutil
 import signal
@@ -657,6 +658,32 @@ def test_check_reads_everything(serving: Serving, node: Place, letter: letters.L
     out = did("check", "--home", node.home)
     assert re.fullmatch(r"1 message, 1 blob read\.\nNothing is damaged\.\n", out)
     assert ask("check", "--json", "--home", node.home).json["faults"] == []
+
+
+def test_who_watches_check_on_a_terminal_sees_how_far_it_is(
+    serving: Serving, node: Place, letter: letters.Letter
+) -> None:
+    def watched(*more: str) -> tuple[str, bytes]:
+        terminal, stream = pty.openpty()
+        with os.fdopen(terminal, "rb", buffering=0) as shown:
+            done = subprocess.run(
+                [sys.executable, "-m", "deploy.node.cli", "check", "--home", str(node.home), *more],
+                stdout=subprocess.PIPE,
+                stderr=stream,
+                timeout=120,
+                check=True,
+            )
+            os.write(stream, b"END")
+            os.close(stream)
+            seen = b""
+            while not seen.endswith(b"END"):
+                seen += shown.read(65536)
+        return done.stdout.decode(), seen
+
+    out, seen = watched()
+    assert out.endswith("Nothing is damaged.\n")
+    assert b"messages" in seen
+    assert watched("--json")[1] == b"END"
 
 
 def test_a_backup_is_made_beside_the_serving_node_and_never_over_another(

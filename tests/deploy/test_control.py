@@ -1,0 +1,65 @@
+"""The console's socket: one request, how far it is, one answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.node.control import CommandFailed, ControlServer, Report, ask
+
+Steps = list[tuple[str, int, int]]
+
+
+async def counting(command: str, arguments: Mapping[str, Any], report: Report) -> str:
+    for done in range(1, arguments["to"] + 1):
+        report("counting", done, arguments["to"])
+        await asyncio.sleep(0)
+    if command == "fail":
+        raise CommandFailed("It cannot be counted.")
+    return "counted"
+
+
+async def test_long_work_tells_how_far_it_is_before_its_answer(tmp_path: Path) -> None:
+    server = ControlServer(tmp_path / "s", counting)
+    await server.start()
+    heard: Steps = []
+
+    def hear(stage: str, done: int, total: int) -> None:
+        heard.append((stage, done, total))
+
+    try:
+        answer = await ask(tmp_path / "s", "count", {"to": 3}, hear)
+        assert answer == "counted"
+        assert heard == [("counting", 1, 3), ("counting", 2, 3), ("counting", 3, 3)]
+        assert await ask(tmp_path / "s", "count", {"to": 3}) == "counted", (
+            "whoever does not listen gets the answer"
+        )
+        with pytest.raises(CommandFailed, match="cannot be counted"):
+            await ask(tmp_path / "s", "fail", {"to": 1})
+    finally:
+        await server.stop()
+
+
+async def test_a_console_that_leaves_does_not_stop_the_work(tmp_path: Path) -> None:
+    ended = asyncio.Event()
+
+    async def long(command: str, arguments: Mapping[str, Any], report: Report) -> None:
+        for done in range(50):
+            report("working", done, 50)
+            await asyncio.sleep(0.001)
+        ended.set()
+
+    server = ControlServer(tmp_path / "s", long)
+    await server.start()
+    try:
+        _, writer = await asyncio.open_unix_connection(str(tmp_path / "s"))
+        writer.write(b'{"command": "x", "arguments": {}}\n')
+        await writer.drain()
+        writer.close()
+        await asyncio.wait_for(ended.wait(), 5)
+    finally:
+        await server.stop()
