@@ -1,0 +1,208 @@
+"""`vaguemestre account`: who has a mailbox here, who reads a shared one, and what each program logs in with.
+
+Invariant: a secret is shown once, when it is made, and never again.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deploy.node.terminal import (
+    DEFAULT_HOME,
+    ConfigOption,
+    HomeOption,
+    JsonOption,
+    ask_node,
+    content,
+    show,
+    table,
+)
+
+account = typer.Typer(no_args_is_help=True, help="Accounts: who has a mailbox here.")
+member = typer.Typer(no_args_is_help=True, help="Members of a shared account (ORG, CAB).")
+password = typer.Typer(no_args_is_help=True, help="App passwords: one for each mail program.")
+certificate = typer.Typer(no_args_is_help=True, help="Client certificates a system logs in with.")
+account.add_typer(member, name="member")
+account.add_typer(password, name="password")
+account.add_typer(certificate, name="certificate")
+
+
+@account.command("add")
+def account_add(
+    address: str,
+    kind: Annotated[str, typer.Option(help="PER, ORG, APP or CAB.")] = "PER",
+    client_certificate: Annotated[
+        Path | None,
+        typer.Option(help="APP: the system's client certificate (PEM); it logs in by SASL EXTERNAL."),
+    ] = None,
+    password: Annotated[bool, typer.Option(help="Make an app password and show it once.")] = True,
+    home: HomeOption = DEFAULT_HOME,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give someone a mailbox. A person or a system also gets an app password, shown once."""
+    result = ask_node(
+        home,
+        config,
+        "account_add",
+        address=address,
+        kind=kind.upper(),
+        certificate=content(client_certificate).decode("ascii", "replace") if client_certificate else None,
+        password=password and kind.upper() in ("PER", "APP"),
+    )
+    words = f"{result['address']} ({result['kind']}) has a mailbox."
+    if client_certificate:
+        words += " It logs in with its certificate (SASL EXTERNAL)."
+    if result.get("password"):
+        words += f"\nApp password, shown this once: {result['password']}"
+    show(result, as_json, words)
+
+
+@account.command("list")
+def account_list(
+    home: HomeOption = DEFAULT_HOME, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Every account, with how its letters lie now."""
+    rows = ask_node(home, config, "account_list")
+    if as_json:
+        show(rows, True, "")
+    else:
+        table(
+            rows,
+            {
+                "address": "Address",
+                "kind": "Kind",
+                "mode": "Letters",
+                "suspended": "Suspended",
+                "members": "Members",
+            },
+            "No account yet: `vaguemestre account add` makes one.",
+        )
+
+
+@account.command("suspend")
+def account_suspend(
+    address: str, home: HomeOption = DEFAULT_HOME, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """No more logins, no more letters; what lies there stays."""
+    result = ask_node(home, config, "account_suspend", address=address)
+    show(result, as_json, f"{address} is suspended.")
+
+
+@account.command("reinstate")
+def account_reinstate(
+    address: str, home: HomeOption = DEFAULT_HOME, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """End a suspension."""
+    result = ask_node(home, config, "account_reinstate", address=address)
+    show(result, as_json, f"{address} is open again.")
+
+
+@password.command("add")
+def password_add(
+    address: str,
+    label: Annotated[str, typer.Option(help="Which program or device it is for.")] = "mail program",
+    home: HomeOption = DEFAULT_HOME,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make one more app password, shown once."""
+    result = ask_node(home, config, "account_password", address=address, label=label)
+    show(result, as_json, f"App password, shown this once: {result['password']}")
+
+
+@password.command("list")
+def password_list(
+    address: str, home: HomeOption = DEFAULT_HOME, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Which app passwords an account has, and when each last served. Never the passwords."""
+    rows = ask_node(home, config, "password_list", address=address)
+    if as_json:
+        show(rows, True, "")
+    else:
+        columns = {
+            "credential": "Id", "label": "For", "created": "Made (UTC)", "expires": "Until", "last_used": "Last used",
+        }  # fmt: skip
+        table(rows, columns, f"{address} has no app password.")
+
+
+@password.command("revoke")
+def password_revoke(
+    address: str,
+    credential: Annotated[str, typer.Argument(help="Its id, from `account password list`.")],
+    home: HomeOption = DEFAULT_HOME,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """End an app password and the sessions that logged in with it."""
+    result = ask_node(home, config, "password_revoke", address=address, credential=credential)
+    show(result, as_json, f"The app password {credential} of {address} is revoked; its sessions end.")
+
+
+@certificate.command("list")
+def certificate_list(
+    address: str, home: HomeOption = DEFAULT_HOME, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Which client certificates speak for an account."""
+    rows = ask_node(home, config, "certificate_list", address=address)
+    if as_json:
+        show(rows, True, "")
+    else:
+        columns = {"credential": "Id", "created": "Bound (UTC)", "matched": "Certificate"}
+        table(rows, columns, f"No certificate speaks for {address}.")
+
+
+@certificate.command("bind")
+def certificate_bind(
+    address: str,
+    client_certificate: Annotated[Path, typer.Argument(help="The system's client certificate (PEM).")],
+    home: HomeOption = DEFAULT_HOME,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let one more client certificate speak for a system's account: the next one, before the old expires."""
+    pem = content(client_certificate).decode("ascii", "replace")
+    result = ask_node(home, config, "certificate_bind", address=address, certificate=pem)
+    show(result, as_json, f"{client_certificate} speaks for {address}.")
+
+
+@certificate.command("unbind")
+def certificate_unbind(
+    address: str,
+    credential: Annotated[str, typer.Argument(help="Its id, from `account certificate list`.")],
+    home: HomeOption = DEFAULT_HOME,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """A client certificate speaks for the account no more; the sessions it began end."""
+    result = ask_node(home, config, "certificate_unbind", address=address, credential=credential)
+    show(result, as_json, f"The certificate {credential} speaks for {address} no more; its sessions end.")
+
+
+@member.command("add")
+def member_add(
+    shared: str,
+    person: str,
+    home: HomeOption = DEFAULT_HOME,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a person read a shared account, from the next letter on."""
+    result = ask_node(home, config, "member_add", shared=shared, person=person)
+    show(result, as_json, f"{person} reads {shared} from the next letter on.")
+
+
+@member.command("remove")
+def member_remove(
+    shared: str,
+    person: str,
+    home: HomeOption = DEFAULT_HOME,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a person out of a shared account, at once."""
+    result = ask_node(home, config, "member_remove", shared=shared, person=person)
+    show(result, as_json, f"{person} no longer sees {shared}. Copies already pulled stay with them.")
