@@ -1,25 +1,35 @@
 """The demo's story: the first letters, each step played through the node's public ports and then checked.
 
 After each step it looks at the node's files as a thief of the disk would. A step that does not hold is shown
-and counted; `--once` exits by that count.
+and counted; `--once` exits by that count. However the demo is ended (Ctrl-C, SIGTERM, the terminal closed), it
+ends its node.
 """
 
 from __future__ import annotations
 
 import secrets
+import signal
+import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 from rich.console import Console
 from rich.panel import Panel
+from rich.text import Text
 
 from deploy.demo import clients, letters, thief, world
 from deploy.demo.clients import tls
 from deploy.demo.world import DemoFailed, NodeProcess, World
 from deploy.node.control import CommandFailed
 
+# Lines are wrapped here, under their label; what has no space (a path, an address) stays whole for who copies it.
 _screen = Console(highlight=False, soft_wrap=True)
+_WIDEST = 100
+_LABEL = 12
+
+Line = tuple[str, str]  # a label, or nothing, and words
 
 
 class _Broken(Exception):
@@ -28,22 +38,50 @@ class _Broken(Exception):
 
 def run_demo(folder: Path, port_base: int, *, once: bool) -> bool:
     """Build the world, play the story, keep serving until Ctrl-C unless `once`. True if every step held."""
-    _screen.print(Panel.fit("[bold]Vaguemestre[/] - a whole operator on this machine, with invented people"))
+    _end_as_by_ctrl_c()
+    held = False
+    process: NodeProcess | None = None
+    _screen.print(Panel.fit("[bold]Vaguemestre[/]: a whole operator on this machine, with invented people"))
     try:
-        made, process = world.build(folder, port_base, lambda words: _screen.print(f"  [dim]·[/] {words}"))
-    except (DemoFailed, CommandFailed) as failure:
-        _screen.print(str(failure), style="red", markup=False)
-        return False
-    try:
+        made, process = world.build(folder, port_base, lambda words: _say("  · ", words, "dim"))
         held = _Story(made).play()
         if not once:
             _links(made)
             _wait(process)
-        return held
+    except (DemoFailed, CommandFailed) as failure:
+        _screen.print(str(failure), style="red", markup=False)
     except KeyboardInterrupt:
-        return True
+        _screen.print("\nThe demo ends.")
     finally:
-        process.stop()
+        if process is not None:
+            process.stop()
+    return held
+
+
+def _end_as_by_ctrl_c() -> None:
+    """SIGTERM, or the end of the terminal, must not leave a node behind: it has a session of its own."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)  # once is enough: the node is being ended
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, end)
+
+
+def _say(margin: str, words: str, style: str = "", label_style: str = "dim") -> None:
+    """Words beside a margin that only the first line shows."""
+    width = max(40, min(_screen.width, _WIDEST)) - len(margin)
+    lines = textwrap.wrap(words, width, break_long_words=False, break_on_hyphens=False)
+    for number, line in enumerate(lines or [""]):
+        shown = margin if number == 0 else " " * len(margin)
+        _screen.print(Text.assemble((shown, label_style), (line, style)))
+
+
+def _say_line(line: Line) -> None:
+    label, words = line
+    _say(f"    {label:<{_LABEL}}", words)
 
 
 class _Story:
@@ -64,25 +102,28 @@ class _Story:
         self._step(
             "Another operator hands over a letter on port 25, by its certificate", self._operator_to_gp
         )
-        self._step("A laboratory robot without a key receives a letter: custody", self._to_robot)
-        self._step("What is refused: another's name, an unlisted certificate, a relay", self._refusals)
+        self._step("A laboratory robot, which has no key, receives a letter", self._to_robot)
+        self._step(
+            "What is refused: another's name, an unlisted certificate, passing letters on", self._refusals
+        )
         self._step("The trace of all this is whole", self._audit)
         words = f"{7 - self._failed} of 7 steps held, in {time.monotonic() - began:.1f} s."
         _screen.print(f"\n[bold]{words}[/]")
         return not self._failed
 
-    def _step(self, title: str, play: Callable[[], list[str]]) -> None:
-        _screen.print(f"\n[bold cyan]▸ {title}[/]")
+    def _step(self, title: str, play: Callable[[], list[Line]]) -> None:
+        _screen.print()
+        _say("▸ ", title, "bold cyan", "bold cyan")
         try:
             for line in play():
-                _screen.print(f"    {line}", markup=False)
+                _say_line(line)
         except (_Broken, CommandFailed, clients.NotOpened, OSError, *clients.PROTOCOL_ERRORS) as failure:
             self._failed += 1
-            _screen.print(f"    did not hold: {failure}", style="red", markup=False)
+            _say("    ", f"did not hold: {failure}", "red")
 
     # -- steps --------------------------------------------------------------------------------------------
 
-    def _hospital_to_gp(self) -> list[str]:
+    def _hospital_to_gp(self) -> list[Line]:
         made = self._world
         marker = self._marker()
         letter = letters.report(world.HOSPITAL, world.GP, patient=f"Éloïse Garance {marker}")
@@ -92,14 +133,17 @@ class _Story:
         opened = self._read(world.GP, "INBOX")
         self._expect(opened, letter)
         return [
-            f"sent      {len(letter.data) // 1024} kB over TLS, client certificate, SASL EXTERNAL",
-            f"outside   Subject: {opened.outer_subject}",
-            f"opened    Subject: {opened.subject}",
-            f"          PDF {len(letter.attachment)} bytes, equal to what was sent; gateway signature good",
+            ("sent", f"{_size(len(letter.data))} over TLS; the system logs in by its client certificate"),
+            ("stored as", f"Subject: {opened.outer_subject}"),
+            ("opened as", f"Subject: {opened.subject}"),
+            (
+                "",
+                f"PDF of {_size(len(letter.attachment))}, the same to the byte; our signature is good",
+            ),
             *self._thief(),
         ]
 
-    def _to_ward(self) -> list[str]:
+    def _to_ward(self) -> list[Line]:
         made = self._world
         letter = letters.report(
             world.HOSPITAL, world.WARD, pdf_bytes=60_000, patient=f"Marc Delalande {self._marker()}"
@@ -107,14 +151,15 @@ class _Story:
         clients.send_as_system(
             made.ports["submissions"], self._hospital(), world.HOSPITAL, [world.WARD], letter.data
         )
-        lines: list[str] = []
+        lines: list[Line] = []
+        folder = self._ward_folder(world.NURSE)
+        lines.append(("lies in", folder))
         for member in (world.NURSE, world.DOCTOR):
-            folder = self._ward_folder(member)
-            self._expect(self._read(member, folder), letter)
-            lines.append(f"{member} logs in as themselves, finds «{folder}», opens it with their key")
+            self._expect(self._read(member, self._ward_folder(member)), letter)
+            lines.append(("opened by", f"{member}, with their own key"))
         return [*lines, *self._thief()]
 
-    def _gp_to_ward(self) -> list[str]:
+    def _gp_to_ward(self) -> list[Line]:
         made = self._world
         gp = made.persons[world.GP]
         letter = letters.note(
@@ -127,9 +172,12 @@ class _Story:
             made.ports["submission"], tls(made.ca), gp.address, gp.password, [world.WARD], letter.data
         )
         self._expect(self._read(world.NURSE, self._ward_folder(world.NURSE)), letter)
-        return ["sent by submission with an app password; sealed to each member", *self._thief()]
+        return [
+            ("sent", "with an app password; sealed to each member of the ward"),
+            *self._thief(),
+        ]
 
-    def _operator_to_gp(self) -> list[str]:
+    def _operator_to_gp(self) -> list[Line]:
         made = self._world
         letter = letters.report(
             world.FOREIGN_DOCTOR, world.GP, pdf_bytes=30_000, patient=f"Sonia Keller {self._marker()}"
@@ -138,11 +186,11 @@ class _Story:
         clients.send_as_operator(made.ports["smtp"], context, world.FOREIGN_DOCTOR, [world.GP], letter.data)
         self._expect(self._read(world.GP, "INBOX"), letter)
         return [
-            "its certificate is in the trust list for its domain; sealed here, at the door",
+            ("accepted", "its certificate is in the trust list; sealed at our door"),
             *self._thief(),
         ]
 
-    def _to_robot(self) -> list[str]:
+    def _to_robot(self) -> list[Line]:
         made = self._world
         letter = letters.note(
             world.HOSPITAL,
@@ -159,46 +207,52 @@ class _Story:
         if letter.text.splitlines()[0].encode() not in stored:
             raise _Broken("the robot does not read its letter")
         return [
-            "custody: the operator's key opens it at each read; on the disk it is encrypted",
+            ("custody", "encrypted on the disk; the operator's key opens it at each read"),
             *self._thief(),
         ]
 
-    def _refusals(self) -> list[str]:
+    def _refusals(self) -> list[Line]:
         made = self._world
         note = letters.note(world.GP, world.WARD, "usurpation", "x\n")
         gp = made.persons[world.GP]
         hospital = self._hospital()
         return [
-            "forged name   "
-            + clients.refusal(
-                lambda: clients.send_as_system(
-                    made.ports["submissions"], hospital, world.HOSPITAL, [world.WARD], note.data
-                )
+            (
+                "forged",
+                clients.refusal(
+                    lambda: clients.send_as_system(
+                        made.ports["submissions"], hospital, world.HOSPITAL, [world.WARD], note.data
+                    )
+                ),
             ),
-            "not listed    "
-            + clients.refusal(
-                lambda: clients.send_as_operator(
-                    made.ports["smtp"], hospital, world.FOREIGN_DOCTOR, [world.GP], note.data
-                )
+            (
+                "unlisted",
+                clients.refusal(
+                    lambda: clients.send_as_operator(
+                        made.ports["smtp"], hospital, world.FOREIGN_DOCTOR, [world.GP], note.data
+                    )
+                ),
             ),
-            "relay         "
-            + clients.refusal(
-                lambda: clients.send_as_person(
-                    made.ports["submission"],
-                    tls(made.ca),
-                    gp.address,
-                    gp.password,
-                    [f"ailleurs@{world.FOREIGN_DOMAIN}"],
-                    note.data,
-                )
+            (
+                "relay",
+                clients.refusal(
+                    lambda: clients.send_as_person(
+                        made.ports["submission"],
+                        tls(made.ca),
+                        gp.address,
+                        gp.password,
+                        [f"ailleurs@{world.FOREIGN_DOMAIN}"],
+                        note.data,
+                    )
+                ),
             ),
         ]
 
-    def _audit(self) -> list[str]:
+    def _audit(self) -> list[Line]:
         result = self._world.command("audit_verify")
         if result["broken"]:
             raise _Broken(f"the chain is broken: {result['broken']}")
-        return [f"{result['entries']} entries, each chained to the one before; none holds content"]
+        return [("audit", f"{result['entries']} entries, each chained to the one before; none holds content")]
 
     # -- what steps share ---------------------------------------------------------------------------------
 
@@ -240,30 +294,45 @@ class _Story:
         if letter.attachment and opened.attachments != [letter.attachment]:
             raise _Broken("the PDF is not the one that was sent")
 
-    def _thief(self) -> list[str]:
+    def _thief(self) -> list[Line]:
         made = self._world
         found = thief.search([made.node, made.folder / "node.log"], self._markers)
         if found:
             raise _Broken(f"a thief reads it in {found[0].path.name} ({found[0].how})")
         size = sum(path.stat().st_size for path in made.node.rglob("*") if path.is_file())
         return [
-            f"thief     searches {size // 1024} kB of the node's files: none of the words, in any spelling"
+            (
+                "thief",
+                f"copies the node's {_size(size)} of files: none of the words is there",
+            )
         ]
+
+
+def _size(count: int) -> str:
+    return f"{count / 1_000_000:.1f} MB" if count >= 1_000_000 else f"{count // 1000} kB"
 
 
 def _links(made: World) -> None:
     ports = made.ports
     gp = made.persons[world.GP]
-    _screen.print(
-        Panel.fit(
-            f"Help page      http://localhost:{ports['http']}/\n"
-            f"IMAP           localhost:{ports['imaps']} (TLS) or {ports['imap']} (STARTTLS)\n"
-            f"Submission     localhost:{ports['submissions']} (TLS) or {ports['submission']} (STARTTLS)\n"
-            f"Log in as      {gp.address}   password {gp.password}\n"
-            f"All of it      {made.folder / 'demo.json'}\n\n"
-            "This demo cheats in one thing: its key-encryption key lies beside the node.\nCtrl-C ends it.",
-            title="It keeps serving",
-        )
+    _screen.print("\n[bold]It keeps serving. Ctrl-C ends it.[/]")
+    for line in (
+        ("help page", f"http://localhost:{ports['http']}/"),
+        ("IMAP", f"localhost, port {ports['imaps']} (TLS) or {ports['imap']} (STARTTLS)"),
+        ("SMTP", f"localhost, port {ports['submissions']} (TLS) or {ports['submission']} (STARTTLS)"),
+        ("login", gp.address),
+        ("password", gp.password),
+        ("key", str(gp.secret_key)),
+        ("passphrase", gp.passphrase),
+        ("authority", f"{made.ca}"),
+        ("and more", f"{made.folder / 'demo.json'}"),
+    ):
+        _say_line(line)
+    _screen.print()
+    _say(
+        "    ",
+        "For a mail program: trust the authority's certificate, then import the key. One thing here is not as it "
+        "must be on a real node: the key-encryption key lies on the same disk.",
     )
 
 

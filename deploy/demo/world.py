@@ -16,9 +16,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -180,20 +182,44 @@ def build(
     progress("The node: databases, key-encryption key, authority key")
     asyncio.run(_initialise(folder, ports, sections or {}))
     progress("The node starts")
-    process = NodeProcess(folder)
+    process: NodeProcess | None = None
     try:
+        with _signals_held_back():
+            process = NodeProcess(folder)
         process.wait_ready(ports)
         progress("Accounts and certificates")
         world = World(folder, ports, {}, hospital, operator)
         persons = _people(world, keys)
         _systems(world)
         persons |= _robots(world)
+        made = World(folder, ports, persons, hospital, operator)
+        (folder / "demo.json").write_text(json.dumps(describe(made), indent=2, ensure_ascii=False) + "\n")
     except BaseException:
-        process.stop()
+        if process is not None:
+            process.stop()
         raise
-    made = World(folder, ports, persons, hospital, operator)
-    (folder / "demo.json").write_text(json.dumps(describe(made), indent=2, ensure_ascii=False) + "\n")
     return made, process
+
+
+@contextmanager
+def _signals_held_back() -> Generator[None]:
+    """Until the block ends: an interruption inside would leave a node that nobody knows."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in ends}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, lambda which, _: came.append(which))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for number in came:
+        signal.raise_signal(number)
 
 
 def _clear(folder: Path) -> None:

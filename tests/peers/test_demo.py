@@ -1,0 +1,106 @@
+"""`vaguemestre demo` as a newcomer meets it: it ends by itself or when told, and leaves nothing running."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.demo import world
+
+pytestmark = pytest.mark.peers
+
+SERVING = "It keeps serving."
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    made = Path(tempfile.mkdtemp(prefix="vm-demo-"))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def started(folder: Path, *options: str, columns: int = 80) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "deploy.node.cli", "demo", "--home", str(folder / "home")]
+    command += ["--port-base", str(world.free_port_base()), *options]
+    environment = {**os.environ, "COLUMNS": str(columns), "PYTHONIOENCODING": "utf-8"}
+    with (folder / "said").open("wb") as said:
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT, env=environment
+        )
+
+
+def said(folder: Path) -> str:
+    return (folder / "said").read_text("utf-8")
+
+
+def wait_for(folder: Path, words: str, demo: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while words not in said(folder):
+        assert demo.poll() is None, said(folder)
+        assert time.monotonic() < deadline, said(folder)
+        time.sleep(0.1)
+
+
+def processes_of(folder: Path) -> list[int]:
+    """Whoever still names the folder in its command line."""
+    found: list[int] = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                line = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if os.fsencode(folder) in line:
+                found.append(int(entry.name))
+    return found
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_once_plays_every_step_and_leaves_nothing_running(folder: Path, columns: int) -> None:
+    demo = started(folder, "--once", columns=columns)
+    assert demo.wait(200) == 0, said(folder)
+    assert "7 of 7 steps held" in said(folder)
+    assert processes_of(folder) == []
+    wide = [line for line in said(folder).splitlines() if len(line) > columns]
+    assert wide == [], "a terminal would break these lines"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_told_to_end_while_it_serves_it_ends_its_node_too(folder: Path, number: int) -> None:
+    demo = started(folder)
+    wait_for(folder, "demo.json", demo)
+    page = json.loads((folder / "home" / "demo.json").read_text())["page"]
+    assert page in said(folder)
+    with urllib.request.urlopen(page, timeout=60) as answer:
+        text = answer.read().decode()
+    for words in ("imaps", "submissions"):
+        port = json.loads((folder / "home" / "demo.json").read_text())["endpoints"][words]
+        assert str(port) in text
+        assert re.search(rf"port {port} \(TLS\)", said(folder))
+    demo.send_signal(number)
+    assert demo.wait(60) == 0, said(folder)
+    assert "Traceback" not in said(folder)
+    assert processes_of(folder) == []
+
+
+def test_told_to_end_before_the_story_began_it_fails_and_leaves_nothing_running(folder: Path) -> None:
+    demo = started(folder)
+    wait_for(folder, "The node starts", demo)
+    demo.terminate()
+    assert demo.wait(60) == 1, said(folder)
+    assert "Traceback" not in said(folder)
+    assert processes_of(folder) == []
