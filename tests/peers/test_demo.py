@@ -21,8 +21,6 @@ from deploy.demo import world
 
 pytestmark = pytest.mark.peers
 
-SERVING = "It keeps serving."
-
 
 @pytest.fixture
 def folder() -> Iterator[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import select
+import shutil
 import signal
 import subprocess
 import time
@@ -72,9 +73,14 @@ set quit = yes
 
 def in_a_terminal(command: list[str], environment: dict[str, str], seconds: float) -> bytes:
     """Run it on a pseudo-terminal of its own until it ends; what it wrote there."""
+    if not shutil.which(command[0]):
+        pytest.fail(f"What people really use is not tried here: apt-get install {command[0]}")
     process, terminal = pty.fork()
     if process == 0:
-        os.execvpe(command[0], command, environment)
+        try:
+            os.execvpe(command[0], command, environment)
+        finally:
+            os._exit(127)  # never a second run of these tests
     written = bytearray()
     deadline = time.monotonic() + seconds
     try:
