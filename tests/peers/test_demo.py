@@ -28,6 +28,8 @@ def folder() -> Iterator[Path]:
     try:
         yield made
     finally:
+        for left in processes_of(made):  # of a test that failed
+            os.kill(left, signal.SIGKILL)
         shutil.rmtree(made, ignore_errors=True)
 
 
@@ -37,7 +39,13 @@ def started(folder: Path, *options: str, columns: int = 80) -> subprocess.Popen[
     environment = {**os.environ, "COLUMNS": str(columns), "PYTHONIOENCODING": "utf-8"}
     with (folder / "said").open("wb") as said:
         return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT, env=environment
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            # Whoever runs the tests under nohup has them inherit an ignored SIGHUP.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )
 
 
