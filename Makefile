@@ -31,7 +31,7 @@ demo: debian-demo environment ## Play the first letter on this machine, then kee
 test: debian-test environment ## Lint, types, arrows between packages, every test
 	@$(MAKE) --no-print-directory checks
 	@echo "--> tests"
-	@$(BIN)/pytest $(ARGS) $(ALL_TESTS)
+	@EVERY_PEER=1 $(BIN)/pytest $(ARGS) $(ALL_TESTS)
 
 lint: environment checks ## Style, types and arrows only
 

@@ -10,6 +10,7 @@ whether the account exists nor which part was wrong; an exchange that ended, wel
 
 from __future__ import annotations
 
+import abc
 import base64
 import binascii
 import hashlib
@@ -61,7 +62,7 @@ class Judge(Protocol):
 Step = Callable[[bytes], Awaitable[bytes | Identity]]
 
 
-class SaslExchange:
+class SaslExchange(abc.ABC):
     """Base of the exchanges: implements `mail_server.accounts.interface.Exchange`."""
 
     def __init__(self, judge: Judge) -> None:
@@ -79,8 +80,9 @@ class SaslExchange:
         except NotProven as failure:
             raise await self._judge.failed(failure) from None
 
+    @abc.abstractmethod
     async def _first(self, response: bytes) -> bytes | Identity:
-        raise NotImplementedError
+        """The answer to the client's first response. Raises NotProven."""
 
 
 class PlainExchange(SaslExchange):

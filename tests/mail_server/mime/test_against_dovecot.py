@@ -22,7 +22,7 @@ ROOT = Path(os.environ.get("DOVECOT_ROOT", "/"))
 IMAP = ROOT / "usr/lib/dovecot/imap"
 NOBODY = 65534
 
-pytestmark = [pytest.mark.peers, pytest.mark.skipif(not IMAP.exists(), reason="no Dovecot here")]
+pytestmark = [pytest.mark.peers, pytest.mark.skipif(not IMAP.exists(), reason="Dovecot is not installed")]
 
 INNER = (
     "Subject: inner\nFrom: a@b\nMIME-Version: 1.0\nContent-Type: multipart/alternative; boundary=i\n\nprologue\n--i\n"
