@@ -79,8 +79,8 @@ async def test_bcc_is_carried_by_no_copy_and_no_copy_names_the_others_keys(desk)
     await desk.send(sender, sent, gp.address, nurse.address)
     [(gp_row, gp_copy)], [(nurse_row, nurse_copy)] = await desk.inbox(gp), await desk.inbox(nurse)
     for who, copy in (("gp", gp_copy), ("nurse", nurse_copy)):
-        assert b"bcc" not in copy.lower()
-        assert b"bcc" not in desk.open(who, copy).inner.lower()
+        assert b"\nbcc:" not in copy.lower()
+        assert b"\nbcc:" not in desk.open(who, copy).inner.lower()
     packets = await desk.node.store.read(
         lambda reader: [reader.key_packets(row.message) for row in (gp_row, nurse_row)]
     )

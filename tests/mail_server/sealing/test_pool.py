@@ -215,6 +215,7 @@ def test_a_hardened_worker_can_neither_be_dumped_nor_write_a_large_file() -> Non
     assert said.split() == [b"0", str(4 << 20).encode(), str(1024 << 20).encode()]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: a worker lets nobody else look into it")
 async def test_no_secret_is_on_a_worker_s_command_line_nor_in_its_environment(
     pool: Pool, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,6 +236,7 @@ async def test_no_secret_is_on_a_worker_s_command_line_nor_in_its_environment(
         await extra.close()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: a worker lets nobody else look into it")
 async def test_a_worker_holds_no_file_of_its_parent(pool: Pool, tmp_path: Path) -> None:
     with (tmp_path / "mail.db").open("wb"):
         extra = Pool(SealingSettings(workers=1))
