@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from mail_server.store.model import AccountId
@@ -31,6 +31,16 @@ class Account:
     kind: Kind
     suspended: bool = False
     members: tuple[AccountId, ...] = ()  # ORG and CAB: PER accounts that read it
+    activated: bool = True
+    """A patient's space: opened by its holder, whose key alone opens what arrives. True for all other kinds."""
+    alias: str = field(default="", repr=False)
+    """The address correspondents write to and see, where it is not `address`: the 15 digits of a patient's INS.
+    It tells who the patient is: letters alone carry it, never a log, the trace or an id."""
+
+    @property
+    def shown(self) -> str:
+        """The address that correspondents see."""
+        return self.alias or self.address
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +50,12 @@ class Identity:
     account: AccountId
     address: str
     kind: Kind
-    mechanism: str  # PLAIN, SCRAM-SHA-256, EXTERNAL
-    credential: str  # id of the app password or certificate binding, for the audit
+    mechanism: str  # PLAIN, SCRAM-SHA-256, EXTERNAL, PAGE, HELD
+    credential: str  # id of the app password, certificate binding or page session, for the audit
+
+
+PAGE = "PAGE"  # logged in on the page; the credential is the session's id
+HELD = "HELD"  # nobody is there: a submission that its author handed over earlier leaves now (RFC 8621 §7)
 
 
 class Accounts(Protocol):
@@ -63,6 +77,14 @@ class Accounts(Protocol):
         ...
 
 
+class PageSessions(Protocol):
+    """Sessions of the page, answered from memory."""
+
+    def by_cookie(self, cookie: str) -> Identity | None:
+        """Who the cookie's value speaks for; None for an unknown, ended or unfinished session."""
+        ...
+
+
 class Exchange(Protocol):
     """One SASL exchange, sans I/O; the same object serves SMTP and IMAP (RFC 4422)."""
 
@@ -81,7 +103,7 @@ class Peer:
 
     address: str  # IP, for limits and the audit
     port: int
-    protocol: str  # "smtp", "submission", "imap"
+    protocol: str  # "smtp", "submission", "imap", "jmap", "page"
     session: str  # opaque id, in every log line and audit entry of the session
     tls: bool
     certificate: bytes | None = None  # DER, chain already verified by the TLS layer

@@ -17,6 +17,10 @@ from mail_server.store.model import (
     AccountId,
     Conversation,
     Copied,
+    EmailChanges,
+    EmailPage,
+    EmailQuery,
+    EmailRow,
     Filed,
     Flag,
     FlagChange,
@@ -32,6 +36,7 @@ from mail_server.store.model import (
     SpecialUse,
     StagedBlob,
     State,
+    Upload,
 )
 
 T = TypeVar("T")
@@ -125,6 +130,35 @@ class Reader(Protocol):
         """The blob as it lies: file it again (new key packets, same body) without decrypting anything."""
         ...
 
+    # -- as JMAP sees an account (RFC 8621)
+    def modseq(self, account: AccountId) -> int: ...  # the JMAP state, as a number
+    def emails(self, account: AccountId, email_ids: Sequence[str]) -> list[EmailRow]:
+        """In the order asked; ids that are not this account's are left out."""
+        ...
+
+    def query_emails(
+        self, account: AccountId, query: EmailQuery, position: int, limit: int, anchor: str | None = None
+    ) -> EmailPage:
+        """A page, newest first unless `query.ascending`; with an anchor, `position` counts from it.
+
+        Raises NoSuchMessage when the anchor is not in the result.
+        """
+        ...
+
+    def count_emails(self, account: AccountId, query: EmailQuery) -> int: ...
+    def email_changes(self, account: AccountId, since: int, limit: int) -> EmailChanges: ...
+    def thread_changes(self, account: AccountId, since: int, limit: int) -> EmailChanges: ...
+    def threads(self, account: AccountId, thread_ids: Sequence[str]) -> dict[str, list[str]]:
+        """Email ids of each thread that exists, oldest first."""
+        ...
+
+    def thread_counts(
+        self, mailbox: MailboxId
+    ) -> tuple[int, int]: ...  # threads, threads with an unseen message
+    def upload(self, account: AccountId, upload: str) -> tuple[Upload, bytes]:
+        """Raises NoSuchMessage for an unknown, expired or foreign one."""
+        ...
+
     def tags_taken(self, accounts: Sequence[AccountId], tags: Sequence[str]) -> set[str]: ...
 
 
@@ -154,6 +188,23 @@ class Transaction(Reader, Protocol):
         """
         ...
 
+    def place(
+        self,
+        account: AccountId,
+        email_id: str,
+        mailboxes: frozenset[MailboxId],
+        flags: Flag,
+        keywords: frozenset[str],
+    ) -> None:
+        """Give a message these mailboxes and this keyword set, in all of them (JMAP Email/set update).
+
+        \\Deleted stays as each membership has it. An empty set of mailboxes destroys the message.
+        Raises NoSuchMessage, NoSuchMailbox.
+        """
+        ...
+
+    def keep_upload(self, blob: StagedBlob, media_type: str, expires: int) -> Upload: ...
+    def drop_uploads(self, before: int) -> int: ...  # those that expired; how many
     def create_mailbox(self, account: AccountId, name: str) -> Mailbox: ...
     def rename_mailbox(self, mailbox: MailboxId, name: str) -> None: ...
     def delete_mailbox(self, mailbox: MailboxId) -> None: ...
@@ -202,6 +253,10 @@ class Store(Protocol):
         ...
 
     def watch(self, accounts: Sequence[AccountId]) -> Watch: ...
+    def used(self, account: AccountId) -> int:
+        """Octets of the account's messages, from memory (for quotas; a rolled-back commit may blur it shortly)."""
+        ...
+
     @property
     def writable(self) -> bool:
         """False below the free-space floor."""

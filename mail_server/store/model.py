@@ -158,6 +158,82 @@ class NewMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class Placement:
+    """One mailbox an Email is in (JMAP looks at messages, IMAP at memberships)."""
+
+    mailbox: MailboxId
+    uid: int
+    flags: Flag
+    keywords: frozenset[str]
+    modseq: int
+
+
+@dataclass(frozen=True, slots=True)
+class EmailRow:
+    """A message as JMAP sees it (RFC 8621 §4): one keyword set, the mailboxes it is in. No body."""
+
+    message: MessageId
+    email_id: str
+    thread_id: str
+    placements: tuple[Placement, ...]
+    form: Form
+    state: State
+    size: int
+    received_at: int
+    created_modseq: int
+    findings: FindingsColumns
+    rendered: Rendered
+
+
+@dataclass(frozen=True, slots=True)
+class EmailQuery:
+    """A filter that needs no clear text (RFC 8621 §4.4.1), and the order by arrival."""
+
+    mailbox: MailboxId | None = None
+    other_than: frozenset[MailboxId] = frozenset()
+    before: int | None = None  # received_at, ms, excluded
+    after: int | None = None  # ms, included
+    min_size: int | None = None
+    max_size: int | None = None
+    flags_set: Flag = Flag.NONE
+    flags_unset: Flag = Flag.NONE
+    keyword_set: str | None = None  # one that is no system flag
+    keyword_unset: str | None = None
+    ascending: bool = False
+    collapse_threads: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EmailPage:
+    """Part of a query's result: (email_id, thread_id) in order, from `position` on."""
+
+    found: Sequence[tuple[str, str]]
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class EmailChanges:
+    """What happened to an account's messages between two modseqs (RFC 8620 §5.2)."""
+
+    created: Sequence[str]
+    updated: Sequence[str]
+    destroyed: Sequence[str]
+    upto: int  # the modseq this brings the asker to
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """Bytes a client left to be imported or attached (RFC 8620 §6.1), at rest under the account's data key."""
+
+    id: str
+    account: AccountId
+    size: int
+    media_type: str
+    expires: int  # ms
+
+
+@dataclass(frozen=True, slots=True)
 class Filed:
     account: AccountId
     mailbox: MailboxId

@@ -1,0 +1,71 @@
+"""What a JMAP method is to the dispatcher, so that methods can be added without touching it (RFC 8620 §3).
+
+Invariants: a handler sees only the accounts its speaker may reach; it raises nothing but `MethodError`; whatever
+else comes out becomes `serverFail` without a word of the fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mail_server.accounts.interface import Account, Identity, Peer
+from mail_server.store.model import AccountId
+
+Arguments = Mapping[str, Any]
+
+
+class MethodError(Exception):
+    """A method-level error (RFC 8620 §3.6.2): `type`, and further properties of the error object."""
+
+    def __init__(self, type: str, description: str = "", **properties: Any) -> None:
+        super().__init__(type)
+        self.type = type
+        self.properties: dict[str, Any] = ({"description": description} if description else {}) | properties
+
+
+class SetError(Exception):
+    """One object of a /set that could not be made, changed or destroyed (RFC 8620 §5.3)."""
+
+    def __init__(self, type: str, description: str = "", **properties: Any) -> None:
+        super().__init__(type)
+        self.type = type
+        self.properties: dict[str, Any] = ({"description": description} if description else {}) | properties
+
+    def as_json(self) -> dict[str, Any]:
+        return {"type": self.type, **self.properties}
+
+
+@dataclass(slots=True)
+class Turn:
+    """One request in the making: who speaks, what they may reach, ids created so far."""
+
+    identity: Identity
+    peer: Peer
+    accounts: Mapping[AccountId, Account]  # own account first, then the shared ones
+    using: frozenset[str]
+    created: dict[str, str] = field(default_factory=dict[str, str])  # creation id → id, over the whole request
+
+    def account(self, arguments: Arguments) -> Account:
+        """The account a call names. Raises MethodError (accountNotFound also for another's: nothing is told)."""
+        named = arguments.get("accountId")
+        if not isinstance(named, str):
+            raise MethodError("invalidArguments", "accountId is missing")
+        found = self.accounts.get(AccountId(named))
+        if found is None:
+            raise MethodError("accountNotFound")
+        return found
+
+
+Handler = Callable[[Turn, Arguments], Awaitable[dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """Methods that stand under one URI of `using`, and what the session object says of it."""
+
+    uri: str
+    handlers: Mapping[str, Handler]
+    session: Mapping[str, Any] = field(default_factory=dict[str, Any])  # capabilities
+    account: Callable[[Account], Mapping[str, Any] | None] = lambda _: {}  # accountCapabilities; None: not there

@@ -1,0 +1,213 @@
+// What the screens may ask, and what they get. The screens know these shapes and nothing of keys, JMAP or MIME.
+// Secrets (password, recovery code, secret keys, account key) go into the worker and never come back.
+
+export class Refused extends Error {
+  constructor(
+    /** A slug: words.account.errors[slug] has the sentence; "offline" when the server does not answer. */
+    readonly slug: string,
+    readonly detail: { triesLeft?: number; retryAfter?: number; reference?: string; status?: number } = {},
+  ) {
+    super(slug);
+  }
+}
+
+export type Kind = "PATIENT" | "PER";
+export type SlotKind = "password" | "passkey" | "recovery";
+
+export interface Operator {
+  operator: string;
+  contact: string;
+  limits: { attachment: number; message: number; attachments: number };
+  undoSeconds: number;
+}
+
+/** Someone is known to the server; `unlocked` tells whether this page can open letters now. */
+export interface Session {
+  account: { id: string; address: string; shown: string; kind: Kind };
+  name: { given: string; family: string };
+  slots: Slot[];
+  keys: { fingerprint: string; current: boolean; readable: boolean; held: boolean }[]; // held: its secret is in our slots
+  resealLeft: number;
+  mustRenew: boolean; // came in by the recovery sheet: choose a new password, print a new sheet
+  totp: boolean;
+  unlocked: boolean;
+}
+
+export interface Slot {
+  id: string;
+  kind: SlotKind;
+  label: string;
+  created: number;
+  lastUsed: number | null;
+  opens: boolean; // false: a passkey without PRF logs in but opens nothing
+}
+
+export interface Enrolment {
+  kind: Kind;
+  shown: string;
+  name: { given: string; family: string };
+  lost: boolean; // the space was open before: old letters will be locked
+  hasCertificate: boolean; // a professional whose certificate is known already
+}
+
+export type KeyChoice =
+  | { way: "make" }
+  | { way: "import"; armored: string; passphrase: string }
+  | { way: "certificate"; armored: string } // only the public part: envelopes and states are shown
+  | { way: "later" };
+
+export interface NonceQuestion {
+  message: string; // armored: the holder decrypts it with their own program
+  answer(nonce: string): Promise<void>;
+}
+
+export interface AccountWork {
+  operator(): Promise<Operator>;
+  /** The session of the cookie, if any; tries the slot of this device. null: log in. */
+  resume(): Promise<Session | null>;
+  startEnrolment(given: { code: string; birthDate?: string; lastFive?: string; address?: string }): Promise<Enrolment>;
+  /** 24 characters and a check character, in groups of four; made here, shown once. */
+  newRecoveryCode(): Promise<string>;
+  recoveryGroups(code: string): string[];
+  finishEnrolment(
+    choice: { password: string; recoveryCode: string; key: KeyChoice },
+    progress: (step: "password" | "key" | "send") => void,
+  ): Promise<Session>;
+  /** Letters that waited: their key packets are swapped here. Resumable; resolves when none is left. */
+  reseal(progress: (done: number, total: number) => void): Promise<void>;
+  logIn(user: string, password: string, more: { totp?: string; shared: boolean }): Promise<Session>;
+  logInWithPasskey(): Promise<Session>;
+  logInWithRecovery(user: string, code: string): Promise<Session>;
+  /** The cookie still lives but this page holds no key. */
+  unlock(with_: { password: string } | { passkey: true } | { recovery: string }): Promise<Session>;
+  logOut(): Promise<void>;
+  changePassword(current: string | null, next: string): Promise<void>;
+  replaceRecovery(code: string): Promise<void>;
+  /** An older sheet opens an older key: locked letters open again. */
+  openOldKey(code: string): Promise<number>;
+  passkeysPossible(): Promise<boolean>;
+  addPasskey(label: string): Promise<{ opens: boolean }>;
+  removeSlot(id: string): Promise<void>;
+  startTotp(): Promise<{ secret: string; uri: string }>;
+  confirmTotp(code: string): Promise<void>;
+  stopTotp(code: string): Promise<void>;
+  sessions(): Promise<PageSession[]>;
+  endSession(id: string): Promise<void>;
+  endOtherSessions(): Promise<void>;
+  appPasswords(): Promise<{ id: string; label: string; created: number; lastUsed: number | null }[]>;
+  makeAppPassword(label: string): Promise<string>;
+  revokeAppPassword(id: string): Promise<void>;
+  /** A professional brings or renews a key. With way "certificate", the question to be answered by their program. */
+  setKey(choice: KeyChoice): Promise<NonceQuestion | null>;
+  /** The secret key for a mail program, protected by a passphrase of its own. */
+  exportKey(passphrase: string): Promise<string>;
+  accessLog(before: number | null): Promise<{ entries: AccessEntry[]; more: boolean }>;
+  onChange(listener: (session: Session | null) => void): () => void;
+}
+
+export interface PageSession {
+  id: string;
+  label: string; // "Firefox, Android"
+  created: number;
+  lastSeen: number;
+  network: string;
+  current: boolean;
+}
+
+export interface AccessEntry {
+  seq: number;
+  at: number;
+  action: string; // words.security.log[action], else words.security.log.other
+  outcome: string;
+  who: "you" | "operator" | "correspondent" | "unknown";
+  address: string; // a correspondent's, as seen; "" otherwise
+  network: string;
+  label: string;
+}
+
+// ---------------------------------------------------------------------------------------------- letters
+
+export type Guard = "sealed" | "waiting" | "custody" | "kept" | "gate" | "subjectOutside";
+export type MailboxRole = "inbox" | "sent" | "archive" | "trash" | "drafts" | "junk";
+export type Signature = "author" | "gateway" | "none" | "bad" | "unknown";
+
+export interface Person {
+  name: string;
+  address: string;
+}
+
+export interface LetterLine {
+  id: string;
+  threadId: string;
+  from: Person;
+  to: Person[];
+  subject: string; // the true one, opened here; "" while locked
+  preview: string;
+  receivedAt: number;
+  unread: boolean;
+  answered: boolean;
+  guard: Guard;
+  locked: boolean; // sealed to a key this page has not
+  attachments: { name: string; type: string }[];
+}
+
+export interface Letter extends LetterLine {
+  text: string; // text/plain, or text drawn from HTML when there is none
+  html: string | null; // as it came: only `showHtml` may put it on the screen
+  parts: Attachment[];
+  signature: Signature;
+  closes: boolean; // its sender ended the exchange with it
+  opened: boolean; // false: locked or damaged, and `text` is empty
+}
+
+export interface Attachment {
+  name: string;
+  type: string; // sniffed, not what the sender said
+  size: number;
+  inline: boolean;
+  contentId: string;
+  blob(): Promise<Blob>;
+}
+
+export interface Draft {
+  to: string[];
+  subject: string;
+  text: string;
+  files: File[];
+  inReplyTo: Letter | null;
+}
+
+export interface Sent {
+  id: string;
+  until: number; // ms: undo possible until then
+  undo(): Promise<boolean>; // false: it had left
+}
+
+export interface Correspondent {
+  person: Person;
+  open: boolean; // false: they ended the exchange
+  lastAt: number;
+}
+
+export interface Addressee {
+  address: string;
+  guard: "sealed" | "custody" | "waiting";
+}
+
+export interface MailWork {
+  list(role: MailboxRole, position: number, limit: number): Promise<{ lines: LetterLine[]; total: number; unread: number }>;
+  conversation(threadId: string): Promise<Letter[]>; // oldest first
+  markRead(ids: string[], read: boolean): Promise<void>;
+  move(ids: string[], to: MailboxRole): Promise<void>; // trash from trash destroys
+  correspondents(): Promise<Correspondent[]>;
+  /** Whether each may be written to, and who will be able to read it. Raises Refused. */
+  check(addresses: string[]): Promise<Addressee[]>;
+  /** Looks at a file before it is attached: real type, size, and a photograph without its hidden data. */
+  prepare(file: File): Promise<File>; // Refused: "file-too-large", "file-type", "file-empty"
+  send(draft: Draft): Promise<Sent>;
+  askAgain(letters: LetterLine[]): Promise<number>; // one letter to each sender of locked letters
+  search(words: string): Promise<LetterLine[]>;
+  indexing(): { done: number; total: number };
+  onChange(listener: () => void): () => void;
+  onOffline(listener: (offline: boolean) => void): () => void;
+}
