@@ -83,7 +83,7 @@ class PageClient:
         """From the code to an open account; letters that waited still wait (see `reseal`)."""
         given = {"code": code, "birthDate": birth_date, "lastFive": last_five, "address": address}
         begun = self.post("/api/enrolment/start", {name: value for name, value in given.items() if value})
-        account, key = begun["accountId"], make_bare_key(begun["address"])
+        account, key = begun["account"], make_bare_key(begun["address"])
         self._account_key = secrets.token_bytes(32)
         salt = secrets.token_bytes(16)
         by_password = derivations.from_password(password, salt)
