@@ -31,7 +31,7 @@ log = logging.getLogger("vaguemestre.http")
 HEAD_SECONDS = 15.0  # TLS is done by then; a request's head fits in one packet
 IDLE_SECONDS = 20
 STOP_SECONDS = 5
-MAX_CONNECTIONS = 512
+MAX_CONNECTIONS = 8192  # a page that is open holds one, which waits for letters
 MAX_HEAD_BYTES = 32 * 1024
 
 _HEADERS = {

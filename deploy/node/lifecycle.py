@@ -57,6 +57,9 @@ def run_node(home: Path, config: Path | None) -> str:
 def protect_process() -> None:
     """No core dump, no debugger of another user: memory holds letters (DESIGN §3, sealing workers)."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # Each open page and mail program holds a descriptor; the usual soft limit is 1024.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
