@@ -15,7 +15,6 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 
 from mail_server.accounts import app_passwords
-from mail_server.accounts.addresses import parsed
 from mail_server.accounts.app_passwords import AppPassword
 from mail_server.accounts.interface import Account, Exchange, Identity, Peer
 from mail_server.accounts.sasl import Challenge, ExternalExchange, NotProven, PlainExchange, ScramExchange
@@ -135,6 +134,7 @@ class PasswordAuthenticator:
             account.kind.value,
             suspended=account.suspended,
             members=account.members,
+            activated=account.activated,
         )
         decision = self._decisions.decide(questions.may_log_in(speaker, mechanism, peer.protocol))
         if not decision.allowed:
@@ -148,7 +148,7 @@ class PasswordAuthenticator:
         refusal = _refusal(failure.reason)
         account = self.accounts.by_address(failure.user)
         detail = {"mechanism": mechanism, "protocol": peer.protocol}
-        if account is None and parsed(failure.user):
+        if account is None and self.accounts.may_be_told(failure.user):
             detail["address"] = failure.user.lower()
         who = account.id if account else "unknown"
         self._audit([_event("login-failed", peer, who, who, failure.reason, refusal.id, detail)])

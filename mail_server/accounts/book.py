@@ -7,11 +7,12 @@ records, on the event loop; look-ups never touch the database.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mail_server.accounts.app_passwords import AppPassword, Verifier
 from mail_server.accounts.interface import Account, Kind
+from mail_server.accounts.patients import PatientRow, PatientVault
 from mail_server.store.interface import Sql
 from mail_server.store.model import AccountId
 
@@ -35,6 +36,7 @@ class Record:
     account: Account
     passwords: tuple[AppPassword, ...] = ()
     bindings: tuple[CertificateBinding, ...] = ()
+    patient: PatientRow | None = None
 
 
 class Book:
@@ -58,6 +60,8 @@ class Book:
                 self._bindings.pop(binding.matched, None)
         self._records[account.id] = record
         self._by_address[account.address] = account.id
+        if account.alias:
+            self._by_address[account.alias] = account.id
         for member in account.members:
             self._shared_with.setdefault(member, set()).add(account.id)
         for binding in record.bindings:
@@ -102,22 +106,48 @@ _CREDENTIAL = (
     " created, expires, last_used FROM app_password"
 )
 _BINDING = "SELECT id, account, matched, created FROM certificate_binding"
+_PATIENT = "SELECT account, number, traits, activated_at FROM patient"
 
 
-def read_all(sql: Sql) -> list[Record]:
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """How patients' rows are opened. Without a vault they keep their opaque address alone."""
+
+    vault: PatientVault | None = None
+    patient_domain: str = ""
+
+    def account(self, found: Account, row: PatientRow | None) -> Account:
+        if found.kind is not Kind.PATIENT:
+            return found
+        local = self.vault.alias_local_part(found.id, row) if self.vault and row else ""
+        return replace(
+            found,
+            activated=row is not None and row.activated_at is not None,
+            alias=f"{local}@{self.patient_domain}" if local else "",
+        )
+
+
+def read_all(sql: Sql, opener: Opener) -> list[Record]:
     """Every account. For start and reload."""
     return _records(
-        sql.all(_ACCOUNT), sql.all(f"{_MEMBER} ORDER BY member"), sql.all(_CREDENTIAL), sql.all(_BINDING)
+        opener,
+        sql.all(_ACCOUNT),
+        sql.all(f"{_MEMBER} ORDER BY member"),
+        sql.all(_CREDENTIAL),
+        sql.all(_BINDING),
+        sql.all(_PATIENT),
     )
 
 
-def read_one(sql: Sql, account: AccountId) -> Record | None:
+def read_one(sql: Sql, account: AccountId, opener: Opener) -> Record | None:
     """One account, as the transaction sees it."""
     records = _records(
+        opener,
         sql.all(f"{_ACCOUNT} WHERE id = ?", (account,)),
         sql.all(f"{_MEMBER} WHERE account = ? ORDER BY member", (account,)),
         sql.all(f"{_CREDENTIAL} WHERE account = ?", (account,)),
         sql.all(f"{_BINDING} WHERE account = ?", (account,)),
+        sql.all(f"{_PATIENT} WHERE account = ?", (account,)),
     )
     return records[0] if records else None
 
@@ -125,7 +155,9 @@ def read_one(sql: Sql, account: AccountId) -> Record | None:
 Rows = Sequence[tuple[Any, ...]]
 
 
-def _records(accounts: Rows, members: Rows, passwords: Rows, bindings: Rows) -> list[Record]:
+def _records(
+    opener: Opener, accounts: Rows, members: Rows, passwords: Rows, bindings: Rows, patients: Rows
+) -> list[Record]:
     members_of: dict[str, list[AccountId]] = {}
     for account, member in members:
         members_of.setdefault(account, []).append(AccountId(member))
@@ -137,11 +169,19 @@ def _records(accounts: Rows, members: Rows, passwords: Rows, bindings: Rows) -> 
         bindings_of.setdefault(account, []).append(
             CertificateBinding(key, AccountId(account), matched, int(created))
         )
+    patient_of = {
+        account: PatientRow(bytes(number), bytes(traits), None if at is None else int(at))
+        for account, number, traits, at in patients
+    }
     return [
         Record(
-            Account(AccountId(key), address, Kind(kind), bool(suspended), tuple(members_of.get(key, ()))),
+            opener.account(
+                Account(AccountId(key), address, Kind(kind), bool(suspended), tuple(members_of.get(key, ()))),
+                patient_of.get(key),
+            ),
             tuple(passwords_of.get(key, ())),
             tuple(bindings_of.get(key, ())),
+            patient_of.get(key),
         )
         for key, address, kind, suspended in accounts
     ]

@@ -27,6 +27,7 @@ class What(enum.Enum):
     MEMBER_REMOVED = "member-removed"
     CREDENTIAL_ADDED = "credential-added"
     CREDENTIAL_REVOKED = "credential-revoked"
+    ACTIVATED = "activated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ def differences(before: Iterable[Record], after: Iterable[Record]) -> Iterator[C
             continue
         if account.suspended != was.account.suspended:
             yield Change(What.SUSPENDED if account.suspended else What.REINSTATED, account.id)
+        if account.activated and not was.account.activated:
+            yield Change(What.ACTIVATED, account.id)
         for member in set(account.members) - set(was.account.members):
             yield Change(What.MEMBER_ADDED, account.id, member)
         for member in set(was.account.members) - set(account.members):

@@ -3,7 +3,8 @@
 Invariants: memory follows the database, never leads it (a change shows after its commit); every change
 writes its audit event in the same transaction; those who must act at once on a change (doors closing
 sessions) are called right after it; a shared account (ORG, CAB) has members and no credential, the others
-the reverse.
+the reverse; a patient has an identity, an address that tells nothing and an alias that correspondents use, and
+comes in by the page alone.
 """
 
 from __future__ import annotations
@@ -14,16 +15,21 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from mail_server.accounts import app_passwords, book
-from mail_server.accounts.addresses import parsed
+from mail_server.accounts.addresses import may_be_told, parsed
 from mail_server.accounts.app_passwords import AppPassword, NewAppPassword
-from mail_server.accounts.book import SHARED, Book, CertificateBinding, Record
+from mail_server.accounts.book import SHARED, Book, CertificateBinding, Opener, Record
 from mail_server.accounts.changes import AccountError, Change, What, differences
+from mail_server.accounts.ins import InsRefused
+from mail_server.accounts.ins import parse as parsed_ins
 from mail_server.accounts.interface import Account, Kind
 from mail_server.accounts.last_uses import LastUses
+from mail_server.accounts.patients import PatientIdentity, PatientVault, checked
 from mail_server.accounts.settings import AccountsSettings
-from mail_server.store.interface import Sql, Store, Transaction
+from mail_server.keys.interface import KeyUnavailable, KeyWrapper
+from mail_server.store.interface import Reader, Sql, Store, Transaction
 from mail_server.store.model import AccountId
 from policies.interface import AuditTrail, Event
 from policies.trust_list import names
@@ -38,10 +44,19 @@ _LABEL_LONGEST = 80
 class AccountService:
     """Implements `Accounts`, and the changes that the command line and later the page ask for."""
 
-    def __init__(self, store: Store, audit: AuditTrail, settings: AccountsSettings) -> None:
+    def __init__(
+        self, store: Store, audit: AuditTrail, settings: AccountsSettings, *, keys: KeyWrapper | None = None
+    ) -> None:
+        """Without `keys` no patient can be added, and those there are have no alias: no letter reaches them."""
         self._store = store
         self._audit = audit
         self._domains = frozenset(settings.domains)
+        self._patient_domain = settings.patient_domain
+        self._test_patients = settings.test_patients
+        self._keys = keys
+        self._vault: PatientVault | None = None
+        self.sessions_hold: Callable[[AccountId, str], bool] = lambda _account, _session: False
+        """Whether a session of the page still lasts; set by who keeps them."""
         self._book = Book()
         self._writing = asyncio.Lock()
         self._uses = LastUses(store)
@@ -49,15 +64,21 @@ class AccountService:
 
     async def start(self) -> None:
         """Read every account. To be called once the store has started, before any door opens."""
-        self._book = Book(await self._store.read(lambda reader: book.read_all(reader.sql)))
+        self._vault, records = await self._store.read(self._read_all)
+        self._book = Book(records)
 
     async def reload(self) -> None:
         """Read again what another process may have changed; differences are announced like our own."""
         async with self._writing:
-            fresh = Book(await self._store.read(lambda reader: book.read_all(reader.sql)))
+            self._vault, records = await self._store.read(self._read_all)
+            fresh = Book(records)
             old, self._book = self._book, fresh
         for change in differences(old.records(), fresh.records()):
             self._announce(change)
+
+    def _read_all(self, reader: Reader) -> tuple[PatientVault | None, list[Record]]:
+        vault = PatientVault.open(self._keys, reader.sql) if self._keys else None
+        return vault, book.read_all(reader.sql, Opener(vault, self._patient_domain))
 
     # -- Accounts
 
@@ -71,7 +92,8 @@ class AccountService:
         return self._book.shared_with(person)
 
     def is_local_domain(self, domain: str) -> bool:
-        return domain.lower() in self._domains
+        domain = domain.lower()
+        return domain in self._domains or domain == self._patient_domain
 
     def readers(self, account: AccountId) -> Sequence[Account]:
         return self._book.readers(account)
@@ -83,11 +105,105 @@ class AccountService:
         if any(binding.id == credential for binding in record.bindings):
             return True
         found = next((each for each in record.passwords if each.id == credential), None)
-        return found is not None and found.in_time(_now())
+        if found is not None:
+            return found.in_time(_now())
+        return self.sessions_hold(account, credential)
 
     def all(self) -> list[Account]:
         """Every account, by address."""
         return [record.account for record in self._book.records()]
+
+    # -- patients
+
+    @property
+    def patient_domain(self) -> str:
+        return self._patient_domain
+
+    def by_ins(self, text: str) -> Account | None:
+        """The space of a number, with its key or without, or of its address. None for whatever else."""
+        local, at, domain = text.strip().rpartition("@")
+        if at and domain.lower() != self._patient_domain:
+            return None
+        try:
+            number = parsed_ins(local if at else text)
+        except InsRefused:
+            return None
+        return self._book.by_address(f"{number.local_part}@{self._patient_domain}")
+
+    def may_be_told(self, address: str) -> bool:
+        """Whether an address from outside may stand in a log line or in the trace."""
+        return may_be_told(address, self._patient_domain)
+
+    def patient_identity(self, account: AccountId) -> PatientIdentity:
+        """Number and traits, opened now. Raises AccountError."""
+        record = self._book.record(account)
+        if record is None or record.patient is None or self._vault is None:
+            raise AccountError("not-a-patient", "This account is not a patient's space.")
+        try:
+            return self._vault.identity(account, record.patient)
+        except KeyUnavailable:
+            raise AccountError("identity-unreadable", "This patient's identity does not open.") from None
+
+    async def patient_add(self, identity: PatientIdentity, by: str = "node") -> Account:
+        """Open a space for a qualified INS. Its address tells nothing. Raises AccountError, IdentityRefused."""
+        identity = checked(identity, test_ranges=self._test_patients)
+        keys = self._keys
+        if keys is None:
+            raise AccountError("no-keys", "Patients' identities need the key-encryption key.")
+        account = _new_id()
+        address = f"{account}@{self._patient_domain}"
+        now = _now()
+
+        def write(tx: Transaction) -> tuple[PatientVault, Record]:
+            vault = PatientVault.make(keys, tx.sql)
+            locked = vault.lock(account, identity)
+            made = tx.sql.run(
+                "INSERT INTO patient (account, ins_hmac, number, traits) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT DO NOTHING",
+                (account, locked.ins_hmac, locked.number, locked.traits),
+            )
+            if not made:
+                raise AccountError("patient-known", "This patient has a space here already.")
+            _insert(tx, account, address, Kind.PATIENT, now)
+            event = Event("account-add", now, by, account, detail={"kind": Kind.PATIENT.value})
+            self._audit.append(tx.sql, [event])
+            return vault, _read(tx.sql, account, Opener(vault, self._patient_domain))
+
+        async with self._writing:
+            self._vault, record = await self._store.write(write)
+            self._book.put(record)
+        self._announce(Change(What.ADDED, account))
+        return record.account
+
+    def mark_activated(
+        self, transaction: Transaction, account: AccountId, at: int | None = None, by: str = ""
+    ) -> None:
+        """Inside a caller's write: the holder's own certificate is published, from here on it alone opens.
+
+        The caller calls `note_activated` once its write is durable. Raises AccountError.
+        """
+        now = _now() if at is None else at
+        done = transaction.sql.run(
+            "UPDATE patient SET activated_at = ? WHERE account = ? AND activated_at IS NULL", (now, account)
+        )
+        if done:
+            self._audit.append(transaction.sql, [Event("space-activated", now, by or account, account)])
+        elif not transaction.sql.one("SELECT 1 FROM patient WHERE account = ?", (account,)):
+            raise AccountError("not-a-patient", "This account is not a patient's space.")
+
+    def note_activated(self, account: AccountId, at: int | None = None) -> None:
+        """Show in memory what `mark_activated` made durable. On the loop, right after the write."""
+        record = self._book.record(account)
+        if record is None or record.patient is None or record.account.activated:
+            return
+        self._book.put(
+            replace(
+                record,
+                account=replace(record.account, activated=True),
+                patient=replace(record.patient, activated_at=_now() if at is None else at),
+            )
+        )
+        self._announce(Change(What.ACTIVATED, account))
 
     # -- credentials, for the authenticator
 
@@ -135,21 +251,19 @@ class AccountService:
             raise AccountError("bad-address", "This is not a plain mail address.")
         if not self.is_local_domain(local_and_domain[1]):
             raise AccountError("foreign-domain", "This domain is not one of this node's.")
+        if kind is Kind.PATIENT or local_and_domain[1] == self._patient_domain:
+            raise AccountError("needs-identity", "A patient's space is made for a qualified INS.")
         address = "@".join(local_and_domain)
-        account = AccountId("".join(secrets.choice(_ID_LETTERS) for _ in range(20)))
+        account = _new_id()
         now = _now()
 
         def write(tx: Transaction) -> Record:
             if tx.sql.one("SELECT 1 FROM account WHERE address = ?", (address,)):
                 raise AccountError("address-taken", "This address has an account already.")
-            tx.sql.run(
-                "INSERT INTO account (id, address, kind, suspended, created) VALUES (?, ?, ?, ?, ?)",
-                (account, address, kind.value, 0, now),
-            )
-            tx.open_account(account)
+            _insert(tx, account, address, kind, now)
             detail = {"address": address, "kind": kind.value}
             self._audit.append(tx.sql, [Event("account-add", now, by, account, detail=detail)])
-            return _read(tx.sql, account)
+            return _read(tx.sql, account, self._opener())
 
         async with self._writing:
             record = await self._store.write(write)
@@ -301,6 +415,9 @@ class AccountService:
 
     # -- inside
 
+    def _opener(self) -> Opener:
+        return Opener(self._vault, self._patient_domain)
+
     async def _set_suspended(
         self, account: AccountId, suspended: int, change: Change, action: str, by: str
     ) -> None:
@@ -320,7 +437,7 @@ class AccountService:
         def operation(tx: Transaction) -> Record:
             write(tx.sql)
             self._audit.append(tx.sql, [event])
-            return _read(tx.sql, account)
+            return _read(tx.sql, account, self._opener())
 
         async with self._writing:
             self._book.put(await self._store.write(operation))
@@ -348,6 +465,8 @@ class AccountService:
             raise AccountError(
                 "shared-account", "Nobody logs in as a shared account: its members do, as themselves."
             )
+        if found.kind is Kind.PATIENT:
+            raise AccountError("patient-account", "A patient comes in by the page alone.")
         return found
 
     def _derived_salt(self, address: str) -> bytes:
@@ -356,8 +475,20 @@ class AccountService:
         ]
 
 
-def _read(sql: Sql, account: AccountId) -> Record:
-    record = book.read_one(sql, account)
+def _new_id() -> AccountId:
+    return AccountId("".join(secrets.choice(_ID_LETTERS) for _ in range(20)))
+
+
+def _insert(tx: Transaction, account: AccountId, address: str, kind: Kind, now: int) -> None:
+    tx.sql.run(
+        "INSERT INTO account (id, address, kind, suspended, created) VALUES (?, ?, ?, ?, ?)",
+        (account, address, kind.value, 0, now),
+    )
+    tx.open_account(account)
+
+
+def _read(sql: Sql, account: AccountId, opener: Opener) -> Record:
+    record = book.read_one(sql, account, opener)
     if record is None:
         raise AccountError("unknown-account", "There is no such account.")
     return record

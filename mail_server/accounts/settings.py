@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from typing import Any, cast
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from mail_server.accounts.addresses import DOMAIN
 
@@ -13,6 +15,14 @@ class AccountsSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     domains: tuple[str, ...] = Field(min_length=1, description="Mail domains of this node, lower case.")
+    patient_domain: str = Field(
+        default="",
+        description='Mail domain of patients\' spaces; none given: "patient." and the first domain.',
+    )
+    test_patients: bool = Field(
+        default=False,
+        description="Accept INS numbers of the test and demonstration ranges (never where real patients are).",
+    )
     failure_delay: float = Field(
         default=0.5,
         ge=0,
@@ -35,11 +45,36 @@ class AccountsSettings(BaseModel):
         description="Seconds during which a password just verified is recognised without computing it again.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _patients_live_beside_the_first_domain(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        section = cast("dict[str, Any]", given)
+        domains = section.get("domains")
+        if section.get("patient_domain") or not isinstance(domains, list | tuple) or not domains:
+            return section
+        return section | {"patient_domain": f"patient.{cast('list[object]', domains)[0]}"}
+
     @field_validator("domains")
     @classmethod
     def _lower_case(cls, domains: tuple[str, ...]) -> tuple[str, ...]:
-        lowered = tuple(domain.lower() for domain in domains)
-        for domain in lowered:
-            if not DOMAIN.match(domain):
-                raise ValueError(f"{domain!r} is not a mail domain")
-        return lowered
+        return tuple(_checked(domain) for domain in domains)
+
+    @field_validator("patient_domain")
+    @classmethod
+    def _lower_case_too(cls, domain: str) -> str:
+        return _checked(domain)
+
+    @model_validator(mode="after")
+    def _patients_have_a_domain_of_their_own(self) -> AccountsSettings:
+        if self.patient_domain in self.domains:
+            raise ValueError("patient_domain is one of domains: patients need a domain of their own")
+        return self
+
+
+def _checked(domain: str) -> str:
+    lowered = domain.lower()
+    if not DOMAIN.match(lowered):
+        raise ValueError(f"{domain!r} is not a mail domain")
+    return lowered

@@ -1,7 +1,8 @@
 """The tables of accounts and credentials, in the message store's database.
 
 Invariants: no foreign key leaves this package; no password is stored, only SCRAM-SHA-256 verifiers (RFC
-5802 §3); times are ms UTC; flags are 0 or 1.
+5802 §3); of a patient's identity nothing is stored but wraps under the KEK and an HMAC; times are ms UTC; flags
+are 0 or 1.
 """
 
 from __future__ import annotations
@@ -56,4 +57,21 @@ certificate_binding = sa.Table(
     # pass).
     sa.Column("matched", sa.Text, nullable=False, unique=True),
     sa.Column("created", sa.BigInteger, nullable=False),
+)
+
+patient = sa.Table(
+    "patient",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("ins_hmac", sa.LargeBinary, nullable=False, unique=True),  # one number, one space
+    sa.Column("number", sa.LargeBinary, nullable=False),  # wrapped by the KEK
+    sa.Column("traits", sa.LargeBinary, nullable=False),  # wrapped by the KEK
+    sa.Column("activated_at", sa.BigInteger),
+)
+
+patient_secret = sa.Table(
+    "patient_secret",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("wrapped", sa.LargeBinary, nullable=False),  # by the KEK
 )

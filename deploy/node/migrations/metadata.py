@@ -6,15 +6,21 @@ from sqlalchemy import MetaData
 
 import directory.tables
 import mail_server.accounts.tables
+import mail_server.conversations.tables
+import mail_server.keys.tables
 import mail_server.store.tables
 import policies.audit.tables
+import webmail.login.tables
 
 
 def mail_metadata() -> list[MetaData]:
     return [
         mail_server.store.tables.metadata,
         mail_server.accounts.tables.metadata,
+        mail_server.conversations.tables.metadata,
         policies.audit.tables.metadata,
+        mail_server.keys.tables.metadata,
+        webmail.login.tables.metadata,
     ]
 
 
