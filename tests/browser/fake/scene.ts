@@ -1,0 +1,28 @@
+// Which state the invented world is in: `?scene=locked,empty` at the first load, kept for the tab.
+//   out: nobody is logged in          locked: logged in, nothing can be opened      renew: came in by the recovery sheet
+//   per: a professional               nokey: a professional whose letters this page cannot open
+//   empty: no letter yet              slow: each answer takes 1.5 s                 offline: the server does not answer
+//   reseal: letters wait to be taken over
+
+const KEPT = "fake.scene";
+const asked = new URLSearchParams(location.search).get("scene");
+if (asked !== null) sessionStorage.setItem(KEPT, asked);
+const words = new Set((sessionStorage.getItem(KEPT) ?? "").split(",").filter(Boolean));
+
+export function scene(word: string): boolean {
+  return words.has(word);
+}
+
+export function forget(word: string): void {
+  words.delete(word);
+  sessionStorage.setItem(KEPT, [...words].join(","));
+}
+
+export function remember(word: string): void {
+  words.add(word);
+  sessionStorage.setItem(KEPT, [...words].join(","));
+}
+
+export async function pause(ms = 30): Promise<void> {
+  await new Promise((done) => setTimeout(done, scene("slow") ? 1500 : ms));
+}
