@@ -1,7 +1,7 @@
 """What one commit carries besides its rows: segment bytes, fresh keys, accounts to announce.
 
-Invariants: `seal` makes the segment bytes durable before the caller commits; fresh keys enter the ring only
-after the commit; forgetting old submissions rides in commits that happen anyway.
+Invariants: `seal` makes the segment bytes durable before the caller commits; fresh keys enter the ring, and
+octets their mirror, only after the commit; forgetting old submissions rides in commits that happen anyway.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from mail_server.store.at_rest import Cipher
 from mail_server.store.driver import Driver
 from mail_server.store.filing import Laid, now_ms
 from mail_server.store.model import AccountId
+from mail_server.store.octets import Used
 from mail_server.store.reader import Shared
 from mail_server.store.transaction import RESENT_WITHIN, StoreTransaction
 
 _PRUNE_EVERY = 3600 * 1000
+Mark = tuple[dict[AccountId, Cipher], dict[AccountId, Used]]
 
 
 class Batch:
@@ -26,12 +28,12 @@ class Batch:
         self.transaction = StoreTransaction(driver, shared, laid)
         self._pruned_at: int | None = None
 
-    def mark(self) -> dict[AccountId, Cipher]:
+    def mark(self) -> Mark:
         """Where an operation begins: what it does outside the database can be taken back to here."""
-        return dict(self.transaction.fresh_keys)
+        return dict(self.transaction.fresh_keys), dict(self.transaction.used)
 
-    def return_to(self, mark: dict[AccountId, Cipher]) -> None:
-        self.transaction.fresh_keys = mark
+    def return_to(self, mark: Mark) -> None:
+        self.transaction.fresh_keys, self.transaction.used = mark
 
     def seal(self) -> None:
         """Everything but COMMIT."""
@@ -56,4 +58,5 @@ class Batch:
             self._laid.pruned_at = self._pruned_at
         if self.transaction.fresh_keys:
             self._shared.keyring.adopt(self.transaction.fresh_keys)
+        self._shared.octets.adopt(self.transaction.used)
         return self.transaction.touched

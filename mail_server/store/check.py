@@ -17,10 +17,11 @@ from typing import Any
 from mail_server.keys.interface import KeyUnavailable, KeyWrapper
 from mail_server.store.armor import armor_size
 from mail_server.store.at_rest import bound_column, unpack_outer, unpack_rendered
+from mail_server.store.check_copies import check_copies
 from mail_server.store.check_segments import check_segments
 from mail_server.store.driver import Driver
 from mail_server.store.findings import Fault, Finding
-from mail_server.store.interface import Damaged, StoreError
+from mail_server.store.interface import Damaged, NoSuchAccount, StoreError
 from mail_server.store.keyring import Keyring, read_node_secret
 from mail_server.store.model import AccountId, Form, SpecialUse
 from mail_server.store.reader import BLOB_COLUMNS, Shared, StoreReader
@@ -89,6 +90,8 @@ class _Check:
         yield from self._orphans()
         yield from self._messages(locked)
         yield from self._refcounts()
+        yield from check_copies(self.sql)
+        yield from self._uploads(locked)
         yield from self._blobs(locked)
         yield from check_segments(
             self.sql,
@@ -262,12 +265,30 @@ class _Check:
 
     def _refcounts(self) -> Iterator[Finding]:
         for blob_id, refcount, named in self.sql.all(
-            "SELECT b.blob_id, b.refcount, coalesce(c.named, 0) FROM blob b"
-            " LEFT JOIN (SELECT blob_id, count(*) AS named FROM message GROUP BY blob_id) c"
+            "SELECT b.blob_id, b.refcount, coalesce(c.named, 0) FROM blob b LEFT JOIN (SELECT blob_id, count(*) AS named"
+            " FROM (SELECT blob_id FROM message UNION ALL SELECT blob_id FROM upload) n GROUP BY blob_id) c"
             " ON c.blob_id = b.blob_id WHERE b.refcount <> coalesce(c.named, 0)"
         ):
             detail = f"counted {refcount}, named by {named}"
             yield Finding(Fault.REFCOUNT, f"blob {bytes(blob_id).hex()[:16]}", detail)
+
+    def _uploads(self, locked: set[AccountId]) -> Iterator[Finding]:
+        for upload, account, sealed, blob in self.sql.all(
+            "SELECT u.id, u.account_id, u.media_type, b.blob_id FROM upload u"
+            " LEFT JOIN blob b ON b.blob_id = u.blob_id ORDER BY u.id"
+        ):
+            subject = f"upload {upload}"
+            if blob is None:
+                yield Finding(Fault.ORPHAN, subject, "without its body")
+            if account in locked:
+                continue
+            try:
+                cipher = self.shared.keyring.load(self.sql, account)
+                cipher.open(bytes(sealed), bound_column(account, b"media", upload))
+            except NoSuchAccount:
+                yield Finding(Fault.ORPHAN, subject, "without its account")
+            except Damaged:
+                yield Finding(Fault.UNREADABLE, subject, "its row does not open")
 
     def _count(self, table: str) -> int:
         row = self.sql.one(f"SELECT count(*) FROM {table}")

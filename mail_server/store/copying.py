@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace as altered
-from os import urandom
 from typing import Any
 
 from mail_server.store.at_rest import bound_column, unpack_outer, unpack_rendered
-from mail_server.store.filing import INSERT_MEMBERSHIP, Filing, now_ms
+from mail_server.store.filing import INSERT_MEMBERSHIP, now_ms
+from mail_server.store.identifiers import new_id
 from mail_server.store.interface import NoSuchMailbox, NoSuchMessage, StoreError
 from mail_server.store.model import (
     AccountId,
@@ -30,9 +30,10 @@ from mail_server.store.model import (
 )
 from mail_server.store.reader import FLAGS, NO_KEYWORDS
 from mail_server.store.staging import stage_blob
+from mail_server.store.uploading import Uploading
 
 
-class Copying(Filing):
+class Copying(Uploading):
     """The part of a transaction that moves messages between mailboxes, and out of them."""
 
     def lock(self, accounts: Sequence[AccountId]) -> None:
@@ -43,7 +44,7 @@ class Copying(Filing):
         self.require_space()
         giver, taker = self._account_of(source), self._account_of(target)
         self.lock([giver, taker])
-        rows = self._select(source, uids, "uid, message_id, flags, keywords, size")
+        rows = self._select(source, uids, "uid, message_id, flags, keywords, size, received_at, thread_key")
         if not rows:
             return Copied(self.mailbox(target).uidvalidity, [], [])
         if giver == taker:
@@ -64,7 +65,7 @@ class Copying(Filing):
             return []
         modseq = self._next_modseq(account)
         gone = self._remove(account, mailbox, rows, modseq)
-        self._drop_messages(gone)
+        self._drop_messages(account, gone)
         self._raise_mailbox(mailbox, modseq)
         return [row[0] for row in rows]
 
@@ -81,7 +82,7 @@ class Copying(Filing):
         )
         if not places:
             raise NoSuchMessage(str(message))
-        modseq = self._next_modseq(origin.account)
+        modseq = self._next_modseq(origin.account, new.size)
         kept = altered(new, thread_id=origin.thread_id, received_at=origin.received_at)
         # The new message refers to its blob before the old one lets go: a body they share survives.
         number, email_id = self._insert(kept, self._thread(kept), modseq)
@@ -91,7 +92,7 @@ class Copying(Filing):
             here = altered(kept, mailbox=mailbox, flags=FLAGS[flags], keywords=words, savedate=savedate)
             filed.append(self._place(here, number, email_id, origin.thread_id, modseq))
             self._remove(origin.account, mailbox, [(uid, old, created)], modseq)
-        self._drop_messages([message])
+        self._drop_messages(origin.account, [message])
         return filed
 
     def _copy_within(self, account: AccountId, rows: list[tuple[Any, ...]], target: MailboxId) -> Copied:
@@ -101,8 +102,8 @@ class Copying(Filing):
         self.sql.many(
             INSERT_MEMBERSHIP,
             [
-                (target, first + place, message, flags, keywords, modseq, modseq, now, size)
-                for place, (_, message, flags, keywords, size) in enumerate(rows)
+                (target, first + place, message, flags, keywords, modseq, modseq, now, *copied)
+                for place, (_, message, flags, keywords, *copied) in enumerate(rows)
             ],
         )
         return Copied(uidvalidity, [row[0] for row in rows], list(range(first, first + len(rows))))
@@ -114,10 +115,10 @@ class Copying(Filing):
         threads: dict[str, str] = {}  # what was one thread there is one thread here
         uids: list[int] = []
         uidvalidity = 0
-        for _, message, flags, keywords, _ in rows:
+        for _, message, flags, keywords, *_ in rows:
             words = NO_KEYWORDS if keywords is None else self._open_keywords(giver, message, keywords)
             copy = self._for_account(message, taker, target)
-            thread = threads.setdefault(copy.thread_id or "", "T" + urandom(12).hex())
+            thread = threads.setdefault(copy.thread_id or "", new_id("T"))
             filed = self.file(altered(copy, thread_id=thread, flags=FLAGS[flags], keywords=words))
             uids.append(filed.uid)
             uidvalidity = filed.uidvalidity
@@ -207,24 +208,34 @@ class Copying(Filing):
                 f"SELECT DISTINCT message_id FROM membership WHERE {self.sql.listed('message_id')}", (listed,)
             )
         }
-        email_ids: dict[Any, Any] = dict(
-            self.sql.all(f"SELECT id, email_id FROM message WHERE {self.sql.listed('id')}", (listed,))  # type: ignore[arg-type]
-        )
+        known: dict[int, tuple[str, str, int]] = {
+            number: (email_id, thread_id, made)
+            for number, email_id, thread_id, made in self.sql.all(
+                f"SELECT id, email_id, thread_id, created_modseq FROM message WHERE {self.sql.listed('id')}",
+                (listed,),
+            )
+        }
         self.sql.many(
-            "INSERT INTO tombstone (mailbox_id, modseq, uid, created_modseq, account_id, email_id, destroyed)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO tombstone (mailbox_id, modseq, uid, created_modseq, account_id, destroyed, email_id,"
+            " thread_id, email_created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
-                (mailbox, modseq, uid, created, account, email_ids[message], int(message not in elsewhere))
+                (mailbox, modseq, uid, created, account, int(message not in elsewhere), *known[message])
                 for uid, message, created in rows
             ],
         )
         return [message for message in messages if message not in elsewhere]
 
-    def _drop_messages(self, messages: Sequence[MessageId]) -> None:
+    def _drop_messages(self, account: AccountId, messages: Sequence[MessageId]) -> None:
         if not messages:
             return
         listed = self.sql.as_list(messages)
-        blobs = self.sql.all(f"SELECT blob_id FROM message WHERE {self.sql.listed('id')}", (listed,))
+        gone = self.sql.all(f"SELECT blob_id, size FROM message WHERE {self.sql.listed('id')}", (listed,))
         self.sql.run(f"DELETE FROM message WHERE {self.sql.listed('id')}", (listed,))
-        for blob_id, count in Counter(bytes(row[0]) for row in blobs).items():
+        for blob_id, count in Counter(bytes(row[0]) for row in gone).items():
             self._dereference_blob(blob_id, count)
+        row = self.sql.one(
+            "UPDATE account_store SET octets = octets - ? WHERE account_id = ? RETURNING modseq, octets",
+            (sum(row[1] for row in gone), account),
+        )
+        assert row is not None
+        self.used[account] = (row[0], row[1])

@@ -1,7 +1,7 @@
 """Laying messages down inside a write transaction: blobs and their counts, threads and their tags, rows.
 
 Invariants: the account's row is locked (its modseq taken) before anything else of the account is touched;
-a blob's refcount is the number of message rows that name it; a message joins at most one thread, and threads
+a blob's refcount is the number of message and upload rows that name it; a message joins at most one thread, and threads
 never merge; a tag belongs to one thread of an account.
 """
 
@@ -10,11 +10,13 @@ never merge; a tag belongs to one thread of an account.
 from __future__ import annotations
 
 import time
-from os import urandom
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 from mail_server.store.at_rest import Cipher, bound_column, pack_outer, pack_rendered
 from mail_server.store.driver import Driver
+from mail_server.store.emails import EmailReader
+from mail_server.store.identifiers import new_id, thread_key
 from mail_server.store.interface import NoSpace, NoSuchAccount, NoSuchMailbox, StoreError, TagTaken
 from mail_server.store.model import (
     AccountId,
@@ -29,17 +31,19 @@ from mail_server.store.model import (
     SplitContent,
     StagedBlob,
 )
-from mail_server.store.reader import Shared, StoreReader
+from mail_server.store.octets import Used
+from mail_server.store.reader import Shared
 from mail_server.store.segments import OVERHEAD, SegmentWriter
 
+T = TypeVar("T")
 _INSERT_MESSAGE = (
     "INSERT INTO message (account_id, email_id, thread_id, form, state, blob_id, outer_part, key_packets, rendered,"
     " size, received_at, created_modseq, modseq, coarse_class, closes_exchange, has_xdm, has_calendar, scan,"
     " summary, manifest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"
 )
 INSERT_MEMBERSHIP = (
-    "INSERT INTO membership (mailbox_id, uid, message_id, flags, keywords, modseq, created_modseq, savedate, size)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO membership (mailbox_id, uid, message_id, flags, keywords, modseq, created_modseq, savedate, size,"
+    " received_at, thread_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -63,19 +67,20 @@ class Laid:
         self.places.clear()
 
 
-class Filing(StoreReader):
+class Filing(EmailReader):
     """The part of a transaction that makes messages."""
 
     def __init__(self, driver: Driver, shared: Shared, laid: Laid) -> None:
         super().__init__(driver, shared)
         self._laid = laid
         self.touched: set[AccountId] = set()  # accounts to announce
-        self.volume = 0  # bytes laid down, for the bound on a commit
+        self.used: dict[AccountId, Used] = {}  # octets of the accounts that changed
+        self.volume: int = 0  # bytes laid down, for the bound on a commit
         self.fresh_keys: dict[AccountId, Cipher] = {}  # of accounts opened in this commit
 
     def file(self, message: NewMessage) -> Filed:
         self.require_space()
-        modseq = self._next_modseq(message.account)
+        modseq = self._next_modseq(message.account, message.size)
         thread_id = self._thread(message)
         number, email_id = self._insert(message, thread_id, modseq)
         return self._place(message, number, email_id, thread_id, modseq)
@@ -90,7 +95,7 @@ class Filing(StoreReader):
         """The message row and its blob; no mailbox yet."""
         account = message.account
         cipher = self._cipher(account)
-        email_id = "M" + urandom(12).hex()
+        email_id = new_id("M")
         content = message.content
         outer: bytes | None = None
         key_packets: bytes | None = None
@@ -139,17 +144,24 @@ class Filing(StoreReader):
         savedate = message.received_at if message.savedate is None else message.savedate
         self.sql.run(
             INSERT_MEMBERSHIP,
-            (mailbox, uid, number, int(message.flags), keywords, modseq, modseq, savedate, message.size),
-        )
+            (
+                mailbox, uid, number, int(message.flags), keywords, modseq, modseq, savedate, message.size,
+                message.received_at, thread_key(thread_id),
+            ),
+        )  # fmt: skip
         return Filed(account, mailbox, uidvalidity, uid, number, email_id, thread_id, modseq)
 
-    def _next_modseq(self, account: AccountId) -> int:
+    def _next_modseq(self, account: AccountId, octets: int = 0) -> int:
+        """One more change in the account, which makes it larger by so many octets."""
         row = self.sql.one(
-            "UPDATE account_store SET modseq = modseq + 1 WHERE account_id = ? RETURNING modseq", (account,)
+            "UPDATE account_store SET modseq = modseq + 1, octets = octets + ? WHERE account_id = ?"
+            " RETURNING modseq, octets",
+            (octets, account),
         )
         if row is None:
             raise NoSuchAccount(account)
         self.touched.add(account)
+        self.used[account] = (row[0], row[1])
         return row[0]
 
     # -- threads -----------------------------------------------------------------------------------------
@@ -161,7 +173,7 @@ class Filing(StoreReader):
             found, known = None, Conversation(message.thread_id, None)  # a re-seal keeps its thread
         else:
             found = self._known_thread(account, references)
-            known = found or Conversation("T" + urandom(12).hex(), None)
+            known = found or Conversation(new_id("T"), None)
         thread_id = known.thread_id
         if known.tag is None and (found is None or tag is not None):
             # New, or had no tag so far: it takes this one.
@@ -247,6 +259,10 @@ class Filing(StoreReader):
 
     def _remember(self, mailbox: MailboxId, row: MessageRow) -> None:
         """Nothing read here enters the cache: this transaction may yet be rolled back."""
+
+    def _once_a_change(self, question: Hashable, stamp: Hashable, count: Callable[[], T]) -> T:
+        """Nor what is counted here."""
+        return count()
 
     def _lock(self, account: AccountId) -> None:
         """PostgreSQL: wait for other nodes that write in this account. SQLite has one writer anyway."""

@@ -15,6 +15,8 @@ class Fault(enum.StrEnum):
     UNREADABLE = "unreadable"
     SIZE = "size"
     REFCOUNT = "refcount"
+    COPY_DIFFERS = "copy-differs"  # what a membership repeats of its message
+    OCTETS = "octets"  # an account's sum
     SEGMENT_MISSING = "segment-missing"
     SEGMENT_SHORT = "segment-short"
     RECORD_DAMAGED = "record-damaged"

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from mail_server.keys.interface import KeyWrapper
 from mail_server.store.at_rest import Cipher
+from mail_server.store.identifiers import moment
 from mail_server.store.interface import NoSuchAccount, Sql
 from mail_server.store.model import AccountId
 
@@ -86,7 +87,9 @@ class Keyring:
         return mac.digest()
 
     def new_blob_id(self) -> bytes:
-        return digest(self._blobs, urandom(16))
+        """The time it is made, then an HMAC: see `identifiers`."""
+        when = moment()
+        return when + digest(self._blobs, urandom(16))[len(when) :]
 
 
 def _purpose(account: AccountId) -> bytes:

@@ -10,16 +10,16 @@ from typing import Any
 
 from mail_server.store.commit import translated
 from mail_server.store.driver import Connector, Driver
+from mail_server.store.emails import EmailReader
 from mail_server.store.futures import Job, hand_back, settle
 from mail_server.store.interface import StoreUnavailable
-from mail_server.store.reader import StoreReader
 
 
 class ReaderPool:
     """Takes queries from the loop, gives results back to it."""
 
     def __init__(
-        self, connector: Connector, open_reader: Callable[[Driver], StoreReader], threads: int
+        self, connector: Connector, open_reader: Callable[[Driver], EmailReader], threads: int
     ) -> None:
         self._connector = connector
         self._open_reader = open_reader
@@ -37,7 +37,7 @@ class ReaderPool:
             thread.start()
             self._threads.append(thread)
 
-    def submit(self, query: Callable[[StoreReader], Any]) -> asyncio.Future[Any]:
+    def submit(self, query: Callable[[EmailReader], Any]) -> asyncio.Future[Any]:
         if self._loop is None:
             raise StoreUnavailable("the store is not running")
         future: asyncio.Future[Any] = self._loop.create_future()

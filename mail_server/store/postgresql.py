@@ -78,6 +78,9 @@ class PostgresqlDriver:
     def as_list(self, values: Sequence[int]) -> list[int]:
         return list(values)
 
+    def as_words(self, values: Sequence[str]) -> list[str]:
+        return list(values)
+
     def close(self) -> None:
         self._connection.close()
 

@@ -8,12 +8,13 @@ read transactions (a write transaction may be rolled back and its modseq given a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from mail_server.store.armor import armor
 from mail_server.store.at_rest import Cipher, bound_column, unpack_outer, unpack_rendered
+from mail_server.store.count_cache import CountCache
 from mail_server.store.driver import Driver
 from mail_server.store.interface import NoSuchMailbox, NoSuchMessage
 from mail_server.store.keyring import Keyring
@@ -36,12 +37,14 @@ from mail_server.store.model import (
     StagedBlob,
     State,
 )
+from mail_server.store.octets import Octets
 from mail_server.store.row_cache import RowCache
 from mail_server.store.segments import SegmentReader
 from mail_server.store.settings import StoreSettings
 from mail_server.store.space import FreeSpace
 from mail_server.store.staging import open_blob
 
+T = TypeVar("T")
 # Making an enum member by value costs more than the query that fetched the number.
 FLAGS: dict[int, Flag] = {number: Flag(number) for number in range(32)}
 STATES: dict[int, State] = {int(state): state for state in State}
@@ -72,6 +75,8 @@ class Shared:
     cache: RowCache
     space: FreeSpace
     names: dict[bytes, str] = field(default_factory=dict[bytes, str], repr=False)
+    counted: CountCache = field(default_factory=CountCache)
+    octets: Octets = field(default_factory=Octets)
 
 
 class StoreReader:
@@ -110,6 +115,11 @@ class StoreReader:
         )
 
     def counts(self, mailbox: MailboxId) -> MailboxCounts:
+        return self._once_a_change(
+            ("counts", mailbox), self._mailbox_stamp(mailbox), lambda: self._count(mailbox)
+        )
+
+    def _count(self, mailbox: MailboxId) -> MailboxCounts:
         row = self.sql.one(
             "SELECT count(*), CAST(coalesce(sum(CASE WHEN flags & 1 = 0 THEN 1 ELSE 0 END), 0) AS BIGINT),"
             " CAST(coalesce(sum(CASE WHEN flags & 8 <> 0 THEN 1 ELSE 0 END), 0) AS BIGINT),"
@@ -356,6 +366,15 @@ class StoreReader:
         return None
 
     # -- shared steps ------------------------------------------------------------------------------------
+
+    def _once_a_change(self, question: Hashable, stamp: Hashable, count: Callable[[], T]) -> T:
+        """Answer from memory while nothing changed since it was counted."""
+        return self._shared.counted.answer(question, stamp, count)
+
+    def _mailbox_stamp(self, mailbox: MailboxId) -> tuple[int, int]:
+        """Different whenever a membership of the mailbox, or what is recent in it, is."""
+        row = self.sql.one("SELECT highestmodseq, first_recent FROM mailbox WHERE id = ?", (mailbox,))
+        return (0, 0) if row is None else (row[0], row[1])
 
     def _among(self, column: str, uids: Sequence[int]) -> tuple[str, tuple[Any, ...], set[int] | None]:
         """A condition for these uids, its parameters, and the set to filter by when it may match more."""

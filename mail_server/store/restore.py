@@ -1,8 +1,8 @@
 """Puts a backup back into a home that has no store yet.
 
-Invariants: every digest is verified before anything is placed; every UIDVALIDITY grows and the node's restore
-counter with it, so that no client takes messages of after the backup for messages of before; the keystore is no
-part of it.
+Invariants: every digest is verified before anything is placed; every UIDVALIDITY grows, the node's restore counter
+and the modseq of each account with it, so that no client takes messages of after the backup for messages of before;
+the keystore is no part of it.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ from mail_server.store.settings import StoreSettings
 from mail_server.store.store import connector_for, segments_folder
 
 RESTORES = "restores"  # node_setting: how often this store was put back; part of the JMAP state
+_LEAP = (
+    1 << 32
+)  # more changes than come between a backup and its return: a state seen in between is never met again
 
 Progress = Callable[[int, int], None]  # files placed, of all
 
@@ -92,8 +95,9 @@ def restore_store(
 
 
 def renew_identities(driver: Driver) -> None:
-    """Inside a write transaction: new UIDVALIDITYs, one more restore."""
+    """Inside a write transaction: new UIDVALIDITYs, one more restore, modseqs that nobody has seen."""
     now = int(time.time())
+    driver.run("UPDATE account_store SET modseq = modseq + ?, told_from = modseq + ?", (_LEAP, _LEAP))
     driver.run(
         "UPDATE mailbox SET uidvalidity = CASE WHEN uidvalidity >= ? THEN uidvalidity + 1 ELSE ? END",
         (now, now),

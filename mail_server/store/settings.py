@@ -37,6 +37,11 @@ class StoreSettings(BaseModel):
         ge=0,
         description="Memory for decoded rows, so that a repeated listing is cheap.",
     )
+    upload_bytes: int = Field(
+        default=256 * 1024 * 1024,
+        ge=0,
+        description="What an account may leave to be attached; its newest upload drops the oldest beyond this.",
+    )
     batch_operations: int = Field(
         default=128, ge=1, description="At most this many operations share one commit."
     )

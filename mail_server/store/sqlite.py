@@ -6,6 +6,7 @@ transaction that upgrades would fail at once with "database is locked").
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -65,6 +66,9 @@ class SqliteDriver:
 
     def as_list(self, values: Sequence[int]) -> str:
         return f"[{','.join(map(str, values))}]"
+
+    def as_words(self, values: Sequence[str]) -> str:
+        return json.dumps(values)
 
     def close(self) -> None:
         self._connection.close()

@@ -7,7 +7,7 @@ KEK does not open the node's secret; `stop` commits what was handed in.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -16,14 +16,16 @@ from mail_server.keys.interface import KeyWrapper
 from mail_server.store.batch import Batch
 from mail_server.store.commit import GroupCommit, translated
 from mail_server.store.driver import Connector
+from mail_server.store.emails import EmailReader
 from mail_server.store.filing import Laid
 from mail_server.store.home_lock import HomeLock
 from mail_server.store.interface import NoSpace, Reader, Store, StoreUnavailable, Transaction
 from mail_server.store.keyring import Keyring, load_node_secret
 from mail_server.store.model import AccountId, StagedBlob
+from mail_server.store.octets import Octets
 from mail_server.store.pool import ReaderPool
 from mail_server.store.postgresql import PostgresqlConnector
-from mail_server.store.reader import Shared, StoreReader
+from mail_server.store.reader import Shared
 from mail_server.store.row_cache import RowCache
 from mail_server.store.segments import SegmentReader, SegmentWriter
 from mail_server.store.settings import StoreSettings
@@ -88,13 +90,13 @@ class LocalStore:
             volume=self._settings.batch_bytes,
         )
         self._readers = ReaderPool(
-            self._connector, lambda driver: StoreReader(driver, shared), self._settings.readers
+            self._connector, lambda driver: EmailReader(driver, shared), self._settings.readers
         )
         self._stagers = ThreadPoolExecutor(self._settings.staging_threads, "store-stage")
         self._commits.start(loop)
         self._readers.start(loop)
         if isinstance(self._connector, PostgresqlConnector):
-            self._wakeup = Wakeup(self._connector, self._watches.announce, self._watches.announce_all)
+            self._wakeup = Wakeup(self._connector, self._changed_elsewhere, self._maybe_changed)
             await loop.run_in_executor(None, self._wakeup.start, loop)
 
     async def stop(self) -> None:
@@ -149,6 +151,9 @@ class LocalStore:
     def watch(self, accounts: Sequence[AccountId]) -> AccountWatch:
         return self._watches.add(accounts)
 
+    def used(self, account: AccountId) -> int:
+        return 0 if self._shared is None else self._shared.octets.of(account)
+
     @property
     def writable(self) -> bool:
         return self._space.enough
@@ -166,8 +171,26 @@ class LocalStore:
         if self._wakeup is not None:
             self._wakeup.tell(accounts)
 
+    def _changed_elsewhere(self, accounts: Iterable[AccountId]) -> None:
+        """Another node wrote in these accounts."""
+        named = list(accounts)
+        self._watches.announce(named)
+        self._load_octets(named)
+
+    def _maybe_changed(self) -> None:
+        """Notices of other nodes may have been lost."""
+        self._watches.announce_all()
+        self._load_octets(None)
+
+    def _load_octets(self, accounts: list[AccountId] | None) -> None:
+        shared, readers = self._shared, self._readers
+        if shared is not None and readers is not None:
+            loading = readers.submit(lambda reader: shared.octets.load(reader.sql, accounts))
+            loading.add_done_callback(lambda done: done.exception())  # the next notice, or change, mends it
+
     def _prepare(self) -> None:
-        """In a thread: the node's secret, the segment file to go on with, dead files."""
+        """In a thread: the node's secret, octets per account, the segment file to go on with."""
+        octets = Octets()
         folder = segments_folder(self._home)
         folder.mkdir(mode=0o700, exist_ok=True)
         writer = SegmentWriter(folder, self._settings.segment_bytes)
@@ -176,6 +199,7 @@ class LocalStore:
             try:
                 driver.begin_write()
                 secret = load_node_secret(driver, self._keys)
+                octets.load(driver)
                 open_segments = driver.all("SELECT id, length FROM segment ORDER BY created DESC")
                 driver.commit()
             finally:
@@ -192,4 +216,5 @@ class LocalStore:
             segments=SegmentReader(folder),
             cache=RowCache(self._settings.row_cache_bytes),
             space=self._space,
+            octets=octets,
         )

@@ -36,6 +36,9 @@ account_store = Table(
     Column("data_key", LargeBinary, nullable=False),  # wrapped by the KEK
     Column("last_uidvalidity", BigInteger, nullable=False),
     Column("created", BigInteger, nullable=False),
+    Column("octets", BigInteger, nullable=False, server_default="0"),  # sum of its messages' sizes
+    # Changes are told from this modseq on; a restore moves it, for what came after the backup is not known.
+    Column("told_from", BigInteger, nullable=False, server_default="0"),
 )
 
 mailbox = Table(
@@ -90,6 +93,9 @@ message = Table(
         sqlite_where=text("state <> 0"),
         postgresql_where=text("state <> 0"),
     ),
+    # These ids begin with the time they were made: the indexes grow at their end, which costs a third.
+    Index("message_email", "email_id", unique=True),
+    Index("message_thread", "thread_id"),
     sqlite_autoincrement=True,
 )
 
@@ -104,10 +110,14 @@ membership = Table(
     Column("modseq", BigInteger, nullable=False),
     Column("created_modseq", BigInteger, nullable=False),
     Column("savedate", BigInteger, nullable=False),
-    Column("size", BigInteger, nullable=False),  # the message's, so that STATUS reads this table alone
+    # The message's, so that STATUS, queries and counts read this table alone.
+    Column("size", BigInteger, nullable=False),
+    Column("received_at", BigInteger, nullable=False, server_default="0"),
+    Column("thread_key", BigInteger, nullable=False, server_default="0"),  # see identifiers
     PrimaryKeyConstraint("mailbox_id", "uid"),
     Index("membership_changed", "mailbox_id", "modseq"),
     Index("membership_message", "message_id"),
+    Index("membership_arrival", "mailbox_id", "received_at", "message_id"),
     sqlite_with_rowid=False,
 )
 
@@ -121,7 +131,10 @@ tombstone = Table(
     Column("account_id", String, nullable=False),
     Column("email_id", String, nullable=False),
     Column("destroyed", SmallInteger, nullable=False),  # 1: that was the message's last mailbox
+    Column("thread_id", String, nullable=False, server_default=""),
+    Column("email_created", BigInteger, nullable=False, server_default="0"),  # the message's created_modseq
     PrimaryKeyConstraint("mailbox_id", "modseq", "uid"),
+    Index("tombstone_changed", "account_id", "modseq"),
     sqlite_with_rowid=False,
 )
 
@@ -177,6 +190,19 @@ segment = Table(
     Column("length", BigInteger, nullable=False),  # committed; what lies beyond is dead
     Column("garbage", BigInteger, nullable=False),
     Column("created", BigInteger, nullable=False),
+)
+
+upload = Table(
+    "upload",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("account_id", String, nullable=False),
+    Column("blob_id", LargeBinary, nullable=False),
+    Column("media_type", LargeBinary, nullable=False),  # encrypted: it tells of content
+    Column("expires", BigInteger, nullable=False),
+    Index("upload_account", "account_id"),
+    Index("upload_expires", "expires"),
+    sqlite_with_rowid=False,
 )
 
 submission = Table(

@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from os import urandom
 
 from mail_server.store.at_rest import bound_column
-from mail_server.store.copying import Copying
 from mail_server.store.filing import now_ms
 from mail_server.store.interface import (
     AlreadyFiled,
@@ -34,6 +33,7 @@ from mail_server.store.model import (
     Membership,
     SpecialUse,
 )
+from mail_server.store.placing import Placing
 from mail_server.store.reader import FLAGS, MAILBOX_COLUMNS, NO_KEYWORDS, canonical_name
 
 RESENT_WITHIN = 24 * 3600 * 1000
@@ -47,7 +47,7 @@ _STANDARD = (
 )
 
 
-class StoreTransaction(Copying):
+class StoreTransaction(Placing):
     """One operation's view of the commit it takes part in."""
 
     # -- accounts ----------------------------------------------------------------------------------------
