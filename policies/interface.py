@@ -27,7 +27,7 @@ class Question:
     """May `principal` do `action` on `resource`? Types and attributes: rules/schema.cedarschema."""
 
     principal: Entity
-    action: str  # "submit", "hand_over", "receive", "hold_in_custody"
+    action: str  # "submit", "hand_over", "receive", "write_to", "hold_in_custody", "log_in"
     resource: Entity
     context: Mapping[str, Attribute] = field(default_factory=dict[str, Attribute])
 

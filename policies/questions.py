@@ -23,7 +23,7 @@ class Caller(enum.StrEnum):
 
 ACTIONS_OF: dict[Caller, frozenset[str]] = {
     Caller.ADMIT_SENDER: frozenset({"submit", "hand_over"}),
-    Caller.ADMIT_RECIPIENT: frozenset({"receive"}),
+    Caller.ADMIT_RECIPIENT: frozenset({"receive", "write_to"}),
     Caller.DELIVER: frozenset({"hold_in_custody"}),
     Caller.LOG_IN: frozenset({"log_in"}),
 }
@@ -83,6 +83,12 @@ def may_hand_over(
 def may_receive(sender: Entity, recipient: Entity) -> Question:
     """May a letter of `sender` (account, system or operator) arrive in `recipient`?"""
     return Question(sender, "receive", recipient)
+
+
+def may_write_to(sender: Entity, recipient: Entity, *, from_patient: bool, open_exchange: bool) -> Question:
+    """May `sender` write to `recipient`? Asked when one of the two is a patient (the others write freely)."""
+    context: dict[str, Attribute] = {"from_patient": from_patient, "open": open_exchange}
+    return Question(sender, "write_to", recipient, context)
 
 
 def may_hold_in_custody(holder: Entity) -> Question:

@@ -26,7 +26,10 @@ from directory.service import DirectoryService
 from mail_server.accounts.authenticator import PasswordAuthenticator
 from mail_server.accounts.interface import Account
 from mail_server.accounts.service import AccountService
+from mail_server.conversations.conversations import Conversations
+from mail_server.delivery.addressees import Addressees
 from mail_server.delivery.compose import Composer
+from mail_server.delivery.exchanges import Exchanges
 from mail_server.delivery.gate import Gate
 from mail_server.delivery.plan import Planner
 from mail_server.delivery.reseal import Resealer
@@ -69,6 +72,8 @@ class Node:
     planner: Planner
     delivery: DeliveryService
     resealer: Resealer
+    conversations: Conversations
+    addressees: Addressees
     _work: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
 
     async def maintain(self) -> None:
@@ -128,7 +133,7 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
     stack.push_async_callback(trace.stop)
     decisions = CedarDecisions.load(config.policies.rules, config.policies.kept_decisions)
     trust_list = FileTrustList.load(config.policies.trust_list, config.policies.trust_list_shrink)
-    accounts = AccountService(store, trail, config.accounts)
+    accounts = AccountService(store, trail, config.accounts, keys=keys)
     await accounts.start()
     stack.push_async_callback(accounts.flush)
     directory = DirectoryService.open(home.directory_database)
@@ -147,22 +152,26 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         domain=config.accounts.domains[0],
         large=config.delivery.large_message,
     )
+    gate = Gate(
+        accounts=accounts,
+        decisions=decisions,
+        trust_list=trust_list,
+        planner=planner,
+        max_message_size=config.delivery.max_message_size,
+    )
+    conversations = Conversations(store=store, accounts=accounts, keys=keys)
+    exchanges = Exchanges(store=store, accounts=accounts, gate=gate, conversations=conversations)
     delivery = DeliveryService(
         settings=config.delivery,
         accounts=accounts,
         store=store,
         trail=trail,
         audit=trace.note,
-        gate=Gate(
-            accounts=accounts,
-            decisions=decisions,
-            trust_list=trust_list,
-            planner=planner,
-            max_message_size=config.delivery.max_message_size,
-        ),
+        gate=gate,
         planner=planner,
         composer=composer,
         operator_keys=operator_keys,
+        exchanges=exchanges,
     )
     stack.push_async_callback(delivery.stop)
     resealer = Resealer(
@@ -196,6 +205,10 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         planner=planner,
         delivery=delivery,
         resealer=resealer,
+        conversations=conversations,
+        addressees=Addressees(
+            gate=gate, planner=planner, exchanges=exchanges, operator_keys=operator_keys, audit=trace.note
+        ),
     )
 
 

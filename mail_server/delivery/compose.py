@@ -15,6 +15,7 @@ from directory.openpgp.certificate import Certificate, CertificateRefused
 from directory.openpgp.gate import gate
 from directory.openpgp.packets import recipient_key_ids
 from mail_server import mime
+from mail_server.accounts.interface import Kind
 from mail_server.delivery import outer
 from mail_server.delivery.examine import Letter, examine
 from mail_server.delivery.interface import Envelope, Sender
@@ -151,15 +152,13 @@ class Composer:
             # RFC 9580 §5.1: an all-zero key id hides its recipient; then only the count can be checked.
             hidden = named.count("0" * 16)
             if len(wanted - set(named)) > hidden:
-                raise Refusal(
-                    550,
-                    "5.7.5",
-                    "Encrypted to other keys than those of a recipient: fetch its certificates again",
-                    "encrypted-to-other-keys",
-                )
+                raise _other_keys()
             return await self._verbatim(letter, envelope, plan.account.id, state, at)
         held = self._operator_keys.existing(plan.account.id)
         if held is None or not self._names(held.certificate, plan, named):
+            if plan.account.kind is Kind.PATIENT:
+                # No key of theirs was ever elsewhere: nobody could open it, now or later.
+                raise _other_keys()
             # To a key we do not know: only the holder can tell. It stays as it came.
             return await self._verbatim(letter, envelope, plan.account.id, state, at)
         if plan.treatment is Treatment.WAIT:
@@ -277,6 +276,7 @@ class Composer:
         keywords: frozenset[str],
         received_at: int,
         at: int,
+        sealed_summary: bytes | None = None,
     ) -> NewMessage:
         """What a mail program itself stored: to the byte, since the program compares (RFC 9051 §6.3.12)."""
         if letter.ciphertext is None:
@@ -293,7 +293,7 @@ class Composer:
             received_at=received_at,
             state=state,
             message_ids=letter.message_ids,
-            findings=made.findings,
+            findings=letter.findings.columns(sealed_summary),
             flags=flags,
             keywords=keywords,
             savedate=at,
@@ -374,6 +374,15 @@ def rendered(rendering: mime.Rendered) -> Rendered:
         envelope=rendering.envelope,
         bodystructure=rendering.bodystructure,
         body=rendering.body,
+    )
+
+
+def _other_keys() -> Refusal:
+    return Refusal(
+        550,
+        "5.7.5",
+        "Encrypted to other keys than those of a recipient: fetch its certificates again",
+        "encrypted-to-other-keys",
     )
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from directory.openpgp.packets import PacketError, recipient_key_ids
 from mail_server import mime
 from mail_server.delivery.gate import domain_of
 from mail_server.delivery.interface import Sender
@@ -70,6 +71,8 @@ def _examine(data: bytes) -> Letter:
     encrypted = mime.ciphertext(data, tree) if mime.is_encrypted(tree) == "pgp" else None
     if encrypted is not None and encrypted.clear_bytes > _CLEAR_BESIDE:
         encrypted = None  # text in clear beside the ciphertext: not end-to-end sealed, so we seal the whole
+    if encrypted is not None and not _is_sealed(encrypted.data):
+        encrypted = None  # the frame of an encrypted letter around something else: it was only a claim
     return Letter(
         data=data,
         tree=tree,
@@ -81,11 +84,24 @@ def _examine(data: bytes) -> Letter:
     )
 
 
-def check_identity(letter: Letter, sender: Sender, trusts_domain: Callable[[Sender, str], bool]) -> None:
+def _is_sealed(packets: bytes) -> bool:
+    try:
+        recipient_key_ids(packets)
+    except PacketError:
+        return False
+    return True
+
+
+def check_identity(
+    letter: Letter,
+    sender: Sender,
+    trusts_domain: Callable[[Sender, str], bool],
+    also: frozenset[str] = frozenset(),
+) -> None:
     """MAIL FROM = From (= Sender, when there is one), so that nobody writes under another's name.
 
-    Raises Refusal 550 5.7.1. A null MAIL FROM (receipts and notices of an operator) may carry any From of
-    that operator's own domains.
+    `also`: further addresses of the account that sends (a patient has two). A null MAIL FROM (receipts and
+    notices of an operator) may carry any From of that operator's own domains. Raises Refusal 550 5.7.1.
     """
     froms = [found for found in letter.fields if found.name == "from"]
     authors = mime.mailboxes(froms[0].value) if len(froms) == 1 else ()
@@ -100,8 +116,8 @@ def check_identity(letter: Letter, sender: Sender, trusts_domain: Callable[[Send
         for address in mime.mailboxes(found.value)
     ]
     if sender.mail_from:
-        expected = sender.mail_from.lower()
-        if author != expected or any(other != expected for other in named):
+        expected = also | {sender.mail_from.lower()}
+        if author not in expected or any(other not in expected for other in named):
             raise Refusal(
                 550, "5.7.1", "From must be the address that sends (MAIL FROM and login)", "from-forged"
             )

@@ -1,18 +1,32 @@
 """Who may hand over, and to whom: the checks made before a byte of the message is read.
 
 Invariants: every refusal carries the rule or reason that made it; nothing here looks at content; an account
-that cannot be sealed to, held in custody or kept waiting is refused at RCPT TO, not later.
+that cannot be sealed to, held in custody or kept waiting is refused at RCPT TO, not later; a patient who
+writes learns nothing of who has an account: someone unknown and someone they never met read alike.
 """
 
 from __future__ import annotations
 
-from mail_server.accounts.interface import Account, Accounts, Identity, Peer
+from dataclasses import dataclass
+
+from mail_server.accounts import ins
+from mail_server.accounts.interface import HELD, Account, Accounts, Identity, Kind, Peer
+from mail_server.conversations.conversations import Standing
 from mail_server.delivery.interface import Envelope, MailParameters, Recipient, Road, Sender
 from mail_server.delivery.plan import Planner, account_entity
 from policies import questions
 from policies.interface import Decisions, Entity, TrustList
 from policies.refusal import Refusal
 from policies.trust_list.names import NameRefused, subject_dn
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Who wants to write, as the rules see them."""
+
+    entity: Entity
+    patient: Account | None = None  # one of ours
+    from_patient: bool = False  # ours or another operator's
 
 
 class Gate:
@@ -47,7 +61,9 @@ class Gate:
     def _client(self, mail_from: str, peer: Peer, identity: Identity | None) -> Sender:
         if identity is None:
             raise Refusal(530, "5.7.0", "Authentication required", "not-authenticated")
-        if not self._accounts.holds(identity.account, identity.credential):
+        # What was handed over while its author was here may leave after they logged out (HELD); else the
+        # session must still hold.
+        if identity.mechanism != HELD and not self._accounts.holds(identity.account, identity.credential):
             # The session outlived its password: log in again (a login with it would be 535 5.7.8, RFC 4954 §6).
             raise Refusal(
                 550, "5.7.8", "What you logged in with was revoked or has expired", "credential-revoked"
@@ -69,7 +85,7 @@ class Gate:
                 "You may send only as the address you logged in with, or for a mailbox you are a member of",
                 "sender-not-yours" if not account.suspended else "account-suspended",
             )
-        return Sender(Road.CLIENT, target.address, peer, identity=identity)
+        return Sender(Road.CLIENT, target.shown, peer, identity=identity)
 
     def _operator(self, mail_from: str, peer: Peer) -> Sender:
         if peer.certificate is None:
@@ -94,27 +110,60 @@ class Gate:
             )
         return Sender(Road.OPERATOR, mail_from, peer, operator_dn=dn)
 
-    def recipient(self, envelope: Envelope, address: str) -> Recipient:
+    def recipient(self, envelope: Envelope, address: str, standing: Standing = Standing.NONE) -> Recipient:
         """Admit one RCPT TO; the others are none of its business. Raises Refusal."""
-        domain = domain_of(address)
-        if not self._accounts.is_local_domain(domain):
+        account = self.addressee(self.writer(envelope.sender), address, standing)
+        return Recipient(account.address, account.id)
+
+    def addressee(self, writer: Writer, address: str, standing: Standing) -> Account:
+        """Whom `writer` may write to at this address. `standing` matters for patients. Raises Refusal."""
+        if not self._accounts.is_local_domain(domain_of(address)):
             raise Refusal(550, "5.7.1", "This server does not relay to other operators", "relay-refused")
         account = self._accounts.by_address(address)
         if account is None:
-            raise Refusal(550, "5.1.1", "No such mailbox here", "recipient-unknown")
-        decision = self._decisions.decide(
-            questions.may_receive(self._sender_entity(envelope.sender), account_entity(account))
-        )
+            raise _nobody(writer, address)
+        if writer.from_patient or account.kind is Kind.PATIENT:
+            self._may_write_to(writer, account, standing)
+        decision = self._decisions.decide(questions.may_receive(writer.entity, account_entity(account)))
         if not decision.allowed:
             raise Refusal(550, "5.2.1", "This mailbox is suspended", "recipient-suspended")
         self._planner.plan(account)  # refuses a revoked certificate now, while the peer can still be told
-        return Recipient(account.address, account.id)
+        return account
 
-    def _sender_entity(self, sender: Sender) -> Entity:
+    def _may_write_to(self, writer: Writer, account: Account, standing: Standing) -> None:
+        question = questions.may_write_to(
+            writer.entity,
+            account_entity(account),
+            from_patient=writer.from_patient,
+            open_exchange=standing is Standing.OPEN,
+        )
+        if self._decisions.decide(question).allowed:
+            return
+        if standing is Standing.CLOSED and account.kind is not Kind.PATIENT:
+            raise conversation_closed()
+        raise _not_a_correspondent()
+
+    def writer(self, sender: Sender) -> Writer:
         account = self._accounts.by_id(sender.identity.account) if sender.identity else None
         if sender.identity is not None and account is not None:
-            return speaker_entity(sender.identity, account)
-        return questions.operator(sender.operator_dn or "")
+            return self.writer_for(account, speaker_entity(sender.identity, account))
+        local, _, _ = sender.mail_from.rpartition("@")
+        return Writer(questions.operator(sender.operator_dn or ""), from_patient=_is_patient_number(local))
+
+    def writer_for(self, account: Account, entity: Entity | None = None) -> Writer:
+        is_patient = account.kind is Kind.PATIENT
+        return Writer(entity or account_entity(account), account if is_patient else None, is_patient)
+
+    def names_of(self, sender: Sender) -> frozenset[str]:
+        """Every address of the account that sends; none for another operator's."""
+        account = self.author(sender)
+        return frozenset({account.address, account.shown}) if account else frozenset()
+
+    def author(self, sender: Sender) -> Account | None:
+        """The account that a letter of ours is from: the one logged in, or the shared one they write for."""
+        if sender.road is not Road.CLIENT or not sender.mail_from:
+            return None
+        return self._accounts.by_address(sender.mail_from)
 
     def trusts_domain(self, sender: Sender, domain: str) -> bool:
         """Whether the operator behind `sender` may use a From of this domain."""
@@ -134,6 +183,37 @@ def speaker_entity(identity: Identity, account: Account) -> Entity:
     if identity.mechanism == "EXTERNAL":
         return questions.system(identity.credential, account.id, suspended=account.suspended)
     return account_entity(account)
+
+
+def conversation_closed() -> Refusal:
+    return Refusal(550, "5.7.1", "This correspondent has closed the exchange", "conversation-closed")
+
+
+def _not_a_correspondent() -> Refusal:
+    return Refusal(550, "5.7.1", "You can write only to who has written to you", "not-a-correspondent")
+
+
+def _nobody(writer: Writer, address: str) -> Refusal:
+    if writer.from_patient:
+        return _not_a_correspondent()
+    local, _, _ = address.rpartition("@")
+    try:
+        ins.parse(local)
+    except ins.InsRefused as wrong:
+        if wrong.reason in ("ins-key", "ins-month", "ins-sex"):
+            # RFC 3463 §3.2 (X.1.3): it has the shape of a patient's number, and is mistyped.
+            return Refusal(
+                550, "5.1.3", "This patient number is mistyped: check its digits", "recipient-number-wrong"
+            )
+    return Refusal(550, "5.1.1", "No such mailbox here", "recipient-unknown")
+
+
+def _is_patient_number(local: str) -> bool:
+    try:
+        ins.parse(local)
+    except ins.InsRefused:
+        return False
+    return True
 
 
 def domain_of(address: str) -> str:

@@ -90,8 +90,19 @@ class Delivery(Protocol):
         flags: Flag,
         keywords: frozenset[str],
         received_at: int | None,
+        *,
+        also: Sequence[MailboxId] = (),
+        sealed_summary: bytes | None = None,
     ) -> Filed:
-        """IMAP APPEND: what a mail program itself stores. Raises Refusal."""
+        """IMAP APPEND, JMAP Email/import: what a mail program itself stores. Raises Refusal.
+
+        `also`: further mailboxes of the same account. `sealed_summary`: an OpenPGP message that the page made,
+        kept with a letter that came encrypted. A patient's account takes nothing in clear.
+        """
+        ...
+
+    def quota_of(self, account: AccountId) -> tuple[int, int]:
+        """Octets used, and the limit (0: none)."""
         ...
 
     def refused(

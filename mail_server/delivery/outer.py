@@ -7,6 +7,7 @@ client that threads by subject never merges two patients (DESIGN §1, "Outer hea
 
 from __future__ import annotations
 
+import re
 import secrets
 import string
 from collections.abc import Iterable, Sequence
@@ -36,6 +37,13 @@ RECEIVED_FIELD = "Vaguemestre-Received"
 
 _LETTERS = string.ascii_lowercase
 _AUTHORS = frozenset({"from", "sender"})
+_NAMES_PEOPLE = _AUTHORS | {"to", "cc", "reply-to", "disposition-notification-to"}
+_TELLS_NOTHING = (
+    OUTER_FIELDS
+    | _NAMES_PEOPLE
+    | {"bcc", "subject", "mime-version", "content-type", "content-transfer-encoding", "content-disposition"}
+    | {"content-description", "user-agent", "x-mailer"}
+)
 
 
 def new_tag() -> str:
@@ -83,6 +91,22 @@ def _cut(message: bytes, names: frozenset[str]) -> bytes:
     header = mime.header_block(message)
     unwanted = [name.encode("latin-1") for name in names]
     return mime.select(header, unwanted, exclude=True) + message[len(header) :]
+
+
+def shown_as(message: bytes, fields: Iterable[Field], address: str, shown: str) -> bytes:
+    """The message with an address of its author replaced by the one that correspondents see."""
+    pattern = re.compile(re.escape(address.encode()), re.IGNORECASE)
+    header = mime.header_block(message)
+    changed = header
+    for found in fields:
+        if found.name in _NAMES_PEOPLE and pattern.search(found.raw):
+            changed = changed.replace(found.raw, pattern.sub(shown.encode(), found.raw), 1)
+    return message if changed == header else changed + message[len(header) :]
+
+
+def nothing_clear(fields: Iterable[Field]) -> bool:
+    """Whether the header of an encrypted letter has no field that could carry content."""
+    return {found.name for found in fields} <= _TELLS_NOTHING
 
 
 def opened(fields: Sequence[Field], entity: bytes) -> bytes:

@@ -3,7 +3,8 @@
 This is where DESIGN §4 is decided for each letter, once, so that a door, a re-seal and the console agree.
 
 Invariants: a plan is never "clear": every one of its treatments names the key that guards the letter; a
-certificate that is revoked without successor refuses; the decision is taken again at the end of data.
+certificate that is revoked without successor refuses; the decision is taken again at the end of data; a
+patient's letters wait until the space is activated and are never in custody, whatever the rules say.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 
 from directory.interface import CertificateStanding, Directory, Standing
 from directory.openpgp.certificate import Certificate
-from mail_server.accounts.interface import Account, Accounts
+from mail_server.accounts.interface import Account, Accounts, Kind
 from policies import questions
 from policies.interface import Decisions, Entity
 from policies.refusal import Refusal
@@ -50,6 +51,9 @@ class Planner:
 
     def plan(self, account: Account) -> Plan:
         """Raises Refusal 550 5.7.5 (revoked), 450 4.2.1 (a shared account whose members are all suspended)."""
+        if account.kind is Kind.PATIENT and not account.activated:
+            # A certificate may be published an instant before its secret is safely kept: activation comes last.
+            return Plan(account, Treatment.WAIT)
         at = self._clock()
         readers = self._accounts.readers(account.id)
         if account.members and not readers:
@@ -72,13 +76,19 @@ class Planner:
         return Plan(account, Treatment.WAIT)  # expired: waits for the holder to renew (DESIGN §4)
 
     def _custody_allowed(self, account: Account) -> bool:
-        return self._decisions.decide(questions.may_hold_in_custody(account_entity(account))).allowed
+        allowed = self._decisions.decide(questions.may_hold_in_custody(account_entity(account))).allowed
+        return allowed and account.kind is not Kind.PATIENT
 
 
 def account_entity(account: Account) -> Entity:
     """The account as the rules see it."""
     return questions.account(
-        account.id, account.address, account.kind, suspended=account.suspended, members=account.members
+        account.id,
+        account.address,
+        account.kind,
+        suspended=account.suspended,
+        members=account.members,
+        activated=account.activated,
     )
 
 

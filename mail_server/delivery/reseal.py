@@ -5,6 +5,7 @@ Invariants:
   and the next start goes on.
 * The operator-held key is destroyed only after a transaction found no letter that names it; that is audited.
 * What a mail program itself kept stays as it stored it.
+* A patient's letters are left alone: only their browser, which alone gets the waiting key, swaps key packets.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import logging
 from collections.abc import Callable
 
 from directory.openpgp.certificate import CertificateRefused
-from mail_server.accounts.interface import Account
+from mail_server.accounts.interface import Account, Kind
 from mail_server.delivery import outer
 from mail_server.delivery.compose import Composer
 from mail_server.delivery.examine import Letter, examine
@@ -72,6 +73,8 @@ class Resealer:
         await asyncio.gather(*self._running.values(), return_exceptions=True)
 
     async def _account(self, account: Account) -> int:
+        if account.kind is Kind.PATIENT:
+            return 0
         total = 0
         while True:
             done, left = await self._pass(account)

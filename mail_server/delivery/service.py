@@ -15,12 +15,16 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 
-from mail_server.accounts.interface import Accounts, Identity, Peer
+from directory.openpgp.packets import PacketError, recipient_key_ids
+from mail_server.accounts.interface import Accounts, Identity, Kind, Peer
+from mail_server.delivery import outer
 from mail_server.delivery.compose import Composer
 from mail_server.delivery.examine import Letter, check_identity, examine
+from mail_server.delivery.exchanges import Exchanges, Note
 from mail_server.delivery.gate import Gate
 from mail_server.delivery.interface import Accepted, Envelope, MailParameters, Recipient, Road, Sender
 from mail_server.delivery.plan import Plan, Planner, Treatment
+from mail_server.delivery.quota import Quota
 from mail_server.delivery.settings import DeliverySettings
 from mail_server.keys.interface import KeyUnavailable, OperatorKeys
 from mail_server.store.interface import AlreadyFiled, NoSpace, Store, TagTaken, Transaction
@@ -30,6 +34,7 @@ from policies.refusal import Refusal
 
 _log = logging.getLogger("vaguemestre.delivery")
 _ATTEMPTS = 5
+_SUMMARY_LIMIT = 4096  # octets of a summary that the page sealed
 
 
 class DeliveryService:
@@ -47,6 +52,7 @@ class DeliveryService:
         planner: Planner,
         composer: Composer,
         operator_keys: OperatorKeys,
+        exchanges: Exchanges,
     ) -> None:
         self._settings = settings
         self._accounts = accounts
@@ -57,6 +63,8 @@ class DeliveryService:
         self._planner = planner
         self._composer = composer
         self._operator_keys = operator_keys
+        self._exchanges = exchanges
+        self._quota = Quota(store.used, settings.account_quota)
         self._key_makers: dict[AccountId, asyncio.Task[None]] = {}
         self._one_key_at_a_time = asyncio.Semaphore(1)  # GnuPG takes a processor for each
 
@@ -71,7 +79,10 @@ class DeliveryService:
 
     async def admit_recipient(self, envelope: Envelope, address: str) -> Recipient:
         try:
-            return self._gate.recipient(envelope, address)
+            standing = await self._exchanges.standing(self._gate.writer(envelope.sender), address)
+            recipient = self._gate.recipient(envelope, address, standing)
+            self._quota.require(recipient.account, envelope.parameters.size or 0)
+            return recipient
         except Refusal as refusal:
             self._audit([_refusal_event(refusal, envelope.sender.peer, _actor(envelope.sender))])
             raise
@@ -86,12 +97,23 @@ class DeliveryService:
     async def _deliver(self, envelope: Envelope, message: bytes) -> Accepted:
         if len(message) > self._settings.max_message_size:
             raise Refusal(552, "5.3.4", "Message is larger than this server accepts", "too-large")
-        letter = await examine(message, self._settings.large_message)
-        check_identity(letter, envelope.sender, self._gate.trusts_domain)
+        letter = await self._signed_as_shown(message, envelope.sender)
+        await self._exchanges.require_open(envelope, letter)
         return await self._compose_and_file(envelope, letter)
+
+    async def _signed_as_shown(self, message: bytes, sender: Sender) -> Letter:
+        """The letter, once it is sure whose it is; correspondents see a patient's alias alone. Raises Refusal."""
+        letter = await examine(message, self._settings.large_message)
+        check_identity(letter, sender, self._gate.trusts_domain, self._gate.names_of(sender))
+        author = self._gate.author(sender)
+        if author is None or author.shown == author.address:
+            return letter
+        shown = outer.shown_as(message, letter.fields, author.address, author.shown)
+        return letter if shown is message else await examine(shown, self._settings.large_message)
 
     async def _compose_and_file(self, envelope: Envelope, letter: Letter) -> Accepted:
         fingerprint = await self._fingerprint(envelope, letter.data)
+        note = self._exchanges.note(envelope, letter)
         plans = self._plans(envelope)
         for attempt in range(_ATTEMPTS):
             keys = self._key_changes(plans)
@@ -103,7 +125,7 @@ class DeliveryService:
             if plans != before or self._key_changes(plans) != keys:
                 continue
             try:
-                accepted = Accepted(await self._file(envelope, fingerprint, copies))
+                accepted = Accepted(await self._file(envelope, fingerprint, copies, note))
             except TagTaken:
                 continue  # two new conversations drew the same four letters at once: draw again
             self._make_certificates(plans)
@@ -136,13 +158,17 @@ class DeliveryService:
             return self._store.submission_fingerprint(*parts)
         return await asyncio.to_thread(self._store.submission_fingerprint, *parts)
 
-    async def _file(self, envelope: Envelope, fingerprint: bytes, copies: Sequence[NewMessage]) -> str:
+    async def _file(
+        self, envelope: Envelope, fingerprint: bytes, copies: Sequence[NewMessage], note: Note | None
+    ) -> str:
         now = _now()
         sender = envelope.sender
 
         def operation(transaction: Transaction) -> str:
             transaction.remember_submission(fingerprint, now)
             filed = [transaction.file(copy) for copy in copies]
+            if note is not None:
+                note(transaction, filed, now)
             self._trail.append(
                 transaction.sql,
                 [
@@ -231,25 +257,68 @@ class DeliveryService:
         flags: Flag,
         keywords: frozenset[str],
         received_at: int | None,
+        *,
+        also: Sequence[MailboxId] = (),
+        sealed_summary: bytes | None = None,
     ) -> Filed:
-        """IMAP APPEND: the program's own copy, at rest under the account's data key, state shown."""
-        if len(message) > self._settings.max_message_size:
-            raise Refusal(552, "5.3.4", "Message is larger than this server accepts", "too-large")
-        target = await self._store.read(lambda reader: reader.mailbox(mailbox))
-        if target.account != identity.account and not self._reads(identity.account, target.account):
-            raise Refusal(550, "5.7.1", "This mailbox is not yours", "mailbox-not-yours")
-        letter = await examine(message, self._settings.large_message)
-        now = _now()
+        """The program's own copy, at rest under the account's data key, state shown."""
         try:
+            account = await self._keeper(identity, (mailbox, *also))
+            self._quota.require(account, len(message))
+            letter = await self._keepable(account, message, sealed_summary)
+            now = _now()
             copy = await self._composer.kept(
-                letter, target.account, mailbox, flags, keywords, received_at or now, now
+                letter, account, mailbox, flags, keywords, received_at or now, now, sealed_summary
             )
-            return await self._store.write(lambda transaction: self._keep(transaction, copy, identity, now))
+            return await self._store.write(
+                lambda transaction: self._keep(transaction, copy, identity, now, also)
+            )
         except NoSpace:
             raise _no_space() from None
+        except Refusal as refusal:
+            self._audit([_refusal_event(refusal, _NOWHERE, identity.account)])
+            raise
 
-    def _keep(self, transaction: Transaction, copy: NewMessage, identity: Identity, now: int) -> Filed:
+    async def _keeper(self, identity: Identity, mailboxes: Sequence[MailboxId]) -> AccountId:
+        """The one account of these mailboxes, which `identity` reads. Raises Refusal, NoSuchMailbox."""
+        owners = await self._store.read(
+            lambda reader: {reader.mailbox(mailbox).account for mailbox in mailboxes}
+        )
+        account = next(iter(owners))
+        if len(owners) > 1 or (account != identity.account and not self._reads(identity.account, account)):
+            raise Refusal(550, "5.7.1", "This mailbox is not yours", "mailbox-not-yours")
+        return account
+
+    async def _keepable(self, account: AccountId, message: bytes, sealed_summary: bytes | None) -> Letter:
+        if len(message) > self._settings.max_message_size:
+            raise Refusal(552, "5.3.4", "Message is larger than this server accepts", "too-large")
+        if sealed_summary is not None and not _is_sealed_summary(sealed_summary):
+            raise Refusal(554, "5.6.0", "The summary is not an encrypted message", "summary-refused")
+        letter = await examine(message, self._settings.large_message)
+        holder = self._accounts.by_id(account)
+        if holder is not None and holder.kind is Kind.PATIENT and not _tells_nothing(letter):
+            raise Refusal(
+                550, "5.7.1", "Nothing is stored in clear in a patient's space", "clear-content-refused"
+            )
+        return letter
+
+    def _keep(
+        self,
+        transaction: Transaction,
+        copy: NewMessage,
+        identity: Identity,
+        now: int,
+        also: Sequence[MailboxId],
+    ) -> Filed:
         filed = transaction.file(copy)
+        if set(also) - {filed.mailbox}:
+            transaction.place(
+                filed.account,
+                filed.email_id,
+                frozenset({filed.mailbox, *also}),
+                copy.flags,
+                copy.keywords,
+            )
         event = Event(
             action="keep",
             at=now,
@@ -260,6 +329,9 @@ class DeliveryService:
         )
         self._trail.append(transaction.sql, [event])
         return filed
+
+    def quota_of(self, account: AccountId) -> tuple[int, int]:
+        return self._quota.of(account)
 
     def _reads(self, person: AccountId, account: AccountId) -> bool:
         return any(shared.id == account for shared in self._accounts.shared_with(person))
@@ -289,12 +361,29 @@ class DeliveryService:
         await asyncio.gather(*makers, return_exceptions=True)
 
 
+_NOWHERE = Peer("", 0, "", "", tls=True)  # a copy is kept by who is logged in: the trace has their session
+
+
 def _now() -> int:
     return time.time_ns() // 1_000_000
 
 
 def _actor(sender: Sender) -> str:
     return sender.identity.account if sender.identity else f"operator:{sender.operator_dn}"
+
+
+def _is_sealed_summary(summary: bytes) -> bool:
+    if len(summary) > _SUMMARY_LIMIT:
+        return False
+    try:
+        return bool(recipient_key_ids(summary))
+    except PacketError:
+        return False
+
+
+def _tells_nothing(letter: Letter) -> bool:
+    """Encrypted, its subject too, and no field beside that could carry content."""
+    return letter.ciphertext is not None and not letter.subject_outside and outer.nothing_clear(letter.fields)
 
 
 def _no_space() -> Refusal:

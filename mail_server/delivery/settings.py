@@ -18,6 +18,9 @@ class DeliverySettings(BaseModel):
         gt=0,
         description="From this size on, parsing leaves the event loop for a thread (bytes).",
     )
+    account_quota: int = Field(
+        default=20 * 1024**3, ge=0, description="Octets that one account may hold; 0: no limit."
+    )
     operator_name: str = Field(
         default="Vaguemestre", description="Name of the operator as readers see it in the gateway's words."
     )

@@ -48,10 +48,17 @@ def question(action: str, sentence: str) -> Question:
             )
         case "receive":
             return questions.may_receive(entity(words[0]), entity(words[2]))
+        case "write_to":
+            return questions.may_write_to(
+                entity(words[0]),
+                entity(words[2]),
+                from_patient="patient" in words[0].split(":")[-1],
+                open_exchange="open" in words,
+            )
         case "hold_in_custody":
             return questions.may_hold_in_custody(entity(words[0]))
         case "log_in":
-            return questions.may_log_in(entity(words[0]), words[2], "imap")
+            return questions.may_log_in(entity(words[0]), words[2], words[4])
         case _:
             raise AssertionError(action)
 

@@ -17,7 +17,9 @@ from deploy.node.composition import Node, opened
 from deploy.node.config import Config, load
 from deploy.node.home import Home
 from deploy.node.initialise import Wishes, initialise
-from mail_server.accounts.interface import Account, Identity, Kind, Peer
+from mail_server.accounts import ins
+from mail_server.accounts.interface import HELD, Account, Identity, Kind, Peer
+from mail_server.accounts.patients import PatientIdentity
 from mail_server.delivery.interface import Envelope, MailParameters, Road
 from mail_server.store.model import MessageRow
 from policies.trust_list import listing
@@ -62,6 +64,26 @@ class Desk:
 
     async def account(self, local: str, kind: Kind = Kind.PER) -> Account:
         return await self.node.accounts.add(f"{local}@{DOMAIN}", kind)
+
+    async def without_custody(self, local: str) -> Account:
+        """Someone without a key whom policy does not let be in custody: their letters wait."""
+        self.node.planner._custody_allowed = lambda account: account.kind is Kind.APP
+        return await self.account(local)
+
+    async def patient(self, body: str = "2850513055001", *, activated: bool = False) -> Account:
+        """A patient's space; once activated, it has a key of its own (named by the account's id)."""
+        account = await self.node.accounts.patient_add(identity(body))
+        if activated:
+            made = people.make_key("patient", account.address, PASSPHRASE, self.people, file_name=account.id)
+            self.node.directory.publish(account.address, made.public.read_bytes(), now())
+            await self.activate(account)
+        found = self.node.accounts.by_id(account.id)
+        assert found is not None
+        return found
+
+    async def activate(self, account: Account) -> None:
+        await self.node.store.write(lambda tx: self.node.accounts.mark_activated(tx, account.id))
+        self.node.accounts.note_activated(account.id)
 
     def publish(self, local: str) -> str:
         data = (self.people / f"{local}.pub.asc").read_bytes()
@@ -109,6 +131,18 @@ class Desk:
 
         return await self.node.store.read(query)
 
+    async def page_envelope(self, sender: Account, *recipients: str, mail_from: str = "") -> Envelope:
+        """MAIL FROM and RCPT TO of someone on the page, whose letter was handed over a moment ago."""
+        speaker = Identity(sender.id, sender.address, sender.kind, HELD, "submission-1")
+        peer = Peer("127.0.0.1", 4000, "page", "s1", tls=True)
+        admitted = await self.node.delivery.admit_sender(
+            Road.CLIENT, mail_from or sender.shown, MailParameters(), peer, speaker
+        )
+        envelope = Envelope(admitted)
+        for address in recipients:
+            envelope.recipients.append(await self.node.delivery.admit_recipient(envelope, address))
+        return envelope
+
     def open(self, local: str, stored: bytes) -> clients.Opened:
         secret = self.people / f"{local}.asc"
         authority = self.node.home.authority_certificate
@@ -126,6 +160,18 @@ async def desk(template: Path, tmp_path: Path) -> AsyncIterator[Desk]:
         pem = (template / "pki" / "operator.pem").read_bytes()
         der = x509.load_pem_x509_certificates(pem)[0].public_bytes(Encoding.DER)
         yield Desk(node, template / "people", der)
+
+
+def identity(body: str = "2850513055001") -> PatientIdentity:
+    """Somebody invented, under this number (13 characters)."""
+    return PatientIdentity(
+        number=body + ins.key_of(body),
+        birth_name="Vasarely-Moreau",
+        given_names=("Apolline", "Rose"),
+        birth_date="1985-05-17",
+        sex="F",
+        birth_place="13055",
+    )
 
 
 def now() -> int:

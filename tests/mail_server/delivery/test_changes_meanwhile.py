@@ -35,7 +35,7 @@ def while_composing(desk, event: Callable[[], Awaitable[object]]) -> None:
 
 
 async def test_a_letter_sealed_to_the_waiting_key_is_not_filed_once_that_key_is_gone(desk) -> None:
-    robot, gp = await desk.account("robot", Kind.APP), await desk.account("gp", Kind.PATIENT)
+    robot, gp = await desk.account("robot", Kind.APP), await desk.without_custody("gp")
 
     async def publish() -> None:
         desk.publish("gp")
@@ -71,7 +71,7 @@ async def test_an_account_suspended_meanwhile_receives_nothing(desk) -> None:
 
 
 async def test_no_waiting_key_is_a_refusal_for_now_and_in_the_trace(desk, monkeypatch) -> None:
-    robot, gp = await desk.account("robot", Kind.APP), await desk.account("gp", Kind.PATIENT)
+    robot, gp = await desk.account("robot", Kind.APP), await desk.without_custody("gp")
 
     async def none(*_):
         raise KeyUnavailable("no memory file system")
@@ -159,7 +159,7 @@ async def test_a_session_that_outlives_its_password_hands_over_nothing(desk) -> 
 
 async def test_a_letter_sealed_to_a_key_that_was_destroyed_meanwhile_is_sealed_again(desk) -> None:
     """The certificate in force appeared and went (expired) while the letter was being made: the plan is as before."""
-    robot, gp = await desk.account("robot", Kind.APP), await desk.account("gp", Kind.PATIENT)
+    robot, gp = await desk.account("robot", Kind.APP), await desk.without_custody("gp")
 
     async def retire() -> None:
         assert await desk.node.resealer._destroy_operator_key(gp)

@@ -61,7 +61,7 @@ async def test_an_opened_letter_is_of_who_sent_it_whatever_it_says_inside(desk) 
 
 async def test_what_waited_sealed_by_its_sender_keeps_its_outer_fields_when_sealed_again(desk) -> None:
     robot = await desk.account("robot", Kind.APP)
-    gp = await desk.account("gp", Kind.PATIENT)
+    gp = await desk.without_custody("gp")
     entity = b"From: <directeur@mss.essai.test>\r\nContent-Type: text/plain\r\n\r\nAttendu.\r\n"
     fields = (
         f"From: <{robot.address}>\r\nTo: {gp.address}\r\nSubject: ...\r\nMessage-ID: <un@essai>\r\n"

@@ -1,0 +1,88 @@
+"""For who writes from the page: may this address be written to, and which certificates is the letter sealed to.
+
+Invariants: what is refused at RCPT TO is refused here, in the same words; a certificate that is given out passed the
+gate, or is operator-held; every refusal is in the trace.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from mail_server.accounts.interface import Account
+from mail_server.delivery.exchanges import Exchanges
+from mail_server.delivery.gate import Gate
+from mail_server.delivery.plan import Planner, Treatment
+from mail_server.keys.interface import KeyUnavailable, OperatorKeys
+from policies.interface import Event
+from policies.refusal import Refusal
+
+_GUARDS = {Treatment.SEAL: "sealed", Treatment.CUSTODY: "custody", Treatment.WAIT: "waiting"}
+
+
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """Someone who may be written to. A shared account gives the certificate of each of its members."""
+
+    address: str = field(repr=False)  # as correspondents see it
+    guard: str  # "sealed", "custody", "waiting": who can open the letter once it is there
+    certificates: tuple[bytes, ...] = field(
+        repr=False
+    )  # binary; the letter is encrypted to every one of them
+
+
+class Addressees:
+    def __init__(
+        self,
+        *,
+        gate: Gate,
+        planner: Planner,
+        exchanges: Exchanges,
+        operator_keys: OperatorKeys,
+        audit: Callable[[Sequence[Event]], None],
+    ) -> None:
+        self._gate = gate
+        self._planner = planner
+        self._exchanges = exchanges
+        self._operator_keys = operator_keys
+        self._audit = audit
+
+    async def addressee(self, speaker: Account, address: str) -> Addressee:
+        """Raises Refusal."""
+        try:
+            return await self._addressee(speaker, address)
+        except Refusal as refusal:
+            self._audit(
+                [
+                    Event(
+                        action="refuse",
+                        at=time.time_ns() // 1_000_000,
+                        actor=speaker.id,
+                        outcome=refusal.reason,
+                        reference=refusal.id,
+                    )
+                ]
+            )
+            raise
+
+    async def _addressee(self, speaker: Account, address: str) -> Addressee:
+        writer = self._gate.writer_for(speaker)
+        standing = await self._exchanges.standing(writer, address)
+        account = self._gate.addressee(writer, address, standing)
+        plan = self._planner.plan(account)
+        if plan.treatment is Treatment.SEAL:
+            certificates = tuple(one.minimised for one in plan.sealing_set)
+        else:
+            certificates = (await self._operator_held(account),)
+        return Addressee(account.shown, _GUARDS[plan.treatment], certificates)
+
+    async def _operator_held(self, account: Account) -> bytes:
+        try:
+            held = await self._operator_keys.certificate_for(account.id, account.address)
+        except (KeyUnavailable, OSError, subprocess.SubprocessError):
+            raise Refusal(
+                451, "4.3.0", "No key can be made for this addressee now, please try again later", "no-key"
+            ) from None
+        return held.certificate
