@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint bench lock clean environment debian-demo debian-test debian-bench
+.PHONY: help demo test lint bench lock clean environment page debian-demo debian-test debian-bench
 
 BIN := .venv/bin
 ARGS ?=
@@ -24,16 +24,16 @@ ALL_TESTS = $(QUICK_TESTS) $(wildcard $(SLOW_TESTS))
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: debian-demo environment ## Play the first letter on this machine, then keep serving (ARGS=--once: then stop)
+demo: debian-demo environment page ## Play the first letter on this machine, then keep serving (ARGS=--once: then stop)
 	@echo "--> vaguemestre demo $(ARGS)"
 	@$(BIN)/vaguemestre demo $(ARGS)
 
-test: debian-test environment ## Lint, types, arrows between packages, every test
+test: debian-test environment page ## Lint, types, arrows between packages, every test
 	@$(MAKE) --no-print-directory checks
 	@echo "--> tests"
 	@EVERY_PEER=1 $(BIN)/pytest $(ARGS) $(ALL_TESTS)
 
-lint: environment checks ## Style, types and arrows only
+lint: environment page checks ## Style, types and arrows only
 
 .PHONY: checks
 checks:
@@ -42,6 +42,8 @@ checks:
 	@$(BIN)/ruff format --quiet --check . || { echo "      not formatted: $(BIN)/ruff format ."; exit 1; }
 	@echo "--> types"
 	@$(BIN)/pyright --warnings
+	@echo "--> types of the page"
+	@$(BIN)/python -m webmail.ui.build check
 	@echo "--> arrows between packages"
 	@$(BIN)/lint-imports --no-logo >.venv/arrows.log 2>&1 || { cat .venv/arrows.log; exit 1; }
 
@@ -56,12 +58,16 @@ lock: ## Resolve requirements.lock anew from pyproject.toml
 		--no-emit-index-url --no-emit-find-links --python-version 3.11 --output-file requirements.lock
 
 clean: ## Remove the environment and caches (never ./var, where a node may live)
-	@rm -rf .venv dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf .venv dist build webmail/static webmail/ui/node_modules webmail/ui/.node .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 environment:
 	@echo "--> Python packages"
 	@deploy/setup/environment.sh
+
+page:
+	@echo "--> the page"
+	@$(BIN)/python -m webmail.ui.build
 
 debian-demo:
 	@echo "--> Debian packages"

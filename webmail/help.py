@@ -1,6 +1,6 @@
 """The help page: how to set a mail program, what each state of a letter means, what the operator can see.
 
-French at `/`, English at `/en`. Invariants: no script, nothing from another host; what the configuration gives is
+French at `/aide`, English at `/help`. Invariants: no script, nothing from another host; what the configuration gives is
 escaped; each page is made once, when the node starts; it tells nothing about who has an account here.
 """
 
@@ -69,11 +69,21 @@ _ENGLISH = _Words(
 def help_pages(info: HelpInfo) -> APIRouter:
     """Routes of the help pages and their style sheet, to include at the root."""
     router = APIRouter(include_in_schema=False)
-    _serve(router, "/", _render(info, _FRENCH), "text/html; charset=utf-8", language="fr")
-    _serve(router, "/en", _render(info, _ENGLISH), "text/html; charset=utf-8", language="en")
+    serve_text(router, "/aide", _render(info, _FRENCH), "fr")
+    serve_text(router, "/help", _render(info, _ENGLISH), "en")
     _serve(router, "/aide.css", _file("aide.css"), "text/css; charset=utf-8")
     _serve(router, "/sceau.svg", _file("sceau.svg"), "image/svg+xml")
+
+    @router.api_route("/en", methods=_METHODS)
+    async def former_address() -> Response:  # pyright: ignore[reportUnusedFunction]
+        return Response(status_code=308, headers={"location": "/help"})
+
     return router
+
+
+def serve_text(router: APIRouter, path: str, page: bytes, language: str) -> None:
+    """One page of text, in one language, made once."""
+    _serve(router, path, page, "text/html; charset=utf-8", language=language)
 
 
 def _serve(router: APIRouter, path: str, body: bytes, media_type: str, language: str | None = None) -> None:

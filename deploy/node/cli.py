@@ -199,6 +199,48 @@ def restore(
     show(result, as_json, words)
 
 
+# -- the page ---------------------------------------------------------------------------------------------
+
+
+@app.command("verify-page")
+def verify_page(
+    url: Annotated[str, typer.Argument(help="Where the page is served: https://messages.example.")],
+    manifest: Annotated[
+        Path | None,
+        typer.Option(help="Manifest of a release (manifest.sha256.json); the installed page's if left out."),
+    ] = None,
+    ca: Annotated[
+        Path | None, typer.Option(help="Authorities to trust instead of the system's (PEM).")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fetch the page a server gives, and compare every file and header with what was published."""
+    from webmail.verify_page import NotVerifiable, published_manifest, verify_page
+
+    try:
+        verdict = verify_page(url, published_manifest(manifest), ca=ca)
+    except NotVerifiable as failure:
+        raise fail(str(failure)) from None
+    words = "\n".join(difference.sentence for difference in verdict.differences)
+    told = {
+        "url": verdict.url,
+        "same": verdict.same,
+        "files": verdict.files,
+        "sources": verdict.sources,
+        "differences": [
+            {"path": one.path, "fault": one.fault.name.lower(), "detail": one.detail}
+            for one in verdict.differences
+        ],
+    }
+    show(
+        told,
+        as_json,
+        words or f"{verdict.url} serves the published page: {verdict.files} files are the same.",
+    )
+    if not verdict.same:
+        raise typer.Exit(1)
+
+
 # -- keys -------------------------------------------------------------------------------------------------
 
 

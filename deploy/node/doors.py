@@ -23,7 +23,8 @@ from mail_server.accounts.interface import Kind
 from mail_server.delivery.interface import Road
 from mail_server.imap.server import ImapDoor
 from mail_server.smtp.server import SmtpDoor
-from webmail.help import HelpInfo, help_pages
+from webmail.help import HelpInfo
+from webmail.page import page_routes
 
 
 class Doors:
@@ -57,7 +58,7 @@ class Doors:
 
     def _help(self) -> APIRouter:
         config = self._node.config
-        return help_pages(
+        return page_routes(
             HelpInfo(
                 operator=config.node.operator,
                 host=config.web.mail_host or config.smtp.hostname,

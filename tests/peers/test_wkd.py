@@ -144,7 +144,7 @@ def test_a_policy_file_says_that_the_directory_is_there(made: world.World) -> No
     assert (answer.status, answer.body) == (200, b"")
 
 
-@pytest.mark.parametrize(("path", "language"), [("/", "fr"), ("/en", "en")])
+@pytest.mark.parametrize(("path", "language"), [("/aide", "fr"), ("/help", "en")])
 def test_the_help_page_is_served_behind_strict_headers(made: world.World, path: str, language: str) -> None:
     answer = get(made, path)
     assert answer.status == 200
