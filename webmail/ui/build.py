@@ -118,9 +118,14 @@ def build(static: Path = STATIC, *, say: Say = print, force: bool = False) -> bo
     return True
 
 
+def node_here() -> Node | None:
+    """A Node.js that stands on this machine already."""
+    return node_in_path() or _node_of_pypi()
+
+
 def find_node(say: Say = print) -> Node:
     """Node.js from PATH, else from PyPI (installed beside the sources, checked against its hash)."""
-    found = node_in_path() or _node_of_pypi()
+    found = node_here()
     if found:
         return found
     say("Node.js 20.19, 22.12 or later is not here: fetching it from PyPI (60 MB)")
@@ -240,12 +245,18 @@ def _run(node: Node, command: Sequence[str], failure: str) -> None:
 
 def _environment(node: Node) -> dict[str, str]:
     """This Node.js first, whatever else is in PATH, and nothing that would change what is built."""
-    kept = {name: value for name, value in os.environ.items() if name not in {"NODE_ENV", "NODE_OPTIONS"}}
-    return {**kept, "PATH": f"{node.node.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in {"FORCE_COLOR", "NODE_ENV", "NODE_OPTIONS"}
+    }
+    return {**kept, "NO_COLOR": "1", "PATH": f"{node.node.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
 
 
 def _tail(text: str) -> str:
-    return "\n".join(text.strip().splitlines()[-20:])
+    """The end of what a tool said, without the places inside the tool itself."""
+    lines = [line for line in text.strip().splitlines() if not line.lstrip().startswith("at ")]
+    return "\n".join(lines[-20:])
 
 
 @contextlib.contextmanager
