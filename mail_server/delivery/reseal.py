@@ -20,6 +20,7 @@ from mail_server.delivery import outer
 from mail_server.delivery.compose import Composer
 from mail_server.delivery.examine import Letter, examine
 from mail_server.delivery.plan import Plan, Planner, Treatment
+from mail_server.delivery.retirement import OPEN_STATES, retire
 from mail_server.keys.interface import KeyUnavailable, OperatorKeys
 from mail_server.sealing.interface import OpeningError, SealingError
 from mail_server.store.interface import NoSuchMessage, Store, StoreError, TagTaken, Transaction
@@ -28,7 +29,6 @@ from policies.interface import AuditTrail, Event
 from policies.refusal import Refusal
 
 _log = logging.getLogger("vaguemestre.reseal")
-_OPEN_STATES = (State.WAITING, State.CUSTODY)
 
 
 class Resealer:
@@ -93,7 +93,7 @@ class Resealer:
                 return done, True  # nobody to seal to (any more): what is left keeps its state
             batch = await self._store.read(
                 lambda reader, after=after: reader.messages_in_state(
-                    account.id, _OPEN_STATES, after, self._batch
+                    account.id, OPEN_STATES, after, self._batch
                 )
             )
             if not batch:
@@ -155,29 +155,13 @@ class Resealer:
 
     async def _destroy_operator_key(self, account: Account) -> bool:
         """False when a letter came meanwhile that may need it."""
-        held = self._operator_keys.existing(account.id)
-        if held is None:
-            return True
-
-        def operation(transaction: Transaction) -> bool:
-            if transaction.messages_in_state(account.id, _OPEN_STATES, MessageId(0), 1):
-                return False
-            event = Event(
-                action="operator-key-destroyed",
-                at=self._clock(),
-                actor="node",
-                subject=account.id,
-                reference=held.fingerprint,
-            )
-            self._trail.append(transaction.sql, [event])
-            return True
-
-        # Hidden before the look: a letter sealed to it from here on would come after the look and never open.
-        with self._operator_keys.retiring(account.id):
-            if not await self._store.write(operation):
-                return False
-            await asyncio.to_thread(self._operator_keys.destroy, account.id)
-        return True
+        return await retire(
+            account.id,
+            store=self._store,
+            trail=self._trail,
+            operator_keys=self._operator_keys,
+            clock=self._clock,
+        )
 
     def _event(self, account: Account, email_id: str) -> Event:
         return Event(

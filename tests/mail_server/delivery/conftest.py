@@ -70,12 +70,15 @@ class Desk:
         self.node.planner._custody_allowed = lambda account: account.kind is Kind.APP
         return await self.account(local)
 
-    async def patient(self, body: str = "2850513055001", *, activated: bool = False) -> Account:
+    async def patient(
+        self, body: str = "2850513055001", *, published: bool = False, activated: bool = False
+    ) -> Account:
         """A patient's space; once activated, it has a key of its own (named by the account's id)."""
         account = await self.node.accounts.patient_add(identity(body))
-        if activated:
+        if published or activated:
             made = people.make_key("patient", account.address, PASSPHRASE, self.people, file_name=account.id)
             self.node.directory.publish(account.address, made.public.read_bytes(), now())
+        if activated:
             await self.activate(account)
         found = self.node.accounts.by_id(account.id)
         assert found is not None
