@@ -265,7 +265,8 @@ class _Check:
 
     def _refcounts(self) -> Iterator[Finding]:
         for blob_id, refcount, named in self.sql.all(
-            "SELECT b.blob_id, b.refcount, coalesce(c.named, 0) FROM blob b LEFT JOIN (SELECT blob_id, count(*) AS named"
+            "SELECT b.blob_id, b.refcount, coalesce(c.named, 0) FROM blob b"
+            " LEFT JOIN (SELECT blob_id, count(*) AS named"
             " FROM (SELECT blob_id FROM message UNION ALL SELECT blob_id FROM upload) n GROUP BY blob_id) c"
             " ON c.blob_id = b.blob_id WHERE b.refcount <> coalesce(c.named, 0)"
         ):

@@ -33,9 +33,10 @@ from mail_server.store.settings import StoreSettings
 from mail_server.store.store import connector_for, segments_folder
 
 RESTORES = "restores"  # node_setting: how often this store was put back; part of the JMAP state
-_LEAP = (
-    1 << 32
-)  # more changes than come between a backup and its return: a state seen in between is never met again
+# Modseqs of after a restore begin at so many for each second since 1970: no account changes that often, so that a
+# state seen before it, or after an earlier restore of the same backup, is never met again.
+_CHANGES_A_SECOND = 1 << 20
+_TELLS_CHANGES = "0003"  # the schema from which on `told_from` is there
 
 Progress = Callable[[int, int], None]  # files placed, of all
 
@@ -97,7 +98,13 @@ def restore_store(
 def renew_identities(driver: Driver) -> None:
     """Inside a write transaction: new UIDVALIDITYs, one more restore, modseqs that nobody has seen."""
     now = int(time.time())
-    driver.run("UPDATE account_store SET modseq = modseq + ?, told_from = modseq + ?", (_LEAP, _LEAP))
+    first = now * _CHANGES_A_SECOND
+    driver.run(
+        "UPDATE account_store SET modseq = CASE WHEN modseq >= ? THEN modseq + 1 ELSE ? END", (first, first)
+    )
+    version = driver.one("SELECT version_num FROM alembic_version")
+    if version is not None and version[0] >= _TELLS_CHANGES:
+        driver.run("UPDATE account_store SET told_from = modseq")  # else the migration that follows says so
     driver.run(
         "UPDATE mailbox SET uidvalidity = CASE WHEN uidvalidity >= ? THEN uidvalidity + 1 ELSE ? END",
         (now, now),

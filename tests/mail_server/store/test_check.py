@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 from mail_server.keys.wrapper import AesKeyWrapper
 from mail_server.store.check import Stage, check_store
+from mail_server.store.filing import now_ms
 from mail_server.store.findings import Fault
 from mail_server.store.interface import AlreadyFiled
 from mail_server.store.model import Flag, FlagChange, SpecialUse
@@ -127,14 +130,41 @@ async def test_orphans_are_found(desk):
     assert await faults(desk, "DELETE FROM membership WHERE message_id = ?", filed[4].message) == {
         Fault.ORPHAN
     }
-    assert {Fault.ORPHAN, Fault.REFCOUNT} == await faults(
+    assert {Fault.ORPHAN, Fault.REFCOUNT, Fault.OCTETS} == await faults(
         desk, "DELETE FROM message WHERE id = ?", filed[0].message
     )
 
 
 async def test_a_wrong_size_is_found(desk):
     filed = await fill(desk)
-    assert await faults(desk, "UPDATE message SET size = 1 WHERE id = ?", filed[0].message) == {Fault.SIZE}
+    assert await faults(desk, "UPDATE message SET size = 1 WHERE id = ?", filed[0].message) == {
+        Fault.SIZE,
+        Fault.COPY_DIFFERS,
+        Fault.OCTETS,
+    }
+
+
+@pytest.mark.parametrize("column", ["received_at", "thread_key", "size"])
+async def test_a_membership_that_says_other_than_its_message_is_found(desk, column):
+    await fill(desk)
+    statement = f"UPDATE membership SET {column} = {column} + 1 WHERE uid = 1"
+    assert await faults(desk, statement) == {Fault.COPY_DIFFERS}
+
+
+async def test_wrong_octets_of_an_account_are_found(desk):
+    await fill(desk)
+    assert await faults(desk, "UPDATE account_store SET octets = octets + 1") == {Fault.OCTETS}
+
+
+async def test_an_upload_is_no_orphan_and_one_that_does_not_open_is_found(desk, big):
+    blob = await desk.store.stage(desk.account, big, compress=False)
+    later = now_ms() + 60_000
+    upload = await desk.store.write(lambda tx: tx.keep_upload(blob, "image/png", later))
+    assert findings(desk) == []
+    assert await faults(desk, "UPDATE upload SET media_type = ? WHERE id = ?", b"x" * 40, upload.id) == {
+        Fault.UNREADABLE
+    }
+    assert await faults(desk, "DELETE FROM upload") == {Fault.REFCOUNT}
 
 
 async def test_a_missing_standard_mailbox_is_found(desk):

@@ -39,6 +39,15 @@ async def test_a_change_on_one_node_wakes_a_watch_on_the_other(desk, second):
     assert (await second.read(lambda r: r.mailbox_by_use(desk.account, SpecialUse.INBOX))).uidnext == 2
 
 
+async def test_another_node_hears_how_many_octets_an_account_holds(desk, second):
+    await desk.file(await desk.verbatim(size=100))
+    for _ in range(100):
+        if second.used(desk.account) == 100:
+            break
+        await asyncio.sleep(0.05)
+    assert second.used(desk.account) == 100
+
+
 async def test_nodes_that_file_in_each_other_s_order_neither_block_nor_repeat_uids(desk, second):
     stores = [desk.store, second]
     accounts = [desk.account, desk.other]
