@@ -1,0 +1,54 @@
+// How people are called on these screens: by name, else by what stands before the @; addresses come second.
+
+import type { Letter, LetterLine, Person, Session } from "../../lib/contract.ts";
+import { t } from "../../i18n/index.ts";
+import { line } from "./words.ts";
+
+const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
+
+/** For a name inside a sentence: one that runs from right to left must not turn the sentence around. */
+export const isolated = (text: string): string => (RIGHT_TO_LEFT.test(text) ? `\u2068${text}\u2069` : text);
+
+export function nameOf(person: Person, most = 80): string {
+  const name = line(person.name, most);
+  if (name !== "" && name !== person.address) return name;
+  return line(person.address.split("@")[0] ?? "", most) || t("mail.list.noName");
+}
+
+export const same = (one: string, other: string): boolean => one.toLowerCase() === other.toLowerCase();
+
+export function isMe(address: string, session: Session | null | undefined): boolean {
+  return session != null && (same(address, session.account.address) || same(address, session.account.shown));
+}
+
+export const ownName = (session: Session | null | undefined): string =>
+  session ? line(`${session.name.given} ${session.name.family}`) || session.account.shown : "";
+
+/** "Dr Martin et 2 autres". */
+export function several(people: readonly Person[], session: Session | null | undefined): string {
+  const first = people[0];
+  if (first === undefined) return "";
+  const name = isMe(first.address, session) ? t("mail.list.me") : isolated(nameOf(first));
+  return people.length === 1 ? name : `${name} ${t("mail.list.others", { n: people.length - 1 })}`;
+}
+
+/** Whom an answer goes to: who wrote last, or whom I wrote to last. */
+export function answered(letters: readonly Letter[], session: Session | null | undefined): { person: Person; letter: Letter } | null {
+  for (const letter of letters.toReversed()) {
+    if (!isMe(letter.from.address, session)) return { person: letter.from, letter };
+  }
+  const letter = letters.at(-1);
+  const person = letter?.to.find(({ address }) => !isMe(address, session));
+  return letter && person ? { person, letter } : null;
+}
+
+export const subjectOf = (letter: LetterLine): string =>
+  letter.locked ? t("mail.locked.title") : line(letter.subject, 300) || t("mail.list.noSubject");
+
+/** The subject of a conversation: without "Re:" and its sisters. */
+export function topicOf(letters: readonly LetterLine[]): string {
+  const letter = letters.find((one) => !one.locked && one.subject.trim() !== "") ?? letters[0];
+  if (letter === undefined) return "";
+  if (letter.locked) return subjectOf(letter);
+  return line(letter.subject.slice(0, 4000).replace(/^(\s*(re|r\u00e9|fwd?|tr)\s*:\s*)+/iu, ""), 300) || t("mail.list.noSubject");
+}

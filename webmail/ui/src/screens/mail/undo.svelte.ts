@@ -1,0 +1,89 @@
+// What was just done and can still be undone: a letter sent (for some seconds), a conversation moved (until the next act).
+
+import { announce } from "../../components/announce.svelte.ts";
+import { t } from "../../i18n/index.ts";
+import type { Sent } from "../../lib/contract.ts";
+
+export interface Undoable {
+  readonly kind: "sent" | "done";
+  readonly words: string;
+  /** Moment when it cannot be undone any more; null: no such moment. */
+  readonly until: number | null;
+  undo(): Promise<void>;
+}
+
+class Last {
+  act: Undoable | null = $state.raw(null);
+  left = $state(0); // seconds
+  busy = $state(false);
+  /** What came of it, when the act itself is gone. */
+  outcome = $state("");
+  #clock: ReturnType<typeof setInterval> | undefined;
+
+  did(act: Undoable): void {
+    clearInterval(this.#clock);
+    this.act = act;
+    this.outcome = "";
+    this.busy = false;
+    if (act.until !== null) {
+      this.#tick();
+      this.#clock = setInterval(() => this.#tick(), 250);
+    }
+  }
+
+  async undo(): Promise<void> {
+    const act = this.act;
+    if (act === null || this.busy) return;
+    this.busy = true;
+    clearInterval(this.#clock);
+    try {
+      await act.undo();
+    } finally {
+      this.busy = false;
+      if (this.act === act) this.act = null;
+    }
+  }
+
+  /** One sentence that needs no answer. */
+  tell(words: string): void {
+    this.outcome = words;
+    announce(words);
+  }
+
+  close(): void {
+    clearInterval(this.#clock);
+    this.act = null;
+    this.outcome = "";
+  }
+
+  #tick(): void {
+    const until = this.act?.until ?? 0;
+    const left = Math.max(0, Math.ceil((until - Date.now()) / 1000));
+    if (left === this.left && left > 0) return;
+    this.left = left;
+    if (left === 5) announce(t("mail.sent.still", { n: left }));
+    if (left === 0 && !this.busy) this.close();
+  }
+}
+
+export const last = new Last();
+
+/** After a letter was handed over: it can be called back for a while. */
+export function justSent(sent: Sent, givenBack: () => void): void {
+  last.did({
+    kind: "sent",
+    words: t("mail.sent.done"),
+    until: sent.until,
+    async undo() {
+      try {
+        if (await sent.undo()) {
+          givenBack();
+          last.tell(t("mail.sent.undone"));
+        } else last.tell(t("mail.sent.tooLate"));
+      } catch {
+        last.tell(t("mail.sent.failed"));
+      }
+    },
+  });
+  announce(t("mail.sent.announced", { n: last.left }));
+}
