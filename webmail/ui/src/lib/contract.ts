@@ -19,6 +19,7 @@ export interface Operator {
   contact: string;
   limits: { attachment: number; message: number; attachments: number };
   undoSeconds: number;
+  totpForProfessionals?: boolean; // a professional without a second check may do nothing but set one up
 }
 
 /** Someone is known to the server; `unlocked` tells whether this page can open letters now. */
@@ -77,7 +78,7 @@ export interface AccountWork {
   reseal(progress: (done: number, total: number) => void): Promise<void>;
   logIn(user: string, password: string, more: { totp?: string; shared: boolean }): Promise<Session>;
   logInWithPasskey(): Promise<Session>;
-  logInWithRecovery(user: string, code: string): Promise<Session>;
+  logInWithRecovery(user: string, code: string, more?: { totp?: string }): Promise<Session>;
   /** The cookie still lives but this page holds no key. */
   unlock(with_: { password: string } | { passkey: true } | { recovery: string }): Promise<Session>;
   logOut(): Promise<void>;

@@ -1,0 +1,149 @@
+// Writing: everyone who is to read is known and has a certificate before anything is made; the worker seals and signs;
+// the copy for "sent" and the letter itself are the same sealed bytes; the server holds it back while one may undo.
+import { account as accountWork, operatorKnown, speaker } from "./account.ts";
+import { Refused, type Draft, type LetterLine, type Sent } from "./contract.ts";
+import { jmap, slugOf, upload, type Arguments } from "./jmap.ts";
+import { ask } from "./link.ts";
+import { accountId, announce, certified, emails, sentMailbox, set } from "./mail.ts";
+
+let identity: { account: string; id: string } | null = null;
+
+async function identityId(): Promise<string> {
+  const id = accountId();
+  if (identity?.account !== id) {
+    const made = await jmap([["Identity/get", { accountId: id, ids: null }, "i"]]);
+    const [first] = (made.get("i")?.["list"] ?? []) as { id: string }[];
+    if (first === undefined) throw new Refused("forbidden");
+    identity = { account: id, id: first.id };
+  }
+  return identity.id;
+}
+
+accountWork.onChange((session) => {
+  if (session === null) identity = null;
+});
+
+/** Certificates of all addressees. Raises Refused rather than leave one out. */
+async function readers(addresses: string[]): Promise<string[]> {
+  const found = await certified(addresses, true);
+  return found.flatMap(({ error, certificates }) => {
+    if (error !== undefined) throw new Refused(error);
+    if (certificates === undefined || certificates.length === 0) throw new Refused("no-certificate");
+    return certificates;
+  });
+}
+
+export async function sendDraft(draft: Draft): Promise<Sent> {
+  const { session, unlocked } = speaker();
+  if (!unlocked) throw new Refused("locked");
+  const to = [...new Set(draft.to.map((one) => one.trim()).filter((one) => one !== ""))];
+  if (to.length === 0) throw new Refused("no-recipient");
+  const { limits, undoSeconds } = await operatorKnown();
+  if (draft.files.length > limits.attachments) throw new Refused("files-too-many");
+  const certificates = await readers(to);
+  const files = await Promise.all(draft.files.map(async (one) => ({ name: one.name, type: one.type, data: await one.arrayBuffer() })));
+  const answered = draft.inReplyTo === null ? undefined : emails.get(draft.inReplyTo.id);
+  const name = `${session.name.given} ${session.name.family}`.trim();
+  const made = await ask(
+    "seal",
+    {
+      from: { name, address: session.account.shown },
+      to,
+      subject: draft.subject,
+      text: draft.text,
+      files,
+      inReplyTo: answered?.messageId?.[0] ?? "",
+      references: answered?.references ?? [],
+      outerSubject: answered?.subject ?? "",
+      certificates,
+      date: Date.now(),
+    },
+    files.map((one) => one.data),
+  );
+  if (made.message.byteLength > limits.message) throw new Refused("too-large");
+  const blobId = await upload(session.account.id, made.message);
+  return submitted(blobId, made.summary, to, undoSeconds, answered?.id);
+}
+
+interface Created extends Arguments {
+  created?: Record<string, { id: string }> | null;
+  notCreated?: Record<string, Arguments> | null;
+}
+
+function createdId(answer: Arguments | undefined): string {
+  const { created, notCreated } = (answer ?? {}) as Created;
+  const id = created?.["n"]?.id;
+  if (id === undefined) throw new Refused(slugOf(notCreated?.["n"] ?? {}));
+  return id;
+}
+
+async function submitted(blobId: string, sealedSummary: string, to: string[], hold: number, answers: string | undefined): Promise<Sent> {
+  const { session } = speaker();
+  const id = session.account.id;
+  const [sent, identityOf] = [await sentMailbox(), await identityId()];
+  const email = { blobId, mailboxIds: { [sent]: true }, keywords: { $seen: true }, sealedSummary };
+  const kept = createdId((await jmap([["Email/import", { accountId: id, emails: { n: email } }, "e"]])).get("e"));
+  const mailFrom = { email: session.account.shown, parameters: { HOLDFOR: String(hold) } };
+  const envelope = { mailFrom, rcptTo: to.map((one) => ({ email: one, parameters: null })) };
+  let submission: string;
+  const until = Date.now() + hold * 1000;
+  try {
+    const create = { n: { identityId: identityOf, emailId: kept, envelope } };
+    submission = createdId((await jmap([["EmailSubmission/set", { accountId: id, create }, "s"]])).get("s"));
+  } catch (failure) {
+    // What did not leave must not stand among what was sent.
+    await set({ destroy: [kept] }).catch(() => undefined);
+    throw failure;
+  }
+  if (answers !== undefined) await set({ update: { [answers]: { "keywords/$answered": true } } }).catch(() => undefined);
+  announce();
+  return { id: kept, until, undo: () => undone(submission, kept, answers) };
+}
+
+async function undone(submission: string, kept: string, answers: string | undefined): Promise<boolean> {
+  const update = { [submission]: { undoStatus: "canceled" } };
+  const answer = (await jmap([["EmailSubmission/set", { accountId: accountId(), update }, "u"]])).get("u");
+  if (answer?.["notUpdated"] != null && Object.keys(answer["notUpdated"] as object).length > 0) return false;
+  await set({
+    destroy: [kept],
+    ...(answers === undefined ? {} : { update: { [answers]: { "keywords/$answered": null } } }),
+  }).catch(() => undefined);
+  return true;
+}
+
+// ------------------------------------------------------------------------------------------- asking once more
+
+const SUBJECT = "Pouvez-vous m’envoyer de nouveau votre lettre\u00a0?";
+
+function askingText(letters: LetterLine[]): string {
+  const french = new Intl.DateTimeFormat("fr-FR", { dateStyle: "long" });
+  const english = new Intl.DateTimeFormat("en-GB", { dateStyle: "long" });
+  const days = [...new Set(letters.map((one) => one.receivedAt))].sort((a, b) => a - b);
+  const list = (format: Intl.DateTimeFormat): string => days.map((one) => `- ${format.format(one)}`).join("\n");
+  return (
+    "Bonjour,\n\nJe ne peux plus ouvrir ce que vous m’avez envoyé à ces dates\u00a0:\n" +
+    `${list(french)}\n\nPouvez-vous me l’envoyer de nouveau, s’il vous plaît\u00a0? Merci.\n\n` +
+    `---\n\nHello,\n\nI can no longer open what you sent me on these dates:\n${list(english)}\n\nCould you please send it again? Thank you.\n`
+  );
+}
+
+/** One letter to each sender of locked letters; one sender who cannot be written to stops no other. */
+export async function askAgain(letters: LetterLine[]): Promise<number> {
+  const bySender = new Map<string, LetterLine[]>();
+  for (const one of letters) {
+    if (!one.locked || one.from.address === "") continue;
+    bySender.set(one.from.address, [...(bySender.get(one.from.address) ?? []), one]);
+  }
+  let asked = 0;
+  let failure: unknown = null;
+  for (const [address, theirs] of bySender) {
+    try {
+      await sendDraft({ to: [address], subject: SUBJECT, text: askingText(theirs), files: [], inReplyTo: null });
+      asked += 1;
+    } catch (reason) {
+      failure = reason;
+    }
+  }
+  if (asked === 0 && failure !== null) throw failure;
+  return asked;
+}

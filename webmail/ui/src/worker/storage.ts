@@ -1,0 +1,102 @@
+// What this device keeps between two visits, in IndexedDB. Everything but the device's own key is encrypted before
+// it comes here. On a shared device nothing is kept: the same calls, in memory.
+
+export type Store = "slot" | "lines" | "index";
+
+export interface Storage {
+  get(store: Store, keys: readonly string[]): Promise<unknown[]>;
+  put(store: Store, records: readonly (readonly [key: string, value: unknown])[]): Promise<void>;
+  keys(store: Store): Promise<string[]>;
+  clear(store: Store): Promise<void>;
+}
+
+const NAME = "vaguemestre";
+const STORES: readonly Store[] = ["slot", "lines", "index"];
+
+export class MemoryStorage implements Storage {
+  private readonly held = new Map<string, unknown>();
+
+  async get(store: Store, keys: readonly string[]): Promise<unknown[]> {
+    return keys.map((key) => this.held.get(`${store}/${key}`));
+  }
+
+  async put(store: Store, records: readonly (readonly [string, unknown])[]): Promise<void> {
+    for (const [key, value] of records) this.held.set(`${store}/${key}`, value);
+  }
+
+  async keys(store: Store): Promise<string[]> {
+    const start = `${store}/`;
+    return [...this.held.keys()].filter((key) => key.startsWith(start)).map((key) => key.slice(start.length));
+  }
+
+  async clear(store: Store): Promise<void> {
+    for (const key of await this.keys(store)) this.held.delete(`${store}/${key}`);
+  }
+}
+
+class DatabaseStorage implements Storage {
+  constructor(private readonly database: IDBDatabase) {}
+
+  async get(store: Store, keys: readonly string[]): Promise<unknown[]> {
+    const found = this.database.transaction(store).objectStore(store);
+    return Promise.all(keys.map((key) => asked<unknown>(found.get(key))));
+  }
+
+  put(store: Store, records: readonly (readonly [string, unknown])[]): Promise<void> {
+    const transaction = this.database.transaction(store, "readwrite");
+    const into = transaction.objectStore(store);
+    for (const [key, value] of records) into.put(value, key);
+    return done(transaction);
+  }
+
+  async keys(store: Store): Promise<string[]> {
+    const found = this.database.transaction(store).objectStore(store);
+    return (await asked(found.getAllKeys())).map(String);
+  }
+
+  clear(store: Store): Promise<void> {
+    const transaction = this.database.transaction(store, "readwrite");
+    transaction.objectStore(store).clear();
+    return done(transaction);
+  }
+}
+
+const asked = <T>(request: IDBRequest<T>): Promise<T> =>
+  new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+
+const done = (transaction: IDBTransaction): Promise<void> =>
+  new Promise((resolve, reject) => {
+    transaction.oncomplete = () => resolve();
+    transaction.onabort = transaction.onerror = () => reject(transaction.error);
+  });
+
+let opening: Promise<Storage> | null = null;
+
+/** The device's storage; memory where the browser has none to give (private windows, storage refused). */
+export function deviceStorage(): Promise<Storage> {
+  opening ??= openDatabase().catch(() => new MemoryStorage());
+  return opening;
+}
+
+async function openDatabase(): Promise<Storage> {
+  const request = indexedDB.open(NAME, 1);
+  request.onupgradeneeded = () => {
+    for (const store of STORES) request.result.createObjectStore(store);
+  };
+  const database = await asked(request);
+  // Another tab that wipes everything must not wait for this one.
+  database.onversionchange = () => {
+    database.close();
+    opening = null;
+  };
+  return new DatabaseStorage(database);
+}
+
+/** Nothing of anybody stays. */
+export async function wipeDevice(): Promise<void> {
+  const storage = await deviceStorage();
+  for (const store of STORES) await storage.clear(store).catch(() => undefined);
+}
