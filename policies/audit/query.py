@@ -31,6 +31,8 @@ class Filter:
     network: str = ""
     since: int | None = None  # ms, included
     until: int | None = None  # ms, excluded
+    seq_from: int | None = None  # part of a chain: what is read stays bounded however long the trace is
+    seq_below: int | None = None
     last: int = 100  # the latest that match
 
 
@@ -77,4 +79,10 @@ def _where(wanted: Filter) -> tuple[list[str], list[Any]]:
     if wanted.until is not None:
         conditions.append("at < ?")
         parameters.append(wanted.until)
+    if wanted.seq_from is not None:
+        conditions.append("seq >= ?")
+        parameters.append(wanted.seq_from)
+    if wanted.seq_below is not None:
+        conditions.append("seq < ?")
+        parameters.append(wanted.seq_below)
     return conditions, parameters

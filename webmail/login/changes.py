@@ -78,11 +78,11 @@ class Changes:
 
     async def recovery(
         self, session: PageSession, current: bytes | None, new: NewRecovery, visitor: Visitor
-    ) -> Drawn:
+    ) -> Drawn | None:
         """From now on the sheet before opens nothing of this generation."""
         account = self._ground.account(session)
         await self._confirm(session, account, current, Renew.RECOVERY, visitor)
-        drawn = self._ground.sessions.redraw(session, session.renew & ~Renew.RECOVERY)
+        drawn = self._risen(session, Renew.RECOVERY)
         cut = [each for each, _ in self._ground.sessions.of(account.id) if each.way is Way.RECOVERY]
         others = [each.id for each in cut if each.id != session.id]
 
@@ -158,7 +158,7 @@ class Changes:
         label: str,
         wrapped: bytes | None,
         visitor: Visitor,
-    ) -> Drawn:
+    ) -> None:
         ground = self._ground
         account = ground.account(session)
         made = await self._passkeys.created(credential, asked, session.id, prf=wrapped is not None)
@@ -180,10 +180,8 @@ class Changes:
             )
             ground.slots.put(sql, slot, mark)
 
-        drawn = ground.sessions.redraw(session, session.renew)
         event = ground.event("passkey-add", account.id, visitor, credential=slot_id)
-        await self._change(session, account, change, event, drawn)
-        return drawn
+        await self._change(session, account, change, event, None)
 
     async def remove_slot(self, session: PageSession, slot: str, visitor: Visitor) -> None:
         """A passkey goes, and the sessions it opened. Raises Problem slot-needed, unknown-slot."""
@@ -231,7 +229,7 @@ class Changes:
         name = account.address if account.kind is not Kind.PATIENT else "espace"
         return totp.shown(secret), totp.uri(secret, name, self._operator)
 
-    async def totp_confirm(self, session: PageSession, code: str, visitor: Visitor) -> Drawn:
+    async def totp_confirm(self, session: PageSession, code: str, visitor: Visitor) -> Drawn | None:
         ground = self._ground
         account = ground.account(session)
         key = self._totp_of.get(session.id, "")
@@ -244,7 +242,7 @@ class Changes:
             self._totp_of[session.id] = self._totp.put(found)
             raise Problem("totp-refused")
         self._totp_of.pop(session.id, None)
-        drawn = ground.sessions.redraw(session, session.renew & ~Renew.TOTP)
+        drawn = self._risen(session, Renew.TOTP)
 
         def change(sql: Sql, generation: int) -> None:
             if session.renew & Renew.TOTP and ground.factors.has(sql, account.id):
@@ -344,6 +342,12 @@ class Changes:
         return account
 
     # -- inside
+
+    def _risen(self, session: PageSession, done: Renew) -> Drawn | None:
+        """The session under a new cookie, when it may do more from now on."""
+        if not session.renew & done:
+            return None
+        return self._ground.sessions.redraw(session, session.renew & ~done)
 
     async def _change(
         self,

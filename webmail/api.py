@@ -1,0 +1,132 @@
+"""The page's own HTTP side, put together: `/api/` routes, sessions, codes, and what JMAP gets from it.
+
+`deploy` makes one with `PageApi.open`, gives `.routers` to the web server, `.sessions` and `.capabilities` to JMAP,
+`.sessions.holds` to the accounts, `.enrolments` to the console.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from fastapi import APIRouter
+
+from directory.interface import Directory
+from mail_server.accounts.interface import Account
+from mail_server.accounts.service import AccountService
+from mail_server.accounts.throttle import Throttle
+from mail_server.jmap.interface import Capability
+from mail_server.keys.interface import KeyWrapper, OperatorKeys
+from mail_server.keys.slots import Slots
+from mail_server.store.interface import Store
+from policies.audit.trail import ChainedTrail
+from policies.interface import Decisions, Event
+from webmail.login.changes import Changes
+from webmail.login.front import Front
+from webmail.login.ground import Ground
+from webmail.login.passkeys import Passkeys
+from webmail.login.pressure import Pressure
+from webmail.login.routes import OperatorInfo, account_routes, login_routes
+from webmail.login.secrets import PageSecrets
+from webmail.login.service import LoginService
+from webmail.login.sessions import Sessions
+from webmail.login.settings import PageSettings
+from webmail.login.totp import Factors
+from webmail.spaces.access_log import AccessLog
+from webmail.spaces.activation import Activation
+from webmail.spaces.answers import SessionAnswers
+from webmail.spaces.challenges import Challenges
+from webmail.spaces.enrolments import Enrolments
+from webmail.spaces.keys import Keys
+from webmail.spaces.lookups import Addressees, Conversations, Lookups
+from webmail.spaces.reseal import Reseal
+from webmail.spaces.routes import enrolment_routes, key_routes
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What of the node the page works with."""
+
+    store: Store
+    trail: ChainedTrail
+    audit: Callable[[Sequence[Event]], None]
+    accounts: AccountService
+    directory: Directory
+    operator_keys: OperatorKeys
+    decisions: Decisions
+    keys: KeyWrapper
+    addressees: Addressees
+    conversations: Conversations
+    resealing: Callable[[Account], None]
+    trace_full: Callable[[], bool] = lambda: False
+    large: int = 256 * 1024  # octets from which a letter is parsed in a thread
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+
+
+class PageApi:
+    """See `open`."""
+
+    def __init__(self, ground: Ground, parts: Parts, operator: OperatorInfo) -> None:
+        settings = ground.settings
+        self.ground = ground
+        self.sessions = ground.sessions
+        passkeys = Passkeys(ground.clock, operator.name)
+        logins = _pressure(settings, parts.sleep)
+        challenges = Challenges(ground.clock)
+        front = Front(ground)
+        reseal = Reseal(ground, parts.large)
+        keys = Keys(ground, challenges)
+        answers = SessionAnswers(ground, keys, reseal)
+        login = LoginService(ground, logins, passkeys)
+        changes = Changes(ground, logins, passkeys, operator.name)
+        activation = Activation(ground, challenges, reseal)
+        lookups = Lookups(ground, parts.addressees, parts.conversations)
+        self.enrolments = Enrolments(ground, _pressure(settings, parts.sleep))
+        self.routers: list[APIRouter] = [
+            login_routes(ground, front, login, answers, operator),
+            account_routes(ground, front, changes, answers),
+            enrolment_routes(ground, front, self.enrolments, challenges, activation, answers),
+            key_routes(front, keys, reseal, lookups, answers),
+        ]
+        log = AccessLog(ground.store, ground.accounts, lambda: parts.trail.chain)
+        self.capabilities: list[Capability] = [log.capability()]
+
+    @classmethod
+    async def open(cls, settings: PageSettings, parts: Parts, operator: OperatorInfo) -> PageApi:
+        """Once store, accounts and directory have started. Reads the sessions a restart interrupted."""
+        sessions = Sessions(parts.store, parts.accounts, settings, parts.clock)
+        ground = Ground(
+            settings=settings,
+            store=parts.store,
+            trail=parts.trail,
+            audit=parts.audit,
+            accounts=parts.accounts,
+            directory=parts.directory,
+            operator_keys=parts.operator_keys,
+            decisions=parts.decisions,
+            slots=Slots(parts.keys),
+            factors=Factors(parts.keys),
+            secrets=await PageSecrets.load(parts.store, parts.keys),
+            sessions=sessions,
+            resealing=parts.resealing,
+            trace_full=parts.trace_full,
+            sleep=parts.sleep,
+            clock=parts.clock,
+        )
+        made = cls(ground, parts, operator)
+        await sessions.start()
+        parts.accounts.changed.append(sessions.on_change)
+        parts.accounts.sessions_hold = sessions.holds
+        return made
+
+    async def stop(self) -> None:
+        """Before the store stops."""
+        await self.sessions.stop()
+
+
+def _pressure(settings: PageSettings, sleep: Callable[[float], Awaitable[None]]) -> Pressure:
+    throttle = Throttle(settings.failure_delay, settings.longest_delay, settings.failure_memory)
+    return Pressure(throttle, sleep, settings.longest_delay)

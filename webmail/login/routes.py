@@ -1,0 +1,229 @@
+"""`/api/`: logging in and out, sessions, ways in, second factor, mail programs. Thin: the services decide."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Request, Response
+
+from webmail.login import bodies
+from webmail.login.changes import Changes
+from webmail.login.front import Front, answer, body, nothing, router, text
+from webmail.login.ground import Ground
+from webmail.login.service import LoginService
+from webmail.login.sessions import Drawn, PageSession, Renew
+from webmail.spaces.answers import SessionAnswers
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorInfo:
+    """What the page tells everybody of the node."""
+
+    name: str
+    contact: str
+    message_limit: int
+    gateway: Callable[[], str] = lambda: ""  # armored public certificate of the authority
+
+
+def login_routes(
+    ground: Ground, front: Front, login: LoginService, answers: SessionAnswers, operator: OperatorInfo
+) -> APIRouter:
+    routes = router()
+    settings = ground.settings
+
+    async def entered(request: Request, drawn: Drawn) -> Response:
+        return front.give(answer(await answers.of(drawn.session)), request, drawn)
+
+    @routes.get("/operator")
+    async def told(request: Request) -> Response:
+        return answer(
+            {
+                "operator": operator.name,
+                "contact": operator.contact,
+                "limits": {
+                    "attachment": settings.attachment_limit,
+                    "message": operator.message_limit,
+                    "attachments": settings.attachments_limit,
+                },
+                "undoSeconds": settings.undo_seconds,
+                "totpForProfessionals": settings.totp_for_professionals,
+                "gateway": operator.gateway(),
+            }
+        )
+
+    @routes.post("/login/parameters")
+    async def parameters(request: Request) -> Response:
+        front.check_origin(request)
+        asked = await body(request, bodies.Who)
+        how = await login.parameters(asked.user)
+        params = {"algorithm": "argon2id", "memory": how.memory, "passes": how.passes, "lanes": how.lanes}
+        return answer({"salt": text(how.salt), "params": params})
+
+    @routes.post("/login")
+    async def by_password(request: Request) -> Response:
+        front.check_origin(request)
+        given = await body(request, bodies.PasswordLogin)
+        drawn = await login.by_password(
+            given.user, given.login, given.totp, given.shared, front.visitor(request)
+        )
+        return await entered(request, drawn)
+
+    @routes.post("/login/recovery")
+    async def by_recovery(request: Request) -> Response:
+        front.check_origin(request)
+        given = await body(request, bodies.RecoveryLogin)
+        drawn = await login.by_recovery(given.user, given.login, given.totp, front.visitor(request))
+        return await entered(request, drawn)
+
+    @routes.post("/login/passkey/start")
+    async def passkey_start(request: Request) -> Response:
+        front.check_origin(request)
+        await body(request, bodies.Empty)
+        asked, options = login.passkey_options(front.visitor(request))
+        return answer({"id": asked, "options": options})
+
+    @routes.post("/login/passkey")
+    async def by_passkey(request: Request) -> Response:
+        front.check_origin(request)
+        given = await body(request, bodies.PasskeyLogin)
+        drawn = await login.by_passkey(given.id, given.credential, given.shared, front.visitor(request))
+        return await entered(request, drawn)
+
+    @routes.get("/session")
+    async def here(request: Request) -> Response:
+        return answer(await answers.of(front.session(request)))
+
+    return routes
+
+
+def account_routes(ground: Ground, front: Front, changes: Changes, answers: SessionAnswers) -> APIRouter:
+    routes = router()
+
+    async def changed(request: Request, session: PageSession, drawn: Drawn | None = None) -> Response:
+        now = session if drawn is None else drawn.session
+        return front.give(answer(await answers.of(now)), request, drawn)
+
+    @routes.post("/logout")
+    async def log_out(request: Request) -> Response:
+        leaving = front.leaving(request)
+        if leaving is not None:
+            await changes.log_out(*leaving)
+        return front.take_back(nothing(), request)
+
+    @routes.get("/sessions")
+    async def sessions(request: Request) -> Response:
+        mine = front.session(request)
+        return answer(
+            {
+                "sessions": [
+                    {
+                        "id": each.id,
+                        "label": each.label,
+                        "created": each.created,
+                        "lastSeen": last_seen,
+                        "network": each.network,
+                        "current": each.id == mine.id,
+                    }
+                    for each, last_seen in ground.sessions.of(mine.account)
+                ]
+            }
+        )
+
+    @routes.delete("/sessions/{other}")
+    async def end_one(request: Request, other: str) -> Response:
+        session, visitor = front.acting(request)
+        await changes.end_session(session, other, visitor)
+        return nothing()
+
+    @routes.delete("/sessions")
+    async def end_others(request: Request) -> Response:
+        session, visitor = front.acting(request)
+        await changes.end_other_sessions(session, visitor)
+        return nothing()
+
+    @routes.put("/password")
+    async def password(request: Request) -> Response:
+        session, visitor = front.acting(request, renewing=Renew.PASSWORD | Renew.RECOVERY)
+        given = await body(request, bodies.ChangePassword)
+        drawn = await changes.password(session, given.current, given.password.as_new(), visitor)
+        return await changed(request, session, drawn)
+
+    @routes.put("/recovery")
+    async def recovery(request: Request) -> Response:
+        session, visitor = front.acting(request, renewing=Renew.PASSWORD | Renew.RECOVERY)
+        given = await body(request, bodies.ChangeRecovery)
+        new = bodies.RecoverySlot.model_construct(login=given.login, wrapped=given.wrapped).as_new()
+        drawn = await changes.recovery(session, given.current, new, visitor)
+        return await changed(request, session, drawn)
+
+    @routes.post("/passkeys/start")
+    async def passkey_start(request: Request) -> Response:
+        session, visitor = front.acting(request)
+        await body(request, bodies.Empty)
+        asked, options = await changes.passkey_options(session, visitor)
+        return answer({"id": asked, "options": options})
+
+    @routes.post("/passkeys")
+    async def passkey_add(request: Request) -> Response:
+        session, visitor = front.acting(request)
+        given = await body(request, bodies.NewPasskey)
+        await changes.passkey_add(session, given.id, given.credential, given.label, given.wrapped, visitor)
+        return await changed(request, session)
+
+    @routes.delete("/slots/{slot}")
+    async def remove_slot(request: Request, slot: str) -> Response:
+        session, visitor = front.acting(request)
+        await changes.remove_slot(session, slot, visitor)
+        return await changed(request, session)
+
+    @routes.post("/totp/start")
+    async def totp_start(request: Request) -> Response:
+        session, _ = front.acting(request, renewing=Renew.TOTP)
+        await body(request, bodies.Empty)
+        secret, uri = changes.totp_start(session)
+        return answer({"secret": secret, "uri": uri})
+
+    @routes.post("/totp")
+    async def totp_confirm(request: Request) -> Response:
+        session, visitor = front.acting(request, renewing=Renew.TOTP)
+        given = await body(request, bodies.TotpCode)
+        drawn = await changes.totp_confirm(session, given.code, visitor)
+        return await changed(request, session, drawn)
+
+    @routes.delete("/totp")
+    async def totp_stop(request: Request) -> Response:
+        session, visitor = front.acting(request)
+        given = await body(request, bodies.TotpCode)
+        await changes.totp_stop(session, given.code, visitor)
+        return await changed(request, session)
+
+    @routes.get("/app-passwords")
+    async def app_passwords(request: Request) -> Response:
+        known = changes.app_passwords(front.session(request))
+        return answer(
+            {
+                "passwords": [
+                    {"id": each.id, "label": each.label, "created": each.created, "lastUsed": last_used}
+                    for each, last_used in known
+                ]
+            }
+        )
+
+    @routes.post("/app-passwords")
+    async def app_password_add(request: Request) -> Response:
+        session, _ = front.acting(request)
+        given = await body(request, bodies.AppPasswordLabel)
+        made = await changes.app_password_add(session, given.label)
+        address = ground.account(session).address
+        token = base64.b64encode(f"{address}:{made.secret}".encode()).decode()
+        return answer({"id": made.id, "password": made.secret, "token": token})
+
+    @routes.delete("/app-passwords/{credential}")
+    async def app_password_revoke(request: Request, credential: str) -> Response:
+        session, _ = front.acting(request)
+        await changes.app_password_revoke(session, credential)
+        return nothing()
+
+    return routes

@@ -1,0 +1,105 @@
+"""Whom the page may write to, and with which certificates: asked before a letter is sealed in the browser.
+
+Invariants: only what RCPT TO would accept is answered, refusals in the same words; a session asks about a bounded
+number of addresses a minute, so that nobody finds out by trying who has an account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from mail_server.accounts.interface import Account
+from mail_server.store.interface import Reader
+from policies.refusal import Refusal
+from webmail.login.ground import Ground
+from webmail.login.problems import Problem
+from webmail.login.sessions import PageSession
+
+MOST = 50  # addresses of one request
+_MINUTE = 60_000
+_SESSIONS = 10_000
+
+
+class Addressee(Protocol):
+    """`mail_server.delivery.addressees.Addressee`."""
+
+    @property
+    def address(self) -> str: ...
+    @property
+    def guard(self) -> str: ...
+    @property
+    def certificates(self) -> tuple[bytes, ...]: ...
+
+
+class Addressees(Protocol):
+    async def addressee(self, speaker: Account, address: str) -> Addressee:
+        """Raises Refusal."""
+        ...
+
+
+class Correspondence(Protocol):
+    """`mail_server.conversations.conversations.Correspondence`."""
+
+    @property
+    def address(self) -> str: ...
+    @property
+    def open(self) -> bool: ...
+    @property
+    def last_at(self) -> int: ...
+
+
+class Conversations(Protocol):
+    def of(self, reader: Reader, account: Account) -> Sequence[Correspondence]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One address: an addressee, or why not."""
+
+    asked: str = field(repr=False)
+    addressee: Addressee | None
+    error: str = ""
+    sentence: str = ""
+
+
+@dataclass(slots=True)
+class _Spent:
+    since: int
+    count: int = 0
+
+
+class Lookups:
+    def __init__(self, ground: Ground, addressees: Addressees, conversations: Conversations) -> None:
+        self._ground = ground
+        self._addressees = addressees
+        self._conversations = conversations
+        self._spent: dict[str, _Spent] = {}
+
+    async def certificates(self, session: PageSession, addresses: Sequence[str]) -> list[Found]:
+        speaker = self._ground.account(session)
+        self._spend(session, len(addresses))
+        return [await self._one(speaker, address) for address in addresses]
+
+    async def _one(self, speaker: Account, address: str) -> Found:
+        try:
+            return Found(address, await self._addressees.addressee(speaker, address))
+        except Refusal as refusal:
+            return Found(address, None, refusal.reason, refusal.sentence)
+
+    async def correspondents(self, session: PageSession) -> Sequence[Correspondence]:
+        account = self._ground.account(session)
+        return await self._ground.store.read(lambda reader: self._conversations.of(reader, account))
+
+    def _spend(self, session: PageSession, count: int) -> None:
+        """Raises Problem too-many."""
+        now = self._ground.clock()
+        if len(self._spent) > _SESSIONS:
+            self._spent = {key: one for key, one in self._spent.items() if now - one.since < _MINUTE}
+        spent = self._spent.get(session.id)
+        if spent is None or now - spent.since >= _MINUTE:
+            spent = self._spent[session.id] = _Spent(now)
+        if spent.count + count > max(self._ground.settings.lookups_per_minute, MOST):
+            raise Problem("too-many", retry_after=max(1, (spent.since + _MINUTE - now) // 1000))
+        spent.count += count
