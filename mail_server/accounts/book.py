@@ -54,6 +54,8 @@ class Book:
         """Take a record in, in place of the one the account had."""
         account = record.account
         if old := self._records.get(account.id):
+            record = _still_activated(record, old)
+            account = record.account
             for member in old.account.members:
                 self._shared_with[member].discard(account.id)
             for binding in old.bindings:
@@ -66,6 +68,12 @@ class Book:
             self._shared_with.setdefault(member, set()).add(account.id)
         for binding in record.bindings:
             self._bindings[binding.matched] = binding
+
+    def keep_activated(self, before: Book) -> None:
+        """What was read before an activation that is durable by now does not undo it: there is no way back."""
+        for known in before.records():
+            if record := self._records.get(known.account.id):
+                self._records[known.account.id] = _still_activated(record, known)
 
     def records(self) -> list[Record]:
         return sorted(self._records.values(), key=lambda record: record.account.address)
@@ -97,6 +105,12 @@ class Book:
 
     def binding(self, matched: str) -> CertificateBinding | None:
         return self._bindings.get(matched)
+
+
+def _still_activated(record: Record, known: Record) -> Record:
+    if record.account.activated or not known.account.activated:
+        return record
+    return replace(record, account=replace(record.account, activated=True), patient=known.patient)
 
 
 _ACCOUNT = "SELECT id, address, kind, suspended FROM account"

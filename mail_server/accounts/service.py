@@ -1,209 +1,45 @@
 """Who has an account here: answered from memory, changed in one durable transaction with its trace.
 
-Invariants: memory follows the database, never leads it (a change shows after its commit); every change
-writes its audit event in the same transaction; those who must act at once on a change (doors closing
-sessions) are called right after it; a shared account (ORG, CAB) has members and no credential, the others
-the reverse; a patient has an identity, an address that tells nothing and an alias that correspondents use, and
-comes in by the page alone.
+Invariants: a shared account (ORG, CAB) has members and no credential, the others the reverse; a patient has an
+identity, an address that tells nothing and an alias that correspondents use, and comes in by the page alone.
+What is looked up and how a change is made durable is in `known`; patients' spaces are in `spaces`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 import secrets
-import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable
 
-from mail_server.accounts import app_passwords, book
-from mail_server.accounts.addresses import may_be_told, parsed
+from mail_server.accounts import app_passwords
+from mail_server.accounts.addresses import parsed
 from mail_server.accounts.app_passwords import AppPassword, NewAppPassword
-from mail_server.accounts.book import SHARED, Book, CertificateBinding, Opener, Record
-from mail_server.accounts.changes import AccountError, Change, What, differences
-from mail_server.accounts.ins import InsRefused
-from mail_server.accounts.ins import parse as parsed_ins
+from mail_server.accounts.book import SHARED, CertificateBinding, Record
+from mail_server.accounts.changes import AccountError, Change, What
 from mail_server.accounts.interface import Account, Kind
+from mail_server.accounts.known import insert_account, new_id, now_ms, read_record
 from mail_server.accounts.last_uses import LastUses
-from mail_server.accounts.patients import PatientIdentity, PatientVault, checked
 from mail_server.accounts.settings import AccountsSettings
-from mail_server.keys.interface import KeyUnavailable, KeyWrapper
-from mail_server.store.interface import Reader, Sql, Store, Transaction
+from mail_server.accounts.spaces import PatientSpaces
+from mail_server.keys.interface import KeyWrapper
+from mail_server.store.interface import Sql, Store, Transaction
 from mail_server.store.model import AccountId
 from policies.interface import AuditTrail, Event
 from policies.trust_list import names
 
 PROTOCOLS = frozenset({"imap", "submission", "smtp", "jmap"})
-
-_log = logging.getLogger("vaguemestre.accounts")
-_ID_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 _LABEL_LONGEST = 80
 
 
-class AccountService:
+class AccountService(PatientSpaces):
     """Implements `Accounts`, and the changes that the command line and later the page ask for."""
 
     def __init__(
         self, store: Store, audit: AuditTrail, settings: AccountsSettings, *, keys: KeyWrapper | None = None
     ) -> None:
-        """Without `keys` no patient can be added, and those there are have no alias: no letter reaches them."""
-        self._store = store
-        self._audit = audit
-        self._domains = frozenset(settings.domains)
-        self._patient_domain = settings.patient_domain
-        self._test_patients = settings.test_patients
-        self._keys = keys
-        self._vault: PatientVault | None = None
-        self.sessions_hold: Callable[[AccountId, str], bool] = lambda _account, _session: False
-        """Whether a session of the page still lasts; set by who keeps them."""
-        self._book = Book()
-        self._writing = asyncio.Lock()
+        super().__init__(store, audit, settings, keys=keys)
         self._uses = LastUses(store)
-        self.changed: list[Callable[[Change], None]] = []
-
-    async def start(self) -> None:
-        """Read every account. To be called once the store has started, before any door opens."""
-        self._vault, records = await self._store.read(self._read_all)
-        self._book = Book(records)
-
-    async def reload(self) -> None:
-        """Read again what another process may have changed; differences are announced like our own."""
-        async with self._writing:
-            self._vault, records = await self._store.read(self._read_all)
-            fresh = Book(records)
-            old, self._book = self._book, fresh
-        for change in differences(old.records(), fresh.records()):
-            self._announce(change)
-
-    def _read_all(self, reader: Reader) -> tuple[PatientVault | None, list[Record]]:
-        vault = PatientVault.open(self._keys, reader.sql) if self._keys else None
-        return vault, book.read_all(reader.sql, Opener(vault, self._patient_domain))
-
-    # -- Accounts
-
-    def by_address(self, address: str) -> Account | None:
-        return self._book.by_address(address)
-
-    def by_id(self, account: AccountId) -> Account | None:
-        return self._book.by_id(account)
-
-    def shared_with(self, person: AccountId) -> Sequence[Account]:
-        return self._book.shared_with(person)
-
-    def is_local_domain(self, domain: str) -> bool:
-        domain = domain.lower()
-        return domain in self._domains or domain == self._patient_domain
-
-    def readers(self, account: AccountId) -> Sequence[Account]:
-        return self._book.readers(account)
-
-    def holds(self, account: AccountId, credential: str) -> bool:
-        record = self._book.record(account)
-        if record is None:
-            return False
-        if any(binding.id == credential for binding in record.bindings):
-            return True
-        found = next((each for each in record.passwords if each.id == credential), None)
-        if found is not None:
-            return found.in_time(_now())
-        return self.sessions_hold(account, credential)
-
-    def all(self) -> list[Account]:
-        """Every account, by address."""
-        return [record.account for record in self._book.records()]
-
-    # -- patients
-
-    @property
-    def patient_domain(self) -> str:
-        return self._patient_domain
-
-    def by_ins(self, text: str) -> Account | None:
-        """The space of a number, with its key or without, or of its address. None for whatever else."""
-        local, at, domain = text.strip().rpartition("@")
-        if at and domain.lower() != self._patient_domain:
-            return None
-        try:
-            number = parsed_ins(local if at else text)
-        except InsRefused:
-            return None
-        return self._book.by_address(f"{number.local_part}@{self._patient_domain}")
-
-    def may_be_told(self, address: str) -> bool:
-        """Whether an address from outside may stand in a log line or in the trace."""
-        return may_be_told(address, self._patient_domain)
-
-    def patient_identity(self, account: AccountId) -> PatientIdentity:
-        """Number and traits, opened now. Raises AccountError."""
-        record = self._book.record(account)
-        if record is None or record.patient is None or self._vault is None:
-            raise AccountError("not-a-patient", "This account is not a patient's space.")
-        try:
-            return self._vault.identity(account, record.patient)
-        except KeyUnavailable:
-            raise AccountError("identity-unreadable", "This patient's identity does not open.") from None
-
-    async def patient_add(self, identity: PatientIdentity, by: str = "node") -> Account:
-        """Open a space for a qualified INS. Its address tells nothing. Raises AccountError, IdentityRefused."""
-        identity = checked(identity, test_ranges=self._test_patients)
-        keys = self._keys
-        if keys is None:
-            raise AccountError("no-keys", "Patients' identities need the key-encryption key.")
-        account = _new_id()
-        address = f"{account}@{self._patient_domain}"
-        now = _now()
-
-        def write(tx: Transaction) -> tuple[PatientVault, Record]:
-            vault = PatientVault.make(keys, tx.sql)
-            locked = vault.lock(account, identity)
-            made = tx.sql.run(
-                "INSERT INTO patient (account, ins_hmac, number, traits) VALUES (?, ?, ?, ?)"
-                " ON CONFLICT DO NOTHING",
-                (account, locked.ins_hmac, locked.number, locked.traits),
-            )
-            if not made:
-                raise AccountError("patient-known", "This patient has a space here already.")
-            _insert(tx, account, address, Kind.PATIENT, now)
-            event = Event("account-add", now, by, account, detail={"kind": Kind.PATIENT.value})
-            self._audit.append(tx.sql, [event])
-            return vault, _read(tx.sql, account, Opener(vault, self._patient_domain))
-
-        async with self._writing:
-            self._vault, record = await self._store.write(write)
-            self._book.put(record)
-        self._announce(Change(What.ADDED, account))
-        return record.account
-
-    def mark_activated(
-        self, transaction: Transaction, account: AccountId, at: int | None = None, by: str = ""
-    ) -> None:
-        """Inside a caller's write: the holder's own certificate is published, from here on it alone opens.
-
-        The caller calls `note_activated` once its write is durable. Raises AccountError.
-        """
-        now = _now() if at is None else at
-        done = transaction.sql.run(
-            "UPDATE patient SET activated_at = ? WHERE account = ? AND activated_at IS NULL", (now, account)
-        )
-        if done:
-            self._audit.append(transaction.sql, [Event("space-activated", now, by or account, account)])
-        elif not transaction.sql.one("SELECT 1 FROM patient WHERE account = ?", (account,)):
-            raise AccountError("not-a-patient", "This account is not a patient's space.")
-
-    def note_activated(self, account: AccountId, at: int | None = None) -> None:
-        """Show in memory what `mark_activated` made durable. On the loop, right after the write."""
-        record = self._book.record(account)
-        if record is None or record.patient is None or record.account.activated:
-            return
-        self._book.put(
-            replace(
-                record,
-                account=replace(record.account, activated=True),
-                patient=replace(record.patient, activated_at=_now() if at is None else at),
-            )
-        )
-        self._announce(Change(What.ACTIVATED, account))
 
     # -- credentials, for the authenticator
 
@@ -254,16 +90,16 @@ class AccountService:
         if kind is Kind.PATIENT or local_and_domain[1] == self._patient_domain:
             raise AccountError("needs-identity", "A patient's space is made for a qualified INS.")
         address = "@".join(local_and_domain)
-        account = _new_id()
-        now = _now()
+        account = new_id()
+        now = now_ms()
 
         def write(tx: Transaction) -> Record:
             if tx.sql.one("SELECT 1 FROM account WHERE address = ?", (address,)):
                 raise AccountError("address-taken", "This address has an account already.")
-            _insert(tx, account, address, kind, now)
+            insert_account(tx, account, address, kind, now)
             detail = {"address": address, "kind": kind.value}
             self._audit.append(tx.sql, [Event("account-add", now, by, account, detail=detail)])
-            return _read(tx.sql, account, self._opener())
+            return read_record(tx.sql, account, self._opener())
 
         async with self._writing:
             record = await self._store.write(write)
@@ -283,7 +119,7 @@ class AccountService:
         self._needs_shared(shared)
         if self._known(person).kind is not Kind.PER:
             raise AccountError("not-a-person", "Only a personal account (PER) can be a member.")
-        now = _now()
+        now = now_ms()
 
         def write(sql: Sql) -> None:
             sql.run("DELETE FROM account_member WHERE account = ? AND member = ?", (shared, person))
@@ -302,7 +138,7 @@ class AccountService:
             if not sql.run("DELETE FROM account_member WHERE account = ? AND member = ?", (shared, person)):
                 raise AccountError("not-a-member", "This person is not a member of it.")
 
-        event = Event("member-remove", _now(), by, shared, detail={"member": person})
+        event = Event("member-remove", now_ms(), by, shared, detail={"member": person})
         await self._change(shared, write, event, Change(What.MEMBER_REMOVED, shared, person))
 
     async def app_password_create(
@@ -329,7 +165,7 @@ class AccountService:
             raise AccountError("bad-label", f"A label is 1 to {_LABEL_LONGEST} printable characters.")
         new = NewAppPassword(secrets.token_hex(8), secret or app_passwords.generate())
         made = await asyncio.to_thread(app_passwords.verifier, new.secret, self.salt_for(holder.address))
-        now = _now()
+        now = now_ms()
 
         def write(sql: Sql) -> None:
             # Another password may have been made meanwhile: all of an account's must have its salt.
@@ -362,7 +198,7 @@ class AccountService:
             if not sql.run("DELETE FROM app_password WHERE id = ? AND account = ?", (password, account)):
                 raise AccountError("unknown-credential", "This account has no such password.")
 
-        event = Event("password-revoke", _now(), by, account, detail={"credential": password})
+        event = Event("password-revoke", now_ms(), by, account, detail={"credential": password})
         await self._change(
             account, write, event, Change(What.CREDENTIAL_REVOKED, account, credential=password)
         )
@@ -386,7 +222,7 @@ class AccountService:
             matched = _by_fingerprint(certificate) if certificate is not None else _by_name(subject, issuer)
         except names.NameRefused as refused:
             raise AccountError("bad-name", f"A name cannot be used: {refused}.") from refused
-        binding = CertificateBinding(secrets.token_hex(8), account, matched, _now())
+        binding = CertificateBinding(secrets.token_hex(8), account, matched, now_ms())
 
         def write(sql: Sql) -> None:
             if sql.one("SELECT 1 FROM certificate_binding WHERE matched = ?", (matched,)):
@@ -408,15 +244,12 @@ class AccountService:
             ):
                 raise AccountError("unknown-credential", "This account has no such certificate.")
 
-        event = Event("certificate-unbind", _now(), by, account, detail={"credential": binding})
+        event = Event("certificate-unbind", now_ms(), by, account, detail={"credential": binding})
         await self._change(
             account, write, event, Change(What.CREDENTIAL_REVOKED, account, credential=binding)
         )
 
     # -- inside
-
-    def _opener(self) -> Opener:
-        return Opener(self._vault, self._patient_domain)
 
     async def _set_suspended(
         self, account: AccountId, suspended: int, change: Change, action: str, by: str
@@ -426,34 +259,7 @@ class AccountService:
         def write(sql: Sql) -> None:
             sql.run("UPDATE account SET suspended = ? WHERE id = ?", (suspended, account))
 
-        await self._change(account, write, Event(action, _now(), by, account), change)
-
-    async def _change(
-        self, account: AccountId, write: Callable[[Sql], None], event: Event, change: Change
-    ) -> None:
-        """Write and trace in one transaction, then show it in memory, then tell."""
-        self._known(account)
-
-        def operation(tx: Transaction) -> Record:
-            write(tx.sql)
-            self._audit.append(tx.sql, [event])
-            return _read(tx.sql, account, self._opener())
-
-        async with self._writing:
-            self._book.put(await self._store.write(operation))
-        self._announce(change)
-
-    def _announce(self, change: Change) -> None:
-        for listener in list(self.changed):
-            try:
-                listener(change)
-            except Exception:  # one listener that fails must not keep the others from closing sessions
-                _log.exception("a listener failed on %s", change.what.value)
-
-    def _known(self, account: AccountId) -> Account:
-        if (found := self.by_id(account)) is None:
-            raise AccountError("unknown-account", "There is no such account.")
-        return found
+        await self._change(account, write, Event(action, now_ms(), by, account), change)
 
     def _needs_shared(self, account: AccountId) -> None:
         if self._known(account).kind not in SHARED:
@@ -475,32 +281,9 @@ class AccountService:
         ]
 
 
-def _new_id() -> AccountId:
-    return AccountId("".join(secrets.choice(_ID_LETTERS) for _ in range(20)))
-
-
-def _insert(tx: Transaction, account: AccountId, address: str, kind: Kind, now: int) -> None:
-    tx.sql.run(
-        "INSERT INTO account (id, address, kind, suspended, created) VALUES (?, ?, ?, ?, ?)",
-        (account, address, kind.value, 0, now),
-    )
-    tx.open_account(account)
-
-
-def _read(sql: Sql, account: AccountId, opener: Opener) -> Record:
-    record = book.read_one(sql, account, opener)
-    if record is None:
-        raise AccountError("unknown-account", "There is no such account.")
-    return record
-
-
 def _by_fingerprint(certificate: bytes) -> str:
     return f"sha256:{hashlib.sha256(certificate).hexdigest()}"
 
 
 def _by_name(subject: str, issuer: str) -> str:
     return f"name:{names.key(subject)} issued by {names.key(issuer)}"
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

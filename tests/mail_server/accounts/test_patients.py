@@ -415,3 +415,20 @@ async def test_a_login_with_a_patient_s_address_fails_and_tells_it_nowhere(
     told = f"{event} {caplog.text} {refused.value!r} {refused.value.smtp_line}".lower()
     assert not any(digits in told for digits in (NUMBER[1:-1], "vasarely", ".".join(NUMBER)))
     assert ("address" in event.detail) is False
+
+
+async def test_a_reading_that_began_before_an_activation_does_not_undo_it(
+    accounts: AccountService, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = await accounts.patient_add(identity())
+    late = await store.read(accounts._read_all)
+    await activate(accounts, account)
+
+    async def read(_: Any) -> Any:
+        return late
+
+    monkeypatch.setattr(store, "read", read)
+    await accounts.reload()
+    found = accounts.by_id(account.id)
+    assert found is not None
+    assert found.activated
