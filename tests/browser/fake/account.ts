@@ -1,5 +1,5 @@
 // An account without a server or a key: the screens' tests and their writers see each state at once.
-// Password "mot de passe du test", TOTP "123456", code ABCD-EFGH-JKMN, birth date 1950-03-12, last five 12345.
+// Password "mot de passe du test", TOTP "123456", code ABCD-EFGH-JKMC, birth date 1950-03-12, last five 12345.
 import { Refused, type AccessEntry, type AccountWork, type Enrolment, type KeyChoice, type Session, type Slot } from "../../../webmail/ui/src/lib/contract.ts";
 import { forget, pause, remember, scene } from "./scene.ts";
 
@@ -54,7 +54,7 @@ function refuseWrong(password: string): void {
   if (password !== PASSWORD) throw new Refused("login-refused", { status: 401, reference: "R-7QK2" });
 }
 
-const CODE = /^ABCDEFGHJKMN$/;
+const CODE = /^ABCDEFGHJKMC$/;
 let enrolling: Enrolment | null = null;
 let lastApp = 2;
 let appPasswords = [
@@ -92,7 +92,7 @@ export const account: AccountWork = {
   async startEnrolment(given) {
     await answer();
     const code = given.code.toUpperCase().replace(/[\s-]/g, "");
-    if (code === "MMMMMMMMMMMM") throw new Refused("code-dead", { status: 410 });
+    if (code === "MMMMMMMMMMM8") throw new Refused("code-dead", { status: 410 });
     if (!CODE.test(code)) throw new Refused("code-refused", { status: 403 });
     const professional = Boolean(given.address);
     if (!professional && (given.birthDate !== "1950-03-12" || given.lastFive !== "12345")) throw new Refused("code-refused", { status: 403, triesLeft: 4 });
@@ -103,7 +103,7 @@ export const account: AccountWork = {
   },
   async newRecoveryCode() {
     await pause();
-    return "K3F7-9QXM-2TBW-8HRN-5VCD-J6YP-Z";
+    return "K3F7-9QXM-2TBW-8HRN-5VCD-J6YP-M";
   },
   recoveryGroups: (code) => code.replace(/[\s-]/g, "").match(/.{1,4}/g) ?? [],
   async finishEnrolment(_choice, progress) {

@@ -1,0 +1,76 @@
+// Codes that people copy from paper: the activation code (12 characters) and the recovery sheet (25).
+// Invariants: alphabet without I L O U; what looks alike is read alike (O as 0, I and L as 1); the last character
+// checks the others, so that a typing error is told before anything is sent, and costs no try.
+
+const ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+export const CODE_LENGTH = 12;
+export const SHEET_LENGTH = 25;
+
+/** What was meant by what was typed or pasted: capitals, no dashes, no blanks, look-alikes resolved. */
+export function plainCode(typed: string): string {
+  return typed
+    .normalize("NFKC")
+    .toUpperCase()
+    .replace(/[\s\u2010-\u2015\u2212._-]+/gu, "")
+    .replace(/O/gu, "0")
+    .replace(/[IL]/gu, "1");
+}
+
+/** In groups of four, as on paper. */
+export function groupsOf(typed: string): string[] {
+  return plainCode(typed).match(/.{1,4}/gu) ?? [];
+}
+
+export const dashed = (typed: string): string => groupsOf(typed).join("-");
+
+export type CodeFault = "empty" | "character" | "short" | "long" | "mistyped";
+
+/** Why this cannot be a code; null when it can. */
+export function codeFault(typed: string, length: number): CodeFault | null {
+  const code = plainCode(typed);
+  if (code === "") return "empty";
+  let sum = 0;
+  for (const [position, character] of [...code].entries()) {
+    const value = ALPHABET.indexOf(character);
+    if (value < 0) return "character";
+    if (position < length - 1) sum += value * (position + 1);
+  }
+  if (code.length < length) return "short";
+  if (code.length > length) return "long";
+  return ALPHABET[sum % 32] === code[length - 1] ? null : "mistyped";
+}
+
+/** The code that a letter's link carries behind its `#`: browsers never send that part to a server. */
+export function codeInFragment(fragment: string): string {
+  const given = new URLSearchParams(fragment.replace(/^#/u, "")).get("code");
+  return given === null ? "" : dashed(given.slice(0, 40));
+}
+
+/** A date as people write it, day first: 3/5/1948, 03.05.1948, 03 05 1948 or 03051948. null: not a real day. */
+export function isoDay(typed: string, today: Date = new Date()): string | null {
+  const text = typed.trim();
+  const parts = /^(\d{1,2})\D+(\d{1,2})\D+(\d{4})$/u.exec(text) ?? /^(\d{2})(\d{2})(\d{4})$/u.exec(text);
+  const iso = /^(\d{4})-(\d{2})-(\d{2})$/u.exec(text);
+  const [day, month, year] = parts
+    ? [Number(parts[1]), Number(parts[2]), Number(parts[3])]
+    : iso
+      ? [Number(iso[3]), Number(iso[2]), Number(iso[1])]
+      : [0, 0, 0];
+  const date = new Date(Date.UTC(year, month - 1, day));
+  const real = date.getUTCFullYear() === year && date.getUTCMonth() === month - 1 && date.getUTCDate() === day;
+  if (!real || year < 1880 || date.getTime() > today.getTime()) return null;
+  return date.toISOString().slice(0, 10);
+}
+
+/** Two different groups to ask back, so that a sheet that was never written down is noticed now. */
+export function twoOf(count: number, random: () => number = unpredictable): [number, number] {
+  const first = Math.floor(random() * count);
+  const second = (first + 1 + Math.floor(random() * (count - 1))) % count;
+  return first < second ? [first, second] : [second, first];
+}
+
+function unpredictable(): number {
+  const draw = crypto.getRandomValues(new Uint32Array(1));
+  return (draw[0] ?? 0) / 2 ** 32;
+}

@@ -1,0 +1,30 @@
+// The sections of the settings: their addresses, who has them, and the groups they are shown in.
+import type { IconName } from "../../../components/Icon.svelte";
+
+export type SectionName = "password" | "passkeys" | "sheet" | "oldSheet" | "sessions" | "totp" | "history" | "operator" | "display" | "key" | "programs";
+
+export const SECTIONS: Readonly<Record<SectionName, { path: string; icon: IconName; who: "all" | "PER" }>> = {
+  password: { path: "mot-de-passe", icon: "lock", who: "all" },
+  passkeys: { path: "appareils", icon: "device", who: "all" },
+  sheet: { path: "feuille", icon: "print", who: "all" },
+  oldSheet: { path: "ancienne-feuille", icon: "unlock", who: "all" },
+  sessions: { path: "connexions", icon: "people", who: "all" },
+  totp: { path: "second-controle", icon: "shield", who: "all" },
+  history: { path: "historique", icon: "clock", who: "all" },
+  operator: { path: "operateur", icon: "eye", who: "all" },
+  display: { path: "affichage", icon: "settings", who: "all" },
+  key: { path: "cle", icon: "key", who: "PER" },
+  programs: { path: "logiciel", icon: "inbox", who: "PER" },
+};
+
+export const GROUPS: readonly { title: "access" | "work" | "trust" | "comfort"; names: readonly SectionName[] }[] = [
+  { title: "work", names: ["key", "programs"] },
+  { title: "access", names: ["password", "passkeys", "sheet", "totp", "sessions", "oldSheet"] },
+  { title: "trust", names: ["history", "operator"] },
+  { title: "comfort", names: ["display"] },
+];
+
+export function sectionAt(path: string): SectionName | null {
+  const found = (Object.keys(SECTIONS) as SectionName[]).find((name) => SECTIONS[name].path === path);
+  return found ?? null;
+}
