@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from mail_server.accounts import ins
 from mail_server.accounts.interface import HELD, Account, Accounts, Identity, Kind, Peer
 from mail_server.conversations.conversations import Standing
-from mail_server.delivery.interface import Envelope, MailParameters, Recipient, Road, Sender
+from mail_server.delivery.interface import MailParameters, Recipient, Road, Sender
 from mail_server.delivery.plan import Planner, account_entity
 from policies import questions
 from policies.interface import Decisions, Entity, TrustList
@@ -110,9 +110,9 @@ class Gate:
             )
         return Sender(Road.OPERATOR, mail_from, peer, operator_dn=dn)
 
-    def recipient(self, envelope: Envelope, address: str, standing: Standing = Standing.NONE) -> Recipient:
+    def recipient(self, writer: Writer, address: str, standing: Standing = Standing.NONE) -> Recipient:
         """Admit one RCPT TO; the others are none of its business. Raises Refusal."""
-        account = self.addressee(self.writer(envelope.sender), address, standing)
+        account = self.addressee(writer, address, standing)
         return Recipient(account.address, account.id)
 
     def addressee(self, writer: Writer, address: str, standing: Standing) -> Account:

@@ -79,8 +79,9 @@ class DeliveryService:
 
     async def admit_recipient(self, envelope: Envelope, address: str) -> Recipient:
         try:
-            standing = await self._exchanges.standing(self._gate.writer(envelope.sender), address)
-            recipient = self._gate.recipient(envelope, address, standing)
+            writer = self._gate.writer(envelope.sender)
+            standing = await self._exchanges.standing(writer, address)
+            recipient = self._gate.recipient(writer, address, standing)
             self._quota.require(recipient.account, envelope.parameters.size or 0)
             return recipient
         except Refusal as refusal:
