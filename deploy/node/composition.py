@@ -46,6 +46,8 @@ from mail_server.store.store import open_store
 from policies.audit.trail import ChainedTrail
 from policies.decisions import CedarDecisions
 from policies.trust_list.listing import FileTrustList
+from webmail.api import PageApi, Parts
+from webmail.login.routes import OperatorInfo
 
 _log = logging.getLogger("vaguemestre.node")
 _HOUR = 3600.0
@@ -74,6 +76,7 @@ class Node:
     resealer: Resealer
     conversations: Conversations
     addressees: Addressees
+    page: PageApi = field(init=False)
     _work: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
 
     async def maintain(self) -> None:
@@ -185,7 +188,7 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         large=config.delivery.large_message,
     )
     stack.push_async_callback(resealer.stop)
-    return Node(
+    node = Node(
         home=home,
         config=config,
         keys=keys,
@@ -210,6 +213,36 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
             gate=gate, planner=planner, exchanges=exchanges, operator_keys=operator_keys, audit=trace.note
         ),
     )
+    node.page = await _page(node)
+    stack.push_async_callback(node.page.stop)
+    return node
+
+
+async def _page(node: Node) -> PageApi:
+    """The page's own side; what it asks of the node is named here."""
+    parts = Parts(
+        store=node.store,
+        trail=node.trail,
+        audit=node.trace.note,
+        accounts=node.accounts,
+        directory=node.directory,
+        operator_keys=node.operator_keys,
+        decisions=node.decisions,
+        keys=node.keys,
+        addressees=node.addressees,
+        conversations=node.conversations,
+        resealing=node.reseal,
+        trace_full=node.trace.full,
+        large=node.config.delivery.large_message,
+        clock=now,
+    )
+    operator = OperatorInfo(
+        name=node.config.node.operator,
+        contact=node.config.web.contact,
+        gateway=lambda: node.authority.certificate().decode("ascii"),
+        message_limit=node.config.delivery.max_message_size,
+    )
+    return await PageApi.open(node.config.page, parts, operator)
 
 
 def migrate(home: Home, config: Config) -> None:

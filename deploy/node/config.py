@@ -23,6 +23,7 @@ from mail_server.sealing.settings import SealingSettings
 from mail_server.smtp.settings import SmtpSettings
 from mail_server.store.settings import StoreSettings
 from policies.settings import PoliciesSettings
+from webmail.login.settings import PageSettings
 
 
 class ConfigError(Exception):
@@ -97,6 +98,7 @@ class Config(BaseModel):
     smtp: SmtpSettings
     imap: ImapSettings = Field(default_factory=ImapSettings)
     web: WebSettings = Field(default_factory=WebSettings)
+    page: PageSettings = Field(default_factory=PageSettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
 
 

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from deploy.node import config as configuration
 from deploy.node.composition import Node, opened
+from deploy.node.console_spaces import SpaceCommands
 from deploy.node.control import CommandFailed, NodeDown, Report, ask, unheard
 from deploy.node.failures import KNOWN, sentence
 from deploy.node.home import Home
@@ -43,6 +44,7 @@ class Console:
     def __init__(self, node: Node, by: str) -> None:
         self._node = node
         self._by = by
+        spaces = SpaceCommands(node, by)
         self._commands: dict[str, Callable[..., Awaitable[Any]]] = {
             "status": self.status,
             "account_add": self.account_add,
@@ -61,6 +63,9 @@ class Console:
             "key_publish": self.key_publish,
             "key_revoke": self.key_revoke,
             "key_list": self.key_list,
+            "space_add": spaces.space_add,
+            "space_list": spaces.space_list,
+            "enrolment_code": spaces.enrolment_code,
             "audit_show": self.audit_show,
             "audit_verify": self.audit_verify,
         }

@@ -44,7 +44,9 @@ class Doors:
             audit=node.trace.note,
             trace_full=node.trace.full,
         )
-        pages = application([self._help(), web_key_directory(Published(node), _is_public(node))])
+        pages = application(
+            [*node.page.routers, self._page(), web_key_directory(Published(node), _is_public(node))]
+        )
         web, front = config.web, self._tls.front
         self._servers = [
             *([WebServer(pages, Listener(web.host, web.port, front))] if web.port else []),
@@ -56,7 +58,7 @@ class Doors:
             *([self._metrics().server(config.metrics.port)] if config.metrics.port else []),
         ]
 
-    def _help(self) -> APIRouter:
+    def _page(self) -> APIRouter:
         config = self._node.config
         return page_routes(
             HelpInfo(

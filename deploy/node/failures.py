@@ -11,6 +11,8 @@ from deploy.node.config import ConfigError
 from deploy.node.control import CommandFailed
 from directory.openpgp.certificate import CertificateRefused
 from mail_server.accounts.changes import AccountError
+from mail_server.accounts.ins import InsRefused
+from mail_server.accounts.patients import IdentityRefused
 from mail_server.keys.interface import KeyUnavailable
 from mail_server.sealing.authority import AuthorityError
 from mail_server.sealing.pool import PoolError
@@ -33,6 +35,8 @@ KNOWN: tuple[type[Exception], ...] = (
     StoreError,
     RulesRefused,
     AccountError,
+    IdentityRefused,
+    InsRefused,
     CertificateRefused,
     Refusal,
 )
@@ -51,6 +55,8 @@ def _words(failure: Exception) -> str:
     match failure:
         case CertificateRefused() | Refusal() | AccountError():
             return f"{failure.sentence.rstrip('.')} ({failure.reason})"
+        case IdentityRefused() | InsRefused():
+            return f"{failure.en.rstrip('.')} ({failure.reason})"
         case HomeBusy():
             return "A node serves this home already, or another command works in it"
         case AuthorityError():

@@ -1,0 +1,98 @@
+"""`vaguemestre space`: patients' spaces, and the codes that open them.
+
+Invariant: a code is shown once, when it is made; making another ends the one before.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from deploy.node.terminal import (
+    DEFAULT_HOME,
+    ConfigOption,
+    HomeOption,
+    JsonOption,
+    ask_node,
+    show,
+    table,
+)
+
+space = typer.Typer(no_args_is_help=True, help="Patients' spaces: made here, opened by their holders.")
+
+
+@space.command("add")
+def space_add(
+    ins: Annotated[str, typer.Option(help="The 15 digits of the INS (matricule and its key).")],
+    family_name: Annotated[str, typer.Option(help="Birth name.")],
+    given_names: Annotated[str, typer.Option(help="Given names, as in the civil register.")],
+    birth_date: Annotated[str, typer.Option(help="YYYY-MM-DD.")],
+    sex: Annotated[str, typer.Option(help="F or M.")],
+    birth_place: Annotated[str, typer.Option(help="INSEE code of the place of birth.")] = "",
+    home: HomeOption = DEFAULT_HOME,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a patient's space. Letters may come at once: they wait, sealed, for its holder."""
+    result = ask_node(
+        home,
+        config,
+        "space_add",
+        matricule=ins,
+        family_name=family_name,
+        given_names=given_names,
+        birth_date=birth_date,
+        sex=sex.upper(),
+        birth_place=birth_place,
+    )
+    words = f"The space is made. Professionals write to {result['shown']}; logs and the trace say {result['address']}."
+    show(result, as_json, f"{words}\n{_code_words(result)}")
+
+
+@space.command("code")
+def space_code(
+    address: Annotated[str, typer.Argument(help="The space: its 15 digits, or either of its addresses.")],
+    home: HomeOption = DEFAULT_HOME,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """A fresh activation code: the first was lost or blocked, or its holder lost every way in."""
+    result = ask_node(home, config, "enrolment_code", address=address)
+    show(result, as_json, _code_words(result))
+
+
+@space.command("list")
+def space_list(
+    home: HomeOption = DEFAULT_HOME, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Every space by its opaque address: opened or not, and how many letters wait."""
+    rows = ask_node(home, config, "space_list")
+    if as_json:
+        show(rows, True, "")
+    else:
+        table(
+            rows,
+            {
+                "address": "Address",
+                "activated": "Opened",
+                "waiting": "Letters that wait",
+                "suspended": "Suspended",
+            },
+            "No spaces yet: `vaguemestre space add`.",
+        )
+
+
+def page_code(
+    address: str,
+    home: HomeOption = DEFAULT_HOME,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """A code with which a professional opens the page for the first time, or again after losing every way in."""
+    result = ask_node(home, config, "enrolment_code", address=address)
+    show(result, as_json, _code_words(result))
+
+
+def _code_words(result: dict[str, Any]) -> str:
+    return f"Code, shown this once: {result['code']}\nIt opens {result['link']} and lasts until {result['expires']}."
