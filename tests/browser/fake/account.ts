@@ -103,9 +103,9 @@ export const account: AccountWork = {
   },
   async newRecoveryCode() {
     await pause();
-    return "K3F7-9QXM-2TBW-8HRN-5VCD-J6YP-M";
+    return "K3F7-9QXM-2TBW-8HRN-5VCD-J6YPM";
   },
-  recoveryGroups: (code) => code.replace(/[\s-]/g, "").match(/.{1,4}/g) ?? [],
+  recoveryGroups: (code) => code.split("-"),
   async finishEnrolment(_choice, progress) {
     for (const step of ["password", "key", "send"] as const) {
       progress(step);

@@ -17,9 +17,10 @@ export const SECTIONS: Readonly<Record<SectionName, { path: string; icon: IconNa
   programs: { path: "logiciel", icon: "inbox", who: "PER" },
 };
 
+/** The four that protect against loss and theft stand above, on a card of their own. */
 export const GROUPS: readonly { title: "access" | "work" | "trust" | "comfort"; names: readonly SectionName[] }[] = [
   { title: "work", names: ["key", "programs"] },
-  { title: "access", names: ["password", "passkeys", "sheet", "totp", "sessions", "oldSheet"] },
+  { title: "access", names: ["sessions", "oldSheet"] },
   { title: "trust", names: ["history", "operator"] },
   { title: "comfort", names: ["display"] },
 ];
