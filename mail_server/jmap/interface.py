@@ -11,30 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mail_server.accounts.interface import Account, Identity, Peer
+from mail_server.jmap.protocol.errors import MethodError, SetError
 from mail_server.store.model import AccountId
 
+__all__ = ["Arguments", "Capability", "Handler", "MethodError", "SetError", "Turn"]
+
 Arguments = Mapping[str, Any]
-
-
-class MethodError(Exception):
-    """A method-level error (RFC 8620 §3.6.2): `type`, and further properties of the error object."""
-
-    def __init__(self, type: str, description: str = "", **properties: Any) -> None:
-        super().__init__(type)
-        self.type = type
-        self.properties: dict[str, Any] = ({"description": description} if description else {}) | properties
-
-
-class SetError(Exception):
-    """One object of a /set that could not be made, changed or destroyed (RFC 8620 §5.3)."""
-
-    def __init__(self, type: str, description: str = "", **properties: Any) -> None:
-        super().__init__(type)
-        self.type = type
-        self.properties: dict[str, Any] = ({"description": description} if description else {}) | properties
-
-    def as_json(self) -> dict[str, Any]:
-        return {"type": self.type, **self.properties}
 
 
 @dataclass(slots=True)
@@ -45,7 +27,13 @@ class Turn:
     peer: Peer
     accounts: Mapping[AccountId, Account]  # own account first, then the shared ones
     using: frozenset[str]
-    created: dict[str, str] = field(default_factory=dict[str, str])  # creation id → id, over the whole request
+    created: dict[str, str] = field(
+        default_factory=dict[str, str]
+    )  # creation id → id, over the whole request
+    after: list[tuple[str, dict[str, Any]]] = field(
+        default_factory=list[tuple[str, dict[str, Any]]], repr=False
+    )
+    """Further responses of the call being answered, put after its own (onSuccessUpdateEmail, RFC 8621 §7.5)."""
 
     def account(self, arguments: Arguments) -> Account:
         """The account a call names. Raises MethodError (accountNotFound also for another's: nothing is told)."""
@@ -68,4 +56,6 @@ class Capability:
     uri: str
     handlers: Mapping[str, Handler]
     session: Mapping[str, Any] = field(default_factory=dict[str, Any])  # capabilities
-    account: Callable[[Account], Mapping[str, Any] | None] = lambda _: {}  # accountCapabilities; None: not there
+    account: Callable[[Account], Mapping[str, Any] | None] = (
+        lambda _: {}
+    )  # accountCapabilities; None: not there

@@ -7,6 +7,7 @@ from sqlalchemy import MetaData
 import directory.tables
 import mail_server.accounts.tables
 import mail_server.conversations.tables
+import mail_server.jmap.tables
 import mail_server.keys.tables
 import mail_server.store.tables
 import policies.audit.tables
@@ -20,6 +21,7 @@ def mail_metadata() -> list[MetaData]:
         mail_server.conversations.tables.metadata,
         policies.audit.tables.metadata,
         mail_server.keys.tables.metadata,
+        mail_server.jmap.tables.metadata,
         webmail.login.tables.metadata,
     ]
 

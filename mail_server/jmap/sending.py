@@ -1,0 +1,78 @@
+"""A submission leaves: each recipient in an envelope of its own, as SMTP would have it (RFC 8621 §7).
+
+Invariants: a recipient is handed the same bytes in the same envelope at every attempt, so that delivery knows a
+letter it has filed already and nobody gets it twice; what is refused for good is told and never tried again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mail_server.accounts.interface import HELD, Identity, Peer
+from mail_server.delivery.interface import Delivery, Envelope, MailParameters, Road, Sender
+from mail_server.jmap.submission_rows import Addressed, Outcome
+from policies.refusal import Refusal
+
+QUEUED = Outcome("250 2.1.5 Waiting to leave", "queued")
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Who sends: the one who is here, or who was here when the letter was handed over."""
+
+    identity: Identity
+    peer: Peer
+
+    def later(self, submission: str) -> Speaker:
+        """The same, once nobody is there any more."""
+        who = self.identity
+        return Speaker(Identity(who.account, who.address, who.kind, HELD, submission), self.peer)
+
+
+async def admit(
+    delivery: Delivery, speaker: Speaker, to: Addressed, size: int
+) -> tuple[Sender, dict[str, Refusal]]:
+    """Whether it may leave, asked before a byte of it is taken. Raises Refusal for the sender."""
+    parameters = MailParameters(size=size, body="8BITMIME")
+    sender = await delivery.admit_sender(
+        Road.CLIENT, to.mail_from, parameters, speaker.peer, speaker.identity
+    )
+    refused: dict[str, Refusal] = {}
+    for address in to.recipients:
+        try:
+            await delivery.admit_recipient(Envelope(sender, parameters), address)
+        except Refusal as refusal:
+            refused[address] = refusal
+    return sender, refused
+
+
+async def send(
+    delivery: Delivery, speaker: Speaker, to: Addressed, message: bytes, among: Sequence[str]
+) -> dict[str, Refusal]:
+    """Deliver to `among`; outcomes are written into `to`, refusals also given back."""
+    refused: dict[str, Refusal] = {}
+    parameters = MailParameters(size=len(message), body="8BITMIME")
+    try:
+        sender = await delivery.admit_sender(
+            Road.CLIENT, to.mail_from, parameters, speaker.peer, speaker.identity
+        )
+    except Refusal as refusal:
+        refused = dict.fromkeys(among, refusal)
+    else:
+        for address in among:
+            envelope = Envelope(sender, parameters)
+            try:
+                envelope.recipients.append(await delivery.admit_recipient(envelope, address))
+                accepted = await delivery.deliver(envelope, message)
+            except Refusal as refusal:
+                refused[address] = refusal
+            else:
+                to.outcomes[address] = Outcome(f"250 2.0.0 Accepted (ref {accepted.id})", "yes")
+    for address, refusal in refused.items():
+        to.outcomes[address] = refused_outcome(refusal)
+    return refused
+
+
+def refused_outcome(refusal: Refusal) -> Outcome:
+    return Outcome(refusal.smtp_line, "queued" if refusal.temporary else "no")

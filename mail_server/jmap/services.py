@@ -1,0 +1,102 @@
+"""What the methods work with, the same for every request; and what the door counted.
+
+Invariants: nothing here belongs to one speaker; a read of content is noted for the trace before it is answered,
+once per letter and session, and refused while the trace takes no more.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from mail_server.accounts.interface import Accounts, Kind
+from mail_server.delivery.interface import Delivery
+from mail_server.jmap.interface import MethodError, Turn
+from mail_server.jmap.settings import JmapSettings
+from mail_server.store.interface import Store
+from mail_server.store.model import AccountId, MessageId
+from policies.interface import Event
+
+_SESSIONS = 20_000
+Audit = Callable[[Sequence[Event]], None]
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the door counted since it started; the node's metrics read it."""
+
+    requests: int = 0
+    refused_requests: int = 0
+    calls: int = 0
+    method_errors: int = 0
+    server_bugs: int = 0
+    logins: int = 0
+    login_failures: int = 0
+    uploads: int = 0
+    downloads: int = 0
+    submissions: int = 0
+    submissions_failed: int = 0
+    listeners: int = 0  # open at this moment
+    upload_octets: int = 0  # held at this moment
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(slots=True)
+class Services:
+    settings: JmapSettings
+    store: Store
+    delivery: Delivery
+    accounts: Accounts
+    audit: Audit
+    trace_full: Callable[[], bool] = lambda: False
+    clock: Callable[[], int] = now_ms
+    submissions_changed: Callable[[AccountId], None] = lambda _: None
+    counters: Counters = field(default_factory=Counters)
+    _reads: OrderedDict[str, set[MessageId]] = field(
+        default_factory=OrderedDict[str, set[MessageId]], repr=False
+    )
+
+    def require_trace(self) -> None:
+        """Nothing is read that could not be told."""
+        if self.trace_full():
+            raise MethodError("serverUnavailable", "Temporarily out of order, try again later")
+
+    def trace_reads(self, turn: Turn, account: AccountId, read: Iterable[tuple[MessageId, str]]) -> None:
+        """To be called before the content is answered; what the session read already is in the trace."""
+        events: list[Event] = []
+        seen = self._seen_by(turn.peer.session)
+        for message, email_id in read:
+            if message in seen:
+                continue
+            seen.add(message)
+            events.append(
+                Event(
+                    action="read",
+                    at=self.clock(),
+                    actor=turn.identity.account,
+                    subject=account,
+                    reference=email_id,
+                    session=turn.peer.session,
+                    network=turn.peer.address,
+                )
+            )
+        if events:
+            self.audit(events)
+
+    def _seen_by(self, session: str) -> set[MessageId]:
+        """Forgotten sessions cost a second entry in the trace, never a missing one."""
+        seen = self._reads.setdefault(session, set())
+        self._reads.move_to_end(session)
+        if len(self._reads) > _SESSIONS:
+            self._reads.popitem(last=False)
+        return seen
+
+    def sealed_only(self, account: AccountId) -> bool:
+        """A patient's space: nothing in clear is ever laid down in it."""
+        found = self.accounts.by_id(account)
+        return found is None or found.kind is Kind.PATIENT
