@@ -14,7 +14,7 @@ from mail_server.accounts.interface import Kind, Peer
 from mail_server.delivery import examine, outer
 from mail_server.delivery.interface import Envelope, MailParameters, Road, Sender
 from mail_server.store.armor import armor
-from mail_server.store.model import State
+from mail_server.store.model import Form, State
 from policies.refusal import Refusal
 
 
@@ -152,3 +152,25 @@ def test_an_author_that_programs_may_read_differently_is_refused(written: str, p
     else:
         with pytest.raises(Refusal, match="from-not-one"):
             examine.check_identity(letter, sender, lambda *_: False)
+
+
+@pytest.mark.parametrize(
+    "packets",
+    [
+        b"\xcb\x14t\x00\x00\x00\x00\x00Le patient tousse.",  # a literal packet: anybody reads it
+        b"\xc1\x05\x03\x00\x00\x00\x00",
+        b"\xff" * 40,
+    ],
+    ids=["clear-text-in-a-packet", "a-key-packet-alone", "noise"],
+)
+async def test_the_frame_of_an_encrypted_letter_around_anything_else_is_sealed_like_clear_text(
+    desk, packets: bytes
+) -> None:
+    robot, gp = await desk.account("robot", Kind.APP), await desk.sealed("gp")
+    head, tail = mime.wrap(f"From: <{robot.address}>\r\nTo: {gp.address}\r\nSubject: ...\r\n".encode(), "b")
+    claimed = armor(b"", packets)
+    await desk.send(robot, head + claimed + tail, gp.address)
+    [(row, stored)] = await desk.inbox(gp)
+    assert (row.form, row.state) == (Form.SPLIT, State.SEALED)
+    assert claimed not in stored
+    assert claimed in desk.open("gp", stored).inner
