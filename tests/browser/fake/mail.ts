@@ -68,7 +68,21 @@ function invented(): Kept[] {
   ];
 }
 
-let letters = scene("empty") ? [] : invented();
+/** What an ill-meaning sender would try: markup, reversed reading, endless words. */
+function hostile(): Kept[] {
+  const name = `<img src=x onerror=alert(1)>\u202Efdp.exe ${"Ẓ̴̛͎̱̲͚̮̯̃̅͊̈́".repeat(20)}`;
+  const endless = "a".repeat(4000);
+  const file = new Blob(["<script>alert(1)</scr" + "ipt>"]);
+  return [
+    letter("M800", { from: { name, address: `${endless}@mal.example` }, subject: `<script>alert(2)</script>\u202E ${endless}`, text: `javascript:alert(3) https://a.example/${endless}).\n> cité\n> encore\n${endless}`, unread: true, receivedAt: NOW, signature: "none", parts: [attachment(`facture\u202Efdp.${endless}.exe`, "application/x-msdownload", () => file), attachment(`${endless}.html`, "text/html", () => file), attachment("note.txt", "text/plain", () => file)] }),
+    letter("M801", { from: { name: "د. سارة العربي", address: "sara@mal.example" }, subject: "نتائج التحليل 12/3", text: "مرحبا، النتائج جيدة.", receivedAt: NOW - HOUR }),
+  ];
+}
+
+/** Ten thousand letters, for who wants to see lists scroll. */
+const many = (): Kept[] => Array.from({ length: 10_000 }, (_, i) => letter(`M${10_000 + i}`, { from: i % 3 ? LAB : MARTIN, subject: `Lettre ${i}`, text: "Rien de nouveau, tout va bien.", unread: i % 7 === 0, receivedAt: NOW - i * HOUR }));
+
+let letters = scene("empty") ? [] : scene("many") ? many() : scene("hostile") ? [...hostile(), ...invented()] : invented();
 const changed = new Set<() => void>();
 const lost = new Set<(offline: boolean) => void>();
 const CORRESPONDENTS: Correspondent[] = [
@@ -80,7 +94,7 @@ const CORRESPONDENTS: Correspondent[] = [
 
 async function answer(): Promise<void> {
   await pause();
-  if (scene("offline")) {
+  if (scene("offline") || scene("cut")) {
     for (const listener of lost) listener(true);
     throw new Refused("offline");
   }

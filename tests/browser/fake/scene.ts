@@ -2,6 +2,7 @@
 //   out: nobody is logged in          locked: logged in, nothing can be opened      renew: came in by the recovery sheet
 //   per: a professional               nokey: a professional whose letters this page cannot open
 //   empty: no letter yet              slow: each answer takes 1.5 s                 offline: the server does not answer
+//   cut: letters do not answer any more         many: ten thousand letters             hostile: letters that attack
 //   reseal: letters wait to be taken over
 
 const KEPT = "fake.scene";

@@ -2,7 +2,7 @@
 // letter and comes back. Invariants: what is shown changes at once and is put right by the server's answer; an answer
 // that a newer question has overtaken is dropped; nothing is kept here once nobody can open letters any more.
 
-import type { LetterLine, MailboxRole } from "../../lib/contract.ts";
+import { Refused, type LetterLine, type MailboxRole } from "../../lib/contract.ts";
 import { known } from "../../session.svelte.ts";
 import { account, mail } from "../../work.ts";
 
@@ -24,7 +24,9 @@ export interface Row {
 
 export class Mailbox {
   readonly role: MailboxRole;
-  lines: readonly LetterLine[] = $state.raw([]);
+  #lines: readonly LetterLine[] = $state.raw([]);
+  // Not derived: a mailbox outlives the screen that asked for it first, and a derived value would not.
+  #rows: readonly Row[] = $state.raw([]);
   total = $state(0);
   unread = $state(0);
   ready = $state(false);
@@ -34,11 +36,23 @@ export class Mailbox {
   scrolled = 0;
   paneScrolled = 0;
   stale = true;
-  readonly rows = $derived(rowsOf(this.lines));
   #question = 0;
 
   constructor(role: MailboxRole) {
     this.role = role;
+  }
+
+  get lines(): readonly LetterLine[] {
+    return this.#lines;
+  }
+
+  set lines(lines: readonly LetterLine[]) {
+    this.#lines = lines;
+    this.#rows = rowsOf(lines);
+  }
+
+  get rows(): readonly Row[] {
+    return this.#rows;
   }
 
   get more(): boolean {
@@ -89,8 +103,11 @@ export class Mailbox {
       this.ready = true;
       this.failed = false;
       return found;
-    } catch {
-      if (question === this.#question) this.failed = true;
+    } catch (fault) {
+      if (question !== this.#question) return null;
+      // A mailbox that nobody has made yet is an empty one.
+      if (fault instanceof Refused && fault.slug === "no-such-mailbox") this.ready = true;
+      else this.failed = true;
       return null;
     } finally {
       if (question === this.#question) this.busy = false;

@@ -2,6 +2,7 @@
 
 import type { Letter, LetterLine, Person, Session } from "../../lib/contract.ts";
 import { t } from "../../i18n/index.ts";
+import { known } from "../../session.svelte.ts";
 import { line } from "./words.ts";
 
 const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
@@ -42,8 +43,16 @@ export function answered(letters: readonly Letter[], session: Session | null | u
   return letter && person ? { person, letter } : null;
 }
 
-export const subjectOf = (letter: LetterLine): string =>
-  letter.locked ? t("mail.locked.title") : line(letter.subject, 300) || t("mail.list.noSubject");
+/** A professional whose secret never came into the page: letters open in their program, and none is lost. */
+export const holdsNothing = (session: Session | null | undefined): boolean => session != null && !session.keys.some(({ held }) => held);
+
+export function subjectOf(letter: LetterLine): string {
+  if (letter.locked) return t(holdsNothing(known.session) ? "mail.list.elsewhere" : "mail.locked.title");
+  const subject = line(letter.subject, 300);
+  if (subject !== "") return subject;
+  // What was sealed by its sender may not have been opened on this device yet: its subject is not known to be missing.
+  return t(letter.guard === "sealed" && letter.preview === "" && letter.attachments.length === 0 ? "mail.list.unopened" : "mail.list.noSubject");
+}
 
 /** The subject of a conversation: without "Re:" and its sisters. */
 export function topicOf(letters: readonly LetterLine[]): string {

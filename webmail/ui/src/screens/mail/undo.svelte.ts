@@ -18,6 +18,7 @@ class Last {
   busy = $state(false);
   /** What came of it, when the act itself is gone. */
   outcome = $state("");
+  #fading: ReturnType<typeof setTimeout> | undefined;
   #clock: ReturnType<typeof setInterval> | undefined;
 
   did(act: Undoable): void {
@@ -46,8 +47,11 @@ class Last {
 
   /** One sentence that needs no answer. */
   tell(words: string): void {
+    clearTimeout(this.#fading);
+    this.act = null;
     this.outcome = words;
     announce(words);
+    this.#fading = setTimeout(() => (this.outcome = ""), 10_000);
   }
 
   close(): void {
