@@ -29,12 +29,14 @@ const PICTURES = new Set(["image/png", "image/jpeg", "image/gif", "image/webp"])
 const DATA = /^data:image\/(?:png|jpe?g|gif|webp);base64,[a-z0-9+/=\s]*$/i;
 const MOST = 2_000_000; // characters
 
-// The sheet stands in the page's own words; its hash is not needed, since `style-src 'unsafe-inline'` is this frame's alone.
+// The frame inherits the page's own policy, which must name this sheet by its hash (webmail/built_page.py): a test
+// holds the three together.
 const SHEET =
   "body{font:1.05rem/1.5 system-ui,sans-serif;margin:.75rem;overflow-wrap:anywhere;color:#1a1a1a;background:#fff}" +
   "img{max-width:100%;height:auto}table{max-width:100%;border-collapse:collapse}td,th{vertical-align:top;padding:.15rem .3rem}" +
   "pre{white-space:pre-wrap}blockquote{margin:.5rem 0 .5rem .5rem;padding-left:.75rem;border-left:3px solid #bbb}a{color:#0b57a4}";
-const POLICY = "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+const SHEET_HASH = "sha256-eOJWk6hhv1mejYeL5lidJSpBXjEWoGlPdc7vo3y6d9Y=";
+const POLICY = `default-src 'none'; img-src data:; style-src '${SHEET_HASH}'; base-uri 'none'; form-action 'none'`;
 
 interface Policy {
   createHTML(html: string): string;

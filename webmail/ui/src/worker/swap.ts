@@ -16,7 +16,6 @@ export async function takeWaitingKey(keyring: Keyring, message: string): Promise
   const keys = (await keyring.own()).map((one) => one.key);
   const { data } = await openMessage(fromBase64(message), keys);
   waiting = await readPrivateKey({ binaryKey: data }).catch(() => null);
-  data.fill(0);
   if (waiting === null) throw new Failed("damaged");
   return null;
 }

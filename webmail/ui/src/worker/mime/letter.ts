@@ -19,7 +19,7 @@ export function see(message: Bytes, tree: Part): Seen {
   walk(tree);
   const html = pages.length > 0 ? pages.join("\n<hr>\n") : null;
   const text = texts.length > 0 ? texts.join("\n\n") : html === null ? "" : htmlToText(html);
-  return { text, html, parts };
+  return { text: text.trimEnd(), html, parts };
 
   function walk(part: Part): void {
     if (part.type.startsWith("multipart/")) {

@@ -6,7 +6,6 @@ import { clean } from "./fields.ts";
 
 export type FieldPair = readonly [name: string, value: string];
 
-
 const ASCII = /^[\x20-\x7e]*$/;
 
 /** Encoded words (RFC 2047 §2) of at most 75 characters, never cutting a character. */
@@ -101,12 +100,12 @@ export function body(text: string, files: readonly File[], marks: string): { fie
   if (files.length === 0) {
     return {
       fields: `Content-Type: text/plain; charset=utf-8${marks}\r\n${plain}`,
-      octets: utf8(quoted(text) + "\r\n"),
+      octets: utf8(quoted(text.trimEnd()) + "\r\n"),
     };
   }
   const boundary = newBoundary();
   const pieces: Bytes[] = [
-    utf8(`--${boundary}\r\nContent-Type: text/plain; charset=utf-8\r\n${plain}\r\n${quoted(text)}\r\n`),
+    utf8(`--${boundary}\r\nContent-Type: text/plain; charset=utf-8\r\n${plain}\r\n${quoted(text.trimEnd())}\r\n`),
   ];
   for (const file of files) {
     pieces.push(utf8(`--${boundary}\r\n${attachmentFields(file)}\r\n`), base64Lines(file.data));

@@ -1,0 +1,24 @@
+// The page's own modules as programs for Node: what the tests run is what the browser runs, but for the worker, which is
+// called in place. Out of the tree: nothing built is kept.
+import { defineConfig } from "vite";
+
+const entries = ["command", "mime.test", "crypto.test", "vectors.test", "flows.test"];
+
+export default defineConfig({
+  root: import.meta.dirname,
+  logLevel: "warn",
+  resolve: { conditions: ["browser", "import", "module", "default"] },
+  worker: { format: "es" },
+  build: {
+    ssr: true,
+    target: "node20",
+    minify: false,
+    emptyOutDir: true,
+    rolldownOptions: {
+      input: Object.fromEntries(entries.map((name) => [name, `${import.meta.dirname}/${name}.ts`])),
+      output: { entryFileNames: "[name].mjs", chunkFileNames: "chunks/[name]-[hash].mjs" },
+      external: [/^node:/],
+    },
+  },
+  ssr: { noExternal: true, target: "webworker" },
+});
