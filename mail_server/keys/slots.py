@@ -98,11 +98,9 @@ class Slots:
     # -- slots
 
     def all(self, sql: SqlConnection, account: str, generation: int) -> list[Slot]:
-        """The slots of one generation, oldest first."""
-        rows = sql.all(
-            f"{_SLOT} WHERE account = ? AND generation = ? ORDER BY created, id", (account, generation)
-        )
-        return [self._slot(row) for row in rows]
+        """The slots of one generation: password, passkeys in the order they were made, recovery."""
+        rows = sql.all(f"{_SLOT} WHERE account = ? AND generation = ?", (account, generation))
+        return sorted((self._slot(row) for row in rows), key=_order)
 
     def of_kind(self, sql: SqlConnection, account: str, generation: int, kind: SlotKind) -> Slot | None:
         """The one slot of a kind that stands once: password, recovery."""
@@ -263,6 +261,10 @@ class Slots:
         if sealed is not None:
             secret = self._wrapper.unwrap(bytes(sealed), _key_purpose(account, fingerprint))
         return AccountKey(fingerprint, int(generation), int(created), bytes(certificate), secret)
+
+
+def _order(slot: Slot) -> tuple[int, int, str]:
+    return list(SlotKind).index(slot.kind), slot.created, slot.id
 
 
 def _slot_purpose(slot: Slot) -> bytes:

@@ -61,13 +61,13 @@ def _printable(value: str) -> str:
     return value
 
 
-LoginSecret = Annotated[Binary, _of_length(32), Field(repr=False)]
-WrappedKey = Annotated[Binary, AfterValidator(_wrapped_key), Field(repr=False)]
-WrappedSecret = Annotated[Binary, AfterValidator(_wrapped_secret), Field(repr=False)]
-CertificateBytes = Annotated[Binary, AfterValidator(_certificate), Field(repr=False)]
-Salt = Annotated[Binary, _of_length(16), Field(repr=False)]
-User = Annotated[str, StringConstraints(min_length=1, max_length=320), Field(repr=False)]
-Code = Annotated[str, StringConstraints(max_length=16), Field(repr=False)]
+LoginSecret = Annotated[Binary, _of_length(32)]
+WrappedKey = Annotated[Binary, AfterValidator(_wrapped_key)]
+WrappedSecret = Annotated[Binary, AfterValidator(_wrapped_secret)]
+CertificateBytes = Annotated[Binary, AfterValidator(_certificate)]
+Salt = Annotated[Binary, _of_length(16)]
+User = Annotated[str, StringConstraints(min_length=1, max_length=320)]
+Code = Annotated[str, StringConstraints(max_length=16)]
 Label = Annotated[str, StringConstraints(max_length=80, strip_whitespace=True), AfterValidator(_printable)]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
@@ -121,7 +121,7 @@ class RecoveryLogin(Body):
 
 class PasskeyLogin(Body):
     id: Id
-    credential: dict[str, Any] = Field(repr=False)
+    credential: dict[str, Any]
     shared: bool = False
 
 
@@ -138,7 +138,7 @@ class ChangeRecovery(Body):
 
 class NewPasskey(Body):
     id: Id
-    credential: dict[str, Any] = Field(repr=False)
+    credential: dict[str, Any]
     label: Label = ""
     wrapped: WrappedKey | None = None
 

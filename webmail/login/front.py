@@ -34,9 +34,12 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class Body(BaseModel):
-    """What a request may say, and nothing else. Its errors are never shown: they would hold what was sent."""
+    """What a request may say, and nothing else. Neither it nor its errors are ever shown: they hold what was sent."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, strict=True)
+
+    def __repr_args__(self) -> list[tuple[str | None, Any]]:
+        return []
 
 
 def _binary(value: object) -> bytes:

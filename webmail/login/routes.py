@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Request, Response
 
+from mail_server.accounts import bearer
 from webmail.login import bodies
 from webmail.login.changes import Changes
 from webmail.login.front import Front, answer, body, nothing, router, text
@@ -217,7 +217,7 @@ def account_routes(ground: Ground, front: Front, changes: Changes, answers: Sess
         given = await body(request, bodies.AppPasswordLabel)
         made = await changes.app_password_add(session, given.label)
         address = ground.account(session).address
-        token = base64.b64encode(f"{address}:{made.secret}".encode()).decode()
+        token = bearer.token(address, made.secret)
         return answer({"id": made.id, "password": made.secret, "token": token})
 
     @routes.delete("/app-passwords/{credential}")

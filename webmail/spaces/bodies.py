@@ -12,15 +12,15 @@ from webmail.spaces import lookups, reseal
 from webmail.spaces.activation import NewKey
 from webmail.spaces.reseal import NewPackets
 
-_Short = Annotated[str, StringConstraints(max_length=64), Field(repr=False)]
-_Packet = Annotated[Binary, Field(max_length=2048, repr=False)]
+_Short = Annotated[str, StringConstraints(max_length=64)]
+_Packet = Annotated[Binary, Field(max_length=2048)]
 
 
 class Start(Body):
     code: _Short
     birthDate: _Short | None = None
     lastFive: _Short | None = None
-    address: Annotated[str, StringConstraints(max_length=320), Field(repr=False)] | None = None
+    address: Annotated[str, StringConstraints(max_length=320)] | None = None
 
 
 class Challenged(Body):
@@ -31,7 +31,7 @@ class SentKey(Body):
     certificate: CertificateBytes
     wrappedSecret: WrappedSecret | None = None
     challenge: Id
-    nonce: Annotated[str, StringConstraints(max_length=200), Field(repr=False)]
+    nonce: Annotated[str, StringConstraints(max_length=200)]
 
     def as_new(self) -> NewKey:
         return NewKey(self.certificate, self.challenge, self.nonce, self.wrappedSecret)

@@ -1,0 +1,5 @@
+"""The page's own side, without doors: see `tests/webmail/office.py`."""
+
+from __future__ import annotations
+
+from tests.webmail.office import office as office
