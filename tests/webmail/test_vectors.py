@@ -394,7 +394,12 @@ def test_sequoia_opens_it_and_finds_the_signature_good(patient: Patient) -> None
     found = mime.ciphertext(message, mime.parse(message))
     assert found is not None
     author = pysequoia.Cert.from_bytes(patient.certificate)
-    opened = pysequoia.decrypt(decryptor=secret.decryptor(), bytes=found.data, store=lambda _: [author])
+
+    def store(_: list[str]) -> list[pysequoia.Cert]:
+        return [author]
+
+    opened = pysequoia.decrypt(decryptor=secret.decryptor(), bytes=found.data, store=store)
+    assert opened.bytes is not None
     assert [one.certificate for one in opened.valid_sigs] == [author.fingerprint]
     assert "résultats" in mime.decoded(mime.parse(bytes(opened.bytes)).fields[b"subject"])
 

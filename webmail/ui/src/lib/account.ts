@@ -221,9 +221,9 @@ export const account: AccountWork = {
     return withPasskey(wire, signed, true);
   },
 
-  async logInWithRecovery(user, code) {
+  async logInWithRecovery(user, code, more) {
     const made = await ask("fromRecovery", { code });
-    const wire = await api<WireSession>("POST", "login/recovery", { user, login: made.login });
+    const wire = await api<WireSession>("POST", "login/recovery", { user, login: made.login, totp: more?.totp });
     return opened(wire, slotOf(wire, "recovery"), true);
   },
 

@@ -24,7 +24,7 @@ export async function jmap(calls: Call[], using: string[] = CAPABILITIES): Promi
   const { methodResponses } = (await answer.json()) as { methodResponses: Call[] };
   const made = new Map<string, Arguments>();
   for (const [method, given, id] of methodResponses) {
-    if (method === "error") throw new Refused(slugOf(given), { status: answer.status });
+    if (method === "error") throw refusedBy(given);
     if (!made.has(id)) made.set(id, given);
   }
   return made;
@@ -33,11 +33,14 @@ export async function jmap(calls: Call[], using: string[] = CAPABILITIES): Promi
 interface Failure extends Arguments {
   type?: string;
   reason?: string;
+  reference?: string;
 }
 
-/** A refusal's own reason says more than the type that carries it. */
-export const slugOf = (failure: Failure): string =>
-  typeof failure.reason === "string" ? failure.reason : failure.type === "overQuota" ? "over-quota" : (failure.type ?? "other");
+/** Of a method or of one object; a refusal's own reason says more than the type that carries it. */
+export function refusedBy({ type, reason, reference }: Failure): Refused {
+  const slug = reason ?? (type === "overQuota" ? "over-quota" : (type ?? "other"));
+  return new Refused(slug, { reference });
+}
 
 async function accepted(answer: Response): Promise<void> {
   if (answer.ok) return;

@@ -4,7 +4,7 @@ import type { OpenedLetter } from "../worker/protocol.ts";
 import { account, operatorKnown, speaker } from "./account.ts";
 import { api, Listeners, offline } from "./api.ts";
 import { Refused, type Addressee, type Correspondent, type Letter, type LetterLine, type MailboxRole, type MailWork } from "./contract.ts";
-import { download, from, jmap, slugOf, watch, type Arguments, type Call } from "./jmap.ts";
+import { download, from, jmap, refusedBy, watch, type Arguments, type Call } from "./jmap.ts";
 import { ask } from "./link.ts";
 import { letterLine, properties, sealedLine, type WireEmail, type WireMailbox } from "./mail_wire.ts";
 
@@ -221,7 +221,7 @@ export async function set(given: { update?: Record<string, Arguments>; destroy?:
   const failed = { ...(answer["notUpdated"] as object | null), ...(answer["notDestroyed"] as object | null) };
   changed.tell(null);
   const [failure] = Object.values(failed) as Arguments[];
-  if (failure !== undefined && failure["type"] !== "notFound") throw new Refused(slugOf(failure));
+  if (failure !== undefined && failure["type"] !== "notFound") throw refusedBy(failure);
 }
 
 async function markRead(ids: string[], read: boolean): Promise<void> {

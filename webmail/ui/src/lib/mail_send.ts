@@ -2,7 +2,7 @@
 // the copy for "sent" and the letter itself are the same sealed bytes; the server holds it back while one may undo.
 import { account as accountWork, operatorKnown, speaker } from "./account.ts";
 import { Refused, type Draft, type LetterLine, type Sent } from "./contract.ts";
-import { jmap, slugOf, upload, type Arguments } from "./jmap.ts";
+import { jmap, refusedBy, upload, type Arguments } from "./jmap.ts";
 import { ask } from "./link.ts";
 import { accountId, announce, certified, emails, sentMailbox, set } from "./mail.ts";
 
@@ -73,7 +73,7 @@ interface Created extends Arguments {
 function createdId(answer: Arguments | undefined): string {
   const { created, notCreated } = (answer ?? {}) as Created;
   const id = created?.["n"]?.id;
-  if (id === undefined) throw new Refused(slugOf(notCreated?.["n"] ?? {}));
+  if (id === undefined) throw refusedBy(notCreated?.["n"] ?? {});
   return id;
 }
 

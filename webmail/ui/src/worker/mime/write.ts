@@ -118,10 +118,11 @@ function attachmentFields({ name, type }: File): string {
   const shown = clean(name).replace(/["\\]/g, "_") || "document";
   const safe = ASCII.test(shown) ? shown : shown.normalize("NFD").replace(/[^\x20-\x7e]/g, "");
   const kind = /^[a-z]+\/[a-z0-9.+-]+$/.test(type) ? type : "application/octet-stream";
-  // RFC 2231 §4 for names that are not ASCII, beside a plain one for programs that know no better.
-  const long = ASCII.test(shown) ? "" : `;\r\n filename*=utf-8''${encodeURIComponent(shown).replace(/['()*]/g, (one) => `%${one.charCodeAt(0).toString(16)}`)}`;
+  // RFC 2231 §4 for names that are not ASCII, before a plain one for programs that know no better.
+  const coded = encodeURIComponent(shown).replace(/['()*]/g, (one) => `%${one.charCodeAt(0).toString(16)}`);
+  const long = ASCII.test(shown) ? "" : `\r\n filename*=utf-8''${coded};`;
   return (
     `Content-Type: ${kind}${kind === "text/plain" ? "; charset=utf-8" : ""};\r\n name="${safe || "document"}"\r\n` +
-    `Content-Transfer-Encoding: base64\r\nContent-Disposition: attachment;\r\n filename="${safe || "document"}"${long}\r\n`
+    `Content-Transfer-Encoding: base64\r\nContent-Disposition: attachment;${long}\r\n filename="${safe || "document"}"\r\n`
   );
 }
