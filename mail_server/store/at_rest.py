@@ -19,6 +19,8 @@ _NONCE = 12
 _TAG = 16
 _LARGE = 64 * 1024
 _RENDERED = struct.Struct(">BIII")
+_START = _RENDERED.size
+_lengths = _RENDERED.unpack_from
 _OUTER = struct.Struct(">I")
 FORMAT = b"vm1"  # the version of this format, part of every associated data
 
@@ -47,8 +49,10 @@ class Cipher:
         return whole
 
     def open(self, stored: bytes | bytearray, bound_to: bytes) -> bytes:
+        # A view costs more than the copy it saves, unless that is large.
+        sealed = stored[_NONCE:] if len(stored) < _LARGE else memoryview(stored)[_NONCE:]
         try:
-            return self._aes.decrypt(stored[:_NONCE], memoryview(stored)[_NONCE:], bound_to)
+            return self._aes.decrypt(stored[:_NONCE], sealed, bound_to)
         except (InvalidTag, ValueError):
             raise Damaged("a stored ciphertext does not open") from None
 
@@ -68,12 +72,16 @@ def pack_rendered(rendered: Rendered) -> bytes:
 
 
 def unpack_rendered(packed: bytes) -> Rendered:
-    version, header, envelope, structure = _RENDERED.unpack_from(packed)
-    first = _RENDERED.size + header
-    second = first + envelope
-    third = second + structure
+    version, header, envelope, structure = _lengths(packed)
+    header += _START
+    envelope += header
+    structure += envelope
     return Rendered(
-        packed[_RENDERED.size : first], packed[first:second], packed[second:third], packed[third:], version
+        packed[_START:header],
+        packed[header:envelope],
+        packed[envelope:structure],
+        packed[structure:],
+        version,
     )
 
 

@@ -6,6 +6,7 @@ Invariants: one Driver belongs to one thread; a Driver that is not `usable` any 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from mail_server.store.interface import Sql
@@ -29,6 +30,12 @@ class Driver(Sql, Protocol):
         ...
 
     def close(self) -> None: ...
+    @property
+    def alone(self) -> AbstractContextManager[Any]:
+        """Held while many rows are read and decoded, where threads that do so at once cost each other more than
+        they gain."""
+        ...
+
     @property
     def usable(self) -> bool: ...
 

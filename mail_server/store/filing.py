@@ -10,7 +10,7 @@ never merge; a tag belongs to one thread of an account.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, TypeVar
 
 from mail_server.store.at_rest import Cipher, bound_column, pack_outer, pack_rendered
@@ -257,7 +257,7 @@ class Filing(EmailReader):
     def _cipher(self, account: AccountId) -> Cipher:
         return self.fresh_keys.get(account) or self._keyring.load(self.sql, account)
 
-    def _remember(self, mailbox: MailboxId, row: MessageRow) -> None:
+    def _remember(self, mailbox: MailboxId, rows: Iterable[MessageRow]) -> None:
         """Nothing read here enters the cache: this transaction may yet be rolled back."""
 
     def _once_a_change(self, question: Hashable, stamp: Hashable, count: Callable[[], T]) -> T:

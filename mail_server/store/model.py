@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NewType
+from typing import NamedTuple, NewType
 
 AccountId = NewType("AccountId", str)  # 20 characters of a-z2-7, random
 MailboxId = NewType("MailboxId", int)
@@ -72,19 +72,22 @@ class SpecialUse(enum.StrEnum):
     ARCHIVE = "archive"
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
+class Rendered(NamedTuple):
     """What IMAP answers without touching the body, made once at delivery by `mail_server.mime`.
 
     `header` is the header block with its closing blank line; the three others are the text that stands
     after `ENVELOPE `, `BODYSTRUCTURE ` and `BODY ` in a FETCH answer (RFC 9051 §7.5.2).
+    A tuple, as MessageRow: a listing makes one of each a message, and a frozen dataclass costs four times as much.
     """
 
-    header: bytes = field(repr=False)
-    envelope: bytes = field(repr=False)
-    bodystructure: bytes = field(repr=False)
-    body: bytes = field(repr=False)
+    header: bytes
+    envelope: bytes
+    bodystructure: bytes
+    body: bytes
     version: int = RENDERER_VERSION
+
+    def __repr__(self) -> str:
+        return f"Rendered(version={self.version})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,8 +284,7 @@ class Membership:
     modseq: int
 
 
-@dataclass(frozen=True, slots=True)
-class MessageRow:
+class MessageRow(NamedTuple):
     """Everything about a message but its body."""
 
     uid: int

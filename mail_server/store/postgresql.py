@@ -7,6 +7,7 @@ Invariants: parameters always travel as 8-byte integers, text or bytes, so that 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from typing import Any
 
@@ -25,6 +26,7 @@ class PostgresqlDriver:
     __slots__ = ("_connection", "_cursor")
 
     dialect = "postgresql"
+    alone: AbstractContextManager[None] = nullcontext()
 
     def __init__(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
         self._connection = connection

@@ -8,7 +8,7 @@ read transactions (a write transaction may be rolled back and its modseq given a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -152,6 +152,9 @@ class StoreReader:
         """Rows of the uids that exist, by uid."""
         if not uids:
             return []
+        if not self._shared.cache.may_hold(mailbox, uids):
+            with self.sql.alone:
+                return list(self._read_rows(mailbox, uids).values())
         condition, parameter, wanted = self._among("uid", uids)
         current = self.sql.all(
             f"SELECT uid, modseq FROM membership WHERE mailbox_id = ? AND {condition} ORDER BY uid",
@@ -162,7 +165,8 @@ class StoreReader:
         found, missing = self._shared.cache.split(mailbox, current)  # type: ignore[arg-type]
         if not missing:
             return [row for row in found if row is not None]
-        read = self._read_rows(mailbox, missing)
+        with self.sql.alone:
+            read = self._read_rows(mailbox, missing)
         return [row or read[uid] for row, (uid, _) in zip(found, current, strict=True)]
 
     def vanished(self, mailbox: MailboxId, since_modseq: int) -> list[int]:
@@ -174,10 +178,11 @@ class StoreReader:
         return sorted(row[0] for row in rows)
 
     def _read_rows(self, mailbox: MailboxId, uids: Sequence[int]) -> dict[int, MessageRow]:
+        """From the database, by uid."""
         condition, parameter, wanted = self._among("p.uid", uids)
-        raw = self.sql.all(_ROW + condition, (mailbox, *parameter))
+        raw = self.sql.all(f"{_ROW}{condition} ORDER BY p.uid", (mailbox, *parameter))
         account = self._account_of(mailbox)
-        cipher = self._cipher(account)
+        open_sealed = self._cipher(account).open
         bound_to = bound_column(account, b"rendered", "")
         read: dict[int, MessageRow] = {}
         for (
@@ -185,7 +190,7 @@ class StoreReader:
         ) in raw:  # fmt: skip
             if wanted is not None and uid not in wanted:
                 continue
-            row = MessageRow(
+            read[uid] = MessageRow(
                 uid,
                 message,
                 FLAGS[flags],
@@ -198,14 +203,14 @@ class StoreReader:
                 thread_id,
                 FORMS[form],
                 STATES[state],
-                unpack_rendered(cipher.open(packed, bound_to + email_id.encode())),
+                unpack_rendered(open_sealed(packed, bound_to + email_id.encode())),
             )
-            read[uid] = row
-            self._remember(mailbox, row)
+        self._remember(mailbox, read.values())
         return read
 
-    def _remember(self, mailbox: MailboxId, row: MessageRow) -> None:
-        self._shared.cache.keep(mailbox, row)
+    def _remember(self, mailbox: MailboxId, rows: Iterable[MessageRow]) -> None:
+        for row in rows:
+            self._shared.cache.keep(mailbox, row)
 
     def _memberships(self, mailbox: MailboxId, rows: Sequence[tuple[Any, ...]]) -> list[Membership]:
         if any(row[3] is not None for row in rows):

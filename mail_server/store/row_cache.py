@@ -7,6 +7,8 @@ dropped whole; no lock, every step is one dict operation.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mail_server.store.model import MailboxId, MessageRow
 
 _ENTRY = 700  # bytes of Python objects around one row's content
@@ -39,6 +41,14 @@ class RowCache:
                 rows.append(None)
                 missing.append(uid)
         return rows, missing
+
+    def may_hold(self, mailbox: MailboxId, uids: Sequence[int]) -> bool:
+        """A guess by three of them: a listing never asked before need not be looked up row by row."""
+        young, old = self._young, self._old
+        return any(
+            (key := (mailbox, uid)) in young or key in old
+            for uid in (uids[0], uids[len(uids) // 2], uids[-1])
+        )
 
     def keep(self, mailbox: MailboxId, row: MessageRow) -> None:
         if not self._half:

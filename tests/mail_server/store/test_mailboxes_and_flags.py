@@ -201,3 +201,28 @@ async def test_many_distinct_flags_in_a_thousand_messages_change_at_once(desk):
     found = await flags_of(desk, box)
     assert sum(flags == Flag.SEEN | Flag.FLAGGED for flags, _ in found.values()) == 100
     assert sum(flags == Flag.FLAGGED for flags, _ in found.values()) == 200
+
+
+async def test_a_listing_is_the_same_whatever_part_of_it_is_in_memory(desk):
+    filed = [await desk.file(await desk.verbatim(received_at=number)) for number in range(12)]
+    box = filed[0].mailbox
+
+    async def listed(uids):
+        return await desk.store.read(lambda r: [(row.uid, row.flags) for row in r.rows(box, uids)])
+
+    assert await listed([5, 3, 4, 4, 99]) == [(3, Flag.NONE), (4, Flag.NONE), (5, Flag.NONE)]
+    await desk.store.write(lambda tx: tx.set_flags(box, [4, 9], FlagChange.ADD, Flag.SEEN, frozenset()))
+    await desk.store.write(lambda tx: tx.expunge(box, [5]))
+    expected = [(uid, Flag.SEEN if uid in (4, 9) else Flag.NONE) for uid in range(1, 13) if uid != 5]
+    for _ in range(2):
+        assert await listed(range(1, 13)) == expected
+        assert await listed([12, 1, 7]) == [(1, Flag.NONE), (7, Flag.NONE), (12, Flag.NONE)]
+
+
+async def test_a_row_in_a_message_of_an_error_shows_nothing_of_the_letter(desk):
+    filed = await desk.file(await desk.verbatim(rendered=desk.rendered(b"SECRET")))
+    (row,) = await desk.store.read(lambda r: r.rows(filed.mailbox, [1]))
+    (email,) = await desk.store.read(lambda r: r.emails(desk.account, [filed.email_id]))
+    assert b"SECRET" in row.rendered.header
+    for shown in (row, row.rendered, email):
+        assert "SECRET" not in f"{shown!r}{shown}"
