@@ -174,12 +174,11 @@ def check_types(node: Node) -> str:
     return ""
 
 
-def install(node: Node, say: Say) -> None:
-    """The packages of the lock file, unless they are there already."""
-    lock = hashlib.sha256(
-        (UI / "package-lock.json").read_bytes() + (UI / "package.json").read_bytes()
-    ).hexdigest()
-    installed = UI / "node_modules" / ".vaguemestre-lock"
+def install(node: Node, say: Say, folder: Path = UI) -> None:
+    """The packages of a lock file, unless they are there already."""
+    wanted = (folder / "package-lock.json").read_bytes() + (folder / "package.json").read_bytes()
+    lock = hashlib.sha256(wanted).hexdigest()
+    installed = folder / "node_modules" / ".vaguemestre-lock"
     with contextlib.suppress(OSError):
         if installed.read_text() == lock:
             return
@@ -188,6 +187,7 @@ def install(node: Node, say: Say) -> None:
         node,
         [*node.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
         "the page's packages cannot be installed",
+        folder,
     )
     installed.write_text(lock)
 
@@ -233,9 +233,9 @@ def _pip() -> list[str]:
     )
 
 
-def _run(node: Node, command: Sequence[str], failure: str) -> None:
+def _run(node: Node, command: Sequence[str], failure: str, folder: Path = UI) -> None:
     done = subprocess.run(
-        command, cwd=UI, env=_environment(node), capture_output=True, text=True, check=False
+        command, cwd=folder, env=_environment(node), capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise BuildFailed(
@@ -255,7 +255,8 @@ def _environment(node: Node) -> dict[str, str]:
 
 def _tail(text: str) -> str:
     """The end of what a tool said, without the places inside the tool itself."""
-    lines = [line for line in text.strip().splitlines() if not line.lstrip().startswith("at ")]
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    lines = [line for line in plain.strip().splitlines() if not line.lstrip().startswith("at ")]
     return "\n".join(lines[-20:])
 
 

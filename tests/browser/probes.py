@@ -1,0 +1,103 @@
+"""What a machine can tell of a screen: faults axe-core knows, what sticks out, what finger or keyboard cannot reach.
+
+Each probe answers with lines that name what is wrong; an empty list is what a test wants.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page
+
+PROBES = Path(__file__).with_name("probes.js")
+AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
+WIDTHS = (320, 390, 1100)
+SCHEMES = ("light", "dark")
+
+_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+_LOOK = """() => [
+  document.body.innerHTML.length, document.getAnimations().length, document.activeElement?.outerHTML.length ?? 0,
+].join()"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One stop of the Tab key."""
+
+    name: str
+    tag: str
+    seen: bool  # its focus is drawn
+    covered: bool  # something else lies over its middle
+
+
+@cache
+def _script(file: Path) -> str:
+    # Run by the debugger's hand, which the page's own policy does not bind.
+    return f"() => {{ {file.read_text('utf-8')} }}"
+
+
+def _look(page: Page, probe: str, *given: object) -> Any:
+    if not page.evaluate("() => 'probes' in window"):
+        page.evaluate(_script(PROBES))
+    return page.evaluate(f"(given) => probes.{probe}(...given)", list(given))
+
+
+def axe(page: Page) -> list[str]:
+    """Faults that axe-core finds on the page as it stands."""
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate(_script(AXE))
+    return _look(page, "runAxe", _RULES)
+
+
+def overflow(page: Page) -> list[str]:
+    """What sticks out of the window sideways."""
+    return _look(page, "overflow")
+
+
+def clipped(page: Page) -> list[str]:
+    """Words cut off by their box."""
+    return _look(page, "clipped")
+
+
+def small_targets(page: Page, least: float = 40) -> list[str]:
+    """What a finger would miss."""
+    return _look(page, "smallTargets", least)
+
+
+def tab_walk(page: Page, most: int = 120) -> list[Stop]:
+    """Every stop of the Tab key from the top of the page until it leaves it."""
+    page.evaluate(
+        "() => { document.activeElement?.blur(); getSelection()?.removeAllRanges(); scrollTo(0, 0); }"
+    )
+    stops: list[Stop] = []
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        told: dict[str, Any] | None = _look(page, "focused")
+        if told is None:
+            break
+        stops.append(Stop(**told))
+    return stops
+
+
+def letters(page: Page, pixels: int) -> None:
+    """What a visitor chose as the size of letters in their browser (16 when they chose nothing)."""
+    page.context.new_cdp_session(page).send(
+        "Page.setFontSizes", {"fontSizes": {"standard": pixels, "fixed": pixels * 13 // 16}}
+    )
+
+
+def settle(page: Page) -> None:
+    """Wait until four looks at the page, a moment apart, show the same."""
+    before, same = "", 0
+    for _ in range(80):
+        now: str = page.evaluate(_LOOK)
+        same = same + 1 if now == before else 0
+        if same == 3 and not page.locator("main .loading").count():
+            return
+        before = now
+        page.wait_for_timeout(50)
