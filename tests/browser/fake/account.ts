@@ -114,7 +114,7 @@ export const account: AccountWork = {
     await answer();
     if (enrolling?.kind === "PER") remember("per");
     forget("out");
-    become({ ...start(), resealLeft: 120 });
+    become({ ...start(), totp: false, resealLeft: 120 });
     return session ?? start();
   },
   async reseal(progress) {

@@ -37,7 +37,7 @@ export function keepDisplay(change: { text?: TextSize; colours?: Colours }): voi
 }
 
 function apply(): void {
-  const { style } = document.documentElement;
+  const { style, dataset } = document.documentElement;
   style.fontSize = SIZES[display.text];
-  style.colorScheme = display.colours === "auto" ? "" : display.colours;
+  dataset["colours"] = display.colours; // base.css has the rest
 }
