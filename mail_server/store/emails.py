@@ -46,6 +46,8 @@ class EmailReader(QueryReader):
         rows = self.sql.all(
             f"{_EMAIL}{self.sql.listed('email_id')} AND account_id = ?", (self.sql.as_words(asked), account)
         )
+        if not rows:
+            return []
         places = self._placements(account, [row[0] for row in rows])
         cipher = self._cipher(account)
         bound_to = bound_column(account, b"rendered", "")
@@ -109,8 +111,6 @@ class EmailReader(QueryReader):
         return Upload(upload, account, len(content), media_type.decode(), expires), content
 
     def _placements(self, account: AccountId, messages: Sequence[int]) -> dict[int, list[Placement]]:
-        if not messages:
-            return {}
         rows = self.sql.all(
             "SELECT message_id, mailbox_id, uid, flags, keywords, modseq FROM membership"
             f" WHERE {self.sql.listed('message_id')} ORDER BY message_id, mailbox_id, uid",

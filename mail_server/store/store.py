@@ -186,7 +186,9 @@ class LocalStore:
         shared, readers = self._shared, self._readers
         if shared is not None and readers is not None:
             loading = readers.submit(lambda reader: shared.octets.load(reader.sql, accounts))
-            loading.add_done_callback(lambda done: done.exception())  # the next notice, or change, mends it
+            loading.add_done_callback(
+                lambda done: done.cancelled() or done.exception()
+            )  # the next notice, or change, mends it
 
     def _prepare(self) -> None:
         """In a thread: the node's secret, octets per account, the segment file to go on with."""

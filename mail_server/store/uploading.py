@@ -38,7 +38,9 @@ class Uploading(Filing):
         return Upload(upload, account, blob.clear_size, media_type, expires)
 
     def drop_uploads(self, before: int) -> int:
-        return self._drop(self.sql.all("SELECT id, blob_id FROM upload WHERE expires < ?", (before,)))
+        return self._drop(
+            self.sql.all("SELECT id, blob_id FROM upload WHERE expires < ? ORDER BY id", (before,))
+        )
 
     def _make_room(self, account: str, wanted: int) -> None:
         """RFC 8620 §6.1: who goes over their share loses the uploads they made first."""
@@ -57,7 +59,10 @@ class Uploading(Filing):
         self._drop(dropped)
 
     def _drop(self, rows: Sequence[tuple[Any, ...]]) -> int:
+        dropped = 0
         for upload, blob_id, *_ in rows:
-            self.sql.run("DELETE FROM upload WHERE id = ?", (upload,))
-            self._dereference_blob(bytes(blob_id), 1)
-        return len(rows)
+            # Another node may drop the same ones: who deletes the row lets go of the blob, once.
+            if self.sql.run("DELETE FROM upload WHERE id = ?", (upload,)):
+                self._dereference_blob(bytes(blob_id), 1)
+                dropped += 1
+        return dropped
