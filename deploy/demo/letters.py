@@ -36,9 +36,10 @@ def report(
     patient: str = "Éloïse Garance",
     closing: str = "Bien confraternellement.",
     title: str = "Compte rendu d'hospitalisation",
+    born: str = "1951-03-14",
 ) -> Letter:
     """A discharge report: text that ends with `closing`, and a PDF of about `pdf_bytes` that shows `title`."""
-    subject = f"Compte rendu d’hospitalisation – {patient}, née le 14/03/1951"
+    subject = f"Compte rendu d’hospitalisation – {patient}, né(e) le {'/'.join(reversed(born.split('-')))}"
     text = (
         "Chère consœur, cher confrère,\n\n"
         f"Vous trouverez ci-joint le compte rendu d’hospitalisation de {patient}, sortie ce jour du service "
@@ -53,9 +54,12 @@ def report(
     return Letter(_under(subject, message), subject, text, attachment)
 
 
-def note(sender: str, recipient: str, subject: str, text: str) -> Letter:
-    """A short letter without attachment."""
-    return Letter(_under(subject, _message(sender, recipient, text)), subject, text)
+def note(sender: str, recipient: str, subject: str, text: str, answering: str = "") -> Letter:
+    """A short letter without attachment; `answering` is the Message-ID of the letter it answers."""
+    message = _message(sender, recipient, text)
+    if answering:
+        message["In-Reply-To"] = message["References"] = answering
+    return Letter(_under(subject, message), subject, text)
 
 
 def _under(subject: str, message: EmailMessage) -> bytes:

@@ -115,3 +115,23 @@ def _parameters(name: str, address: str, passphrase: str, expire: str) -> str:
             "",
         )
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """An invented patient: the number is well formed, of no commune that exists."""
+
+    matricule: str  # 15 digits
+    family_name: str
+    given_names: str
+    sex: str  # "F" | "M"
+    birth_date: str  # YYYY-MM-DD
+    birth_place: str
+
+    @property
+    def last_five(self) -> str:
+        return self.matricule[-5:]
+
+
+GARANCE = Patient("251036999900150", "GARANCE", "Éloïse Marie", "F", "1951-03-14", "69999")
+YOU = Patient("164076999900211", "DELATTRE", "Georges", "M", "1964-07-09", "69999")

@@ -20,7 +20,9 @@ from rich.panel import Panel
 from rich.text import Text
 
 from deploy.demo import clients, letters, thief, world
+from deploy.demo.browser.page import PageRefused
 from deploy.demo.clients import tls
+from deploy.demo.patient_story import Line, NotAsPromised, PatientStory
 from deploy.demo.world import DemoFailed, NodeProcess, World
 from deploy.node.control import CommandFailed
 
@@ -28,12 +30,6 @@ from deploy.node.control import CommandFailed
 _screen = Console(highlight=False, soft_wrap=True)
 _WIDEST = 100
 _LABEL = 12
-
-Line = tuple[str, str]  # a label, or nothing, and words
-
-
-class _Broken(Exception):
-    """A step found something other than it must."""
 
 
 def run_demo(folder: Path, port_base: int, *, once: bool) -> bool:
@@ -87,7 +83,7 @@ def _say_line(line: Line) -> None:
 class _Story:
     def __init__(self, made: World) -> None:
         self._world = made
-        self._failed = 0
+        self._played = self._failed = 0
         self._markers: list[str] = []
 
     def play(self) -> bool:
@@ -103,21 +99,30 @@ class _Story:
             "Another operator hands over a letter on port 25, by its certificate", self._operator_to_gp
         )
         self._step("A laboratory robot, which has no key, receives a letter", self._to_robot)
+        self._patient()
         self._step(
             "What is refused: another's name, an unlisted certificate, passing letters on", self._refusals
         )
         self._step("The trace of all this is whole", self._audit)
-        words = f"{7 - self._failed} of 7 steps held, in {time.monotonic() - began:.1f} s."
+        words = f"{self._played - self._failed} of {self._played} steps held, in {time.monotonic() - began:.1f} s."
         _screen.print(f"\n[bold]{words}[/]")
         return not self._failed
 
     def _step(self, title: str, play: Callable[[], list[Line]]) -> None:
         _screen.print()
         _say("▸ ", title, "bold cyan", "bold cyan")
+        self._played += 1
         try:
             for line in play():
                 _say_line(line)
-        except (_Broken, CommandFailed, clients.NotOpened, OSError, *clients.PROTOCOL_ERRORS) as failure:
+        except (
+            NotAsPromised,
+            CommandFailed,
+            clients.NotOpened,
+            PageRefused,
+            OSError,
+            *clients.PROTOCOL_ERRORS,
+        ) as failure:
             self._failed += 1
             _say("    ", f"did not hold: {failure}", "red")
 
@@ -205,7 +210,7 @@ class _Story:
         with clients.mailbox(made.ports["imaps"], tls(made.ca), robot.address, robot.password) as imap:
             stored = clients.newest(imap)
         if letter.text.splitlines()[0].encode() not in stored:
-            raise _Broken("the robot does not read its letter")
+            raise NotAsPromised("the robot does not read its letter")
         return [
             ("custody", "encrypted on the disk; the operator's key opens it at each read"),
             *self._thief(),
@@ -248,10 +253,19 @@ class _Story:
             ),
         ]
 
+    def _patient(self) -> None:
+        story = PatientStory(self._world, self._marker, self._thief)
+        self._markers += [space.person.matricule for space in (self._world.patient, self._world.you)]
+        self._step("A patient is written to before she has opened her space", story.letters_wait)
+        self._step("She activates it from her browser, with the code of a letter", story.activation)
+        self._step("She reads what came before", story.reading)
+        self._step("She answers her doctor, who reads it in a mail program", story.answering)
+        self._step("Who she may write to, and how her doctor ends the exchange", story.closing)
+
     def _audit(self) -> list[Line]:
         result = self._world.command("audit_verify")
         if result["broken"]:
-            raise _Broken(f"the chain is broken: {result['broken']}")
+            raise NotAsPromised(f"the chain is broken: {result['broken']}")
         return [("audit", f"{result['entries']} entries, each chained to the one before; none holds content")]
 
     # -- what steps share ---------------------------------------------------------------------------------
@@ -271,7 +285,7 @@ class _Story:
         with clients.mailbox(made.ports["imaps"], tls(made.ca), address, person.password) as imap:
             stored = clients.newest(imap, folder)
         if person.secret_key is None:
-            raise _Broken(f"{address} has no key")
+            raise NotAsPromised(f"{address} has no key")
         return clients.open_with_gpg(stored, person.secret_key, person.passphrase, made.authority)
 
     def _ward_folder(self, member: str) -> str:
@@ -281,24 +295,24 @@ class _Story:
         ) as imap:
             found = [name for name in clients.folders(imap) if world.WARD in name]
         if not found:
-            raise _Broken(f"{member} does not see the ward")
+            raise NotAsPromised(f"{member} does not see the ward")
         return next((name for name in found if name.endswith("/INBOX")), found[0])
 
     def _expect(self, opened: clients.Opened, letter: letters.Letter) -> None:
         if opened.subject != letter.subject:
-            raise _Broken("the subject inside is not the one that was sent")
+            raise NotAsPromised("the subject inside is not the one that was sent")
         if letter.subject in opened.outer_subject or not opened.outer_subject.startswith("[...] "):
-            raise _Broken("the subject stands outside")
+            raise NotAsPromised("the subject stands outside")
         if not opened.good_signature:
-            raise _Broken("the gateway's signature is not good")
+            raise NotAsPromised("the gateway's signature is not good")
         if letter.attachment and opened.attachments != [letter.attachment]:
-            raise _Broken("the PDF is not the one that was sent")
+            raise NotAsPromised("the PDF is not the one that was sent")
 
     def _thief(self) -> list[Line]:
         made = self._world
         found = thief.search([made.node, made.folder / "node.log"], self._markers)
         if found:
-            raise _Broken(f"a thief reads it in {found[0].path.name} ({found[0].how})")
+            raise NotAsPromised(f"a thief reads it in {found[0].path.name} ({found[0].how})")
         size = sum(path.stat().st_size for path in made.node.rglob("*") if path.is_file())
         return [
             (

@@ -21,11 +21,13 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from deploy.demo import people, pki
+from deploy.demo.browser import derivations
 from deploy.node.control import NodeDown, ask
 from deploy.node.home import Home
 from deploy.node.initialise import Wishes, initialise
@@ -33,6 +35,7 @@ from policies.trust_list import listing
 
 DOMAIN = "mss.vaguemestre.test"
 FOREIGN_DOMAIN = "mss.chu-voisin.test"
+PATIENT_DOMAIN = f"patient.{DOMAIN}"
 
 GP = f"camille.aubry@{DOMAIN}"
 WARD = f"cardiologie@{DOMAIN}"
@@ -58,6 +61,9 @@ _PORTS = {
 }
 
 
+Command = Callable[..., Any]
+
+
 class DemoFailed(Exception):
     """The demo cannot go on; the text says why."""
 
@@ -71,12 +77,29 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class Space:
+    """A patient's space, and what its holder has at hand. `password` and `recovery`: chosen at activation."""
+
+    person: people.Patient
+    address: str
+    code: str = field(repr=False)
+    password: str = field(default="", repr=False)
+    recovery: str = field(default="", repr=False)
+
+    @property
+    def shown(self) -> str:
+        return f"{self.person.matricule}@{PATIENT_DOMAIN}"
+
+
+@dataclass(frozen=True, slots=True)
 class World:
     folder: Path
     ports: Mapping[str, int]
     persons: Mapping[str, Person]
     hospital: pki.LeafFiles
     operator: pki.LeafFiles
+    patient: Space
+    you: Space
 
     @property
     def node(self) -> Path:
@@ -92,7 +115,11 @@ class World:
 
     def command(self, name: str, **arguments: Any) -> Any:
         """A command of the console, through the running node. Raises CommandFailed, NodeDown."""
-        return asyncio.run(ask(self.node / "control.sock", name, arguments))
+        return _command(self.folder, name, **arguments)
+
+
+def _command(folder: Path, name: str, **arguments: Any) -> Any:
+    return asyncio.run(ask(folder / "node" / "control.sock", name, arguments))
 
 
 class NodeProcess:
@@ -188,11 +215,12 @@ def build(
             process = NodeProcess(folder)
         process.wait_ready(ports)
         progress("Accounts and certificates")
-        world = World(folder, ports, {}, hospital, operator)
-        persons = _people(world, keys)
-        _systems(world)
-        persons |= _robots(world)
-        made = World(folder, ports, persons, hospital, operator)
+        command = partial(_command, folder)
+        persons = _people(command, keys)
+        _system(command, hospital)
+        persons |= _robots(command)
+        patient, you = _spaces(command)
+        made = World(folder, ports, persons, hospital, operator, patient, you)
         (folder / "demo.json").write_text(json.dumps(describe(made), indent=2, ensure_ascii=False) + "\n")
     except BaseException:
         if process is not None:
@@ -301,34 +329,49 @@ async def _initialise(
     await initialise(wishes)
 
 
-def _people(world: World, keys: Mapping[str, people.PersonKey]) -> dict[str, Person]:
+def _people(command: Command, keys: Mapping[str, people.PersonKey]) -> dict[str, Person]:
     persons: dict[str, Person] = {}
     for address, made in keys.items():
-        answer = world.command("account_add", address=address, kind="PER", password=True, certificate=None)
-        world.command("key_publish", address=address, certificate=_base64(made.public))
+        answer = command("account_add", address=address, kind="PER", password=True, certificate=None)
+        command("key_publish", address=address, certificate=_base64(made.public))
         persons[address] = Person(address, answer["password"], made.secret, _passphrase(address))
-    world.command("account_add", address=WARD, kind="ORG", password=False, certificate=None)
+    command("account_add", address=WARD, kind="ORG", password=False, certificate=None)
     for member in (NURSE, DOCTOR):
-        world.command("member_add", shared=WARD, person=member)
+        command("member_add", shared=WARD, person=member)
     return persons
 
 
-def _systems(world: World) -> None:
-    world.command(
-        "account_add",
-        address=HOSPITAL,
-        kind="APP",
-        password=False,
-        certificate=world.hospital.certificate.read_text(),
-    )
+def _system(command: Command, hospital: pki.LeafFiles) -> None:
+    certificate = hospital.certificate.read_text()
+    command("account_add", address=HOSPITAL, kind="APP", password=False, certificate=certificate)
 
 
-def _robots(world: World) -> dict[str, Person]:
+def _robots(command: Command) -> dict[str, Person]:
     """Two robots in custody that share one password: what load tools want, and nobody else should."""
-    answer = world.command("account_add", address=LABORATORY, kind="APP", password=True, certificate=None)
-    world.command("account_add", address=IMAGING, kind="APP", password=False, certificate=None)
-    world.command("account_password_set", address=IMAGING, label="demo", password=answer["password"])
+    answer = command("account_add", address=LABORATORY, kind="APP", password=True, certificate=None)
+    command("account_add", address=IMAGING, kind="APP", password=False, certificate=None)
+    command("account_password_set", address=IMAGING, label="demo", password=answer["password"])
     return {address: Person(address, answer["password"]) for address in (LABORATORY, IMAGING)}
+
+
+def _spaces(command: Command) -> tuple[Space, Space]:
+    """The patient whose story is played, and the one left to the visitor."""
+    patient, you = (_space(command, person) for person in (people.GARANCE, people.YOU))
+    chosen = "-".join(secrets.token_hex(2) for _ in range(4))
+    return replace(patient, password=chosen, recovery=derivations.new_recovery_code()), you
+
+
+def _space(command: Command, person: people.Patient) -> Space:
+    made = command(
+        "space_add",
+        matricule=person.matricule,
+        family_name=person.family_name,
+        given_names=person.given_names,
+        sex=person.sex,
+        birth_date=person.birth_date,
+        birth_place=person.birth_place,
+    )
+    return Space(person, made["address"], made["code"])
 
 
 def _base64(path: Path) -> str:
@@ -390,6 +433,15 @@ def describe(world: World) -> dict[str, Any]:
             "certificate": str(world.operator.certificate),
             "key": str(world.operator.key),
         },
-        "patient": None,
-        "you": None,
+        "patient": _space_described(world.patient)
+        | {"password": world.patient.password, "recovery_code": world.patient.recovery},
+        "you": _space_described(world.you),
+    }
+
+
+def _space_described(space: Space) -> dict[str, Any]:
+    return {
+        "address": space.shown,
+        "birth_date": space.person.birth_date,
+        "activation_code": space.code,
     }

@@ -18,6 +18,7 @@ from pydantic_core import PydanticUndefined
 from mail_server.accounts.settings import AccountsSettings
 from mail_server.delivery.settings import DeliverySettings
 from mail_server.imap.settings import ImapSettings
+from mail_server.jmap.settings import JmapSettings
 from mail_server.keys.settings import KeysSettings
 from mail_server.sealing.settings import SealingSettings
 from mail_server.smtp.settings import SmtpSettings
@@ -97,6 +98,7 @@ class Config(BaseModel):
     keys: KeysSettings = Field(default_factory=KeysSettings)
     smtp: SmtpSettings
     imap: ImapSettings = Field(default_factory=ImapSettings)
+    jmap: JmapSettings = Field(default_factory=JmapSettings)
     web: WebSettings = Field(default_factory=WebSettings)
     page: PageSettings = Field(default_factory=PageSettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)

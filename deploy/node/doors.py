@@ -22,6 +22,7 @@ from directory.publication.wkd import web_key_directory
 from mail_server.accounts.interface import Kind
 from mail_server.delivery.interface import Road
 from mail_server.imap.server import ImapDoor
+from mail_server.jmap.door import JmapDoor
 from mail_server.smtp.server import SmtpDoor
 from webmail.help import HelpInfo
 from webmail.page import page_routes
@@ -44,9 +45,9 @@ class Doors:
             audit=node.trace.note,
             trace_full=node.trace.full,
         )
-        pages = application(
-            [*node.page.routers, self._page(), web_key_directory(Published(node), _is_public(node))]
-        )
+        self._jmap = self._jmap_door()
+        wkd = web_key_directory(Published(node), _is_public(node))
+        pages = application([*node.page.routers, self._jmap.router, self._page(), wkd])
         web, front = config.web, self._tls.front
         self._servers = [
             *([WebServer(pages, Listener(web.host, web.port, front))] if web.port else []),
@@ -57,6 +58,23 @@ class Doors:
             ),
             *([self._metrics().server(config.metrics.port)] if config.metrics.port else []),
         ]
+
+    def _jmap_door(self) -> JmapDoor:
+        node = self._node
+        # One address for both, unless programs are sent elsewhere.
+        where = node.config.jmap.public_url or node.config.page.public_url or None
+        return JmapDoor(
+            node.config.jmap.model_copy(update={"public_url": where}),
+            store=node.store,
+            delivery=node.delivery,
+            accounts=node.accounts,
+            authenticator=node.authenticator,
+            sessions=node.page.sessions,
+            keys=node.keys,
+            audit=node.trace.note,
+            capabilities=node.page.capabilities,
+            trace_full=node.trace.full,
+        )
 
     def _page(self) -> APIRouter:
         config = self._node.config
@@ -77,6 +95,7 @@ class Doors:
         metrics = Metrics()
         metrics.counters("smtp", lambda: self._smtp.counters)
         metrics.counters("imap", lambda: self._imap.counters, gauges={"open", "append_octets"})
+        metrics.counters("jmap", lambda: self._jmap.counters)
         metrics.counters("sealing", lambda: node.pool.counters)
         metrics.gauge("smtp_connections_open", "Open SMTP connections.", lambda: self._smtp.open_connections)
         metrics.gauge("smtp_bytes_in_flight", "Mail held in memory.", lambda: self._smtp.bytes_in_flight)
@@ -98,6 +117,8 @@ class Doors:
             opening.push_async_callback(self._smtp.stop)
             await self._imap.start()
             opening.push_async_callback(self._imap.stop)
+            await self._jmap.start()
+            opening.push_async_callback(self._jmap.stop)
             for server in self._servers:
                 await server.start()
                 opening.push_async_callback(server.stop)

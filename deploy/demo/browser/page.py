@@ -22,7 +22,6 @@ import pysequoia
 from deploy.demo.browser import derivations
 from deploy.demo.browser.key_packets import encryption_key, swapped
 from deploy.demo.browser.keys import BareKey, make_bare_key
-from directory.openpgp.armor import dearmor
 from mail_server import mime
 
 CORE, MAIL, SUBMISSION = (f"urn:ietf:params:jmap:{name}" for name in ("core", "mail", "submission"))
@@ -230,8 +229,8 @@ class PageClient:
         account = self.session["account"]["id"]
         stored = self.request("GET", f"/jmap/download/{account}/{email['blobId']}/lettre.eml")
         outer = message_from_bytes(stored, policy=policy.default)
-        begin = stored.find(b"-----BEGIN PGP MESSAGE-----")
-        inner = self._open_bytes(dearmor(stored[begin:], "PGP MESSAGE")) if begin >= 0 else stored
+        sealed = mime.ciphertext(stored, mime.parse(stored))
+        inner = self._open_bytes(sealed.data) if sealed is not None else stored
         return Letter(
             email["id"],
             email["threadId"],

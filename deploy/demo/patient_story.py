@@ -1,0 +1,184 @@
+"""The demo's patient: her letters wait, she activates her space, reads, answers; her correspondent ends the exchange.
+
+Played by the demo's own browser (`deploy.demo.browser`) over the node's public ports. A second patient is left as a
+newcomer finds things: an unread report and a fresh code.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from deploy.demo import clients, letters, world
+from deploy.demo.browser import derivations
+from deploy.demo.browser.page import Letter, PageClient, PageRefused
+from deploy.demo.clients import tls
+from deploy.demo.people import Patient
+from deploy.demo.world import World
+
+Line = tuple[str, str]
+
+
+class NotAsPromised(Exception):
+    """A step found something other than it must."""
+
+
+@dataclass(slots=True)
+class PatientStory:
+    """Steps to be played in order; `marker` draws a word that stands in one letter and nowhere else."""
+
+    made: World
+    marker: Callable[[], str]
+    thief: Callable[[], list[Line]]
+    page: PageClient = field(init=False)
+    reports: list[letters.Letter] = field(default_factory=list[letters.Letter])
+
+    def __post_init__(self) -> None:
+        self.page = PageClient(self.made.ports["http"])
+
+    def letters_wait(self) -> list[Line]:
+        patient = self.made.patient
+        self.reports = [
+            self._report(patient.person, patient.shown),
+            self._note(f"Votre retour à domicile {self.marker()}", "Appelez-moi si vous êtes essoufflée.\n"),
+        ]
+        you = self.made.you
+        self._report(you.person, you.shown)
+        return [
+            ("written to", "15 digits, as hospitals know their patients; the node's files hold none of them"),
+            ("waiting", "sealed to a key that nothing opens but her activation"),
+            *self.thief(),
+        ]
+
+    def activation(self) -> list[Line]:
+        patient = self.made.patient
+        self.page.enrol(
+            patient.code,
+            patient.password,
+            patient.recovery,
+            birth_date=patient.person.birth_date,
+            last_five=patient.person.last_five,
+        )
+        swapped = self.page.reseal()
+        if swapped != len(self.reports) or self.page.get("/api/reseal")["left"]:
+            raise NotAsPromised(f"{swapped} letters were made hers, {len(self.reports)} waited")
+        self._no_secret_was_sent()
+        return [
+            ("proved by", "the code of the letter, her birth date, the last five of her digits"),
+            ("key made", "in the browser; the server was sent a certificate and wraps, no password"),
+            ("re-sealed", f"{swapped} letters, by their key packets alone; the waiting key is destroyed"),
+            *self.thief(),
+        ]
+
+    def reading(self) -> list[Line]:
+        listed = self.page.letters()
+        opened = [self.page.open(each) for each in listed]
+        for report in self.reports:
+            found = next((each for each in opened if each.subject == report.subject), None)
+            if found is None:
+                raise NotAsPromised("a letter that waited is not there")
+            if report.attachment and found.attachments != [report.attachment]:
+                raise NotAsPromised("the PDF is not the one that was sent")
+        if self.page.summary(listed[0])["subject"] != opened[0].subject:
+            raise NotAsPromised("the list shows another subject than the letter")
+        return [
+            ("opened", f"Subject: {self.reports[0].subject}"),
+            ("", "the PDF the same to the byte; the list was drawn from sealed summaries"),
+        ]
+
+    def answering(self) -> list[Line]:
+        asked = self._letter_of_the_doctor()
+        text = f"Merci docteur, je respire mieux. {self.marker()}\n"
+        self.page.write(world.GP, "Re: Votre retour à domicile", text, answering=asked)
+        gp = self.made.persons[world.GP]
+        assert gp.secret_key is not None
+        stored = self._await_letter(gp.address, gp.password)
+        opened = clients.open_with_gpg(stored, gp.secret_key, gp.passphrase, None)
+        if opened.message.get_content().strip() != text.strip():
+            raise NotAsPromised("the doctor does not read her words")
+        shown = str(opened.message["From"])
+        if self.made.patient.shown not in shown:
+            raise NotAsPromised("the doctor does not see who wrote")
+        return [
+            ("sealed", "in the browser, to the doctor's key and her own: the server saw ciphertext"),
+            ("opened by", "the doctor's mail program and gpg, over IMAP"),
+            *self.thief(),
+        ]
+
+    def closing(self) -> list[Line]:
+        asked = self._letter_of_the_doctor()
+        for recipient, words in ((world.NURSE, "a stranger"), (self.made.you.shown, "another patient")):
+            try:
+                self.page.write(recipient, "x", "x\n")
+            except PageRefused:
+                continue
+            raise NotAsPromised(f"a letter to {words} was taken")
+        gp = self.made.persons[world.GP]
+        closing = letters.note(
+            world.GP, self.made.patient.shown, "[FIN]", "Échange terminé.\n", asked.inner["Message-ID"]
+        )
+        context = tls(self.made.ca)
+        clients.send_as_person(
+            self.made.ports["submission"],
+            context,
+            gp.address,
+            gp.password,
+            [self.made.patient.shown],
+            closing.data,
+        )
+        try:
+            self.page.write(world.GP, "Encore une question", "x\n", answering=asked)
+        except PageRefused as refused:
+            return [
+                ("refused", "letters to whoever never wrote to her, and to other patients"),
+                ("closed", f"by the doctor's [FIN]; her next letter: {refused}"),
+            ]
+        raise NotAsPromised("a closed exchange took a letter")
+
+    # -- what steps share ---------------------------------------------------------------------------------
+
+    def _report(self, patient: Patient, shown: str) -> letters.Letter:
+        made = self.made
+        name = f"{patient.given_names.split()[0]} {patient.family_name.title()}"
+        letter = letters.report(
+            world.HOSPITAL,
+            shown,
+            pdf_bytes=200_000,
+            patient=f"{name} {self.marker()}",
+            born=patient.birth_date,
+        )
+        context = tls(made.ca, made.hospital.certificate, made.hospital.key)
+        clients.send_as_system(made.ports["submissions"], context, world.HOSPITAL, [shown], letter.data)
+        return letter
+
+    def _note(self, subject: str, text: str) -> letters.Letter:
+        made, gp = self.made, self.made.persons[world.GP]
+        letter = letters.note(world.GP, made.patient.shown, subject, text)
+        clients.send_as_person(
+            made.ports["submission"], tls(made.ca), gp.address, gp.password, [made.patient.shown], letter.data
+        )
+        return letter
+
+    def _letter_of_the_doctor(self) -> Letter:
+        found = next(each for each in self.page.letters() if each["from"][0]["email"] == world.GP)
+        return self.page.open(found)
+
+    def _await_letter(self, address: str, password: str) -> bytes:
+        """The newest letter of a mailbox, once it is from the patient."""
+        deadline = time.monotonic() + 20
+        while True:
+            with clients.mailbox(self.made.ports["imaps"], tls(self.made.ca), address, password) as imap:
+                stored = clients.newest(imap)
+            if self.made.patient.shown.encode() in stored:
+                return stored
+            if time.monotonic() > deadline:
+                raise NotAsPromised("her answer did not arrive")
+            time.sleep(0.2)
+
+    def _no_secret_was_sent(self) -> None:
+        patient = self.made.patient
+        for body in self.page.sent:
+            for secret in (patient.password, patient.recovery, derivations.normalised(patient.recovery)):
+                if secret.encode() in body:
+                    raise NotAsPromised("a secret was sent to the server")
