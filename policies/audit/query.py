@@ -40,8 +40,10 @@ def find(sql: SqlConnection, wanted: Filter) -> list[Entry]:
     """The latest entries that match, oldest first."""
     conditions, parameters = _where(wanted)
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    # Within a part of one chain the number is the order, also when a clock was put back meanwhile.
+    order = "seq DESC" if wanted.chain and wanted.seq_below is not None else "at DESC, chain DESC, seq DESC"
     rows = sql.all(
-        f"SELECT {_COLUMNS} FROM audit_entry{where} ORDER BY at DESC, chain DESC, seq DESC LIMIT ?",  # noqa: S608
+        f"SELECT {_COLUMNS} FROM audit_entry{where} ORDER BY {order} LIMIT ?",  # noqa: S608
         (*parameters, max(0, wanted.last)),
     )
     return [as_entry(row) for row in reversed(rows)]

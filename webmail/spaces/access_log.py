@@ -105,7 +105,7 @@ class AccessLog:
             return find(sql, Filter(chain=chain, party=account, seq_from=low, seq_below=upper, last=wanted))
 
         entries = await self._store.read(lambda reader: query(reader.sql))
-        entries.sort(key=lambda entry: -entry.seq)
+        entries.reverse()
         return entries, entries[-1].seq if len(entries) >= wanted else low
 
     def _shown(self, account: Account, entry: Entry) -> dict[str, Any]:

@@ -1,0 +1,182 @@
+"""Who did what with an account, in the shape the page shows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mail_server.accounts.interface import Account, Identity, Kind, Peer
+from mail_server.jmap.interface import MethodError, Turn
+from policies.interface import Event
+from tests.webmail.office import Office, Refused
+from webmail.spaces import access_log
+
+PEER = Peer("192.0.2.1", 4000, "jmap", "s1", tls=True)
+
+
+def turn(account: Account, *shared: Account) -> Turn:
+    identity = Identity(account.id, account.address, account.kind, "PAGE", "s1")
+    accounts = {one.id: one for one in (account, *shared)}
+    return Turn(identity, PEER, accounts, frozenset({access_log.URI}))
+
+
+async def asked(office: Office, account: Account, **arguments: Any) -> dict[str, Any]:
+    (capability,) = office.page.capabilities
+    handler = capability.handlers["AccessLog/get"]
+    return await handler(turn(account), {"accountId": account.id, **arguments})
+
+
+async def append(office: Office, *events: Event) -> None:
+    await office.store.write(lambda tx: office.trail.append(tx.sql, events))
+
+
+async def test_the_holders_own_acts_are_told_newest_first(office: Office) -> None:
+    known = await office.enrolled(password="orage")
+    await known.delete("sessions")
+    told = (await asked(office, known.account))["list"]
+    assert [one["action"] for one in told] == [
+        "session-end",
+        "key-publish",
+        "activate",
+        "code-issue",
+        "account-add",
+    ]
+    assert told[0] | {"seq": 0, "at": 0} == {
+        "seq": 0,
+        "at": 0,
+        "action": "session-end",
+        "outcome": "done",
+        "who": "you",
+        "address": "",
+        "network": "127.0.0.1",
+        "label": "Firefox, Android",
+    }
+    assert told[3]["who"] == "operator"
+
+
+async def test_a_letter_that_came_names_its_sender_as_seen_and_not_its_network(office: Office) -> None:
+    patient, gp = await office.patient(), await office.professional()
+    await append(
+        office,
+        Event("deliver", 1, gp.id, patient.id, "sealed", "M1", network="203.0.113.9"),
+        Event("deliver", 2, patient.id, gp.id, "sealed", "M2", network="198.51.100.3"),
+    )
+    (sent, arrived, *_) = (await asked(office, patient))["list"]
+    assert (arrived["action"], arrived["who"], arrived["address"]) == (
+        "letter-arrived",
+        "correspondent",
+        gp.address,
+    )
+    assert arrived["network"] == ""
+    assert (sent["action"], sent["who"], sent["address"]) == ("letter-sent", "you", gp.address)
+    (arrived, sent, *_) = (await asked(office, gp))["list"]
+    assert (arrived["action"], arrived["address"]) == ("letter-arrived", patient.shown)
+    assert (sent["action"], sent["address"]) == ("letter-sent", patient.shown)
+
+
+async def test_a_failed_login_is_of_somebody_unknown_and_shows_from_where(office: Office) -> None:
+    known = await office.enrolled(password="orage")
+    with pytest.raises(Refused):
+        await office.browser().log_in(known.account.shown, "éclair")
+    await append(office, *office._noted)
+    (told, *_) = (await asked(office, known.account))["list"]
+    assert (told["action"], told["who"], told["outcome"]) == ("login-failed", "unknown", "wrong-password")
+    assert told["network"] == "127.0.0.1"
+
+
+async def test_another_operators_letter_and_a_mail_program_are_told_apart(office: Office) -> None:
+    gp = await office.professional()
+    await append(
+        office,
+        Event("deliver", 1, "operator:CN=smtp.voisin.test", gp.id, "sealed", "M1"),
+        Event("login", 2, gp.id, gp.id, detail={"protocol": "imap", "mechanism": "PLAIN"}),
+        Event("login", 3, gp.id, gp.id, detail={"protocol": "page", "label": "Edge, Windows"}),
+    )
+    page, program, letter, _ = (await asked(office, gp))["list"]
+    assert (letter["who"], letter["address"]) == ("correspondent", "")
+    assert (program["label"], page["label"]) == ("IMAP", "Edge, Windows")
+
+
+async def test_what_is_for_the_operator_alone_is_left_out(office: Office) -> None:
+    patient = await office.patient()
+    await append(
+        office,
+        Event("refuse", 1, patient.id, outcome="conversation-closed"),
+        Event("code-accepted", 2, patient.id, patient.id),
+        Event("operator-key-given", 3, patient.id, patient.id),
+    )
+    assert [one["action"] for one in (await asked(office, patient))["list"]] == ["account-add"]
+
+
+async def test_nothing_of_others_is_told(office: Office) -> None:
+    patient, other = await office.patient(), await office.patient("1600275056002")
+    await append(office, Event("deliver", 1, "node", other.id, "sealed", "M1"))
+    assert [one["action"] for one in (await asked(office, patient))["list"]] == ["account-add"]
+
+
+async def test_a_shared_account_has_no_log_here(office: Office) -> None:
+    gp = await office.professional()
+    ward = await office.accounts.add("ward@mss.essai.test", Kind.ORG)
+    (capability,) = office.page.capabilities
+    with pytest.raises(MethodError) as caught:
+        await capability.handlers["AccessLog/get"](turn(gp, ward), {"accountId": ward.id})
+    assert caught.value.type == "forbidden"
+    assert capability.account(ward) is None
+    assert capability.account(gp) == {}
+
+
+async def test_another_account_is_not_found(office: Office) -> None:
+    gp, patient = await office.professional(), await office.patient()
+    (capability,) = office.page.capabilities
+    with pytest.raises(MethodError) as caught:
+        await capability.handlers["AccessLog/get"](turn(gp), {"accountId": patient.id})
+    assert caught.value.type == "accountNotFound"
+
+
+@pytest.mark.parametrize("wrong", [{"before": "x"}, {"limit": -1}, {"before": True}, {"limit": 1.5}])
+async def test_wrong_arguments_are_said(office: Office, wrong: dict[str, Any]) -> None:
+    gp = await office.professional()
+    with pytest.raises(MethodError) as caught:
+        await asked(office, gp, **wrong)
+    assert caught.value.type == "invalidArguments"
+
+
+async def test_pages_follow_each_other_without_a_gap(office: Office) -> None:
+    patient = await office.patient()
+    events = [Event("read", number, patient.id, patient.id, reference=f"M{number}") for number in range(25)]
+    await append(office, *events)
+    found: list[int] = []
+    before = None
+    for _ in range(10):
+        page = await asked(office, patient, before=before, limit=10)
+        found += [one["at"] for one in page["list"] if one["action"] == "letter-read"]
+        before = page["next"]
+        if not page["more"]:
+            break
+    assert found == list(range(24, -1, -1))
+
+
+async def test_a_call_reads_a_bounded_part_and_says_where_to_go_on(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access_log, "_WINDOW", 10)
+    monkeypatch.setattr(access_log, "_WINDOWS", 2)
+    patient = await office.patient()
+    await append(office, *(Event("deliver", number, "node", "somebody") for number in range(100)))
+    reads = 0
+    kept = office.store.read
+
+    async def counted(query: Any) -> Any:
+        nonlocal reads
+        reads += 1
+        return await kept(query)
+
+    office.store.read = counted  # type: ignore[method-assign]
+    page = await asked(office, patient)
+    assert (page["list"], page["more"], reads) == ([], True, 3)
+    for _ in range(20):
+        if page["list"]:
+            break
+        page = await asked(office, patient, before=page["next"])
+    assert [one["action"] for one in page["list"]] == ["account-add"]
