@@ -46,6 +46,9 @@ class Placing(Copying):
         self._lock(account)
         message = self._message_number(account, email_id)
         stands = self._stands(account, message)
+        # A keyword is the same in capitals and not (RFC 8621 §4.1.1); programs by IMAP find it as they spelled it.
+        spelled = {word.lower(): word for one in stands for word in sorted(one.keywords)}
+        keywords = frozenset(spelled.get(word.lower(), word) for word in keywords)
         joined = sorted(mailboxes - {one.mailbox for one in stands})
         left = [one for one in stands if one.mailbox not in mailboxes]
         wanted = int(flags) & ~_DELETED

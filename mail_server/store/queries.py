@@ -72,7 +72,7 @@ class QueryReader(ChangeReader):
 
     def _only_mailbox(self, account: AccountId, query: EmailQuery) -> MailboxId | None:
         """The mailbox when its index alone gives the answer."""
-        if query.collapse_threads or query.keyword_set or query.keyword_unset or query.mailbox is None:
+        if query.collapse_threads or _worded(query) or query.mailbox is None:
             return None
         return query.mailbox if self._owned(account, query.mailbox) else None
 
@@ -129,7 +129,7 @@ class QueryReader(ChangeReader):
         self, account: AccountId, mailbox: MailboxId, query: EmailQuery, step: int
     ) -> Iterator[_Place]:
         condition, parameters = _condition(query)
-        words = query.keyword_set is not None or query.keyword_unset is not None
+        words = _worded(query)
         statement = (
             f"SELECT p.received_at, p.message_id, p.thread_key{', p.keywords' if words else ''}"
             f" FROM membership p WHERE p.mailbox_id = ?{condition}"
@@ -148,11 +148,14 @@ class QueryReader(ChangeReader):
             step = _MOST
 
     def _worded(self, account: AccountId, query: EmailQuery, row: tuple[Any, ...]) -> bool:
-        keywords = (
-            frozenset[str]() if row[3] is None else self._open_keywords(account, MessageId(row[1]), row[3])
-        )
+        """RFC 8621 §4.1.1: a keyword is the same in capitals and not; IMAP keeps it as it was first spelled."""
+        words: set[str] = set()
+        if row[3] is not None:
+            words = {word.lower() for word in self._open_keywords(account, MessageId(row[1]), row[3])}
         wanted, unwanted = query.keyword_set, query.keyword_unset
-        return (wanted is None or wanted in keywords) and (unwanted is None or unwanted not in keywords)
+        return (wanted is None or wanted.lower() in words) and (
+            unwanted is None or unwanted.lower() not in words
+        )
 
     def _searched(self, account: AccountId, query: EmailQuery) -> list[MailboxId]:
         if query.mailbox is not None:
@@ -163,7 +166,7 @@ class QueryReader(ChangeReader):
     # -- counting ----------------------------------------------------------------------------------------
 
     def _count_emails(self, account: AccountId, query: EmailQuery) -> int:
-        if query.keyword_set is not None or query.keyword_unset is not None:
+        if _worded(query):
             return sum(1 for _ in self._walk(account, query, _MOST))
         mailboxes = self._searched(account, query)
         if not mailboxes:
@@ -208,6 +211,11 @@ class QueryReader(ChangeReader):
         )
         names: dict[int, tuple[str, str]] = {row[0]: (row[1], row[2]) for row in rows}
         return [names[message] for message in messages]
+
+
+def _worded(query: EmailQuery) -> bool:
+    """Keywords lie encrypted: the database cannot judge them."""
+    return query.keyword_set is not None or query.keyword_unset is not None
 
 
 def _condition(query: EmailQuery) -> tuple[str, list[int]]:

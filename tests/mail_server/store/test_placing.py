@@ -79,6 +79,15 @@ async def test_to_set_what_is_is_no_change(desk, place):
     assert await desk.store.read(lambda r: r.modseq(desk.account)) == before
 
 
+async def test_a_keyword_stays_as_it_was_first_spelled(desk, boxes, place):
+    filed = await desk.file(await desk.verbatim(keywords=frozenset({"$Forwarded", "Urgent"})))
+    await place(filed, INBOX, keywords={"$forwarded", "$new"})
+    (here,) = await members(desk, boxes[INBOX])
+    assert here.keywords == {"$Forwarded", "$new"}
+    await place(filed, INBOX, keywords={"$forwarded", "$NEW"})
+    assert await members(desk, boxes[INBOX]) == [here]
+
+
 async def test_no_mailbox_destroys_the_message(desk, boxes, place, big):
     filed = await desk.file(await desk.verbatim(big))
     await place(filed, INBOX, ARCHIVE)

@@ -20,7 +20,7 @@ async def letters(desk):
                 received_at=at * 1000,
                 size=at * 10,
                 flags=Flag.SEEN if at % 2 == 0 else Flag.NONE,
-                keywords=frozenset({"$k"} if at % 3 == 0 else {"$j"} if at == 1 else ()),
+                keywords=frozenset({"$k" if at else "$K"} if at % 3 == 0 else {"$j"} if at == 1 else ()),
                 message_ids=(b"<%d@x>" % at, b"<thread-%d@x>" % (at // 4)),
             )
         )
@@ -110,6 +110,8 @@ async def test_an_anchor_that_is_not_in_the_result_is_told(desk, ask, letters, i
         ({"flags_set": Flag.SEEN, "flags_unset": Flag.SEEN}, []),
         ({"keyword_set": "$k"}, [9, 6, 3, 0]),
         ({"keyword_unset": "$k"}, [8, 7, 5, 4, 2, 1]),
+        ({"keyword_set": "$K"}, [9, 6, 3, 0]),
+        ({"keyword_set": ""}, []),
         ({"keyword_set": "$k", "flags_set": Flag.SEEN, "before": 5000}, [0]),
     ],
 )
