@@ -87,7 +87,10 @@ function picture(node: Element, pictures: ReadonlyMap<string, string>): void {
   const source = (node.getAttribute("src") ?? "").trim();
   const own = /^cid:/i.test(source) ? pictures.get(decoded(source.slice(4))) : DATA.test(source) ? source : undefined;
   if (node.nodeName === "IMG" && own !== undefined) node.setAttribute("src", own);
-  else node.removeAttribute("src");
+  else {
+    node.removeAttribute("src");
+    node.setAttribute("hidden", ""); // else a broken picture would stand there
+  }
 }
 
 function decoded(text: string): string {

@@ -4,7 +4,7 @@ import { Refused, type LetterLine } from "./contract.ts";
 import { account, speaker } from "./account.ts";
 import { from, jmap } from "./jmap.ts";
 import { ask } from "./link.ts";
-import { accountId, announce, linesOf, toOpen } from "./mail.ts";
+import { accountId, announce, linesOf, mail, toOpen } from "./mail.ts";
 import { properties, type WireEmail } from "./mail_wire.ts";
 
 const PAGE = 200; // ids asked at once
@@ -12,13 +12,24 @@ const SLICE = 8; // letters opened at once
 const LARGEST = 2_000_000; // octets; of larger letters the line is indexed
 const FOUND = 50;
 
-let running: { account: string; done: number; total: number; stopped: boolean } | null = null;
-let finished: string | null = null;
+interface Filling {
+  account: string;
+  done: number;
+  total: number;
+  stopped: boolean;
+  ended: boolean;
+}
+
+let running: Filling | null = null;
+let stale = false; // letters came or went since the index was filled
 
 account.onChange((session) => {
   if (session?.account.id === running?.account && session?.unlocked) return;
   if (running !== null) running.stopped = true;
-  running = finished = null;
+  running = null;
+});
+mail.onChange(() => {
+  stale = true;
 });
 
 export const indexing = (): { done: number; total: number } => ({ done: running?.done ?? 0, total: running?.total ?? 0 });
@@ -26,7 +37,7 @@ export const indexing = (): { done: number; total: number } => ({ done: running?
 export async function search(words: string): Promise<LetterLine[]> {
   if (!speaker().unlocked) throw new Refused("locked");
   const id = accountId();
-  if (running?.account !== id || finished === id) void fill(id);
+  if (running?.account !== id || (running.ended && stale)) void fill(id);
   const ids = await ask("search", { words, limit: FOUND });
   if (ids.length === 0) return [];
   const made = await jmap([["Email/get", { accountId: id, ids, properties: properties(false) }, "g"]]);
@@ -37,11 +48,13 @@ export async function search(words: string): Promise<LetterLine[]> {
 
 /** Letters that are not in the index yet. One that cannot be opened is indexed by what little is known of it. */
 async function fill(id: string): Promise<void> {
-  const mine = { account: id, done: 0, total: 0, stopped: false };
+  const mine: Filling = { account: id, done: 0, total: 0, stopped: false, ended: false };
+  if (running?.account === id) Object.assign(mine, { done: running.done, total: running.total });
   running = mine;
-  finished = null;
+  stale = false;
   try {
     for (let position = 0; !mine.stopped; position += PAGE) {
+      if (position === 0) mine.done = 0;
       const query = { accountId: id, sort: [{ property: "receivedAt", isAscending: false }], position, limit: PAGE, calculateTotal: true };
       const made = await jmap([
         ["Email/query", query, "q"],
@@ -52,16 +65,17 @@ async function fill(id: string): Promise<void> {
       if (page.length === 0) break;
       await indexed(mine, page);
     }
-    if (!mine.stopped) finished = id;
+    mine.ended = !mine.stopped;
   } catch {
     // Offline, or logged out: the next search goes on from here.
     if (running === mine) running = null;
     return;
   }
   announce();
+  stale = false; // that was ourselves
 }
 
-async function indexed(mine: { done: number; stopped: boolean }, page: WireEmail[]): Promise<void> {
+async function indexed(mine: Filling, page: WireEmail[]): Promise<void> {
   const wanted = new Set(await ask("notIndexed", { ids: page.map((one) => one.id) }));
   mine.done += page.length - wanted.size;
   const left = page.filter((one) => wanted.has(one.id));

@@ -16,6 +16,13 @@ interface DeviceSlot {
   wrapped: Bytes;
 }
 
+const LOCKED: Unlocked = { unlocked: false, readable: [] };
+
+async function deviceSlot(storage: Storage): Promise<DeviceSlot | undefined> {
+  const [slot] = await storage.get("slot", ["device"]);
+  return slot as DeviceSlot | undefined;
+}
+
 export interface Own {
   fingerprint: string;
   current: boolean;
@@ -53,30 +60,30 @@ export class Keyring {
 
   /** With what an earlier visit left on this device. */
   async unlockDevice(account: string, keys: WrappedKey[]): Promise<Unlocked> {
-    const storage = await deviceStorage();
-    const [slot] = (await storage.get("slot", ["device"])) as [DeviceSlot | undefined];
-    if (slot === undefined || slot.account !== account) return { unlocked: false, readable: [] };
     try {
+      const storage = await deviceStorage();
+      const slot = await deviceSlot(storage);
+      if (slot === undefined || slot.account !== account) return LOCKED;
       const ak = await wraps.unwrap(slot.key, slot.wrapped, wraps.deviceKey(account));
       this.drop();
       this.account = account;
       this.ak = ak;
       this.storage = storage;
     } catch {
-      return { unlocked: false, readable: [] };
+      return LOCKED;
     }
     return this.take(keys);
   }
 
   /** From now on this device keeps a slot of its own, and caches. Whatever another account left here goes. */
   async persist(): Promise<void> {
-    const storage = await deviceStorage();
-    const [before] = (await storage.get("slot", ["device"])) as [DeviceSlot | undefined];
-    if (before !== undefined && before.account !== this.account) await wipeDevice();
     const key = await crypto.subtle.generateKey({ name: "AES-GCM", length: 256 }, false, ["encrypt", "decrypt"]);
     const wrapped = await wraps.wrap(key, this.accountKey(), wraps.deviceKey(this.account));
     const slot: DeviceSlot = { account: this.account, key, wrapped };
     try {
+      const storage = await deviceStorage();
+      const before = await deviceSlot(storage);
+      if (before !== undefined && before.account !== this.account) await wipeDevice();
       await storage.put("slot", [["device", slot]]);
       this.storage = storage;
     } catch {

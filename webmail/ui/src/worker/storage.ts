@@ -42,7 +42,7 @@ class DatabaseStorage implements Storage {
     return Promise.all(keys.map((key) => asked<unknown>(found.get(key))));
   }
 
-  put(store: Store, records: readonly (readonly [string, unknown])[]): Promise<void> {
+  async put(store: Store, records: readonly (readonly [string, unknown])[]): Promise<void> {
     const transaction = this.database.transaction(store, "readwrite");
     const into = transaction.objectStore(store);
     for (const [key, value] of records) into.put(value, key);
@@ -54,7 +54,7 @@ class DatabaseStorage implements Storage {
     return (await asked(found.getAllKeys())).map(String);
   }
 
-  clear(store: Store): Promise<void> {
+  async clear(store: Store): Promise<void> {
     const transaction = this.database.transaction(store, "readwrite");
     transaction.objectStore(store).clear();
     return done(transaction);
@@ -87,16 +87,19 @@ async function openDatabase(): Promise<Storage> {
     for (const store of STORES) request.result.createObjectStore(store);
   };
   const database = await asked(request);
-  // Another tab that wipes everything must not wait for this one.
-  database.onversionchange = () => {
+  // Wiped from outside (logout clears the site's storage), or in another tab's way: the next call opens it anew.
+  const closed = (): void => {
     database.close();
     opening = null;
   };
+  database.onclose = closed;
+  database.onversionchange = closed;
   return new DatabaseStorage(database);
 }
 
 /** Nothing of anybody stays. */
 export async function wipeDevice(): Promise<void> {
   const storage = await deviceStorage();
+  // A store that the browser wiped already cannot be cleared, and need not be.
   for (const store of STORES) await storage.clear(store).catch(() => undefined);
 }
