@@ -52,6 +52,7 @@ ORIGIN = "http://localhost"
 DECISIONS = CedarDecisions.load()
 BODY = "2850513055001"  # an INS without its key
 BIRTH_DATE = "1985-05-17"
+BOTH = pytest.mark.parametrize("office", ["sqlite", "postgresql"], indirect=True)
 
 
 def identity(body: str = BODY) -> PatientIdentity:

@@ -172,6 +172,10 @@ class Sessions:
         """As it is by now: it may have ended, or changed, since it was found."""
         return self._by_id.get(session.id)
 
+    def until(self, session: PageSession) -> int:
+        """When it ends if nothing is asked any more."""
+        return min(session.expires, self._last_seen.get(session.id, self._clock()) + self._idle(session))
+
     def draw(
         self,
         account: Account,

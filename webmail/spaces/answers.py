@@ -51,7 +51,7 @@ class SessionAnswers:
             "resealLeft": left,
             "mustRenew": session.must_renew,
             "totp": await ground.store.read(lambda reader: ground.factors.has(reader.sql, account.id)),
-            "expires": session.expires,
+            "expires": ground.sessions.until(session),
         }
 
 

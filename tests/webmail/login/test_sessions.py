@@ -105,6 +105,12 @@ async def test_a_session_ends_when_idle_and_in_any_case(
     assert not await alive(browser)
 
 
+async def test_the_page_is_told_when_its_session_ends_if_nothing_is_asked(office: Office) -> None:
+    known = await office.enrolled(password="orage")
+    session = await office.browser().log_in(known.account.shown, "orage", shared=True)
+    assert 14 * 60_000 < session["expires"] - office.clock() <= 15 * 60_000
+
+
 async def test_a_session_that_is_idle_holds_nothing_either(office: Office) -> None:
     known = await office.enrolled(password="orage")
     browser = office.browser()

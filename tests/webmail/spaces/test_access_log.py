@@ -8,8 +8,9 @@ import pytest
 
 from mail_server.accounts.interface import Account, Identity, Kind, Peer
 from mail_server.jmap.interface import MethodError, Turn
+from policies.audit.query import Filter, find
 from policies.interface import Event
-from tests.webmail.office import Office, Refused
+from tests.webmail.office import BOTH, Office, Refused
 from webmail.spaces import access_log
 
 PEER = Peer("192.0.2.1", 4000, "jmap", "s1", tls=True)
@@ -142,6 +143,7 @@ async def test_wrong_arguments_are_said(office: Office, wrong: dict[str, Any]) -
     assert caught.value.type == "invalidArguments"
 
 
+@BOTH
 async def test_pages_follow_each_other_without_a_gap(office: Office) -> None:
     patient = await office.patient()
     events = [Event("read", number, patient.id, patient.id, reference=f"M{number}") for number in range(25)]
@@ -180,3 +182,15 @@ async def test_a_call_reads_a_bounded_part_and_says_where_to_go_on(
             break
         page = await asked(office, patient, before=page["next"])
     assert [one["action"] for one in page["list"]] == ["account-add"]
+
+
+async def test_every_detail_of_ours_may_stand_in_the_trace(office: Office) -> None:
+    known = await office.enrolled_professional(password="orage")
+    await known.post("app-passwords", {"label": "Thunderbird"})
+    await known.delete("sessions")
+    with pytest.raises(Refused):
+        await office.browser().log_in(known.account.address, "éclair")
+    await append(office, *office._noted)
+    found = await office.store.read(lambda reader: find(reader.sql, Filter(last=1000)))
+    assert {"login-failed", "totp-on", "code-issue", "activate"} <= {entry.action for entry in found}
+    assert [entry.action for entry in found if "dropped" in entry.details] == []

@@ -9,7 +9,7 @@ import pytest
 
 from mail_server.accounts.changes import AccountError
 from mail_server.accounts.interface import Kind
-from tests.webmail.office import DOMAIN, Refused
+from tests.webmail.office import BOTH, DOMAIN, Refused
 from webmail.spaces import codes
 
 
@@ -70,6 +70,7 @@ async def test_five_wrong_answers_and_the_code_is_dead_even_for_the_right_one(of
     assert (dead.status, dead.error) == (410, "code-dead")
 
 
+@BOTH
 async def test_many_guesses_at_once_are_five_in_all(office: Any) -> None:
     account = await office.patient()
     code = await office.code(account)
