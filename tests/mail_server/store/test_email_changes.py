@@ -7,6 +7,8 @@ import random
 import pytest
 
 from mail_server.store.backup import backup_store
+from mail_server.store.check import check_store
+from mail_server.store.findings import Fault
 from mail_server.store.model import Flag, FlagChange, SpecialUse
 from mail_server.store.restore import restore_store
 from mail_server.store.store import LocalStore
@@ -223,3 +225,5 @@ async def test_clients_that_sync_by_pieces_end_where_the_account_is(desk, seed):
     for client, limit in clients:
         await client.sync(desk, limit)
         assert client.known == await truth(client.threads)
+    faults = {one.fault for one in check_store(desk.settings, desk.home, desk.keys)}
+    assert faults <= {Fault.SIZE}  # the test's sizes are not true
