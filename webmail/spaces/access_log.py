@@ -57,6 +57,10 @@ _ACTIONS = {
     "account-reinstate": "account-reinstate",
 }
 
+# Acts whose outcome in the trace is the state a letter was left in: to its holder, they were done.
+_OF_LETTERS = frozenset({"deliver", "read", "keep", "destroy", "reseal"})
+_UNTOLD = "already-filed"  # the same letter again after a crash: it arrived once
+
 
 class AccessLog:
     def __init__(self, store: Store, accounts: Accounts, chain: Callable[[], str]) -> None:
@@ -118,7 +122,7 @@ class AccessLog:
             "seq": entry.seq,
             "at": entry.at,
             "action": "letter-sent" if sent else _ACTIONS[entry.action],
-            "outcome": entry.outcome,
+            "outcome": "done" if entry.action in _OF_LETTERS else entry.outcome,
             "who": who,
             "address": self._address(account, other),
             "network": entry.network if who in ("you", "unknown") else "",
@@ -141,7 +145,7 @@ class AccessLog:
 
 
 def _is_shown(entry: Entry) -> bool:
-    return entry.action in _ACTIONS
+    return entry.action in _ACTIONS and entry.outcome != _UNTOLD
 
 
 def _has_one(account: Account) -> Mapping[str, Any] | None:

@@ -76,6 +76,24 @@ async def test_a_letter_that_came_names_its_sender_as_seen_and_not_its_network(o
     assert (sent["action"], sent["address"]) == ("letter-sent", patient.shown)
 
 
+@pytest.mark.parametrize("state", ["sealed", "waiting", "custody", "subject-outside"])
+async def test_the_state_a_letter_was_left_in_is_no_refusal(office: Office, state: str) -> None:
+    patient = await office.patient()
+    await append(office, Event("deliver", 1, "node", patient.id, state, "M1"))
+    assert (await asked(office, patient))["list"][0]["outcome"] == "done"
+
+
+async def test_a_letter_sent_again_after_a_crash_arrived_once(office: Office) -> None:
+    patient = await office.patient()
+    await append(
+        office,
+        Event("deliver", 1, "node", patient.id, "sealed", "M1"),
+        Event("deliver", 2, "node", patient.id, "already-filed"),
+    )
+    told = (await asked(office, patient))["list"]
+    assert [one["action"] for one in told] == ["letter-arrived", "account-add"]
+
+
 async def test_a_failed_login_is_of_somebody_unknown_and_shows_from_where(office: Office) -> None:
     known = await office.enrolled(password="orage")
     with pytest.raises(Refused):
