@@ -26,6 +26,7 @@ export const GROUPS: readonly { title: "access" | "work" | "trust" | "comfort"; 
 ];
 
 export function sectionAt(path: string): SectionName | null {
+  if (path === "secours") return "oldSheet"; // where locked letters lead
   const found = (Object.keys(SECTIONS) as SectionName[]).find((name) => SECTIONS[name].path === path);
   return found ?? null;
 }
