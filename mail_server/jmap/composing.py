@@ -63,7 +63,11 @@ class Body:
 def blobs_named(wanted: Mapping[str, Any]) -> set[str]:
     """Every blob id the parts name."""
     body = _body(wanted)
-    return {each["blobId"] for each in _walk(body.tree) if isinstance(each.get("blobId"), str)}
+    return {
+        each["blobId"]
+        for each in _walk(body.tree)
+        if isinstance(each.get("blobId"), str) and each.get("partId") is None
+    }
 
 
 def composed(wanted: Mapping[str, Any], blobs: Blobs, now: int) -> bytes:
