@@ -10,6 +10,7 @@ key and is whole; the encrypted data stays byte for byte; what would come out di
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 from collections.abc import Sequence
@@ -141,7 +142,8 @@ async def swapped(
 
 def _split(stored: Stored, body: StagedBlob, key_packets: bytes) -> NewMessage:
     origin = stored.origin
-    begin = stored.content.rfind(_BEGIN)  # the armor holds no such text, nor does what follows it
+    # Between the header and the armor stands nothing but our own frame.
+    begin = stored.content.find(_BEGIN, len(mime.header_block(stored.content)))
     length = len(stored.key_packets) + body.clear_size
     if begin < 0:
         raise SwapRefused
@@ -169,16 +171,21 @@ async def _verbatim(
     letter = await examine(stored.content, large)
     if letter.ciphertext is None:
         raise SwapRefused
+    ciphertext, tree = letter.ciphertext, letter.tree
     state = State.SUBJECT_OUTSIDE if letter.subject_outside else State.SEALED
-    ciphertext = _exchanged(letter.ciphertext, waiting_key, key_packet)
-    data = _with_ciphertext(stored.content, letter.tree, ciphertext)
-    data = restated(data, state)
+
+    def make() -> tuple[bytes, mime.Rendered]:
+        exchanged = _exchanged(ciphertext, waiting_key, key_packet)
+        made = restated(_with_ciphertext(stored.content, tree, exchanged), state)
+        return made, mime.render(made)
+
+    data, rendering = await asyncio.to_thread(make) if len(stored.content) >= large else make()
     blob = await store.stage(origin.account, data, compress=state is not State.SEALED)
     return NewMessage(
         account=origin.account,
         mailbox=SpecialUse.INBOX,
         content=VerbatimContent(blob),
-        rendered=rendered(mime.render(data)),
+        rendered=rendered(rendering),
         size=len(data),
         received_at=origin.received_at,
         state=state,

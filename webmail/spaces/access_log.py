@@ -22,8 +22,8 @@ from policies.audit.trail import head
 
 URI = "https://vaguemestre.example/jmap/access-log"
 
-_WINDOW = 5_000  # entries read at a time: a few milliseconds of a reader's thread
-_WINDOWS = 20  # of one call
+_WINDOW = 5_000  # entries read at a time: a millisecond or two of a reader's thread
+_WINDOWS = 60  # of one call
 _MOST = 100
 _USUAL = 50
 

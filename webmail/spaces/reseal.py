@@ -43,6 +43,7 @@ _log = logging.getLogger("vaguemestre.page")
 _WAITING = (State.WAITING,)
 MOST = 200  # letters of one request
 _COUNTED = 100_000
+_IN_MEMORY = 8 * 1024 * 1024  # octets of letters held before they are filed
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +132,12 @@ class Reseal:
                 copy = await self._copy(account, certificate, waiting_key, one)
                 if copy is None:
                     done.append(one.message)
-                else:
-                    made.append((one.message, copy))
-            done += await ground.store.write(lambda tx: self._file(tx, account, made, visitor))
+                    continue
+                made.append((one.message, copy))
+                if sum(each.size for _, each in made) >= _IN_MEMORY:
+                    done += await self._filed(account, made, visitor)
+                    made = []
+            done += await self._filed(account, made, visitor)
         left = await self.left(account)
         if not left:
             await self.settle(account)
@@ -185,6 +189,13 @@ class Reseal:
             )
         except SwapRefused:
             raise Problem("bad-request") from None
+
+    async def _filed(
+        self, account: Account, made: Sequence[tuple[MessageId, NewMessage]], visitor: Visitor
+    ) -> list[int]:
+        if not made:
+            return []
+        return await self._ground.store.write(lambda tx: self._file(tx, account, made, visitor))
 
     def _file(
         self,

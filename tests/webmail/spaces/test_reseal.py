@@ -509,3 +509,30 @@ async def test_many_letters_are_swapped_in_good_time(ward: Ward) -> None:
     started = time.monotonic()
     assert (await work.browser.post("reseal/letters", given))["left"] == 0
     assert time.monotonic() - started < 10
+
+
+async def test_letters_are_filed_in_parts_that_memory_holds(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from webmail.spaces import reseal
+
+    monkeypatch.setattr(reseal, "_IN_MEMORY", 1)
+    account = await waiting_patient(ward, 3)
+    browser = await ward.enrolled(account)
+    await Swapping(browser).all()
+    assert await ward.states(account) == [State.SEALED] * 3
+
+
+async def test_a_name_that_looks_like_armor_does_not_mislead(ward: Ward) -> None:
+    account = await ward.accounts.patient_add(identity())
+    letter = plain(0).replace(b"To: patient@essai.test", b'To: "-----BEGIN PGP MESSAGE-----" <p@essai.test>')
+    await ward.send(letter, account.shown)
+    browser = await ward.enrolled(account)
+    await Swapping(browser).all()
+    ((_, stored),) = await ward.inbox(account)
+    begin = stored.index(b"\r\n\r\n")
+    assert b"BEGIN PGP MESSAGE" in stored[:begin]
+    found = mime.ciphertext(stored, mime.parse(stored))
+    assert found is not None
+    assert browser.made is not None
+    assert "voici le résultat 0".encode() in decrypted(found.data, browser.made.secret)
