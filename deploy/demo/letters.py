@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import format_datetime, make_msgid
+from email.utils import format_datetime, formataddr, make_msgid
 
 from mail_server import mime
 
@@ -54,6 +54,28 @@ def report(
     return Letter(_under(subject, message), subject, text, attachment)
 
 
+def report_to_patient(
+    sender: tuple[str, str], recipient: str, *, given_name: str, word: str, pdf_bytes: int
+) -> Letter:
+    """What a hospital writes to the patient herself. `sender`: name and address; `word` stands in subject and text."""
+    name, address = sender
+    subject = f"Votre compte rendu d’hospitalisation {word}".strip()
+    text = (
+        f"Bonjour {given_name},\n\n"
+        "Vous êtes de retour chez vous depuis hier, après quatre jours dans notre service de cardiologie. "
+        "Votre compte rendu est joint à ce message : vous pouvez le lire ici et le montrer à votre médecin.\n\n"
+        "À retenir :\n"
+        "- pesez-vous chaque matin, et notez le chiffre ;\n"
+        "- appelez-nous si vous prenez plus de deux kilos en trois jours ;\n"
+        "- votre contrôle est prévu dans trois semaines.\n\n"
+        f"L’équipe de cardiologie {word}\n"
+    )
+    attachment = pdf("Compte rendu d'hospitalisation", pdf_bytes)
+    message = _message(formataddr((name, address)), recipient, text)
+    message.add_attachment(attachment, maintype="application", subtype="pdf", filename="compte-rendu.pdf")
+    return Letter(_under(subject, message), subject, text, attachment)
+
+
 def note(sender: str, recipient: str, subject: str, text: str, answering: str = "") -> Letter:
     """A short letter without attachment; `answering` is the Message-ID of the letter it answers."""
     message = _message(sender, recipient, text)
@@ -72,7 +94,7 @@ def _message(sender: str, recipient: str, text: str) -> EmailMessage:
     message["From"] = sender
     message["To"] = recipient
     message["Date"] = format_datetime(datetime.now(UTC))
-    message["Message-ID"] = make_msgid(domain=sender.partition("@")[2])
+    message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2].rstrip(">"))
     message.set_content(text)
     return message
 

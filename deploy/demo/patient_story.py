@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from email.utils import formataddr
 
 from deploy.demo import clients, letters, world
 from deploy.demo.browser import derivations
@@ -18,6 +19,13 @@ from deploy.demo.people import Patient
 from deploy.demo.world import World
 
 Line = tuple[str, str]
+
+
+_ADVICE = (
+    "Bonjour Madame,\n\nL’hôpital m’a prévenue de votre retour. Gardez le même traitement jusqu’à jeudi. "
+    "Dites-moi simplement comment vous respirez la nuit, et appelez le cabinet si vous êtes essoufflée.\n\n"
+    "Dr Camille Aubry\n"
+)
 
 
 class NotAsPromised(Exception):
@@ -41,10 +49,10 @@ class PatientStory:
         patient = self.made.patient
         self.reports = [
             self._report(patient.person, patient.shown),
-            self._note(f"Votre retour à domicile {self.marker()}", "Appelez-moi si vous êtes essoufflée.\n"),
+            self._note(f"Votre retour à la maison {self.marker()}", _ADVICE),
         ]
         you = self.made.you
-        self._report(you.person, you.shown)
+        self._report(you.person, you.shown, told=False)
         return [
             ("written to", "15 digits, as hospitals know their patients; the node's files hold none of them"),
             ("waiting", "sealed to a key that nothing opens but her activation"),
@@ -73,6 +81,8 @@ class PatientStory:
 
     def reading(self) -> list[Line]:
         listed = self.page.letters()
+        if len(listed) != len(self.reports) or not listed:
+            raise NotAsPromised(f"{len(listed)} letters are there")
         opened = [self.page.open(each) for each in listed]
         for report in self.reports:
             found = next((each for each in opened if each.subject == report.subject), None)
@@ -90,7 +100,7 @@ class PatientStory:
     def answering(self) -> list[Line]:
         asked = self._letter_of_the_doctor()
         text = f"Merci docteur, je respire mieux. {self.marker()}\n"
-        self.page.write(world.GP, "Re: Votre retour à domicile", text, answering=asked)
+        self.page.write(world.GP, "Re: Votre retour à la maison", text, answering=asked)
         gp = self.made.persons[world.GP]
         assert gp.secret_key is not None
         stored = self._await_letter(gp.address, gp.password)
@@ -138,15 +148,14 @@ class PatientStory:
 
     # -- what steps share ---------------------------------------------------------------------------------
 
-    def _report(self, patient: Patient, shown: str) -> letters.Letter:
+    def _report(self, patient: Patient, shown: str, *, told: bool = True) -> letters.Letter:
         made = self.made
-        name = f"{patient.given_names.split()[0]} {patient.family_name.title()}"
-        letter = letters.report(
-            world.HOSPITAL,
+        letter = letters.report_to_patient(
+            (world.HOSPITAL_NAME, world.HOSPITAL),
             shown,
+            given_name=patient.given_names.split()[0],
+            word=self.marker() if told else "",
             pdf_bytes=200_000,
-            patient=f"{name} {self.marker()}",
-            born=patient.birth_date,
         )
         context = tls(made.ca, made.hospital.certificate, made.hospital.key)
         clients.send_as_system(made.ports["submissions"], context, world.HOSPITAL, [shown], letter.data)
@@ -154,14 +163,16 @@ class PatientStory:
 
     def _note(self, subject: str, text: str) -> letters.Letter:
         made, gp = self.made, self.made.persons[world.GP]
-        letter = letters.note(world.GP, made.patient.shown, subject, text)
+        letter = letters.note(formataddr((world.GP_NAME, world.GP)), made.patient.shown, subject, text)
         clients.send_as_person(
             made.ports["submission"], tls(made.ca), gp.address, gp.password, [made.patient.shown], letter.data
         )
         return letter
 
     def _letter_of_the_doctor(self) -> Letter:
-        found = next(each for each in self.page.letters() if each["from"][0]["email"] == world.GP)
+        found = next((each for each in self.page.letters() if each["from"][0]["email"] == world.GP), None)
+        if found is None:
+            raise NotAsPromised("her doctor's letter is not there")
         return self.page.open(found)
 
     def _await_letter(self, address: str, password: str) -> bytes:

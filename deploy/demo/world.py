@@ -46,7 +46,9 @@ LABORATORY = f"laboratoire.robot@{DOMAIN}"
 IMAGING = f"imagerie.robot@{DOMAIN}"
 FOREIGN_DOCTOR = f"yasmine.benali@{FOREIGN_DOMAIN}"
 
-_PEOPLE = {GP: "Dr Camille Aubry", NURSE: "Inès Moreau", DOCTOR: "Dr Paul Lenoir"}
+HOSPITAL_NAME = "Cardiologie – Hôpital de la Gare"
+GP_NAME = "Dr Camille Aubry"
+_PEOPLE = {GP: GP_NAME, NURSE: "Inès Moreau", DOCTOR: "Dr Paul Lenoir"}
 
 # The standard port of each service, to which the port base is added.
 _PORTS = {
