@@ -60,6 +60,7 @@ export class Keyring {
 
   /** With what an earlier visit left on this device. */
   async unlockDevice(account: string, keys: WrappedKey[]): Promise<Unlocked> {
+    if (this.unlocked && this.account === account) return this.take(keys);
     try {
       const storage = await deviceStorage();
       const slot = await deviceSlot(storage);
