@@ -10,7 +10,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -18,10 +18,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from tests.bench import expected, fsyncs, peers, prepare, report, rounds
+from tests.bench import expected, fsyncs, page, peers, prepare, report, rounds
 from tests.bench.generator import LoadGenerator
 from tests.bench.process import CouldNotRun
-from tests.bench.system import LISTED, READERS, Measure, System
+from tests.bench.system import LISTED, READERS, RECIPIENTS, Measure, System
 
 CHAIN = "chain"
 _screen = Console(width=None if os.isatty(1) else 160)
@@ -35,6 +35,8 @@ class Extent:
     listings: int
     rounds: int
     traced: tuple[tuple[str, int, int], ...]  # rows whose fsyncs are counted, and letters sent for that
+    pages: int  # pages of 50 asked in a round
+    mailbox: int  # letters in the mailbox they are taken from
 
 
 FULL = Extent(
@@ -46,12 +48,16 @@ FULL = Extent(
     listings=40,
     rounds=5,
     traced=(("4k", 1, 100), ("4k", 10, 300), ("4k", 50, 300), ("50k", 10, 200), ("1M", 10, 40)),
+    pages=400,
+    mailbox=page.MESSAGES,
 )
 QUICK = Extent(
     ingest=(("4k", 10, 1000), ("4k", 50, 1000), ("50k", 10, 300), ("1M", 10, 40)),
     listings=20,
     rounds=2,
     traced=(("4k", 10, 200),),
+    pages=100,
+    mailbox=10_000,
 )
 
 
@@ -61,6 +67,7 @@ def main(
     sizes: Annotated[str, typer.Option(help="Which letters.")] = "4k,50k,1M",
     connections: Annotated[str, typer.Option(help="Which numbers of connections.")] = "1,10,50",
     listing: Annotated[bool, typer.Option(help="Measure the listing too.")] = True,
+    pages: Annotated[bool, typer.Option(help="Measure pages of 50 by JMAP and IMAP too.")] = True,
     number_of_rounds: Annotated[int | None, typer.Option("--rounds", help="Rounds per row.")] = None,
     pipelining: Annotated[bool, typer.Option(help="Send MAIL, RCPT and DATA in one write.")] = False,
     home: Annotated[
@@ -75,8 +82,12 @@ def main(
         for size, number, letters in extent.ingest
         if size in sizes.split(",") and str(number) in connections.split(",")
     )
-    extent = Extent(
-        wanted, extent.listings if listing else 0, number_of_rounds or extent.rounds, extent.traced
+    extent = replace(
+        extent,
+        ingest=wanted,
+        listings=extent.listings if listing else 0,
+        rounds=number_of_rounds or extent.rounds,
+        pages=extent.pages if pages else 0,
     )
     place = prepare.Place(home.absolute())
     try:
@@ -95,7 +106,10 @@ def main(
         if not keep:
             shutil.rmtree(place.run, ignore_errors=True)
     report.show(_screen, around, bench.lines)
-    _say(f"Written to {report.write(place.results, around, bench.lines, bench.failures)}")
+    for remark in bench.remarks:
+        _screen.print(remark, highlight=False)
+    written = report.write(place.results, around, bench.lines, bench.failures, bench.remarks)
+    _say(f"Written to {written}")
     for failure in bench.failures:
         _screen.print(f"[red]Not run: {failure}[/red]", highlight=False)
     raise typer.Exit(1 if bench.failures or not bench.lines else 0)
@@ -115,6 +129,7 @@ class Bench:
         self._systems: dict[str, System] = {}
         self.lines: list[report.Line] = []
         self.failures: list[str] = []
+        self.remarks: list[str] = []
 
     @property
     def accounting(self) -> str:
@@ -167,6 +182,8 @@ class Bench:
                     self._add(title, name, summary, summaries, wanted, fsyncs=count)
         if extent.listings:
             self._measure_listing(extent)
+        if extent.pages:
+            self._measure_pages(extent)
 
     def _measure_listing(self, extent: Extent) -> None:
         title = f"listing {LISTED:,}, {READERS} connections"
@@ -182,6 +199,43 @@ class Bench:
             for name, summary in summaries.items():
                 wanted = expected.LISTING.get(name, expected.NOTHING)
                 self._add(title, name, summary, summaries, wanted, messages=LISTED)
+
+    def _measure_pages(self, extent: Extent) -> None:
+        title = f"page of {page.PAGE} of {extent.mailbox:,}"
+        with self._noting(title):
+            _say(f"{title}: filling {len(self._systems)} mailboxes")
+            cells: dict[str, Callable[[], Measure]] = {}
+            names: dict[str, str] = {}
+            for name, system in self._systems.items():
+                self._fill_one(system, extent.mailbox)
+                cells[name] = partial(page.by_imap, system, extent.pages, extent.mailbox)
+                names[name] = f"{system.name}, IMAP"
+                if name != CHAIN:
+                    port = self._https(name)
+                    cells[f"{name} jmap"] = partial(page.by_jmap, system, port, extent.pages, extent.mailbox)
+                    names[f"{name} jmap"] = f"{system.name}, JMAP"
+            summaries = self._interleaved(title, cells, extent.rounds)
+            for name, summary in summaries.items():
+                compared = summaries.get(CHAIN) if name != CHAIN else None
+                self.lines.append(report.Line(title, names[name], summary, compared, expected.NOTHING))
+        for name, system in self._systems.items():
+            if name != CHAIN:
+                with self._noting(f"listeners of {name}"):
+                    told = page.waiting(system, self._https(name), partial(self._one_each, system))
+                    self.remarks.append(f"{system.name}: {told}")
+
+    def _fill_one(self, system: System, letters: int) -> None:
+        letter, holder = self._letters["4k"], page.HOLDER.rstrip("0")
+        connections = 10 if letters > 10 else 1
+        system.ingest(self._generator, letter, connections=connections, letters=letters, to=holder, number=1)
+
+    def _one_each(self, system: System) -> None:
+        system.ingest(self._generator, self._letters["4k"], connections=1, letters=RECIPIENTS)
+
+    def _https(self, name: str) -> int:
+        from tests.bench import servers
+
+        return servers.https_port(name)
 
     def _sending(self, system: System, size: str, connections: int, letters: int) -> Callable[[], Measure]:
         letter = self._letters[size]

@@ -108,7 +108,7 @@ def show(screen: Console, around: Mapping[str, str], lines: Sequence[Line]) -> N
     table = Table(header_style="bold", pad_edge=False)
     table.add_column("Work (all over TLS)")
     table.add_column("System")
-    for heading in ("CPU ms", "min..max", "CPU ×", "per s", "rate ×", "p50 ms", "p99 ms", "fsync"):
+    for heading in ("CPU ms", "min..max", "CPU ×", "per s", "rate ×", "p50 ms", "p95 ms", "p99 ms", "fsync"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("Expected")
     table.add_column("")
@@ -138,6 +138,7 @@ def _figures(line: Line) -> list[str]:
         f"{line.summary.rate * line.messages:.0f}",
         f"{line.rate_ratio:.1f}" if line.rate_ratio is not None else "",
         f"{line.summary.median(lambda measure: measure.p50_ms):.1f}",
+        f"{line.summary.median(lambda measure: measure.p95_ms):.1f}",
         f"{line.summary.median(lambda measure: measure.p99_ms):.1f}",
         f"{line.fsyncs:.2f}" if line.fsyncs is not None else "",
         ", ".join(wanted),
@@ -145,9 +146,16 @@ def _figures(line: Line) -> list[str]:
     ]
 
 
-def write(folder: Path, around: Mapping[str, str], lines: Sequence[Line], failures: Sequence[str]) -> Path:
+def write(
+    folder: Path,
+    around: Mapping[str, str],
+    lines: Sequence[Line],
+    failures: Sequence[str],
+    remarks: Sequence[str],
+) -> Path:
     """Write the results beside those of other days."""
     path = folder / time.strftime("bench-%Y%m%d-%H%M%S.json")
-    content = {"around": around, "failures": failures, "lines": [line.as_json() for line in lines]}
+    measured = [line.as_json() for line in lines]
+    content = {"around": around, "failures": failures, "lines": measured, "remarks": list(remarks)}
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     return path

@@ -84,6 +84,11 @@ def product(mode: Mode, place: Place, say: Callable[[str], None]) -> System:
     return system
 
 
+def https_port(mode: str) -> int:
+    """Where the node of this mode serves JMAP."""
+    return _PORT_BASE[mode] + _DOORS["https"]
+
+
 def _make_node(folder: Path, home: Path, ports: dict[str, int]) -> None:
     authority = pki.TestAuthority.create()
     authority.write(folder / "pki")

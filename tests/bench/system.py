@@ -18,7 +18,11 @@ LISTING = "UID FETCH 1:* (UID FLAGS RFC822.SIZE ENVELOPE BODYSTRUCTURE)"
 
 def addresses(domain: str) -> list[str]:
     """Every account that receives in a benchmark."""
-    return [f"u{n}@{domain}" for n in range(RECIPIENTS)] + [f"l{n}@{domain}" for n in range(READERS)]
+    return [
+        *(f"u{n}@{domain}" for n in range(RECIPIENTS)),
+        *(f"l{n}@{domain}" for n in range(READERS)),
+        f"p0@{domain}",  # the one with a large mailbox
+    ]
 
 
 @dataclass(frozen=True, slots=True)
