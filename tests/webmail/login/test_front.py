@@ -58,18 +58,19 @@ async def test_every_route_that_changes_something_is_in_the_list_below(office: O
     assert filled == set(CHANGING)
 
 
-@pytest.mark.parametrize(("method", "path"), CHANGING)
-async def test_another_site_changes_nothing(office: Office, method: str, path: str) -> None:
+async def test_another_site_changes_nothing(office: Office) -> None:
     """CSRF: a browser sends the cookie along; the header and the origin tell who asked."""
     browser = await office.enrolled()
-    for headers in (
-        {"Origin": "https://evil.example"},
-        {"Origin": "null"},
-        {"Origin": "http://localhost:81"},
-        {"X-Vaguemestre": "0"},
-    ):
-        answer = await browser.raw(method, path, {}, **headers)
-        assert (answer.status_code, answer.json()["error"]) == (403, "foreign-request"), headers
+    for method, path in CHANGING:
+        for headers in (
+            {"Origin": "https://evil.example"},
+            {"Origin": "null"},
+            {"Origin": "http://localhost:81"},
+            {"X-Vaguemestre": "0"},
+        ):
+            answer = await browser.raw(method, path, {}, **headers)
+            told = (answer.status_code, answer.json()["error"])
+            assert told == (403, "foreign-request"), (method, path, headers)
     assert (await browser.get("session"))["account"]["id"] == browser.account.id
 
 
