@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mail_server.accounts.interface import Account, Kind
+from mail_server.accounts.interface import Account
 from mail_server.keys.slots import KeyState, Slot, SlotKind, Stretching
 from mail_server.store.interface import Sql, Transaction
 from mail_server.store.model import AccountId
@@ -258,8 +258,3 @@ class LoginService:
         """Nobody comes in while their coming could not be told."""
         if self._ground.trace_full():
             raise Problem("busy")
-
-
-def may_use_programs(account: Account) -> bool:
-    """Whether app passwords make sense: a patient's letters open in the page alone."""
-    return account.kind is Kind.PER
