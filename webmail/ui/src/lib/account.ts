@@ -282,7 +282,11 @@ export const account: AccountWork = {
     return found.length;
   },
 
-  passkeysPossible: async () => (await passkeys()).possible(),
+  // Asked by the first screen already: not worth the chunk that does the rest.
+  async passkeysPossible() {
+    const found = globalThis.PublicKeyCredential as typeof PublicKeyCredential | undefined;
+    return (await found?.isUserVerifyingPlatformAuthenticatorAvailable?.().catch(() => false)) ?? false;
+  },
 
   async addPasskey(label) {
     const started = await api<Started>("POST", "passkeys/start", {});

@@ -23,11 +23,6 @@ export interface Signed {
   prf: ArrayBuffer | null; // for the worker
 }
 
-export async function possible(): Promise<boolean> {
-  const found = globalThis.PublicKeyCredential as typeof PublicKeyCredential | undefined;
-  return (await found?.isUserVerifyingPlatformAuthenticatorAvailable?.().catch(() => false)) ?? false;
-}
-
 async function extensions(): Promise<AuthenticationExtensionsClientInputs> {
   const first = await crypto.subtle.digest("SHA-256", utf8("vaguemestre/passkey/v1"));
   return { prf: { eval: { first } } } as AuthenticationExtensionsClientInputs;

@@ -22,7 +22,7 @@ const swapping = () => (swapModule ??= import("./swap.ts"));
 const searching = () => (searchModule ??= import("./search.ts"));
 
 async function ofPassword(password: string, salt: string, params: PasswordParams): Promise<Pair> {
-  void keys().catch(() => undefined); // the library is fetched while Argon2id runs
+  void import("./openpgp.ts").catch(() => undefined); // the library is fetched while Argon2id runs
   return fromPassword(password, fromBase64(salt), params);
 }
 
