@@ -71,9 +71,7 @@ def small_targets(page: Page, least: float = 40) -> list[str]:
 
 def tab_walk(page: Page, most: int = 120) -> list[Stop]:
     """Every stop of the Tab key from the top of the page until it leaves it."""
-    page.evaluate(
-        "() => { document.activeElement?.blur(); getSelection()?.removeAllRanges(); scrollTo(0, 0); }"
-    )
+    _look(page, "rewind")
     stops: list[Stop] = []
     for _ in range(most):
         page.keyboard.press("Tab")

@@ -56,6 +56,10 @@ def _lay(static: Path) -> None:
     (assets / "frame-b2.js").write_text("export const frame = 1;")
     (assets / "screen-d4.js").write_text("export const screen = 1;")
     (assets / "style-c3.css").write_text("a { color: red }")
+    (static / "modules.json").write_text(
+        '["assets/frame-b2.js", "assets/index-a1.js", "assets/screen-d4.js"]'
+    )
+    (assets / "worker-e5.js").write_text("onmessage = () => {};")
     (assets / "licences.txt").write_text("whose code this is")
 
 

@@ -115,6 +115,7 @@ async def test_the_manifest_names_every_file_by_its_hash(ask: Ask) -> None:
         "/assets/licences.txt",
         "/assets/screen-d4.js",
         "/assets/style-c3.css",
+        "/assets/worker-e5.js",
     }
 
 

@@ -15,10 +15,16 @@ from webmail.ui.integrity import Unsealed, seal
 def test_every_module_static_or_lazy_has_its_hash_in_the_import_map(built: Path) -> None:
     mapped = import_map((built / "index.html").read_text())
     assert mapped is not None
-    scripts = (built / "assets").glob("*.js")
+    scripts = [built / "assets" / name for name in ("frame-b2.js", "index-a1.js", "screen-d4.js")]
     assert json.loads(mapped) == {
         "integrity": {f"/assets/{script.name}": sri(script.read_bytes()) for script in scripts}
     }
+
+
+def test_without_the_list_of_modules_nothing_is_sealed(built: Path) -> None:
+    assert not (built / "modules.json").exists()
+    with pytest.raises(Unsealed):
+        seal(built, "5" * 64)
 
 
 def test_the_import_map_stands_before_whatever_loads_a_module(built: Path) -> None:
@@ -54,6 +60,7 @@ def test_the_same_files_give_the_same_bytes(built: Path, tmp_path: Path, lay: Ca
 )
 def test_a_page_that_its_policy_would_break_stops_the_build(built: Path, page: str) -> None:
     (built / "index.html").write_text(page)
+    (built / "modules.json").write_text("[]" if "nothing" in page else '["assets/index-a1.js"]')
     with pytest.raises(Unsealed):
         seal(built, "5" * 64)
 

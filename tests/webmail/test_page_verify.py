@@ -57,7 +57,7 @@ def faults(verdict: Verdict, path: str) -> set[Fault]:
 def test_the_published_page_is_found_the_same(verdict: Callable[..., Verdict]) -> None:
     found = verdict()
     assert found.same
-    assert found.files == 6
+    assert found.files == 7
     assert found.sources == "5" * 64
 
 

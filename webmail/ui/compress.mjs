@@ -6,7 +6,7 @@ import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 
 const folder = process.argv[2];
 for (const name of readdirSync(folder, { recursive: true })) {
-  if (!/\.(js|mjs|css|html|svg|txt|json|wasm)$/.test(name)) continue;
+  if (!/\.(js|mjs|css|html|svg|txt|json|wasm)$/.test(name) || name.startsWith("manifest.")) continue;
   const plain = readFileSync(join(folder, name));
   const smaller = {
     gz: gzipSync(plain, { level: 9 }),

@@ -1,8 +1,9 @@
 """What makes a byte changed in the page show: hashes in index.html, and a manifest of every file.
 
-Runs on a finished `vite build`. Invariants: every script module, static or lazy, has its hash in the import map, every
-style sheet in its `integrity` attribute; the manifest names every file that is served, by its address, and the
-sources it was built from; the same input gives the same bytes.
+Runs on a finished `vite build`. Invariants: every module of the page, static or lazy, has its hash in the import map,
+and what index.html names has it in its `integrity` attribute (no browser checks a worker's modules, or a style sheet
+that comes with a later screen: `verify-page` does); the manifest names every file that is served, by its address, and
+the sources it was built from; the same input gives the same bytes.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ _LINK = re.compile(
     r'<link rel="(?P<rel>modulepreload|stylesheet)"(?: crossorigin)? href="(?P<path>/assets/[^"]+)">'
 )
 
+MODULES = "modules.json"  # written by ui/modules.ts
+
 
 class Unsealed(Exception):
     """The built page is not what was expected, so it would be served without its hashes."""
@@ -28,9 +31,7 @@ def seal(built: Path, sources: str) -> None:
     """Put hashes into the built page and write its manifest. `sources`: hash of what it was built from."""
     index = built / INDEX
     page = index.read_text("utf-8")
-    modules = {
-        f"/assets/{file.name}": sri(file.read_bytes()) for file in sorted((built / "assets").glob("*.*js"))
-    }
+    modules = _modules(built)
     page, scripts = _SCRIPT.subn(
         lambda found: (
             f'<script type="module" src="{found["path"]}" integrity="{modules[found["path"]]}"></script>'
@@ -46,6 +47,18 @@ def seal(built: Path, sources: str) -> None:
     page = f'{page[:first]}<script type="importmap">{imports}</script>\n    {page[first:]}'
     index.write_text(page, "utf-8")
     _write_manifest(built, sources)
+
+
+def _modules(built: Path) -> dict[str, str]:
+    """Hash of each module of the page, as the bundler told them."""
+    listed = built / MODULES
+    try:
+        names: list[str] = json.loads(listed.read_text("utf-8"))
+        hashes = {f"/{name}": sri((built / name).read_bytes()) for name in names}
+    except (OSError, ValueError) as fault:
+        raise Unsealed("the bundler did not tell which modules it made") from fault
+    listed.unlink()
+    return hashes
 
 
 def address(name: str) -> str:

@@ -15,7 +15,7 @@ const HEAD = `This page is Vaguemestre, free software under the GNU Affero Gener
 It carries the following packages. openpgp (LGPL) is in a file of its own, so that it can be replaced.
 `;
 
-/** One for the page (writes \`fileName\`), one for its workers, over the same record. */
+/** One for the page (writes `fileName`), one for its workers, over the same record. */
 export function licences(fileName: string): { page: () => Plugin; worker: () => Plugin } {
   const carried = new Map<string, Carried>();
   const note = (id: string): void => {

@@ -4,6 +4,7 @@ import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
 import { licences } from "./licences.ts";
+import { modules } from "./modules.ts";
 
 const repository = fileURLToPath(new URL("../../", import.meta.url));
 const fake = `${repository}tests/browser/fake`;
@@ -13,7 +14,7 @@ const carried = licences("assets/licences.txt");
 export default defineConfig(({ mode }) => ({
   base: "/",
   publicDir: "public",
-  plugins: [svelte(), carried.page()],
+  plugins: [svelte(), carried.page(), modules("modules.json")],
   resolve: {
     // Only src/work.ts imports these two, so that nothing else has to know which pair it speaks to.
     alias: mode === "fake" ? [{ find: /^\.\/lib\/(account|mail)\.ts$/, replacement: `${fake}/$1.ts` }] : [],
@@ -25,15 +26,23 @@ export default defineConfig(({ mode }) => ({
     outDir: mode === "fake" ? "dist-fake" : "../static",
     emptyOutDir: true,
     sourcemap: false,
-    // One style sheet, named by index.html with its hash: lazy ones would come without one.
-    cssCodeSplit: false,
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
     rolldownOptions: {
+      // Svelte does not say so itself: what no screen asks of it can go, and what one screen asks comes with that screen.
+      treeshake: { moduleSideEffects: [{ test: /node_modules[\\/]svelte[\\/](?!.*flags)/, sideEffects: false }] },
       output: {
-        // Under LGPL: replaceable, so each in a file of its own.
-        codeSplitting: { groups: [{ name: "openpgp", test: /node_modules[\\/]openpgp/ }] },
+        codeSplitting: {
+          groups: [
+            // Under LGPL: replaceable, so in a file of its own.
+            { name: "openpgp", test: /node_modules[\\/]openpgp/ },
+            // What comes together anyway stands together: fewer files, and shorter than apart.
+            { name: "frame", test: /vite[\\/]preload-helper|src[\\/](App|main|router|place|session|display|i18n[\\/](index|language)|components[\\/](Glyph|Status|announce))/, includeDependenciesRecursively: false },
+            { name: "parts", test: /src[\\/](i18n[\\/]formats|components[\\/](Button|Dialog|ErrorSummary|Field|Icon|Page|UrgencyNote|drawings))/, includeDependenciesRecursively: false },
+            { name: "account", test: /src[\\/]lib[\\/](account|api|link|workers|contract|bytes)/, includeDependenciesRecursively: false },
+          ],
+        },
       },
     },
   },
