@@ -5,6 +5,7 @@
 import { Refused, type LetterLine, type MailboxRole } from "../../lib/contract.ts";
 import { known } from "../../session.svelte.ts";
 import { account, mail } from "../../work.ts";
+import { learn } from "./names.svelte.ts";
 
 export const PAGE = 50;
 
@@ -98,6 +99,7 @@ export class Mailbox {
     try {
       const found = await mail.list(this.role, position, limit);
       if (question !== this.#question) return null;
+      learn(found.lines.flatMap(({ from }) => [from]));
       this.total = Math.max(found.total, position + found.lines.length);
       this.unread = found.unread;
       this.ready = true;

@@ -3,6 +3,7 @@
 import type { Letter, LetterLine, Person, Session } from "../../lib/contract.ts";
 import { t } from "../../i18n/index.ts";
 import { known } from "../../session.svelte.ts";
+import { learned } from "./names.svelte.ts";
 import { line } from "./words.ts";
 
 const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
@@ -11,9 +12,9 @@ const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\u{10800}-\u{10ff
 export const isolated = (text: string): string => (RIGHT_TO_LEFT.test(text) ? `\u2068${text}\u2069` : text);
 
 export function nameOf(person: Person, most = 80): string {
-  const name = line(person.name, most);
-  if (name !== "" && name !== person.address) return name;
-  return line(person.address.split("@")[0] ?? "", most) || t("mail.list.noName");
+  const given = line(person.name, most);
+  if (given !== "" && !given.includes("@")) return given;
+  return line(learned(person.address), most) || line(person.address.split("@")[0] ?? "", most) || t("mail.list.noName");
 }
 
 export const same = (one: string, other: string): boolean => one.toLowerCase() === other.toLowerCase();
@@ -46,9 +47,13 @@ export function answered(letters: readonly Letter[], session: Session | null | u
 /** A professional whose secret never came into the page: letters open in their program, and none is lost. */
 export const holdsNothing = (session: Session | null | undefined): boolean => session != null && !session.keys.some(({ held }) => held);
 
+/** The subject by which a professional ends an exchange, in words. */
+const ENDING = /^((re|r\u00e9)\s*:\s*)*\[FIN\]$/iu;
+
 export function subjectOf(letter: LetterLine): string {
   if (letter.locked) return t(holdsNothing(known.session) ? "mail.list.elsewhere" : "mail.locked.title");
   const subject = line(letter.subject, 300);
+  if (ENDING.test(subject)) return t("mail.list.ending");
   if (subject !== "") return subject;
   // What was sealed by its sender may not have been opened on this device yet: its subject is not known to be missing.
   return t(letter.guard === "sealed" && letter.preview === "" && letter.attachments.length === 0 ? "mail.list.unopened" : "mail.list.noSubject");
@@ -56,8 +61,8 @@ export function subjectOf(letter: LetterLine): string {
 
 /** The subject of a conversation: without "Re:" and its sisters. */
 export function topicOf(letters: readonly LetterLine[]): string {
-  const letter = letters.find((one) => !one.locked && one.subject.trim() !== "") ?? letters[0];
+  const letter = letters.find((one) => !one.locked && one.subject.trim() !== "" && !ENDING.test(one.subject.trim())) ?? letters[0];
   if (letter === undefined) return "";
-  if (letter.locked) return subjectOf(letter);
+  if (letter.locked || ENDING.test(letter.subject.trim())) return subjectOf(letter);
   return line(letter.subject.slice(0, 4000).replace(/^(\s*(re|r\u00e9|fwd?|tr)\s*:\s*)+/iu, ""), 300) || t("mail.list.noSubject");
 }
