@@ -133,16 +133,20 @@ class JmapDoor:
                 del self._answering[speaker]
 
     async def _calls(self, request: Request) -> Calls:
-        """Raises RequestError."""
+        """Raises RequestError, Refused."""
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
             raise RequestError.not_json()
         caps = self.settings.caps
         body = bytearray()
-        async for piece in request.stream():
-            body += piece
-            if len(body) > caps.size_request:
-                raise RequestError.beyond("maxSizeRequest")
+        try:
+            async with asyncio.timeout(self.settings.request_seconds):
+                async for piece in request.stream():
+                    body += piece
+                    if len(body) > caps.size_request:
+                        raise RequestError.beyond("maxSizeRequest")
+        except TimeoutError:
+            raise Refused("too-slow") from None
         known = self._dispatcher.capabilities
         if len(body) <= _PARSED_INLINE:
             return parse_request(bytes(body), caps, known)

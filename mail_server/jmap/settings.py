@@ -28,6 +28,10 @@ class JmapSettings(BaseModel):
         ge=3600,
         description="Seconds an upload waits to be imported (RFC 8620 §6.1: an hour at least).",
     )
+    upload_seconds: float = Field(default=900, gt=0, description="Seconds an upload may take to come in.")
+    request_seconds: float = Field(
+        default=60, gt=0, description="Seconds an API request may take to come in, its answer apart."
+    )
     max_request: int = Field(default=1_000_000, ge=10_000, description="Octets of one API request.")
     max_concurrent_requests: int = Field(
         default=8, ge=4, description="API requests at one time, each account."

@@ -15,6 +15,7 @@ from mail_server.accounts.interface import HELD, Identity, Peer
 from mail_server.jmap.sending import Speaker, send
 from mail_server.jmap.services import Services
 from mail_server.jmap.submission_rows import Outcome, Submission, SubmissionRows
+from mail_server.keys.interface import KeyUnavailable
 from mail_server.store.interface import Damaged, NoSuchMessage, Reader, StoreError, Transaction
 from mail_server.store.model import AccountId
 
@@ -71,11 +72,22 @@ class SubmissionQueue:
             except StoreError as failure:
                 log.error("submissions wait (%s)", type(failure).__name__)
                 pause = 1.0
+            except KeyUnavailable:
+                log.error("a submission does not open; looked at again later")
+                await self._set_aside()
+                pause = 0.0
             except Exception as failure:  # one bad row must not end the sending of all others
                 log.error("a submission failed: %s", type(failure).__name__)
                 pause = 5.0
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), min(max(pause, 0.0), _LONGEST_SLEEP))
+
+    async def _set_aside(self) -> None:
+        now = self._services.clock()
+        with contextlib.suppress(StoreError):
+            await self._services.store.write(
+                lambda transaction: self._rows.set_aside(transaction.sql, now, now + LEASE_MS)
+            )
 
     async def _send_due(self) -> int | None:
         """Everything that is due; the time of what comes next."""
@@ -94,7 +106,8 @@ class SubmissionQueue:
                 await asyncio.wait(work, timeout=5)
                 raise
             for task in work:
-                task.result()
+                if not task.cancelled():
+                    task.result()
 
     async def _leave(self, one: Submission) -> None:
         until = self._services.clock() + LEASE_MS

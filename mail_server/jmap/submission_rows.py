@@ -16,7 +16,7 @@ from typing import Any
 from mail_server.jmap.interface import MethodError
 from mail_server.jmap.states import since as parsed_state
 from mail_server.jmap.states import state_at
-from mail_server.keys.interface import KeyWrapper
+from mail_server.keys.interface import KeyUnavailable, KeyWrapper
 from mail_server.store.interface import Reader, Sql
 from mail_server.store.model import AccountId, EmailChanges
 
@@ -117,6 +117,14 @@ class SubmissionRows:
             (now, limit),
         )
         return [self._read(row) for row in rows]
+
+    def set_aside(self, sql: Sql, now: int, until: int) -> None:
+        """What is due and does not open: looked at again later, so that it stands in nobody's way."""
+        for id_, sealed in sql.all("SELECT id, sealed FROM jmap_submission WHERE due <= ?", (now,)):
+            try:
+                self._keys.unwrap(bytes(sealed), _PURPOSE + id_.encode())
+            except KeyUnavailable:
+                sql.run("UPDATE jmap_submission SET due = ? WHERE id = ?", (until, id_))
 
     def next_due(self, sql: Sql) -> int | None:
         row = sql.one("SELECT min(due) FROM jmap_submission WHERE due IS NOT NULL")

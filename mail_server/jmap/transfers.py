@@ -62,10 +62,13 @@ class Transfers:
         self._uploading[speaker] += 1
         held = _Held(self._services)
         try:
-            data = await self._received(request, held)
+            async with asyncio.timeout(self._services.settings.upload_seconds):
+                data = await self._received(request, held)
             if self._services.sealed_only(target.id) and not await asyncio.to_thread(is_sealed, data):
                 raise Refused("clear-content-refused")
             return await self._laid_down(request, target.id, data)
+        except TimeoutError:
+            raise Refused("too-slow") from None
         finally:
             held.release()
             self._uploading[speaker] -= 1
