@@ -87,6 +87,12 @@ def test_older_letters_come_fifty_at_a_time_and_the_focus_goes_on_with_them(visi
     assert page.evaluate("document.activeElement.dataset.thread") == "T10050"
 
 
+def test_an_exchange_that_was_ended_is_told_in_words_and_by_the_name_known_from_before(visit: Visit) -> None:
+    page = visit("/messages")
+    assert "Dr Yves Le Bihan" in row(page, "T6")
+    assert "Fin de l’échange" in row(page, "T6")
+
+
 def test_one_tap_asks_the_senders_of_locked_letters_once(visit: Visit) -> None:
     page = visit("/messages")
     page.get_by_role("button", name="Demander à l’expéditeur").click()

@@ -60,6 +60,7 @@ function invented(): Kept[] {
     letter("M4", { from: NURSE, subject: "Organisation des soins à domicile pour les trois prochaines semaines, et numéros à appeler", text: "Bonjour, voici le planning.", html: HTML, receivedAt: NOW - 90 * HOUR, guard: "custody", signature: "none", parts: [photo] }),
     letter("M5", { from: MARTIN, subject: "", locked: true, receivedAt: NOW - 300 * 24 * HOUR, signature: "unknown" }),
     letter("M6", { from: { name: "Dr Yves Le Bihan", address: "yves.lebihan@clinique.vallees.example" }, subject: "Fin de notre échange", text: "Votre suivi est terminé chez nous. Pour toute question, voyez votre médecin traitant.", closes: true, receivedAt: NOW - 12 * 24 * HOUR, guard: "subjectOutside" }),
+    letter("M11", { threadId: "T6", from: { name: "", address: "yves.lebihan@clinique.vallees.example" }, subject: "[FIN]", text: "Au revoir.", closes: true, receivedAt: NOW - 12 * 24 * HOUR + HOUR, guard: "subjectOutside", signature: "gateway" }),
     letter("M7", { threadId: "T1", from: ME, to: [MARTIN], subject: "Résultats de votre prise de sang", text: "Bonjour Docteur, avez-vous reçu mes résultats ?", in: "sent", receivedAt: NOW - 20 * HOUR, answered: true }),
     letter("M8", { from: ME, to: [HOSPITAL], subject: "Question sur mon traitement", text: "Puis-je prendre le traitement le soir ?", in: "sent", guard: "gate", receivedAt: NOW - 70 * HOUR }),
     letter("M9", { from: LAB, subject: "Ancienne analyse", text: "Voir ci-dessus.", in: "archive", receivedAt: NOW - 200 * 24 * HOUR, signature: "bad" }),
