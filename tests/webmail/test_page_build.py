@@ -52,9 +52,23 @@ def test_a_node_that_is_too_old_is_passed_over(tmp_path: Path, monkeypatch: pyte
     assert build.node_in_path() is None
 
 
-def test_the_same_sources_have_the_same_hash_and_tests_are_none_of_them() -> None:
-    assert build.sources_hash() == build.sources_hash()
-    assert not any(pattern.startswith("tests") for pattern in build._SOURCES)  # pyright: ignore[reportPrivateUsage]
+def test_the_page_is_made_from_what_the_source_archive_carries_and_no_tests() -> None:
+    names = [file.relative_to(UI).as_posix() for file in build.sources()]
+    assert {"index.html", "package-lock.json", "node.lock", ".npmrc", "build.py", "src/main.ts"} <= set(names)
+    assert not any(
+        name.startswith(("tests/", "node_modules/", ".node/")) or name == ".build.lock" for name in names
+    )
+
+
+def test_a_file_changed_changes_the_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "UI", tmp_path)
+    (tmp_path / "src").mkdir()
+    main = tmp_path / "src" / "main.ts"
+    main.write_text("one")
+    before = build.sources_hash()
+    assert build.sources_hash() == before
+    main.write_text("two")
+    assert build.sources_hash() != before
 
 
 def test_a_page_built_from_other_sources_is_not_fresh(built: Path) -> None:

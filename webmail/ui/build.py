@@ -36,7 +36,7 @@ _SOURCES = (
     "*.mjs",
     "*.html",
     "*.py",
-    "*.lock",
+    "node.lock",
     ".npmrc",
     "public/**/*",
     "src/**/*",
@@ -78,11 +78,15 @@ def node_in_path() -> Node | None:
     return None
 
 
+def sources() -> list[Path]:
+    """Every file the page is made from."""
+    return sorted({file for pattern in _SOURCES for file in UI.glob(pattern) if file.is_file()})
+
+
 def sources_hash() -> str:
     """One hash over everything the page is made from."""
     total = hashlib.sha256()
-    found = {file for pattern in _SOURCES for file in UI.glob(pattern) if file.is_file()}
-    for file in sorted(found):
+    for file in sources():
         name = file.relative_to(UI).as_posix()
         total.update(f"{name}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
     return total.hexdigest()
@@ -140,10 +144,10 @@ def find_node(say: Say = print) -> Node:
 
 def assemble(node: Node, into: Path, mode: str = "production") -> None:
     """A whole page in a folder of its own: built, sealed with its hashes, compressed."""
-    sources = sources_hash()
+    made_from = sources_hash()
     vite = ["node_modules/vite/bin/vite.js", "build", "--mode", mode, "--outDir", str(into), "--emptyOutDir"]
     _run(node, [str(node.node), *vite], "the page does not build")
-    integrity.seal(into, sources)
+    integrity.seal(into, made_from)
     _run(node, [str(node.node), "compress.mjs", str(into)], "the page's files cannot be compressed")
 
 
