@@ -103,7 +103,8 @@ def application(routers: Iterable[APIRouter]) -> ASGIApp:
 async def _refusal(request: Request, error: Exception) -> Response:
     fault = cast(HTTPException, error)
     words = f"{fault.status_code} {HTTPStatus(fault.status_code).phrase}\n"
-    return Response(words, fault.status_code, fault.headers, "text/plain")
+    headers = {"cache-control": "no-store", **(fault.headers or {})}  # what is not there now may be later
+    return Response(words, fault.status_code, headers, "text/plain")
 
 
 # ---------------------------------------------------------------------------------------------------- server

@@ -348,6 +348,11 @@ class PageClient:
         answer = self.request("POST", path, json.dumps(body).encode(), "application/json")
         return cast(dict[str, Any], json.loads(answer)) if answer else {}
 
+    @property
+    def cookie_header(self) -> str:
+        """What goes with each request: who has it has the session."""
+        return "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+
     def request(self, method: str, path: str, body: bytes = b"", media_type: str = "") -> bytes:
         """As a browser asks, with its cookie and the page's own header. Raises PageRefused."""
         headers = {"X-Vaguemestre": "1", "Origin": f"http://localhost:{self._port}"}
@@ -355,7 +360,7 @@ class PageClient:
         if media_type:
             headers["Content-Type"] = media_type
         if self._cookies:
-            headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+            headers["Cookie"] = self.cookie_header
         self.sent.append(body)
         connection = http.client.HTTPConnection("localhost", self._port, timeout=60)
         try:
