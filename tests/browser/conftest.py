@@ -26,6 +26,8 @@ from webmail.ui import build
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
+    from tests.browser.served import Served
+
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = (
     "--no-sandbox",
@@ -148,3 +150,13 @@ def visit(context: BrowserContext, origin: str) -> Generator[Visit]:
 
     yield go
     assert said == []
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    """A whole operator behind the page, with its people, for one module."""
+    pytest.importorskip("playwright", reason="playwright is not installed")
+    from tests.browser.served import served_operator
+
+    with served_operator() as found:
+        yield found
