@@ -20,6 +20,9 @@ MANIFEST = "manifest.sha256.json"
 INDEX = "index.html"
 PACKED = {"br": ".br", "gzip": ".gz"}  # by the name of HTTP, best first
 
+# The one sheet of the frames that show HTML letters: they inherit the page's policy (ui/src/lib/html.ts).
+LETTER_SHEET = "sha256-eOJWk6hhv1mejYeL5lidJSpBXjEWoGlPdc7vo3y6d9Y="
+
 TRUSTED_TYPES = ("svelte-trusted-html", "dompurify", "app-workers", "mail-body")
 
 
@@ -99,7 +102,9 @@ def page_headers(index: bytes) -> dict[str, str]:
     if mapped is None:
         raise Unreadable("index.html has no import map")
     return {
-        "content-security-policy": _policy(f"'self' 'wasm-unsafe-eval' '{sri(mapped.encode())}'"),
+        "content-security-policy": _policy(
+            f"'self' 'wasm-unsafe-eval' '{sri(mapped.encode())}'", styles=f"'self' '{LETTER_SHEET}'"
+        ),
         "cross-origin-opener-policy": "same-origin",
         "cross-origin-resource-policy": "same-origin",
         "integrity-policy": "blocked-destinations=(script)",
@@ -123,12 +128,12 @@ def asset_headers() -> dict[str, str]:
     }
 
 
-def _policy(scripts: str) -> str:
+def _policy(scripts: str, styles: str = "'self'") -> str:
     return "; ".join(
         (
             "default-src 'none'",
             f"script-src {scripts}",
-            "style-src 'self'",
+            f"style-src {styles}",
             "img-src 'self' blob: data:",
             "connect-src 'self'",
             "worker-src 'self'",

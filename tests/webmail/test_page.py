@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from webmail.built_page import import_map, sri
+from webmail.built_page import LETTER_SHEET, import_map, sri
 from webmail.page import ADDRESSES, accepted_codings
 
 Ask = Callable[..., Awaitable[httpx.Response]]
@@ -53,7 +53,7 @@ async def test_the_policy_allows_our_scripts_and_the_import_map_alone(ask: Ask) 
     assert mapped is not None
     assert policy["script-src"] == ["'self'", "'wasm-unsafe-eval'", f"'{sri(mapped.encode())}'"]
     assert policy["default-src"] == ["'none'"]
-    assert policy["style-src"] == ["'self'"]
+    assert policy["style-src"] == ["'self'", f"'{LETTER_SHEET}'"]
     assert policy["connect-src"] == ["'self'"]
     for closed in ("base-uri", "form-action", "frame-ancestors"):
         assert policy[closed] == ["'none'"]

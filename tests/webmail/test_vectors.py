@@ -9,8 +9,10 @@ from __future__ import annotations
 import base64
 import email
 import email.policy
+import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -37,6 +39,7 @@ from mail_server.sealing.pool import Pool
 from mail_server.sealing.settings import SealingSettings
 from mail_server.sealing.universal import split
 from mail_server.store.armor import armor
+from webmail import built_page
 from webmail.ui import build
 
 UI = Path(build.__file__).parent
@@ -212,6 +215,15 @@ def test_the_page_s_own_tests_pass(programs: tuple[Path, Path], name: str) -> No
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert "\n# tests 0\n" not in done.stdout
+
+
+def test_the_sheet_of_html_letters_is_the_one_that_the_page_s_policy_names() -> None:
+    source = (UI / "src" / "lib" / "html.ts").read_text()
+    sheet = source.partition("const SHEET =")[2].partition(";\nconst ")[0]
+    words = "".join(re.findall(r'"([^"]*)"', sheet))
+    digest = base64.b64encode(hashlib.sha256(words.encode()).digest()).decode("ascii")
+    assert f"sha256-{digest}" == built_page.LETTER_SHEET
+    assert f'"{built_page.LETTER_SHEET}"' in source
 
 
 # ------------------------------------------------------------------------------------------------- fixed vectors
