@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from mail_server.accounts import provenance
+from mail_server.accounts import bearer, provenance
 from mail_server.accounts.interface import (
     Account,
     Accounts,
@@ -33,7 +33,6 @@ from mail_server.jmap.settings import JmapSettings
 from mail_server.store.model import AccountId
 from policies.refusal import Refusal
 
-TOKEN_MARK = "vm1_"  # noqa: S105 - the beginning of every token of ours
 _REMEMBERED = 20_000
 _SECONDS = 600.0
 _LONGEST = 2_000  # characters of an Authorization header
@@ -58,7 +57,7 @@ class Site:
 
 def site_of(request: Request, settings: JmapSettings) -> Site:
     if settings.public_url is not None:
-        scheme, _, host = settings.public_url.partition("://")
+        scheme, _, host = settings.public_url.rstrip("/").partition("://")
         return Site(scheme, host)
     return Site(request.url.scheme, request.headers.get("host", ""))
 
@@ -175,15 +174,12 @@ def _credentials(header: str) -> tuple[str, str] | None:
     value = value.strip()
     if len(header) > _LONGEST or not value:
         return None
+    if scheme.lower() == "bearer":
+        return bearer.parsed(value)
+    if scheme.lower() != "basic":
+        return None
     try:
-        if scheme.lower() == "basic":
-            decoded = base64.b64decode(value, validate=True)
-        elif scheme.lower() == "bearer" and value.startswith(TOKEN_MARK):
-            token = value.removeprefix(TOKEN_MARK)
-            decoded = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
-        else:
-            return None
-        user, colon, password = decoded.decode("utf-8").partition(":")
+        user, colon, password = base64.b64decode(value, validate=True).decode("utf-8").partition(":")
     except (binascii.Error, ValueError):
         return None
     return (user, password) if colon and user and password else None
