@@ -240,6 +240,7 @@ def test_the_history_speaks_in_words_and_says_what_to_do_in_doubt(visit: Visit) 
     page = visit("/reglages/historique")
     told = page.locator("main").inner_text()
     assert "L’opérateur a détruit la serrure d’attente" in told
+    assert "Lettres en attente refermées pour vous seul – 2 fois" in told
     assert "something-new" not in told
     page.get_by_role("button", name="Voir plus ancien").click()
     page.get_by_text("C’est tout.").wait_for()

@@ -73,6 +73,7 @@ const LOG: AccessEntry[] = (
     ["letter-arrived", "done", "correspondent", "chu.rennes@hopital.vallees.example", ""],
     ["login-failed", "login-refused", "unknown", "", ""],
     ["reseal", "done", "you", "", ""],
+    ["reseal", "done", "you", "", ""],
     ["operator-key-destroyed", "done", "operator", "", ""],
     ["passkey-add", "done", "you", "", "Téléphone de Jeanne"],
     ["something-new", "done", "operator", "", ""],
@@ -250,7 +251,7 @@ export const account: AccountWork = {
   async accessLog(before) {
     await answer();
     const rest = LOG.filter((entry) => before === null || entry.seq < before);
-    return { entries: rest.slice(0, 6), more: rest.length > 6 };
+    return { entries: rest.slice(0, 7), more: rest.length > 7 };
   },
   onChange(listener) {
     listeners.add(listener);

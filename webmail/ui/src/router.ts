@@ -42,17 +42,17 @@ const search: Loader = () => import("./screens/mail/Search.svelte");
 
 export const ROUTES: readonly Route[] = [
   { pattern: "/", needs: "anyone", areas: [], load: null },
-  { pattern: "/activer", needs: "anyone", areas: ["account"], load: activate },
+  { pattern: "/activer", needs: "anyone", areas: ["account", "access"], load: activate },
   { pattern: "/connexion", needs: "nobody", areas: ["account"], load: logIn },
-  { pattern: "/secours", needs: "anyone", areas: ["account"], load: recover },
-  { pattern: "/deverrouiller", needs: "session", areas: ["account"], load: unlock },
+  { pattern: "/secours", needs: "anyone", areas: ["account", "access"], load: recover },
+  { pattern: "/deverrouiller", needs: "session", areas: ["account", "access"], load: unlock },
   { pattern: "/messages", needs: "unlocked", areas: ["mail"], load: inbox },
   { pattern: "/messages/:role", needs: "unlocked", areas: ["mail"], load: inbox },
   { pattern: "/conversation/:thread", needs: "unlocked", areas: ["mail"], load: conversation },
   { pattern: "/ecrire", needs: "unlocked", areas: ["mail"], load: compose },
   { pattern: "/recherche", needs: "unlocked", areas: ["mail"], load: search },
-  { pattern: "/reglages", needs: "unlocked", areas: ["account", "security"], load: settings },
-  { pattern: "/reglages/:section", needs: "unlocked", areas: ["account", "security"], load: settings },
+  { pattern: "/reglages", needs: "unlocked", areas: ["account", "access", "security"], load: settings },
+  { pattern: "/reglages/:section", needs: "unlocked", areas: ["account", "access", "security"], load: settings },
 ];
 
 export function find(path: string): { route: Route | null; params: Params } {

@@ -2,6 +2,7 @@
 // `<area>.en.json` must have the same. A plural is an object with "one" and "other", chosen by the number `n`.
 // A key that is missing shows itself: a screen with a hole in it helps nobody.
 
+import type access from "./access.fr.json";
 import type account from "./account.fr.json";
 import { speech, type Language, type Tree } from "./language.svelte.ts";
 import type mail from "./mail.fr.json";
@@ -11,6 +12,7 @@ import type shell from "./shell.fr.json";
 interface Words {
   shell: typeof shell;
   account: typeof account;
+  access: typeof access;
   security: typeof security;
   mail: typeof mail;
 }
