@@ -6,12 +6,16 @@ The siege's patients are activated by the demo's own browser; each has letters o
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 import secrets
+import shutil
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 from deploy.demo import clients, letters, world
@@ -169,3 +173,28 @@ def write_as_hospital(made: world.World, to: str, data: bytes) -> None:
 
 def letter(to: str, word: str) -> bytes:
     return letters.report(world.HOSPITAL, to, pdf_bytes=3_000, patient=word, closing=word, title=word).data
+
+
+@contextlib.contextmanager
+def siege(**sections: dict[str, Any]) -> Iterator[tuple[world.World, world.NodeProcess]]:
+    """A node of its own, whose refusals do not wait unless `page` says so. At the end it still runs, and its log
+    tells of no fault."""
+    folder = Path(tempfile.mkdtemp(prefix="vm-siege-"))
+    wanted = {"page": {"failure_delay": 0.0}, **sections}
+    built, process = world.build(folder, world.free_port_base(), lambda _: None, wanted)
+    try:
+        yield built, process
+        assert process.running
+        if found := faults(built):
+            raise AssertionError(found)
+    finally:
+        process.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def faults(made: world.World) -> list[str]:
+    """Lines of the node's log that tell of an error of its own."""
+    told = (made.folder / "node.log").read_text(errors="replace").splitlines()
+    return [
+        line for line in told if " ERROR " in line or " CRITICAL " in line or line.startswith("Traceback")
+    ]

@@ -9,10 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,15 +27,8 @@ EVIL = "https://evil.example"
 
 @pytest.fixture(scope="module")
 def besieged() -> Iterator[world.World]:
-    folder = Path(tempfile.mkdtemp(prefix="vm-siege-"))
-    sections = {"page": {"failure_delay": 0.0}}
-    built, process = world.build(folder, world.free_port_base(), lambda _: None, sections)
-    try:
-        yield built
-        assert process.running
-    finally:
-        process.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    with intruder.siege() as (made, _):
+        yield made
 
 
 @pytest.fixture(scope="module")
