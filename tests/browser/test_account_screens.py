@@ -283,3 +283,15 @@ def test_the_word_key_is_never_said_outside_the_settings(visit: Visit) -> None:
         page = visit(path, scene)
         assert not re.search(r"\bclés?\b", page.locator("body").inner_text(), re.IGNORECASE)
         page.close()
+
+
+def test_the_key_is_taken_along_as_a_file_only_under_a_passphrase(visit: Visit) -> None:
+    page = visit("/reglages/cle", "per")
+    page.fill("#export-passphrase", "court")
+    page.get_by_role("button", name="Enregistrer le fichier").click()
+    assert "au moins 12 caractères" in faults(page)[0]
+    page.fill("#export-passphrase", SENTENCE)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Enregistrer le fichier").click()
+    assert download.value.suggested_filename == "cle-secrete-5F6E7D8C.asc"
+    assert page.input_value("#export-passphrase") == ""
