@@ -2,7 +2,7 @@
 // letter and comes back. Invariants: what is shown changes at once and is put right by the server's answer; an answer
 // that a newer question has overtaken is dropped; nothing is kept here once nobody can open letters any more.
 
-import { Refused, type LetterLine, type MailboxRole } from "../../lib/contract.ts";
+import { Refused, type LetterLine, type MailboxRole, type Session } from "../../lib/contract.ts";
 import { known } from "../../session.svelte.ts";
 import { account, mail } from "../../work.ts";
 import { learn } from "./names.svelte.ts";
@@ -130,18 +130,26 @@ function rowsOf(lines: readonly LetterLine[]): readonly Row[] {
   return [...rows.values()];
 }
 
+const readableKeys = (session: Session | null | undefined): string =>
+  (session?.keys ?? []).flatMap(({ fingerprint, readable }) => (readable ? [fingerprint] : [])).sort().join();
+
 class Shelf {
   offline = $state(false);
   #mailboxes = new Map<MailboxRole, Mailbox>();
   #account: string | null = known.session?.unlocked ? known.session.account.id : null;
+  #readable = readableKeys(known.session);
 
   constructor() {
     mail.onOffline((offline) => (this.offline = offline));
     mail.onChange(() => this.each((mailbox) => (mailbox.stale = true)));
     account.onChange((session) => {
       const open = session?.unlocked ? session.account.id : null;
+      const readable = readableKeys(session);
       if (open !== this.#account) this.#mailboxes.clear();
+      // A key that was found again opens letters that the lists still show as closed.
+      else if (readable !== this.#readable) this.each((mailbox) => (mailbox.stale = true));
       this.#account = open;
+      this.#readable = readable;
     });
   }
 
