@@ -45,7 +45,7 @@ Visit = Callable[..., "Page"]
 
 
 @contextlib.contextmanager
-def serving(app: ASGIApp) -> Iterator[str]:
+def serving(app: ASGIApp) -> Generator[str]:
     """The origin of an application served from a thread of its own."""
     listening = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(app, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=2)
@@ -61,7 +61,7 @@ def serving(app: ASGIApp) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def browsing(*more: str) -> Iterator[Browser]:
+def browsing(*more: str) -> Generator[Browser]:
     """Debian's Chromium. `make test` installs it, and Playwright's driver comes with its Python package."""
     if not shutil.which(CHROMIUM):
         pytest.skip("chromium is not installed")

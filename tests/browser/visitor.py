@@ -11,6 +11,7 @@ import hmac
 import re
 import struct
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -120,7 +121,9 @@ class Visitor:
         self.page.get_by_role("button", name="Me déconnecter").click()
         self.await_title("Bonjour")
 
-    def recover_by_sheet(self, user: str, sheet: str, password: str) -> None:
+    def recover_by_sheet(
+        self, user: str, sheet: str, password: str, before_renewing: Callable[[], None] = lambda: None
+    ) -> None:
         """In again by the sheet; a new password and a new sheet are then asked for."""
         page = self.page
         page.goto(f"{self.origin}/connexion")
@@ -130,6 +133,7 @@ class Visitor:
         self.fill("Code de la feuille de secours", sheet)
         self.press("Continuer avec ma feuille")
         self.await_title("Un nouveau mot de passe")
+        before_renewing()
         self.choose_password(password)
         self.keep_the_sheet()
         self.await_title(RECEIVED, seconds=30)
