@@ -26,6 +26,15 @@ class PatientSpaces(KnownAccounts):
 
     def by_ins(self, text: str) -> Account | None:
         """The space of a number, with its key or without, or of its address. None for whatever else."""
+        address = self._address_of_number(text)
+        return self._book.by_address(address) if address is not None else None
+
+    def spelt(self, user: str) -> str:
+        """One spelling for all ways to type one name, whether or not somebody has it: what is derived from a name
+        for want of an account must not tell, by differing, that there is none."""
+        return self._address_of_number(user) or user.strip().lower()
+
+    def _address_of_number(self, text: str) -> str | None:
         local, at, domain = text.strip().rpartition("@")
         if at and domain.lower() != self._patient_domain:
             return None
@@ -33,7 +42,7 @@ class PatientSpaces(KnownAccounts):
             number = parsed_ins(local if at else text)
         except InsRefused:
             return None
-        return self._book.by_address(f"{number.local_part}@{self._patient_domain}")
+        return f"{number.local_part}@{self._patient_domain}"
 
     def patient_identity(self, account: AccountId) -> PatientIdentity:
         """Number and traits, opened now. Raises AccountError."""

@@ -224,7 +224,7 @@ class Changes:
             self._totp.take(before)
         if len(self._totp_of) > 10_000:
             self._totp_of.clear()
-        self._totp_of[session.id] = self._totp.put((session.id, secret))
+        self._totp_of[session.id] = self._totp.put((session.id, secret), account.id)
         # An authenticator program may show its list to others: no patient's number stands in it.
         name = account.address if account.kind is not Kind.PATIENT else "espace"
         return totp.shown(secret), totp.uri(secret, name, self._operator)
@@ -239,7 +239,7 @@ class Changes:
         secret = found[1]
         step = totp.step_of(secret, code, ground.clock(), -1)
         if step is None:
-            self._totp_of[session.id] = self._totp.put(found)
+            self._totp_of[session.id] = self._totp.put(found, account.id)
             raise Problem("totp-refused")
         self._totp_of.pop(session.id, None)
         drawn = self._risen(session, Renew.TOTP)

@@ -30,6 +30,7 @@ from webmail.login.sessions import Drawn, PageSession, Renew, SessionKind
 log = logging.getLogger("vaguemestre.page")
 
 MAX_BODY = 1024 * 1024
+MAX_STRANGERS_BODY = 16 * 1024  # of a request by nobody in particular: thousands of them may come at once
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -106,15 +107,15 @@ def text(data: bytes | None) -> str | None:
     return None if data is None else base64.b64encode(data).decode()
 
 
-async def body(request: Request, model: type[M]) -> M:
+async def body(request: Request, model: type[M], most: int = MAX_BODY) -> M:
     """Raises Problem bad-request, too-large."""
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > MAX_BODY:
+    if declared.isdigit() and int(declared) > most:
         raise Problem("too-large")
     received = bytearray()
     async for piece in request.stream():
         received += piece
-        if len(received) > MAX_BODY:
+        if len(received) > most:
             raise Problem("too-large")
     try:
         return model.model_validate_json(bytes(received) or b"{}")

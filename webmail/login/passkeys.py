@@ -26,6 +26,7 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
+from mail_server.accounts.networks import place_of
 from mail_server.keys.slots import Passkey
 from webmail.login.once import Once
 from webmail.login.problems import Problem
@@ -49,13 +50,13 @@ class Passkeys:
 
     # -- login
 
-    def login_options(self, origin: str) -> tuple[str, dict[str, Any]]:
+    def login_options(self, origin: str, network: str) -> tuple[str, dict[str, Any]]:
         """Any passkey of this page that the device knows."""
         challenge = secrets.token_bytes(32)
         options = webauthn.generate_authentication_options(
             rp_id=_host(origin), challenge=challenge, user_verification=_REQUIRED
         )
-        return self._asked.put(_Asked(challenge, origin, "")), _json(options)
+        return self._asked.put(_Asked(challenge, origin, ""), place_of(network)), _json(options)
 
     def login_challenge(self, asked: str) -> _Asked | None:
         found = self._asked.take(asked)
@@ -98,7 +99,7 @@ class Passkeys:
             ),
             exclude_credentials=[PublicKeyCredentialDescriptor(id=one.credential) for one in known],
         )
-        return self._asked.put(_Asked(challenge, origin, session)), _json(options)
+        return self._asked.put(_Asked(challenge, origin, session), account), _json(options)
 
     async def created(self, credential: Mapping[str, Any], asked: str, session: str, *, prf: bool) -> Passkey:
         """Raises Problem challenge-refused, passkey-refused."""

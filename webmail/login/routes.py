@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from mail_server.accounts import bearer
 from webmail.login import bodies
 from webmail.login.changes import Changes
-from webmail.login.front import Front, answer, body, nothing, router, text
+from webmail.login.front import MAX_STRANGERS_BODY, Front, answer, body, nothing, router, text
 from webmail.login.ground import Ground
 from webmail.login.service import LoginService
 from webmail.login.sessions import Drawn, PageSession, Renew
@@ -56,7 +56,7 @@ def login_routes(
     @routes.post("/login/parameters")
     async def parameters(request: Request) -> Response:
         front.check_origin(request)
-        asked = await body(request, bodies.Who)
+        asked = await body(request, bodies.Who, MAX_STRANGERS_BODY)
         how = await login.parameters(asked.user)
         params = {"algorithm": "argon2id", "memory": how.memory, "passes": how.passes, "lanes": how.lanes}
         return answer({"salt": text(how.salt), "params": params})
@@ -64,7 +64,7 @@ def login_routes(
     @routes.post("/login")
     async def by_password(request: Request) -> Response:
         front.check_origin(request)
-        given = await body(request, bodies.PasswordLogin)
+        given = await body(request, bodies.PasswordLogin, MAX_STRANGERS_BODY)
         drawn = await login.by_password(
             given.user, given.login, given.totp, given.shared, front.visitor(request)
         )
@@ -73,21 +73,21 @@ def login_routes(
     @routes.post("/login/recovery")
     async def by_recovery(request: Request) -> Response:
         front.check_origin(request)
-        given = await body(request, bodies.RecoveryLogin)
+        given = await body(request, bodies.RecoveryLogin, MAX_STRANGERS_BODY)
         drawn = await login.by_recovery(given.user, given.login, given.totp, front.visitor(request))
         return await entered(request, drawn)
 
     @routes.post("/login/passkey/start")
     async def passkey_start(request: Request) -> Response:
         front.check_origin(request)
-        await body(request, bodies.Empty)
+        await body(request, bodies.Empty, MAX_STRANGERS_BODY)
         asked, options = login.passkey_options(front.visitor(request))
         return answer({"id": asked, "options": options})
 
     @routes.post("/login/passkey")
     async def by_passkey(request: Request) -> Response:
         front.check_origin(request)
-        given = await body(request, bodies.PasskeyLogin)
+        given = await body(request, bodies.PasskeyLogin, MAX_STRANGERS_BODY)
         drawn = await login.by_passkey(given.id, given.credential, given.shared, front.visitor(request))
         return await entered(request, drawn)
 

@@ -56,7 +56,7 @@ class LoginService:
     async def parameters(self, user: str) -> Stretching:
         """How to stretch this person's password; as steady an answer for somebody unknown."""
         account = self._ground.find(user)
-        false_salt = self._ground.secrets.false_salt(user.strip().lower())
+        false_salt = self._ground.secrets.false_salt(self._ground.accounts.spelt(user))
         slot = await self._slot(account, SlotKind.PASSWORD)
         found = slot.stretching if slot.account else None
         return found or Stretching(false_salt)
@@ -79,7 +79,11 @@ class LoginService:
     async def _by_secret(self, user: str, login: bytes, kind: SlotKind, way: Way, visitor: Visitor) -> _Proof:
         self._needs_trace()
         account = self._ground.find(user)
-        who = account.id if account is not None else self._ground.secrets.tried_mark(user)
+        who = (
+            account.id
+            if account is not None
+            else self._ground.secrets.tried_mark(self._ground.accounts.spelt(user))
+        )
         self._pressure.enter(visitor.network, who)
         slot = await self._slot(account, kind)
         proven = self._ground.secrets.proves(login, slot.verifier)
@@ -134,7 +138,7 @@ class LoginService:
     # -- by passkey
 
     def passkey_options(self, visitor: Visitor) -> tuple[str, dict[str, Any]]:
-        return self._passkeys.login_options(visitor.origin)
+        return self._passkeys.login_options(visitor.origin, visitor.network)
 
     async def by_passkey(
         self, asked: str, credential: Mapping[str, Any], shared: bool, visitor: Visitor

@@ -64,7 +64,7 @@ class PageSettings(BaseModel):
         default=20, ge=0, le=100, description="How many files a letter of the page may carry."
     )
     lookups_per_minute: int = Field(
-        default=60, ge=1, description="Addresses that one session may ask certificates of in a minute."
+        default=60, ge=1, description="Addresses that one account may ask certificates of in a minute."
     )
 
     @field_validator("public_url")

@@ -44,7 +44,7 @@ class Challenges:
         nonce = secrets.token_bytes(32).hex()
         message = await asyncio.to_thread(sealed_to, gated, nonce.encode())
         hashed = hashlib.sha256(nonce.encode()).digest()
-        return self._asked.put(_Asked(session, account.id, gated.fingerprint, hashed)), message
+        return self._asked.put(_Asked(session, account.id, gated.fingerprint, hashed), account.id), message
 
     async def answered(
         self, account: Account, session: str, certificate: bytes, challenge: str, nonce: str

@@ -1,7 +1,7 @@
 """Whom the page may write to, and with which certificates: asked before a letter is sealed in the browser.
 
-Invariants: only what RCPT TO would accept is answered, refusals in the same words; a session asks about a bounded
-number of addresses a minute, so that nobody finds out by trying who has an account.
+Invariants: only what RCPT TO would accept is answered, refusals in the same words; an account, however many sessions
+it has, asks about a bounded number of addresses a minute, so that nobody finds out by trying who has an account.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from webmail.login.sessions import PageSession
 
 MOST = 50  # addresses of one request
 _MINUTE = 60_000
-_SESSIONS = 10_000
+_ASKERS = 10_000
 
 
 class Addressee(Protocol):
@@ -79,7 +79,7 @@ class Lookups:
 
     async def certificates(self, session: PageSession, addresses: Sequence[str]) -> list[Found]:
         speaker = self._ground.account(session)
-        self._spend(session, len(addresses))
+        self._spend(speaker, len(addresses))
         return [await self._one(speaker, address) for address in addresses]
 
     async def _one(self, speaker: Account, address: str) -> Found:
@@ -92,14 +92,14 @@ class Lookups:
         account = self._ground.account(session)
         return await self._ground.store.read(lambda reader: self._conversations.of(reader, account))
 
-    def _spend(self, session: PageSession, count: int) -> None:
+    def _spend(self, speaker: Account, count: int) -> None:
         """Raises Problem too-many."""
         now = self._ground.clock()
-        if len(self._spent) > _SESSIONS:
+        if len(self._spent) > _ASKERS:
             self._spent = {key: one for key, one in self._spent.items() if now - one.since < _MINUTE}
-        spent = self._spent.get(session.id)
+        spent = self._spent.get(speaker.id)
         if spent is None or now - spent.since >= _MINUTE:
-            spent = self._spent[session.id] = _Spent(now)
+            spent = self._spent[speaker.id] = _Spent(now)
         if spent.count + count > max(self._ground.settings.lookups_per_minute, MOST):
             raise Problem("too-many", retry_after=max(1, (spent.since + _MINUTE - now) // 1000))
         spent.count += count

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from webmail.login.front import Front, answer, body, router, text
+from webmail.login.front import MAX_STRANGERS_BODY, Front, answer, body, router, text
 from webmail.login.ground import Ground
 from webmail.login.problems import Problem
 from webmail.login.sessions import PageSession, SessionKind
@@ -33,7 +33,7 @@ def enrolment_routes(
     @routes.post("/enrolment/start")
     async def start(request: Request) -> Response:
         front.check_origin(request)
-        given = await body(request, bodies.Start)
+        given = await body(request, bodies.Start, MAX_STRANGERS_BODY)
         known = Answers(given.birthDate or "", given.lastFive or "", given.address or "")
         found, drawn = await enrolments.start(given.code, known, front.visitor(request))
         told = {

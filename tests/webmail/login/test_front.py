@@ -283,3 +283,13 @@ def test_an_address_that_is_no_origin_is_refused(url: str) -> None:
 @pytest.mark.parametrize("url", ["https://a.example", "https://a.example:8443/", "http://localhost:10080/"])
 def test_an_address_of_the_page_is_an_origin(url: str) -> None:
     assert PageSettings(public_url=url).public_url == url.rstrip("/")
+
+
+async def test_who_is_nobody_yet_is_listened_to_for_a_short_while(office: Office) -> None:
+    """Thousands of strangers at once must not fill the memory."""
+    large = {"user": "x" * 20_000}
+    for path in (
+        "login", "login/parameters", "login/recovery", "login/passkey/start", "login/passkey", "enrolment/start",
+    ):  # fmt: skip
+        answer = await office.browser().raw("POST", path, large)
+        assert answer.status_code == 413, path

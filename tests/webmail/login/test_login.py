@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from deploy.demo.browser import derivations
+from mail_server.accounts import ins
 from tests.webmail.office import Refused, data, text
 from webmail.login import totp
 
@@ -66,6 +67,36 @@ async def test_an_unknown_user_has_a_salt_that_never_changes_and_is_not_another_
     assert {len(data(one["salt"])) for one in asked} == {16}
     await office.restart()
     assert await office.browser().post("login/parameters", {"user": "1600275056002"}) == asked[0]
+
+
+async def test_a_name_has_one_salt_however_it_is_typed_whether_or_not_somebody_has_it(office: Any) -> None:
+    """Else two spellings of a number would tell, by two salts, that nobody here has it."""
+    known = await office.enrolled(password="orage")
+    number = office.accounts.patient_identity(known.account.id).number
+    other = "1600275056002"
+    other += ins.key_of(other)
+    browser = office.browser()
+    for fifteen in (number, other):
+        spaced = f" {fifteen[0]} {fifteen[1:5]}\u00a0{fifteen[5:]} "
+        address = f"{fifteen}@{known.account.shown.partition('@')[2]}"
+        salts = {
+            (await browser.post("login/parameters", {"user": user}))["salt"]
+            for user in (fifteen, fifteen[:13], spaced, address, address.upper(), f" {address} ")
+        }
+        assert len(salts) == 1
+    professionals = {
+        (await browser.post("login/parameters", {"user": user}))["salt"]
+        for user in ("nobody@essai.test", "NOBODY@essai.test", " nobody@ESSAI.test ")
+    }
+    assert len(professionals) == 1
+
+
+async def test_failures_for_a_name_count_together_however_it_is_typed(office: Any) -> None:
+    """For somebody unknown as for somebody known: else waits would tell them apart."""
+    other = "1600275056002"
+    for user in (other, other + ins.key_of(other), f" {other}"):
+        await refused(office.browser().post("login", {"user": user, "login": text(bytes(32))}))
+    assert office.slept == [0.5, 1.0, 2.0]
 
 
 async def steps_of(office: Any, work: Any) -> dict[str, int]:

@@ -63,13 +63,18 @@ async def test_correspondents_are_told(office: Office) -> None:
     ]
 
 
-async def test_a_session_asks_about_so_many_addresses_a_minute(office: Office) -> None:
+async def test_an_account_asks_about_so_many_addresses_a_minute(office: Office) -> None:
     browser = await office.enrolled()
     asked = {"addresses": [f"a{number}@mss.essai.test" for number in range(50)]}
     await browser.post("certificates", asked)
     answer = await refused(browser.post("certificates", asked))
     assert (answer.status, answer.error) == (429, "too-many")
     assert 0 < answer.answer["retryAfter"] <= 60
+    # Another session of the same account is no way around.
+    other = office.browser()
+    assert browser.account is not None
+    await other.log_in(browser.account.shown, browser.password)
+    assert (await refused(other.post("certificates", asked))).error == "too-many"
     office.clock.forward(minutes=1)
     assert await browser.post("certificates", asked)
 
