@@ -3,9 +3,10 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint bench lock clean environment page debian-demo debian-test debian-bench
+.PHONY: help demo test lint bench lock clean environment peers page debian-demo debian-test debian-bench
 
 BIN := .venv/bin
+PEERS := tests/peers/jmap_programs
 ARGS ?=
 
 # What each command needs from Debian 12, beyond Python 3.11, pip, make and git.
@@ -28,7 +29,7 @@ demo: debian-demo environment page ## Play the first letter on this machine, the
 	@echo "--> vaguemestre demo $(ARGS)"
 	@$(BIN)/vaguemestre demo $(ARGS)
 
-test: debian-test environment page ## Lint, types, arrows between packages, every test
+test: debian-test environment peers page ## Lint, types, arrows between packages, every test
 	@$(MAKE) --no-print-directory checks
 	@echo "--> tests"
 	@EVERY_PEER=1 $(BIN)/pytest $(ARGS) $(ALL_TESTS)
@@ -51,19 +52,25 @@ bench: debian-bench environment ## Measure beside Postfix and Dovecot (about hal
 	@echo "--> measuring"
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-lock: ## Resolve requirements.lock anew from pyproject.toml
+lock: ## Resolve requirements.lock and that of the peers anew
 	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && \
 	python3 -m venv "$$scratch" && "$$scratch/bin/pip" install --quiet uv && \
 	"$$scratch/bin/uv" pip compile pyproject.toml --quiet --group dev --generate-hashes --no-header --no-annotate \
-		--no-emit-index-url --no-emit-find-links --python-version 3.11 --output-file requirements.lock
+		--no-emit-index-url --no-emit-find-links --python-version 3.11 --output-file requirements.lock && \
+	"$$scratch/bin/uv" pip compile $(PEERS)/requirements.in --quiet --generate-hashes --no-header --no-annotate \
+		--no-emit-index-url --no-emit-find-links --python-version 3.11 --output-file $(PEERS)/requirements.lock
 
 clean: ## Remove the environment and caches (never ./var, where a node may live)
-	@rm -rf .venv dist build webmail/static webmail/ui/node_modules webmail/ui/.node .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .venv-peers dist build webmail/static webmail/ui/node_modules webmail/ui/.node .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 environment:
 	@echo "--> Python packages"
 	@deploy/setup/environment.sh
+
+peers:
+	@echo "--> JMAP programs of others, in an environment of their own"
+	@deploy/setup/environment.sh .venv-peers $(PEERS)/requirements.lock
 
 page:
 	@echo "--> the page"

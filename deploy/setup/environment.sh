@@ -1,11 +1,16 @@
 #!/bin/sh
-# Makes ./.venv from requirements.lock (every file checked against its hash) with this project in it, editable.
-# Done again only when the lock or pyproject.toml changed since.
+# Makes an environment from a file of packages, every one checked against its hash. Done again only when it changed.
+#   environment.sh              ./.venv from requirements.lock, with this project in it, editable
+#   environment.sh folder lock  another one, without the project: programs of others that the tests run beside it
 set -eu
 cd "$(dirname "$0")/../.."
 
-ready=.venv/.ready
-if [ -e "$ready" ] && [ ! requirements.lock -nt "$ready" ] && [ ! pyproject.toml -nt "$ready" ]; then
+folder=${1:-.venv}
+lock=${2:-requirements.lock}
+with_project=${1:+no}
+
+ready=$folder/.ready
+if [ -e "$ready" ] && [ ! "$lock" -nt "$ready" ] && { [ -n "$with_project" ] || [ ! pyproject.toml -nt "$ready" ]; }; then
     exit 0
 fi
 
@@ -25,32 +30,34 @@ done
     exit 1
 }
 
-mkdir -p .venv
-log=.venv/setup.log
+mkdir -p "$folder"
+log=$folder/setup.log
 failed() {
     tail -n 20 "$log" >&2
     echo "      $1 (the whole log: $log)" >&2
     exit 1
 }
 
-if [ ! -x .venv/bin/python ] || ! .venv/bin/python -c '' 2>/dev/null; then
-    echo "      making .venv with $("$python" --version)"
+if [ ! -x "$folder/bin/python" ] || ! "$folder/bin/python" -c '' 2>/dev/null; then
+    echo "      making $folder with $("$python" --version)"
     # Debian keeps what puts pip into a new environment in python3-venv; without it, the system's pip serves.
-    "$python" -m venv .venv >"$log" 2>&1 || "$python" -m venv --clear --without-pip .venv >>"$log" 2>&1 ||
+    "$python" -m venv "$folder" >"$log" 2>&1 || "$python" -m venv --clear --without-pip "$folder" >>"$log" 2>&1 ||
         failed "no environment could be made"
 fi
 
-if .venv/bin/python -m pip --version >/dev/null 2>&1; then
-    pip=".venv/bin/python -m pip"
+if "$folder/bin/python" -m pip --version >/dev/null 2>&1; then
+    pip="$folder/bin/python -m pip"
 elif "$python" -m pip --version >/dev/null 2>&1; then
-    pip="$python -m pip --python .venv/bin/python"
+    pip="$python -m pip --python $folder/bin/python"
 else
-    pip="python3 -m pip --python .venv/bin/python"
+    pip="python3 -m pip --python $folder/bin/python"
 fi
 install="$pip install --quiet --no-input --disable-pip-version-check"
 
-echo "      installing $(grep -c '==' requirements.lock) packages, each checked against its hash"
-$install --require-hashes -r requirements.lock >"$log" 2>&1 || failed "the packages could not be installed"
-echo "      adding the vaguemestre command"
-SKIP_WEB_BUILD=1 $install --no-deps --no-build-isolation --editable . >>"$log" 2>&1 || failed "the project could not be added"
+echo "      installing $(grep -c '==' "$lock") packages, each checked against its hash"
+$install --require-hashes -r "$lock" >"$log" 2>&1 || failed "the packages could not be installed"
+if [ -z "$with_project" ]; then
+    echo "      adding the vaguemestre command"
+    SKIP_WEB_BUILD=1 $install --no-deps --no-build-isolation --editable . >>"$log" 2>&1 || failed "the project could not be added"
+fi
 touch "$ready"
