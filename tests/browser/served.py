@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import smtplib
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +74,16 @@ class Served:
         context = clients.tls(made.ca, made.hospital.certificate, made.hospital.key)
         clients.send_as_system(made.ports["submissions"], context, world.HOSPITAL, [to], letter.data)
         return letter
+
+    def hospital_sends(self, datas: Iterable[bytes], to: str) -> None:
+        """Many letters over one connection."""
+        made = self.made
+        context = clients.tls(made.ca, made.hospital.certificate, made.hospital.key)
+        with smtplib.SMTP_SSL("localhost", made.ports["submissions"], context=context, timeout=60) as smtp:
+            smtp.ehlo("hopital.demo.test")
+            smtp.docmd("AUTH", "EXTERNAL =")
+            for data in datas:
+                smtp.sendmail(world.HOSPITAL, [to], data)
 
     def person_writes(self, sender: str, to: str, subject: str, text: str) -> letters.Letter:
         made, person = self.made, self.made.persons[sender]

@@ -138,7 +138,7 @@ class Device:
 def device(browser: Browser, served: Served, password: str, *, prf: bool) -> Device:
     visitor = phone(browser, served)
     page = visitor.page
-    debugger = page.context.new_cdp_session(page)
+    debugger: Any = page.context.new_cdp_session(page)
     debugger.send("WebAuthn.enable")
     debugger.send(
         "WebAuthn.addVirtualAuthenticator",
@@ -349,4 +349,4 @@ def test_no_request_held_the_secrets_of_the_new_beginning(served: Served, begun:
 
 
 def test_no_request_held_words_of_what_was_asked(served: Served, begun: Begun) -> None:
-    assert heard(served.tap.sent, ["Je ne peux plus ouvrir".encode(), "Pouvez-vous".encode()]) == []
+    assert heard(served.tap.sent, [b"Je ne peux plus ouvrir", b"Pouvez-vous"]) == []
