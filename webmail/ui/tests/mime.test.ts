@@ -137,6 +137,25 @@ test("hostile text costs little: a long line of quotes, brackets or ampersands",
   assert(performance.now() - started < 3000, "took too long");
 });
 
+test("HTML made to be read again and again is read once", () => {
+  const started = performance.now();
+  for (const one of ["<style ", "<br ", "<p ", "</td ", "<li ", "&nbsp;", "&#32;", "&#9;&nbsp;", "</style ", "<style></style  ", "<svg><p>", "\t "]) {
+    htmlToText(one.repeat(Math.ceil(2_000_000 / one.length)));
+    htmlToText(`<style>${one.repeat(100_000)}`);
+  }
+  assert(performance.now() - started < 8000, "took too long");
+});
+
+test("text drawn from HTML leaves out what is hidden, and keeps lines, lists and cells", () => {
+  assert.equal(htmlToText("a<style>b</style>c<SCRIPT x>d</script >e<!-- f -->g"), "a c e g");
+  assert.equal(htmlToText("a<head><title>b</title></head><body>c"), "a c");
+  assert.equal(htmlToText("a<style>b"), "a");
+  assert.equal(htmlToText("a<!-- b"), "a");
+  assert.equal(htmlToText("<table><tr><td>a</td><td>b</td></tr></table>"), "a  b");
+  assert.equal(htmlToText("<ul><li>a<li>b</ul>1 < 2 &lt;b&gt;"), "• a\n• b\n1 < 2 <b>");
+  assert.equal(htmlToText("<p>a</p><p>b<br>c</p><stylez>d</stylez>"), "a\n\nb\nc\nd");
+});
+
 test("base64 is read with whatever stands between its digits", () => {
   const bytes = message("Content-Transfer-Encoding: base64\n\nQm9u\n am91*cg==\n");
   assert.equal(fromUtf8(content(bytes, parse(bytes))), "Bonjour");

@@ -16,23 +16,65 @@ const NAMES = new Map<string, string>([
   }),
 ]);
 
-const HIDDEN = /<!--[\s\S]*?(?:-->|$)|<(style|script|title|head|template|svg|math)\b[^>]*>[\s\S]*?(?:<\/\1\s*>|$)/gi;
+/** What stands in these is not text for people. */
+const HIDDEN = new Map(
+  ["style", "script", "title", "head", "template", "svg", "math"].map((name) => [name, new RegExp(`</${name}(?![a-z0-9])`, "gi")]),
+);
+const LINES = new Set(
+  "p div h1 h2 h3 h4 h5 h6 ul ol table tr blockquote section article header footer pre hr br".split(" "),
+);
+const TAG = /<(\/?)([a-z][a-z0-9]*|!)/iy;
+const MOST = 2_000_000; // characters
 
 export function htmlToText(html: string): string {
-  const marked = html
-    .slice(0, 2_000_000)
-    .replace(HIDDEN, " ")
-    .replace(/\s+/g, " ")
-    .replace(/<br\b[^>]*>/gi, "\n")
-    .replace(/<li\b[^>]*>/gi, "\n• ")
-    .replace(/<\/(td|th)\s*>/gi, "\t")
-    .replace(/<\/?(p|div|h[1-6]|ul|ol|table|tr|blockquote|section|article|header|footer|pre|hr)\b[^>]*>/gi, "\n")
-    .replace(/<\/?[a-z!][^>]*>?/gi, "");
-  return entities(marked)
-    .replace(/[ \u00a0]*\t[ ]*/g, "  ")
-    .replace(/ *\n */g, "\n")
+  return entities(unmarked(html.slice(0, MOST)))
+    .split("\n")
+    .map((line) => line.split("\t").map((cell) => cell.trim()).join("  ").trim())
+    .join("\n")
     .replace(/\n{3,}/g, "\n\n")
     .trim();
+}
+
+/** In one pass that never looks back: a letter may be made so that a pattern which tries again takes hours. */
+function unmarked(html: string): string {
+  const made: string[] = [];
+  let at = 0;
+  while (at < html.length) {
+    const open = html.indexOf("<", at);
+    made.push(html.slice(at, open < 0 ? html.length : open).replace(/\s+/g, " "));
+    if (open < 0) break;
+    if (html.startsWith("<!--", open)) {
+      made.push(" ");
+      at = past(html, "-->", open + 4);
+      continue;
+    }
+    TAG.lastIndex = open;
+    const tag = TAG.exec(html);
+    if (tag === null) {
+      made.push("<");
+      at = open + 1;
+      continue;
+    }
+    at = past(html, ">", open);
+    const closing = tag[1] === "/";
+    const name = tag[2]!.toLowerCase();
+    const end = closing ? undefined : HIDDEN.get(name);
+    if (end !== undefined) {
+      end.lastIndex = at;
+      const closed = end.exec(html);
+      at = closed === null ? html.length : past(html, ">", closed.index);
+      made.push(" ");
+    } else if (LINES.has(name)) made.push("\n");
+    else if (name === "li" && !closing) made.push("\n• ");
+    else if ((name === "td" || name === "th") && closing) made.push("\t");
+  }
+  return made.join("");
+}
+
+/** Where reading goes on after `mark`; at the end when it does not come any more. */
+function past(html: string, mark: string, from: number): number {
+  const found = html.indexOf(mark, from);
+  return found < 0 ? html.length : found + mark.length;
 }
 
 function entities(text: string): string {
