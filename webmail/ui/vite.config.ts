@@ -41,6 +41,11 @@ export default defineConfig(({ mode }) => ({
             { name: "frame", test: /vite[\\/]preload-helper|src[\\/](App|main|router|place|session|display|i18n[\\/](index|language)|components[\\/](Glyph|Status|announce))/, includeDependenciesRecursively: false },
             { name: "parts", test: /src[\\/](i18n[\\/]formats|components[\\/](Button|Dialog|ErrorSummary|Field|Icon|Page|UrgencyNote|drawings))/, includeDependenciesRecursively: false },
             { name: "account", test: /src[\\/]lib[\\/](account|api|link|workers|contract|bytes)/, includeDependenciesRecursively: false },
+            {
+              name: "letters",
+              test: /src[\\/](lib[\\/](mail|jmap|mail_wire)\.|screens[\\/]mail[\\/](Inbox|Panes|LetterList|LetterRow|Folders|Aftermath|GuardMark|LockedNote|Contact|Conversation|LetterView|Marked|TextBody|names|mailbox|people|words|kinds|truth|asked|undo|operator))/,
+              includeDependenciesRecursively: false,
+            },
           ],
         },
       },
