@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -11,8 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
+from click.testing import Result
 from fastapi import FastAPI
+from typer.testing import CliRunner
 
+from deploy.node.cli import app
 from webmail.built_page import Manifest
 from webmail.help import HelpInfo
 from webmail.page import page_routes
@@ -176,10 +180,10 @@ def test_a_manifest_that_is_not_there_is_said_in_words(tmp_path: Path) -> None:
 
 @pytest.fixture
 def origin(built: Path) -> Iterator[str]:
-    app = FastAPI(openapi_url=None)
-    app.include_router(page_routes(HelpInfo("GRADES", "h.example"), built))
+    serving = FastAPI(openapi_url=None)
+    serving.include_router(page_routes(HelpInfo("GRADES", "h.example"), built))
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", ws="none"))
+    server = uvicorn.Server(uvicorn.Config(serving, log_config=None, lifespan="off", ws="none"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     yield f"http://127.0.0.1:{listening.getsockname()[1]}"
@@ -200,3 +204,33 @@ def test_a_server_that_is_not_there_differs_in_every_file(published: Manifest) -
         port = closed.getsockname()[1]
     found = verify_page(f"http://127.0.0.1:{port}", published)
     assert {difference.fault for difference in found.differences} == {Fault.UNREACHABLE}
+
+
+# ------------------------------------------------------------------------------------- on the command line
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["verify-page", *arguments])
+
+
+def test_the_command_says_in_a_line_that_nothing_differs(origin: str, built: Path) -> None:
+    told = run(origin, "--manifest", str(built / "manifest.sha256.json"))
+    assert told.exit_code == 0
+    assert "serves the published page: 7 files are the same." in told.output
+
+
+def test_the_command_ends_with_1_and_names_what_differs(origin: str, built: Path, tmp_path: Path) -> None:
+    other = json.loads((built / "manifest.sha256.json").read_text())
+    other["files"]["/assets/screen-d4.js"] = "0" * 64
+    (tmp_path / "other.json").write_text(json.dumps(other))
+    told = run(origin, "--manifest", str(tmp_path / "other.json"), "--json")
+    assert told.exit_code == 1
+    verdict = json.loads(told.output)
+    assert verdict["same"] is False
+    assert {"path": "/assets/screen-d4.js", "fault": "other_content", "detail": ""} in verdict["differences"]
+
+
+def test_the_command_refuses_in_a_sentence(built: Path) -> None:
+    told = run("http://page.example", "--manifest", str(built / "manifest.sha256.json"))
+    assert told.exit_code == 1
+    assert "Traceback" not in told.output
