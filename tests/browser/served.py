@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,6 +46,21 @@ class Served:
 
     def new_code(self, address: str) -> str:
         return str(self.command("enrolment_code", address=address)["code"])
+
+    def new_patient(self, order: int) -> world.Space:
+        """One more invented patient, with a fresh code. `order`: 0 to 999, of the numbers given out that month."""
+        stem = f"2510369999{order:03d}"
+        person = replace(people.GARANCE, matricule=f"{stem}{97 - int(stem) % 97:02d}")
+        made = self.command(
+            "space_add",
+            matricule=person.matricule,
+            family_name=person.family_name,
+            given_names=person.given_names,
+            sex=person.sex,
+            birth_date=person.birth_date,
+            birth_place=person.birth_place,
+        )
+        return world.Space(person, made["address"], made["code"])
 
     def another_browser(self) -> PageClient:
         """A browser written in Python, on the same contract."""
