@@ -88,6 +88,22 @@ def test_wrong_answers_leave_a_number_of_tries_in_words(visit: Visit) -> None:
     assert "Il vous reste 4 essais." in faults(page)[0]
 
 
+def test_back_leads_to_the_step_before_with_what_was_typed_and_forward_again(visit: Visit) -> None:
+    page = visit("/activer", "out")
+    prove_who(page)
+    choose_password(page)
+    page.locator(".groups .letters").first.wait_for()
+    page.go_back()
+    page.locator("#new-password").wait_for()
+    page.go_back()
+    page.locator("#code").wait_for()
+    assert page.input_value("#code") == "ABCD-EFGH-JKMC"
+    assert page.input_value("#birth") == "12/03/1950"
+    page.go_forward()
+    page.locator("#new-password").wait_for()
+    assert focused(page) == "Bonjour Jeanne"
+
+
 def test_the_code_of_a_link_is_filled_in_and_leaves_the_address_bar(visit: Visit) -> None:
     page = visit("/activer", "out")
     page.goto(page.url.split("?")[0] + "#code=abcdefghjkmc")

@@ -208,7 +208,7 @@ def doctor() -> Iterator[Program]:
 # ------------------------------------------------------------------------------------------- the page's own tests
 
 
-@pytest.mark.parametrize("name", ["mime", "crypto", "vectors", "flows"])
+@pytest.mark.parametrize("name", ["mime", "crypto", "vectors", "flows", "codes"])
 def test_the_page_s_own_tests_pass(programs: tuple[Path, Path], name: str) -> None:
     node, folder = programs
     command = [str(node), str(folder / f"{name}.test.mjs"), str(VECTORS)]

@@ -86,10 +86,26 @@ export function back(otherwise: string): void {
 }
 
 let steps = 0;
+let onStep: ((name: string) => boolean) | null = null;
+
+/** A step within the screen that is shown, for the Back button to come back from. */
+export function step(name: string): void {
+  history.pushState({ step: name }, "");
+}
+
+/** The screen that is shown has steps: it is told which one Back or Forward leads to ("" the first), and takes it or not. */
+export function stepping(listener: (name: string) => boolean): () => void {
+  onStep = listener;
+  return () => {
+    if (onStep === listener) onStep = null;
+  };
+}
 
 export function startRouter(): void {
   history.scrollRestoration = "auto";
-  addEventListener("popstate", () => {
+  addEventListener("popstate", (event) => {
+    const name = (event.state as { step?: unknown } | null)?.step;
+    if (location.pathname === here.place?.path && onStep?.(typeof name === "string" ? name : "")) return;
     steps = Math.max(0, steps - 1);
     arrive();
   });

@@ -2,7 +2,7 @@
 // called in place. Out of the tree: nothing built is kept.
 import { defineConfig } from "vite";
 
-const entries = ["command", "mime.test", "crypto.test", "vectors.test", "flows.test"];
+const entries = ["command", "mime.test", "crypto.test", "vectors.test", "flows.test", "codes.test"];
 
 export default defineConfig({
   root: import.meta.dirname,

@@ -47,20 +47,53 @@ export function codeInFragment(fragment: string): string {
   return given === null ? "" : dashed(given.slice(0, 40));
 }
 
-/** A date as people write it, day first: 3/5/1948, 03.05.1948, 03 05 1948 or 03051948. null: not a real day. */
+// The beginning of a month's name, without accents, in French or English.
+const MONTHS = ["jan", "fe", "mar", "a[vp]r", "ma[iy]", "juin|jun", "juil|jul", "ao|aug", "sep", "oct", "nov", "dec"].map((start) => new RegExp(`^(?:${start})`, "u"));
+
+export type DayFault = "empty" | "form" | "year" | "unreal";
+
+/** Day, month and year as people write them, day first: 3/5/1948, 03.05.48, 03 05 1948, 03051948, 3 mai 1948. */
+function dayParts(typed: string): [day: number, month: number, year: string] | null {
+  const text = typed.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase().trim();
+  const iso = /^(\d{4})-(\d{1,2})-(\d{1,2})$/u.exec(text);
+  if (iso) return [Number(iso[3]), Number(iso[2]), iso[1] ?? ""];
+  const numbers = /^(\d{1,2})[^\da-z]+(\d{1,2})[^\da-z]+(\d{4}|\d{2})$/u.exec(text) ?? /^(\d{2})(\d{2})(\d{4}|\d{2})$/u.exec(text);
+  if (numbers) return [Number(numbers[1]), Number(numbers[2]), numbers[3] ?? ""];
+  const words = /^(\d{1,2})(?:er|st|nd|rd|th)?[^\da-z]*([a-z]{3,})[^\da-z]*(\d{4}|\d{2})$/u.exec(text);
+  const month = words ? MONTHS.findIndex((name) => name.test(words[2] ?? "")) + 1 : 0;
+  return words && month > 0 ? [Number(words[1]), month, words[3] ?? ""] : null;
+}
+
+/** A birth date as people write it. null: see `dayFault`. */
 export function isoDay(typed: string, today: Date = new Date()): string | null {
-  const text = typed.trim();
-  const parts = /^(\d{1,2})\D+(\d{1,2})\D+(\d{4})$/u.exec(text) ?? /^(\d{2})(\d{2})(\d{4})$/u.exec(text);
-  const iso = /^(\d{4})-(\d{2})-(\d{2})$/u.exec(text);
-  const [day, month, year] = parts
-    ? [Number(parts[1]), Number(parts[2]), Number(parts[3])]
-    : iso
-      ? [Number(iso[3]), Number(iso[2]), Number(iso[1])]
-      : [0, 0, 0];
+  const parts = dayParts(typed);
+  if (parts === null) return null;
+  const [day, month, written] = parts;
+  const year = written.length === 2 ? wholeYear(Number(written), today) : Number(written);
+  if (year === null) return null;
   const date = new Date(Date.UTC(year, month - 1, day));
   const real = date.getUTCFullYear() === year && date.getUTCMonth() === month - 1 && date.getUTCDate() === day;
   if (!real || year < 1880 || date.getTime() > today.getTime()) return null;
   return date.toISOString().slice(0, 10);
+}
+
+/** Two digits mean one year alone when the other century's is still to come. */
+const wholeYear = (two: number, today: Date): number | null => (two > today.getFullYear() % 100 ? 1900 + two : null);
+
+/** Why this is no birth date; null when it is one. */
+export function dayFault(typed: string, today: Date = new Date()): DayFault | null {
+  if (typed.trim() === "") return "empty";
+  if (isoDay(typed, today) !== null) return null;
+  const parts = dayParts(typed);
+  if (parts === null) return "form";
+  return parts[2].length === 2 && wholeYear(Number(parts[2]), today) === null ? "year" : "unreal";
+}
+
+/** The last five of the 15 digits, also when all of them were typed. */
+export function lastFiveOf(typed: string): string | null {
+  const plain = typed.replace(/[\s\u2010-\u2015.-]+/gu, "").toUpperCase();
+  if (/^\d{5}$/u.test(plain)) return plain;
+  return /^\d{5}[\dAB]{2}\d{8}$/u.test(plain) ? plain.slice(-5) : null;
 }
 
 /** Two different groups to ask back, so that a sheet that was never written down is noticed now. */
