@@ -63,6 +63,7 @@ class Correspondence:
     open: bool
     last_at: int
     threads: tuple[str, ...] = ()  # in the asker's own account, newest first
+    closed: frozenset[str] = frozenset()  # those of them that take no answer any more
 
 
 class Conversations:
@@ -206,7 +207,11 @@ class Conversations:
                     continue
                 known = Correspondence(address, open=False, last_at=int(last_at))
             found[key] = Correspondence(
-                known.address, known.open or closed_at is None, known.last_at, (*known.threads, thread)
+                known.address,
+                known.open or closed_at is None,
+                known.last_at,
+                (*known.threads, thread),
+                known.closed if closed_at is None else known.closed | {thread},
             )
         return list(found.values())
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from mail_server.accounts.interface import Account
+from mail_server.accounts.interface import Account, Kind
 from mail_server.delivery.exchanges import Exchanges
 from mail_server.delivery.gate import Gate
 from mail_server.delivery.plan import Planner, Treatment
@@ -31,6 +31,7 @@ class Addressee:
     certificates: tuple[bytes, ...] = field(
         repr=False
     )  # binary; the letter is encrypted to every one of them
+    patient: bool = False  # an exchange with them can be ended
 
 
 class Addressees:
@@ -76,7 +77,7 @@ class Addressees:
             certificates = tuple(one.minimised for one in plan.sealing_set)
         else:
             certificates = (await self._operator_held(account),)
-        return Addressee(account.shown, _GUARDS[plan.treatment], certificates)
+        return Addressee(account.shown, _GUARDS[plan.treatment], certificates, account.kind is Kind.PATIENT)
 
     async def _operator_held(self, account: Account) -> bytes:
         try:

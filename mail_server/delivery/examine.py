@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from directory.openpgp.packets import PacketError, recipient_key_ids
 from mail_server import mime
@@ -48,6 +48,10 @@ class Letter:
             for one in self.fields
             if one.name in _TELLS_SUBJECT
         )
+
+    def closing_nothing(self) -> Letter:
+        """The same letter, of someone who may not end an exchange."""
+        return replace(self, findings=replace(self.findings, closes_exchange=False))
 
 
 async def examine(data: bytes, large: int) -> Letter:

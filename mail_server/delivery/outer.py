@@ -31,6 +31,8 @@ OUTER_FIELDS = frozenset(
         "autocrypt",
     }
 )
+# What a professional alone may say: `X-MSS-MES: FIN` ends an exchange (reference/mssante.md §7, row 36).
+PROFESSIONALS_ALONE = frozenset({"x-mss-mes"})
 OWN_PREFIX = "vaguemestre-"
 STATE_FIELD = "Vaguemestre-State"
 RECEIVED_FIELD = "Vaguemestre-Received"

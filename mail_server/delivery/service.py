@@ -107,10 +107,13 @@ class DeliveryService:
         letter = await examine(message, self._settings.large_message)
         check_identity(letter, sender, self._gate.trusts_domain, self._gate.names_of(sender))
         author = self._gate.author(sender)
-        if author is None or author.shown == author.address:
+        if author is None or author.kind is not Kind.PATIENT:
             return letter
-        shown = outer.shown_as(message, letter.fields, author.address, author.shown)
-        return letter if shown is message else await examine(shown, self._settings.large_message)
+        shown = outer.without(message, letter.fields, outer.PROFESSIONALS_ALONE)
+        shown = outer.shown_as(shown, letter.fields, author.address, author.shown)
+        if shown is not message:
+            letter = await examine(shown, self._settings.large_message)
+        return letter.closing_nothing()
 
     async def _compose_and_file(self, envelope: Envelope, letter: Letter) -> Accepted:
         fingerprint = await self._fingerprint(envelope, letter.data)

@@ -159,7 +159,12 @@ def key_routes(
         return answer(
             {
                 "correspondents": [
-                    {"address": one.address, "open": one.open, "lastAt": one.last_at}
+                    {
+                        "address": one.address,
+                        "open": one.open,
+                        "lastAt": one.last_at,
+                        "closedThreads": sorted(one.closed),
+                    }
                     for one in await lookups.correspondents(session)
                 ]
             }
@@ -183,6 +188,7 @@ def _addressee(found: Found) -> dict[str, Any]:
         "address": found.addressee.address,
         "guard": found.addressee.guard,
         "certificates": [text(one) for one in found.addressee.certificates],
+        "patient": found.addressee.patient,
     }
 
 

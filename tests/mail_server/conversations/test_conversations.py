@@ -93,6 +93,16 @@ async def test_a_patient_sees_every_exchange_newest_first_with_its_threads(town:
     assert seen == [(nurse.address, False, ("T2",)), (gp.address, True, ("T1", "T3"))]
 
 
+async def test_a_patient_is_told_which_threads_of_an_exchange_take_no_answer(town: Any) -> None:
+    gp, patient = await town.person("gp"), await town.patient()
+    for thread in ("T1", "T2"):
+        await town.writes(gp.address, patient, thread)
+    await town.writes(gp.address, patient, "T1", closes=True)
+    assert [(one.open, one.closed) for one in await town.of(patient)] == [(True, {"T1"})]
+    await town.writes(gp.address, patient, "T1")
+    assert [(one.open, one.closed) for one in await town.of(patient)] == [(True, frozenset())]
+
+
 async def test_a_patient_s_answer_makes_the_exchange_recent(town: Any) -> None:
     gp, nurse, patient = await town.person("gp"), await town.person("nurse"), await town.patient()
     thread = await town.files(patient, SpecialUse.INBOX, f"From: <{gp.address}>", "un")

@@ -342,6 +342,39 @@ async def test_a_patient_closes_nothing(desk) -> None:
     await desk.page_envelope(patient, gp.address)
 
 
+async def test_a_patient_s_own_fin_is_taken_off_also_what_came_sealed(desk) -> None:
+    gp, patient = await talking(desk)
+    envelope = await desk.page_envelope(patient, gp.address)
+    sealed = await sealed_letter(
+        desk, patient.alias, gp.address, *own_certificates(desk, gp), more="X-MSS-MES: FIN\r\n"
+    )
+    await desk.node.delivery.deliver(envelope, sealed)
+    [(row, stored)] = await desk.inbox(gp)
+    assert b"x-mss-mes" not in stored.lower()
+    [found] = await desk.node.store.read(lambda reader: reader.emails(gp.id, [row.email_id]))
+    assert not found.findings.closes_exchange
+
+
+async def test_a_professional_ends_the_exchange_also_by_a_letter_sealed_in_the_page(desk) -> None:
+    gp, patient = await talking(desk)
+    sealed = await sealed_letter(
+        desk,
+        gp.address,
+        patient.alias,
+        *own_certificates(desk, patient),
+        more="In-Reply-To: <un@essai>\r\nX-MSS-MES: FIN\r\n",
+    )
+    await desk.send(gp, sealed, patient.alias)
+    assert (await refused(desk.page_envelope(patient, gp.address))).reason == "conversation-closed"
+
+
+async def test_it_is_told_of_an_addressee_that_they_are_a_patient(desk) -> None:
+    gp, patient = await talking(desk)
+    find = desk.node.addressees.addressee
+    assert (await find(gp, patient.alias)).patient
+    assert not (await find(patient, gp.address)).patient
+
+
 async def test_a_notice_that_may_not_be_answered_opens_nothing_and_says_so(desk) -> None:
     gp, patient = await talking(desk, more="X-MSS-MES: FIN\r\n")
     assert (await refused(desk.page_envelope(patient, gp.address))).reason == "conversation-closed"

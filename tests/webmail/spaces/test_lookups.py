@@ -17,6 +17,7 @@ class Correspondence:
     address: str
     open: bool
     last_at: int
+    closed: frozenset[str] = frozenset()
 
 
 class Somebody:
@@ -47,7 +48,12 @@ async def test_each_address_is_answered_with_certificates_or_a_reason(office: Of
     browser = await office.enrolled()
     asked = {"addresses": ["gp@mss.essai.test", "other@mss.essai.test"]}
     assert (await browser.post("certificates", asked))["addressees"] == [
-        {"address": "gp@mss.essai.test", "guard": "sealed", "certificates": [text(b"certificate")]},
+        {
+            "address": "gp@mss.essai.test",
+            "guard": "sealed",
+            "certificates": [text(b"certificate")],
+            "patient": False,
+        },
         {
             "address": "other@mss.essai.test",
             "error": "conversation-closed",
@@ -59,7 +65,7 @@ async def test_each_address_is_answered_with_certificates_or_a_reason(office: Of
 async def test_correspondents_are_told(office: Office) -> None:
     browser = await office.enrolled()
     assert (await browser.get("correspondents"))["correspondents"] == [
-        {"address": "gp@mss.essai.test", "open": True, "lastAt": 7}
+        {"address": "gp@mss.essai.test", "open": True, "lastAt": 7, "closedThreads": []}
     ]
 
 

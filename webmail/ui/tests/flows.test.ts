@@ -197,6 +197,12 @@ test("an answer is sealed to its reader and its author, kept among what was sent
   assert(!node.letters.some((one) => one.id === sent.id));
 });
 
+test("a patient's letter never says that the exchange is at its end", async () => {
+  const sent = await mail.send({ to: [DOCTOR], subject: "a", text: "b", files: [], inReplyTo: null, closes: true });
+  assert(!/x-mss-mes/i.test(fromUtf8(node.letters.find((one) => one.id === sent.id)!.message)));
+  assert.equal(await sent.undo(), true);
+});
+
 test("what has left cannot be undone", async () => {
   const sent = await mail.send({ to: [DOCTOR], subject: "a", text: "b", files: [], inReplyTo: null });
   [...node.submissions.values()].at(-1)!["undoStatus"] = "final";

@@ -176,6 +176,7 @@ export interface Draft {
   text: string;
   files: File[];
   inReplyTo: Letter | null;
+  closes?: boolean; // a professional ends the exchange with it: the patient may not answer
 }
 
 export interface Sent {
@@ -187,12 +188,14 @@ export interface Sent {
 export interface Correspondent {
   person: Person;
   open: boolean; // false: they ended the exchange
+  closedThreads?: readonly string[]; // conversations that take no answer, though another with them may
   lastAt: number;
 }
 
 export interface Addressee {
   address: string;
   guard: "sealed" | "custody" | "waiting";
+  patient?: boolean;
 }
 
 export interface MailWork {

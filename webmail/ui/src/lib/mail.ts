@@ -261,16 +261,16 @@ export const mail: MailWork = {
   move,
 
   async correspondents() {
-    const { correspondents } = await api<{ correspondents: { address: string; open: boolean; lastAt: number }[] }>("GET", "correspondents");
-    return correspondents.map(({ address, open, lastAt }): Correspondent => ({
-      person: { name: names.get(address.toLowerCase()) ?? "", address }, open, lastAt,
+    const { correspondents } = await api<{ correspondents: { address: string; open: boolean; lastAt: number; closedThreads?: string[] }[] }>("GET", "correspondents");
+    return correspondents.map(({ address, open, lastAt, closedThreads = [] }): Correspondent => ({
+      person: { name: names.get(address.toLowerCase()) ?? "", address }, open, lastAt, closedThreads,
     }));
   },
 
   async check(addresses) {
     const found = await certified(addresses, true);
     for (const one of found) if (one.error !== undefined) throw new Refused(one.error);
-    return found.map(({ address, guard }) => ({ address, guard: guard ?? "sealed" }));
+    return found.map(({ address, guard, patient = false }) => ({ address, guard: guard ?? "sealed", patient }));
   },
 
   async prepare(file) {

@@ -55,6 +55,7 @@ export async function sendDraft(draft: Draft): Promise<Sent> {
       inReplyTo: answered?.messageId?.[0] ?? "",
       references: answered?.references ?? [],
       outerSubject: answered?.subject ?? "",
+      closes: draft.closes === true && session.account.kind === "PER",
       certificates,
       date: Date.now(),
     },

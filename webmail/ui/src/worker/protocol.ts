@@ -74,6 +74,7 @@ export interface LetterToSeal {
   inReplyTo: string;
   references: string[];
   outerSubject: string; // "": a new conversation
+  closes?: boolean; // X-MSS-MES: FIN, outside as well: the server acts on it
   certificates: string[];
   date: number;
 }

@@ -66,6 +66,7 @@ function outside(letter: LetterToSeal, messageId: string): FieldPair[] {
     ["Date", dateText(letter.date)],
     ["Message-ID", messageId],
     ...answers,
+    ...(letter.closes ? [["X-MSS-MES", "FIN"] satisfies FieldPair] : []),
     ["Subject", outerSubject(letter.outerSubject)],
   ];
 }

@@ -9,6 +9,7 @@ export class Writing {
   subject = $state("");
   text = $state("");
   files: File[] = $state.raw([]);
+  closes = $state(false); // ends the exchange
 
   get empty(): boolean {
     return this.to.length === 0 && this.subject.trim() === "" && this.nothingSaid;
