@@ -10,7 +10,7 @@ import contextlib
 import json
 import socket
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -37,6 +37,8 @@ class Wiretap:
         self._port = port
         self._streams: list[bytearray] = []
         self._sockets: list[socket.socket] = []
+        self.received = 0  # octets that came back, headers and all
+        self._counting = threading.Lock()
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.origin = f"http://localhost:{self._listening.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
@@ -69,15 +71,18 @@ class Wiretap:
                 stream = bytearray()
                 self._streams.append(stream)
                 self._sockets += [browser, node]
-                threading.Thread(target=_relay, args=(browser, node, stream), daemon=True).start()
-                threading.Thread(target=_relay, args=(node, browser, None), daemon=True).start()
+                threading.Thread(target=_relay, args=(browser, node, stream.extend), daemon=True).start()
+                threading.Thread(target=_relay, args=(node, browser, self._count), daemon=True).start()
+
+    def _count(self, data: bytes) -> None:
+        with self._counting:
+            self.received += len(data)
 
 
-def _relay(source: socket.socket, into: socket.socket, kept: bytearray | None) -> None:
+def _relay(source: socket.socket, into: socket.socket, heard: Callable[[bytes], None]) -> None:
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
-            if kept is not None:
-                kept += data
+            heard(data)
             into.sendall(data)
     with contextlib.suppress(OSError):
         into.shutdown(socket.SHUT_WR)
