@@ -24,6 +24,7 @@ from mail_server.store.interface import Store
 from policies.audit.trail import ChainedTrail
 from policies.interface import Decisions, Event
 from webmail.login.changes import Changes
+from webmail.login.counters import Counters
 from webmail.login.front import Front
 from webmail.login.ground import Ground
 from webmail.login.passkeys import Passkeys
@@ -121,6 +122,10 @@ class PageApi:
         parts.accounts.changed.append(sessions.on_change)
         parts.accounts.sessions_hold = sessions.holds
         return made
+
+    @property
+    def counters(self) -> Counters:
+        return self.ground.counters
 
     async def stop(self) -> None:
         """Before the store stops."""

@@ -15,6 +15,7 @@ from deploy.node.terminal import (
     HomeOption,
     JsonOption,
     ask_node,
+    errors,
     show,
     table,
 )
@@ -24,11 +25,16 @@ space = typer.Typer(no_args_is_help=True, help="Patients' spaces: made here, ope
 
 @space.command("add")
 def space_add(
-    ins: Annotated[str, typer.Option(help="The 15 digits of the INS (matricule and its key).")],
+    ins: Annotated[
+        str,
+        typer.Option(
+            help="The 15 digits of the INS (matricule and its key); - asks for them, so that no shell keeps them."
+        ),
+    ],
     family_name: Annotated[str, typer.Option(help="Birth name.")],
     given_names: Annotated[str, typer.Option(help="Given names, as in the civil register.")],
     birth_date: Annotated[str, typer.Option(help="YYYY-MM-DD.")],
-    sex: Annotated[str, typer.Option(help="F or M.")],
+    sex: Annotated[str, typer.Option(help="F, M, or I (not known).")],
     birth_place: Annotated[str, typer.Option(help="INSEE code of the place of birth.")] = "",
     home: HomeOption = DEFAULT_HOME,
     config: ConfigOption = None,
@@ -39,7 +45,7 @@ def space_add(
         home,
         config,
         "space_add",
-        matricule=ins,
+        matricule=_typed(ins),
         family_name=family_name,
         given_names=given_names,
         birth_date=birth_date,
@@ -48,17 +54,26 @@ def space_add(
     )
     words = f"The space is made. Professionals write to {result['shown']}; logs and the trace say {result['address']}."
     show(result, as_json, f"{words}\n{_code_words(result)}")
+    for doubt in result["doubts"]:
+        errors.print(
+            f"Look again: {doubt} An activation asks for the date as given here.",
+            style="yellow",
+            markup=False,
+            highlight=False,
+        )
 
 
 @space.command("code")
 def space_code(
-    address: Annotated[str, typer.Argument(help="The space: its 15 digits, or either of its addresses.")],
+    address: Annotated[
+        str, typer.Argument(help="The space: its 15 digits (- asks for them), or either of its addresses.")
+    ],
     home: HomeOption = DEFAULT_HOME,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """A fresh activation code: the first was lost or blocked, or its holder lost every way in."""
-    result = ask_node(home, config, "enrolment_code", address=address)
+    result = ask_node(home, config, "enrolment_code", address=_typed(address))
     show(result, as_json, _code_words(result))
 
 
@@ -94,5 +109,18 @@ def page_code(
     show(result, as_json, _code_words(result))
 
 
+def _typed(number: str) -> str:
+    return typer.prompt("The 15 digits", err=True) if number == "-" else number
+
+
 def _code_words(result: dict[str, Any]) -> str:
-    return f"Code, shown this once: {result['code']}\nIt opens {result['link']} and lasts until {result['expires']}."
+    patient = result["kind"] == "PATIENT"
+    proof = (
+        "the birth date and the last five of the 15 digits" if patient else f"the address {result['address']}"
+    )
+    where = result["link"] or "the page, whose doors are closed by configuration"
+    return (
+        f"Code, shown this once: {result['code']}\n"
+        f"It is typed at {where} with {proof}, until {result['expires']}.\n"
+        "A code made before it serves no more."
+    )

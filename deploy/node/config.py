@@ -26,6 +26,8 @@ from mail_server.store.settings import StoreSettings
 from policies.settings import PoliciesSettings
 from webmail.login.settings import PageSettings
 
+_HTTPS = 443
+
 
 class ConfigError(Exception):
     """The configuration cannot be used; the text says which key, and why, in words for an administrator."""
@@ -102,6 +104,16 @@ class Config(BaseModel):
     web: WebSettings = Field(default_factory=WebSettings)
     page: PageSettings = Field(default_factory=PageSettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
+
+    @property
+    def page_address(self) -> str:
+        """Where people find the page, as far as the node can know; "" when its doors are closed."""
+        if self.page.public_url:
+            return self.page.public_url
+        if self.web.port:
+            port = "" if self.web.port == _HTTPS else f":{self.web.port}"
+            return f"https://{self.web.mail_host or self.smtp.hostname}{port}"
+        return f"http://localhost:{self.web.plain_port}" if self.web.plain_port else ""
 
 
 def load(path: Path) -> Config:

@@ -21,7 +21,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from deploy.node import config as configuration
-from deploy.node.composition import Node, opened
+from deploy.node import page_standing
+from deploy.node.composition import Node, now, opened
 from deploy.node.console_spaces import SpaceCommands
 from deploy.node.control import CommandFailed, NodeDown, Report, ask, unheard
 from deploy.node.failures import KNOWN, sentence
@@ -66,6 +67,7 @@ class Console:
             "space_add": spaces.space_add,
             "space_list": spaces.space_list,
             "enrolment_code": spaces.enrolment_code,
+            "page_standing": self.page_standing,
             "audit_show": self.audit_show,
             "audit_verify": self.audit_verify,
         }
@@ -92,6 +94,9 @@ class Console:
             "accounts": len(self._node.accounts.all()),
             "writable": self._node.store.writable,
         }
+
+    async def page_standing(self) -> dict[str, Any]:
+        return (await page_standing.standing(self._node, now())).as_json()
 
     # -- accounts -----------------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """The console's commands about patients' spaces and the codes that open the page.
 
 Invariants: answers name a space by its opaque address, and show its 15 digits only to who has just typed them; a
-code is in the answer that made it and nowhere else.
+code is in the answer that made it and nowhere else; what contradicts a number is told, and never refused, since
+numbers have exceptions: an activation asks for the birth date as it was typed here.
 """
 
 from __future__ import annotations
@@ -11,11 +12,15 @@ from typing import Any
 
 from deploy.node.composition import Node
 from deploy.node.control import CommandFailed
+from mail_server.accounts import ins
+from mail_server.accounts.changes import AccountError
 from mail_server.accounts.interface import Account, Kind
 from mail_server.accounts.patients import PatientIdentity
 from mail_server.store.model import MessageId, State
 
 _MOST_COUNTED = 10_000
+_LIKE_A_NUMBER = 12  # digits
+_MONTHS = range(1, 13)  # others stand for a month that is not known
 
 
 class SpaceCommands:
@@ -42,15 +47,32 @@ class SpaceCommands:
             sex=sex,
             birth_place=birth_place,
         )
-        account = await self._node.accounts.patient_add(identity, by=self._by)
-        return {"shown": account.shown, **await self._coded(account)}
+        try:
+            account = await self._node.accounts.patient_add(identity, by=self._by)
+        except AccountError as failure:
+            if failure.reason != "patient-known":
+                raise
+            raise CommandFailed(
+                "This patient has a space here already: `vaguemestre space code` makes a fresh code for it."
+            ) from None
+        number = ins.parse(matricule).number
+        found = doubts(number, sex, birth_date)
+        return {"shown": account.shown, **await self._coded(account), "doubts": found}
 
     async def enrolment_code(self, address: str) -> dict[str, Any]:
+        return await self._coded(self._found(address))
+
+    def _found(self, name: str) -> Account:
+        """Raises CommandFailed, InsRefused."""
         accounts = self._node.accounts
-        account = accounts.by_address(address) or accounts.by_ins(address)
-        if account is None:
-            raise CommandFailed("There is no such account.")
-        return await self._coded(account)
+        account = accounts.by_address(name) or accounts.by_ins(name)
+        if account is not None:
+            return account
+        number, _, _ = name.partition("@")
+        if sum(each.isdigit() for each in number) >= _LIKE_A_NUMBER:
+            ins.parse(number)
+            raise CommandFailed("No space here is of this number: `vaguemestre space add` makes one.")
+        raise CommandFailed("There is no such account.")
 
     async def space_list(self) -> list[dict[str, Any]]:
         spaces = [each for each in self._node.accounts.all() if each.kind is Kind.PATIENT]
@@ -72,12 +94,23 @@ class SpaceCommands:
 
     async def _coded(self, account: Account) -> dict[str, Any]:
         code = await self._node.page.enrolments.issue(account.id, by=self._by)
-        settings = self._node.config.page
-        where = settings.public_url or f"https://{self._node.config.web.mail_host or 'this node'}"
-        until = datetime.now(UTC) + timedelta(days=settings.code_days)
+        where = self._node.config.page_address
+        until = datetime.now(UTC) + timedelta(days=self._node.config.page.code_days)
         return {
             "address": account.address,
+            "kind": account.kind.value,
             "code": code,
-            "link": f"{where.rstrip('/')}/activer",
+            "link": f"{where}/activer" if where else None,
             "expires": until.strftime("%Y-%m-%d"),
         }
+
+
+def doubts(number: str, sex: str, birth_date: str) -> list[str]:
+    """What of the traits the number itself contradicts, for somebody to look at again."""
+    found: list[str] = []
+    if {"1": "M", "2": "F"}.get(number[0], sex) != sex and sex != "I":
+        found.append("The number's first digit is of the other sex.")
+    year, month = number[1:3], int(number[3:5])
+    if year != birth_date[2:4] or (month in _MONTHS and month != int(birth_date[5:7])):
+        found.append("The number's year and month are not those of the birth date.")
+    return found

@@ -26,8 +26,11 @@ from cryptography import x509
 
 from deploy.node.config import Config, ConfigError, load
 from deploy.node.control import NodeDown, ask
+from deploy.node.doctor_page import page_findings, running_page
 from deploy.node.failures import sentence
+from deploy.node.finding import Finding
 from deploy.node.home import Home
+from deploy.node.tls import own_certificate
 from mail_server.keys.interface import KeyUnavailable
 from mail_server.keys.kek import load_kek
 from policies import decisions
@@ -38,26 +41,6 @@ logging.getLogger("aioimaplib.aioimaplib").setLevel(logging.WARNING)
 
 _WARN_DAYS = 30
 PROBE_PASSWORD = "VAGUEMESTRE_PROBE_PASSWORD"  # noqa: S105 - the name of a variable
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at."""
-
-    subject: str
-    verdict: str  # "good", "warning", "failed"
-    sentence: str
-
-    @property
-    def failed(self) -> bool:
-        return self.verdict == "failed"
-
-    @property
-    def mark(self) -> str:
-        return {"good": "[ok]  ", "warning": "[warn]", "failed": "[FAIL]"}[self.verdict]
-
-    def as_json(self) -> dict[str, str]:
-        return {"subject": self.subject, "verdict": self.verdict, "sentence": self.sentence}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +60,7 @@ async def examine_node(home: Path, config: Path | None, probe: Probe | None = No
     findings += _home(home)
     findings += _kek(settings, home)
     findings += _certificate(settings)
+    findings += page_findings(settings)
     findings += _policies(settings)
     findings += _machine(settings, home)
     findings += [one async for one in _running(settings, home)]
@@ -194,6 +178,8 @@ async def _running(settings: Config, home: Path) -> AsyncIterator[Finding]:
     yield await _answers("smtp", smtp, settings.smtp.operator_port)
     yield await _answers("submission", smtp, settings.smtp.submission_port)
     yield await _answers("imap", imap, settings.imap.port)
+    async for finding in running_page(settings, home):
+        yield finding
 
 
 def _reached_at(settings: Config) -> tuple[str, str]:
@@ -227,7 +213,7 @@ async def _letter(settings: Config, probe: Probe) -> Finding:
         return Finding("letter", "failed", "No letter can be sent without a TLS certificate.")
     mark = secrets.token_hex(12)
     try:
-        context = _own_certificate(settings.tls.certificate)
+        context = own_certificate(settings.tls.certificate)
         async with asyncio.timeout(60):
             await _send(settings, probe.address, password, context, mark)
             found = await _find(settings, probe.address, password, context, mark)
@@ -240,15 +226,6 @@ async def _letter(settings: Config, probe: Probe) -> Finding:
     if not found:
         return Finding("letter", "failed", "The test letter was accepted but is not in the mailbox.")
     return Finding("letter", "good", f"A letter of {probe.address} to itself went round.")
-
-
-def _own_certificate(file: Path) -> ssl.SSLContext:
-    """Trusts exactly the node's certificate, whoever issued it: it is reached by an address it need not name."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.load_verify_locations(file)
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    return context
 
 
 async def _send(settings: Config, address: str, password: str, context: ssl.SSLContext, mark: str) -> None:

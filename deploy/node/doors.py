@@ -12,7 +12,8 @@ from contextlib import AsyncExitStack
 
 from fastapi import APIRouter
 
-from deploy.node.composition import Node
+from deploy.node import page_standing
+from deploy.node.composition import Node, now
 from deploy.node.failures import StartError
 from deploy.node.https import Listener, WebServer, application
 from deploy.node.metrics import Metrics
@@ -96,9 +97,12 @@ class Doors:
         metrics.counters("smtp", lambda: self._smtp.counters)
         metrics.counters("imap", lambda: self._imap.counters, gauges={"open", "append_octets"})
         metrics.counters("jmap", lambda: self._jmap.counters, gauges={"listeners", "upload_octets"})
+        metrics.counters("page", lambda: node.page.counters)
         metrics.counters("sealing", lambda: node.pool.counters)
         metrics.gauge("smtp_connections_open", "Open SMTP connections.", lambda: self._smtp.open_connections)
         metrics.gauge("smtp_bytes_in_flight", "Mail held in memory.", lambda: self._smtp.bytes_in_flight)
+        metrics.gauge("page_sessions_open", "Open sessions of the page.", lambda: node.page.sessions.open)
+        metrics.looked_up(page_standing.SHOWN, lambda: page_standing.shown(node, now()))
         metrics.gauge("sealing_waiting", "Letters that wait for a worker.", lambda: node.pool.waiting)
         metrics.gauge("store_writable", "0 below the free-space floor.", lambda: float(node.store.writable))
         metrics.gauge("audit_lost", "Audit entries that could not be written.", lambda: node.trace.lost)

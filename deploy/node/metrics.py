@@ -6,7 +6,8 @@ an address or a message; a listener that others could reach is refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from deploy.node.https import Listener, WebServer, application, is_loopback
 
+_log = logging.getLogger("vaguemestre.node")
 _PREFIX = "vaguemestre"
 
 
@@ -27,10 +29,12 @@ class Metrics(Collector):
     metrics.counters("smtp", lambda: door.counters)
     metrics.counters("imap", lambda: door.counters, gauges={"open"})
     metrics.gauge("smtp_bytes_in_flight", "Mail held in memory now.", lambda: door.bytes_in_flight)
+    metrics.looked_up({"held": "Letters that wait for their time."}, look)  # what must be asked of the database
     """
 
     def __init__(self) -> None:
         self._readers: list[Callable[[], Iterator[Metric]]] = []
+        self._lookups: list[Callable[[], Awaitable[None]]] = []
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -61,6 +65,29 @@ class Metrics(Collector):
         """Show one number that may fall."""
         self._readers.append(lambda: iter((GaugeMetricFamily(f"{_PREFIX}_{name}", words, read()),)))
 
+    def looked_up(self, words: Mapping[str, str], look: Callable[[], Awaitable[Mapping[str, float]]]) -> None:
+        """Show what `look` finds, at each scrape; what it cannot find is left out, rather than shown as it was."""
+        found: dict[str, float] = {}
+
+        async def again() -> None:
+            found.clear()
+            found.update(await look())
+
+        def families() -> Iterator[Metric]:
+            for name, value in found.items():
+                yield GaugeMetricFamily(f"{_PREFIX}_{name}", words[name], value)
+
+        self._lookups.append(again)
+        self._readers.append(families)
+
+    async def refresh(self) -> None:
+        """Look up what no counter knows. A part that cannot be asked now keeps the others from nobody."""
+        for look in self._lookups:
+            try:
+                await look()
+            except Exception as failure:  # its words may hold what was asked for
+                _log.error("a part of the metrics cannot be read: %s", type(failure).__name__)
+
     def collect(self) -> Iterator[Metric]:
         for families in self._readers:
             yield from families()
@@ -74,6 +101,7 @@ class Metrics(Collector):
 
         @router.get("/metrics")
         async def metrics() -> Response:  # pyright: ignore[reportUnusedFunction]
+            await self.refresh()
             return Response(self.text(), headers={"content-type": CONTENT_TYPE_LATEST})
 
         return router

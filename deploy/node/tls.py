@@ -7,6 +7,7 @@ the configured authorities, else the handshake ends (DESIGN §6); no session tic
 from __future__ import annotations
 
 import ssl
+from pathlib import Path
 
 from deploy.node.config import TlsSettings
 from deploy.node.failures import StartError
@@ -74,3 +75,12 @@ class ReplaceableContext:
     def use(self, context: ssl.SSLContext) -> None:
         """Handshakes from now on use `context`; open connections go on."""
         self._current = context
+
+
+def own_certificate(file: Path) -> ssl.SSLContext:
+    """Trusts exactly the node's certificate, whoever issued it: it is reached by an address it need not name."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.load_verify_locations(file)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context

@@ -102,8 +102,8 @@ def checked(identity: PatientIdentity, *, test_ranges: bool) -> PatientIdentity:
     if not _is_birth_date(identity.birth_date):
         raise IdentityRefused(
             "bad-birth-date",
-            "La date de naissance s’écrit AAAA-MM-JJ.",
-            "The birth date is written YYYY-MM-DD.",
+            "La date de naissance s’écrit AAAA-MM-JJ ; elle est passée.",
+            "The birth date is written YYYY-MM-DD, and lies in the past.",
         )
     if identity.sex not in _SEXES:
         raise IdentityRefused("bad-sex", "Le sexe est F, M ou I.", "The sex is F, M or I.")

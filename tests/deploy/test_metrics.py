@@ -40,6 +40,24 @@ def test_each_integer_of_a_door_is_shown_as_it_is_now() -> None:
     assert families(metrics)["vaguemestre_smtp_messages"] == ("counter", 8)
 
 
+async def test_what_must_be_looked_up_is_looked_up_at_each_scrape_and_left_out_when_it_cannot() -> None:
+    answers: list[dict[str, float] | Exception] = [{"held": 2}, OSError("no database"), {"held": 3}]
+    metrics = Metrics()
+
+    async def look() -> dict[str, float]:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    metrics.looked_up({"held": "Letters that wait."}, look)
+    shown: list[float | None] = []
+    for _ in range(3):
+        await metrics.refresh()
+        shown.append(families(metrics).get("vaguemestre_held", ("", None))[1])
+    assert shown == [2, None, 3]
+
+
 def test_the_process_is_shown_too() -> None:
     assert families(Metrics())["process_resident_memory_bytes"][1] > 0
 

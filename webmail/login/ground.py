@@ -15,6 +15,7 @@ from mail_server.keys.slots import Slots
 from mail_server.store.interface import Store
 from mail_server.store.model import AccountId
 from policies.interface import AuditTrail, Decisions, Event
+from webmail.login.counters import Counters
 from webmail.login.problems import Problem
 from webmail.login.secrets import PageSecrets
 from webmail.login.sessions import PageSession, Sessions
@@ -52,6 +53,7 @@ class Ground:
     trace_full: Callable[[], bool] = lambda: False
     clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    counters: Counters = field(default_factory=Counters)
     turns: dict[AccountId, asyncio.Lock] = field(default_factory=dict[AccountId, asyncio.Lock], repr=False)
 
     def account(self, session: PageSession) -> Account:

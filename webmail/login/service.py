@@ -224,6 +224,7 @@ class LoginService:
             )
         self._pressure.succeeded(visitor.network, proof.who)
         ground.sessions.adopt(drawn)
+        ground.counters.logins += 1
         return drawn
 
     def _still(self, sql: Sql, slot: Slot) -> bool:
@@ -255,6 +256,7 @@ class LoginService:
             protocol="page",
         )
         self._ground.audit([event])
+        self._ground.counters.refused_logins += 1
         await self._pressure.failed(visitor.network, who)
         return problem
 

@@ -240,6 +240,11 @@ class Sessions:
         mine = self.of(drawn.session.account)
         self._end_behind([session.id for session, _ in mine[_MOST:]])
 
+    @property
+    def open(self) -> int:
+        """How many there are, of any kind; one that nobody uses any more until it is swept."""
+        return len(self._by_id)
+
     # -- ending
 
     def delete(self, sql: Sql, account: AccountId, *, keep: str = "") -> None:

@@ -174,6 +174,7 @@ class Activation:
         ground.sessions.adopt(drawn)
         if account.kind is Kind.PATIENT:
             ground.accounts.note_activated(account.id)
+        ground.counters.activations += 1
         return drawn
 
 

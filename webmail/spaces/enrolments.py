@@ -170,6 +170,7 @@ class Enrolments:
 
         generation = await ground.store.write(write)
         ground.sessions.adopt(drawn)
+        ground.counters.accepted_codes += 1
         standing = ground.directory.certificate(account.address, ground.clock()).standing
         known = account.kind is Kind.PER and standing is Standing.VALID
         return Enrolment(account, names_of(ground, account), generation > 0, known), drawn
@@ -182,6 +183,7 @@ class Enrolments:
             "code-refused", subject, visitor, actor="unknown", outcome=outcome, reference=problem.reference
         )
         self._ground.audit([event])
+        self._ground.counters.refused_codes += 1
         await self._pressure.failed(visitor.network, _WHO)
         return problem
 

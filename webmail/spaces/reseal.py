@@ -195,7 +195,9 @@ class Reseal:
     ) -> list[int]:
         if not made:
             return []
-        return await self._ground.store.write(lambda tx: self._file(tx, account, made, visitor))
+        done = await self._ground.store.write(lambda tx: self._file(tx, account, made, visitor))
+        self._ground.counters.resealed_letters += len(done)
+        return done
 
     def _file(
         self,
