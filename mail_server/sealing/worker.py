@@ -25,6 +25,7 @@ from mail_server.sealing.frames import Answer, Ask, Slug
 from mail_server.sealing.interface import KeyPacket
 from mail_server.sealing.universal import WrongShape, split
 
+_PARENTS_PEAK = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 _PR_SET_DUMPABLE = 4
 _CACHED_CERTIFICATES = 4096
 _MIB = 1 << 20
@@ -237,8 +238,7 @@ def _send(
     payload: bytes | memoryview,
 ) -> None:
     packed = frames.pack(fields)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = memoryview(frames.head(what, peak & 0xFFFFFFFF, len(packed), len(payload)) + packed)
+    start = memoryview(frames.head(what, _peak_kib() & 0xFFFFFFFF, len(packed), len(payload)) + packed)
     if len(payload) > frames.INLINE:
         link.sendall(start)
         beside.sendall(payload)
@@ -251,6 +251,19 @@ def _send(
             parts.pop(0)
         if parts and sent:
             parts[0] = parts[0][sent:]
+
+
+def _peak_kib() -> int:
+    """The most memory this process ever held, in KiB.
+
+    getrusage also counts what its parent held when it was started (execve(2) keeps ru_maxrss): a worker that a
+    large node starts late would seem worn at its first letter. Only a figure that has grown since is its own.
+    """
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if peak > _PARENTS_PEAK:
+        return peak
+    with open("/proc/self/status", "rb") as status:
+        return next((int(line.split()[1]) for line in status if line.startswith(b"VmHWM:")), peak)
 
 
 def harden(memory_mib: int, opened_mib: int, niceness: int) -> None:
