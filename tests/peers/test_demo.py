@@ -91,7 +91,7 @@ def test_told_to_end_while_it_serves_it_ends_its_node_too(folder: Path, number: 
     wait_for(folder, "demo.json", demo)
     page = json.loads((folder / "home" / "demo.json").read_text())["page"]
     assert page in said(folder)
-    with urllib.request.urlopen(page, timeout=60) as answer:
+    with urllib.request.urlopen(f"{page}aide", timeout=60) as answer:
         text = answer.read().decode()
     for words in ("imaps", "submissions"):
         port = json.loads((folder / "home" / "demo.json").read_text())["endpoints"][words]
