@@ -7,6 +7,7 @@ never uses it.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -16,6 +17,23 @@ from email.utils import format_datetime, formataddr, make_msgid
 from mail_server import mime
 
 CRLF = SMTP.clone(max_line_length=76)
+
+_STAY = (
+    "Service de cardiologie, Hôpital de la Gare",
+    "",
+    "Motif : essoufflement à l’effort et prise de cinq kilos en deux semaines.",
+    "",
+    "Pendant le séjour : décompensation cardiaque, traitée par diurétiques.",
+    "Poids à l’entrée 83 kg, à la sortie 78 kg. Tension 124/72. Échographie : FEVG 42 %.",
+    "",
+    "Traitement à la sortie :",
+    "   bisoprolol 2,5 mg le matin, ramipril 5 mg le soir, furosémide 40 mg le matin.",
+    "",
+    "À faire : prise de sang (potassium, créatinine) dans une semaine ;",
+    "consultation de cardiologie dans trois semaines ; pesée chaque matin.",
+    "",
+    "Compte rendu inventé, pour l’essai.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +81,14 @@ def report_to_patient(
     text = (
         f"Bonjour {given_name},\n\n"
         "Vous êtes de retour chez vous depuis hier, après quatre jours dans notre service de cardiologie. "
-        "Votre compte rendu est joint à ce message : vous pouvez le lire ici et le montrer à votre médecin.\n\n"
-        "À retenir :\n"
-        "- pesez-vous chaque matin, et notez le chiffre ;\n"
-        "- appelez-nous si vous prenez plus de deux kilos en trois jours ;\n"
+        "Votre compte rendu est joint à ce message\u00a0: vous pouvez le lire ici et le montrer à votre médecin.\n\n"
+        "À retenir\u00a0:\n"
+        "- pesez-vous chaque matin, et notez le chiffre\u00a0;\n"
+        "- appelez-nous si vous prenez plus de deux kilos en trois jours\u00a0;\n"
         "- votre contrôle est prévu dans trois semaines.\n\n"
         f"L’équipe de cardiologie {word}\n"
     )
-    attachment = pdf("Compte rendu d'hospitalisation", pdf_bytes)
+    attachment = pdf("Compte rendu d'hospitalisation", pdf_bytes, _STAY)
     message = _message(formataddr((name, address)), recipient, text)
     message.add_attachment(attachment, maintype="application", subtype="pdf", filename="compte-rendu.pdf")
     return Letter(_under(subject, message), subject, text, attachment)
@@ -99,13 +117,11 @@ def _message(sender: str, recipient: str, text: str) -> EmailMessage:
     return message
 
 
-def pdf(title: str, size: int) -> bytes:
-    """A one-page PDF of about `size` bytes: the title, and an incompressible image-like stream as ballast."""
-    shown = (
-        title.encode("latin-1", "replace").replace(b"\\", b"\\\\").replace(b"(", b"\\(").replace(b")", b"\\)")
-    )
-    page = b"BT /F1 18 Tf 60 760 Td (" + shown + b") Tj ET"
-    ballast = random.Random(size).randbytes(max(0, size - 900))  # noqa: S311 - ballast, not a secret
+def pdf(title: str, size: int, lines: Sequence[str] = ()) -> bytes:
+    """A one-page PDF of about `size` bytes: title, lines, and an incompressible image-like stream as ballast."""
+    shown = b"".join(b"(" + _escaped(line) + b") ' " for line in lines)
+    page = b"BT /F1 18 Tf 60 760 Td (" + _escaped(title) + b") Tj 0 -20 Td /F1 12 Tf 19 TL " + shown + b"ET"
+    ballast = random.Random(size).randbytes(max(0, size - 800 - len(page)))  # noqa: S311 - ballast, not a secret
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
         b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
@@ -127,3 +143,9 @@ def pdf(title: str, size: int) -> bytes:
     out += b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
     out += b"trailer << /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (len(objects) + 1, table)
     return bytes(out)
+
+
+def _escaped(text: str) -> bytes:
+    """For a string of a PDF, in the encoding of its font."""
+    octets = text.encode("cp1252", "replace")
+    return octets.replace(b"\\", b"\\\\").replace(b"(", b"\\(").replace(b")", b"\\)")

@@ -327,27 +327,62 @@ def _size(count: int) -> str:
 
 
 def _links(made: World) -> None:
-    ports = made.ports
-    gp = made.persons[world.GP]
     _screen.print("\n[bold]It keeps serving. Ctrl-C ends it.[/]")
-    for line in (
-        ("help page", f"http://localhost:{ports['http']}/"),
-        ("IMAP", f"localhost, port {ports['imaps']} (TLS) or {ports['imap']} (STARTTLS)"),
-        ("SMTP", f"localhost, port {ports['submissions']} (TLS) or {ports['submission']} (STARTTLS)"),
-        ("login", gp.address),
-        ("password", gp.password),
-        ("key", str(gp.secret_key)),
-        ("passphrase", gp.passphrase),
-        ("authority", f"{made.ca}"),
-        ("and more", f"{made.folder / 'demo.json'}"),
-    ):
-        _say_line(line)
+    for title, lines in _ways_in(made):
+        _screen.print()
+        _say("▸ ", title, "bold cyan", "bold cyan")
+        for line in lines:
+            _say_line(line)
     _screen.print()
     _say(
         "    ",
-        "For a mail program: trust the authority's certificate, then import the key. One thing here is not as it "
-        "must be on a real node: the key-encryption key lies on the same disk.",
+        "For a mail program: trust the authority's certificate, then import the key. All of it stands in "
+        f"{made.folder / 'demo.json'}. One thing here is not as it must be on a real node: the key-encryption key "
+        "lies on the same disk.",
     )
+
+
+def _ways_in(made: World) -> list[tuple[str, list[Line]]]:
+    """Who a newcomer may be, and what they then need. Codes stand behind the `#`, which browsers never send."""
+    ports, you, patient, gp = made.ports, made.you, made.patient, made.persons[world.GP]
+    page = f"http://localhost:{ports['http']}"
+    code = made.command("enrolment_code", address=gp.address)["code"]
+    return [
+        (
+            f"Be {you.person.given_names.split()[0]}, a patient whose report waits for him: four screens to read it",
+            [
+                ("open", f"{page}/activer#code={you.code}"),
+                ("born", "/".join(reversed(you.person.birth_date.split("-")))),
+                ("five digits", f"{you.person.last_five}, the last of his number {you.person.matricule}"),
+            ],
+        ),
+        (
+            f"Or {patient.person.given_names.split()[0]}, the patient of the story, whose space is open",
+            [
+                ("open", f"{page}/"),
+                ("login", patient.person.matricule),
+                ("password", patient.password),
+            ],
+        ),
+        (
+            "Or her doctor, in the page: a second check is asked for, any application of codes will do",
+            [
+                ("open", f"{page}/activer#code={code}&adresse={gp.address}"),
+                ("key", f"{gp.secret_key}, to be brought along"),
+                ("passphrase", gp.passphrase),
+            ],
+        ),
+        (
+            "Or her doctor, in a mail program",
+            [
+                ("IMAP", f"localhost, port {ports['imaps']} (TLS) or {ports['imap']} (STARTTLS)"),
+                ("SMTP", f"localhost, port {ports['submissions']} (TLS) or {ports['submission']} (STARTTLS)"),
+                ("login", gp.address),
+                ("password", gp.password),
+                ("authority", str(made.ca)),
+            ],
+        ),
+    ]
 
 
 def _wait(process: NodeProcess) -> None:

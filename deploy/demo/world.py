@@ -310,7 +310,12 @@ async def _initialise(
             "submissions_port": ports["submissions"],
         },
         "imap": {"host": "127.0.0.1", "port": ports["imap"], "tls_port": ports["imaps"]},
-        "web": {"host": "127.0.0.1", "port": ports["https"], "plain_port": ports["http"]},
+        "web": {
+            "host": "127.0.0.1",
+            "port": ports["https"],
+            "plain_port": ports["http"],
+            "contact": "02 61 91 00 42",
+        },
         "metrics": {"port": ports["metrics"]},
     }
     for name, values in others.items():

@@ -1,7 +1,7 @@
 // What people type when they copy from paper and from memory.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { dayFault, isoDay, lastFiveOf } from "../src/screens/account/codes.ts";
+import { addressInFragment, codeInFragment, dayFault, isoDay, lastFiveOf } from "../src/screens/account/codes.ts";
 
 const TODAY = new Date("2026-11-22T12:00:00Z");
 
@@ -24,4 +24,11 @@ for (const [typed, fault] of [["", "empty"], ["mai 1948", "form"], ["3/5", "form
 test("the last five digits are found when all fifteen were typed", () => {
   for (const typed of ["14762", "147 62", "2 48 05 35 238 147 62", "2 48 05 2A 238 147 62"]) assert.equal(lastFiveOf(typed), "14762");
   for (const typed of ["", "1476", "147623", "1476a", "248053523814"]) assert.equal(lastFiveOf(typed), null);
+});
+
+test("a link carries the code, and for a professional the address", () => {
+  assert.equal(codeInFragment("#code=abcdefghjkmc"), "ABCD-EFGH-JKMC");
+  assert.equal(addressInFragment("#code=abcdefghjkmc"), "");
+  assert.equal(addressInFragment("#code=abcdefghjkmc&adresse=dr.martin@chu.example"), "dr.martin@chu.example");
+  assert.equal(addressInFragment("#adresse=<b>@x y"), "");
 });

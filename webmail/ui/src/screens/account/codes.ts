@@ -50,6 +50,12 @@ export function codeInFragment(fragment: string): string {
 // The beginning of a month's name, without accents, in French or English.
 const MONTHS = ["jan", "fe", "mar", "a[vp]r", "ma[iy]", "juin|jun", "juil|jul", "ao|aug", "sep", "oct", "nov", "dec"].map((start) => new RegExp(`^(?:${start})`, "u"));
 
+/** A professional's link names their address beside the code, and so tells that it is theirs. */
+export function addressInFragment(fragment: string): string {
+  const given = new URLSearchParams(fragment.replace(/^#/u, "")).get("adresse") ?? "";
+  return /^[^\s@]{1,64}@[^\s@]{1,255}$/u.test(given) ? given : "";
+}
+
 export type DayFault = "empty" | "form" | "year" | "unreal";
 
 /** Day, month and year as people write them, day first: 3/5/1948, 03.05.48, 03 05 1948, 03051948, 3 mai 1948. */
