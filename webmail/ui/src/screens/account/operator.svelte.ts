@@ -1,5 +1,6 @@
 // Who runs this page and whom to call: asked once, shown wherever help is offered.
 import type { Operator } from "../../lib/contract.ts";
+import { t } from "../../i18n/index.ts";
 import { account } from "../../work.ts";
 
 class Host {
@@ -18,6 +19,11 @@ class Host {
 
   get contact(): string {
     return this.known?.contact ?? "";
+  }
+
+  /** Whom to call, in a sentence: an operator who gives no number is still somebody who wrote. */
+  get callee(): string {
+    return this.contact || t("account.help.whoWrote");
   }
 }
 
