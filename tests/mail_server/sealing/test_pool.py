@@ -122,6 +122,20 @@ async def test_large_and_small_letters_go_side_by_side(
         assert opened == letters
 
 
+async def test_a_worker_that_a_large_node_starts_late_is_weighed_by_its_own_memory(
+    authority: Authority, cv25519: Certificate
+) -> None:
+    ballast = bytearray(b"x" * 400 * 1024 * 1024)  # more than a worker may hold
+    async with running(authority, workers=1, recycle_above_mib=300) as pool:
+        engine = OpenPgpEngine(pool)
+        worker = pool.pids[0]
+        for _ in range(3):
+            await engine.seal(CANARY, [cv25519])
+        await asyncio.sleep(1)  # a successor would be there by now
+        assert (pool.pids[0], pool.counters.recycled) == (worker, 0)
+    del ballast
+
+
 async def test_a_letter_that_no_worker_takes_fails_at_the_deadline(
     authority: Authority, cv25519: Certificate
 ) -> None:
