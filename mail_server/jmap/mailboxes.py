@@ -95,14 +95,14 @@ def _told(
     by_name: dict[str, Mailbox],
     properties: list[str] | None,
 ) -> dict[str, Any]:
-    parent, name = _place(mailbox, by_name)
-    role = mailbox.special_use.value if mailbox.special_use is not None else None
+    parent, name = place(mailbox, by_name)
+    role = role_of(mailbox)
     whole: dict[str, Any] = {
         "id": mailbox.object_id,
         "name": name,
         "parentId": parent.object_id if parent else None,
         "role": role,
-        "sortOrder": _ORDER.get(role or "", 10),
+        "sortOrder": sort_order(role),
         "myRights": _RIGHTS,
         "isSubscribed": mailbox.subscribed,
     }
@@ -129,7 +129,15 @@ def _counted(reader: Reader, account: Account, mailbox: Mailbox) -> dict[str, in
     }
 
 
-def _place(mailbox: Mailbox, by_name: dict[str, Mailbox]) -> tuple[Mailbox | None, str]:
+def role_of(mailbox: Mailbox) -> str | None:
+    return mailbox.special_use.value if mailbox.special_use is not None else None
+
+
+def sort_order(role: str | None) -> int:
+    return _ORDER.get(role or "", 10)
+
+
+def place(mailbox: Mailbox, by_name: dict[str, Mailbox]) -> tuple[Mailbox | None, str]:
     """The nearest level above that is a mailbox, and the name below it."""
     above = mailbox.name
     while "/" in above:

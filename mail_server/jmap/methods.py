@@ -11,6 +11,7 @@ from mail_server.jmap.email_set import EmailSet
 from mail_server.jmap.emails import MAIL_VENDOR, EmailGet
 from mail_server.jmap.identities import IdentityMethods
 from mail_server.jmap.interface import Arguments, Capability, Turn
+from mail_server.jmap.mailbox_query import MailboxQuery
 from mail_server.jmap.mailboxes import MailboxMethods
 from mail_server.jmap.quotas import QuotaMethods
 from mail_server.jmap.services import Services
@@ -36,6 +37,7 @@ def capabilities(
     mail = {
         "Mailbox/get": mailboxes.get,
         "Mailbox/changes": mailboxes.changes,
+        "Mailbox/query": MailboxQuery(services).query,
         "Thread/get": threads.get,
         "Thread/changes": threads.changes,
         "Email/get": EmailGet(services).get,

@@ -152,6 +152,13 @@ def test_an_app_password_opens_the_account_with_its_folders(
 
 
 @pytest.mark.parametrize("library", BOTH)
+def test_a_folder_is_found_by_its_role(program: Begin, library: str) -> None:
+    one = program(library, world.LABORATORY)
+    assert one.do("find", role="sent") == [one.folder("sent")]
+    assert one.do("find", role="none such") == []
+
+
+@pytest.mark.parametrize("library", BOTH)
 def test_a_wrong_password_is_told_as_such(made: world.World, library: str) -> None:
     one = Program(made, library)
     try:

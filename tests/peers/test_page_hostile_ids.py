@@ -122,6 +122,8 @@ def calls(account: str, ids: dict[str, str], own: dict[str, str]) -> list[tuple[
         ("Core/echo", {"x": 1}),
         ("Mailbox/get", a | {"ids": [box]}),
         ("Mailbox/changes", a | {"sinceState": "0"}),
+        ("Mailbox/query", a | {"filter": {"parentId": box}}),
+        ("Mailbox/query", a | {"anchor": box}),
         ("Thread/get", a | {"ids": [thread]}),
         ("Thread/changes", a | {"sinceState": "0"}),
         ("Email/get", a | {"ids": [email], "fetchAllBodyValues": True, "properties": [

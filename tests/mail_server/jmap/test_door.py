@@ -282,7 +282,7 @@ async def test_a_method_without_its_capability_is_unknown(alice: Any):
 @pytest.mark.parametrize(
     "method",
     [
-        "Mailbox/set", "Mailbox/query", "Mailbox/queryChanges", "SearchSnippet/get", "Email/copy", "Email/parse",
+        "Mailbox/set", "Mailbox/queryChanges", "SearchSnippet/get", "Email/copy", "Email/parse",
         "Identity/set", "EmailSubmission/queryChanges", "VacationResponse/get", "PushSubscription/get", "Blob/copy",
         "Quota/queryChanges", "Thread/set", "nonsense", "",
     ],
@@ -352,7 +352,7 @@ async def test_too_many_objects_are_too_large(alice: Any):
 # ── every method and another's account ──
 
 METHODS: dict[str, dict[str, Any]] = {
-    "Mailbox/get": {}, "Mailbox/changes": {"sinceState": "0"}, "Thread/get": {"ids": []},
+    "Mailbox/get": {}, "Mailbox/query": {}, "Mailbox/changes": {"sinceState": "0"}, "Thread/get": {"ids": []},
     "Thread/changes": {"sinceState": "0"}, "Email/get": {"ids": []}, "Email/changes": {"sinceState": "0"},
     "Email/query": {}, "Email/queryChanges": {"sinceQueryState": "0"}, "Email/set": {}, "Email/import": {"emails": {}},
     "Identity/get": {}, "Identity/changes": {"sinceState": "0"}, "EmailSubmission/get": {},
@@ -392,6 +392,8 @@ async def test_the_ids_of_another_account_are_not_found(world: Any, alice: Any, 
     assert (await alice("Email/get", ids=[email]))["notFound"] == [email]
     assert (await alice("Thread/get", ids=[thread]))["notFound"] == [thread]
     assert (await alice("Mailbox/get", ids=[inbox]))["notFound"] == [inbox]
+    assert (await alice("Mailbox/query", filter={"parentId": inbox}))["ids"] == []
+    assert (await alice("Mailbox/query", anchor=inbox))["type"] == "anchorNotFound"
     assert (await alice("Email/query", filter={"inMailbox": inbox}))["ids"] == []
     assert (await alice("Email/query", anchor=email))["type"] == "anchorNotFound"
     assert (await alice("Email/set", destroy=[email]))["notDestroyed"][email]["type"] == "notFound"

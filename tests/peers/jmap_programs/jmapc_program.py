@@ -42,6 +42,14 @@ class Program:
             for one in found.data
         ]
 
+    def find(self, role: str) -> list[str]:
+        """As jmapc's own examples begin: query, then get by reference."""
+        asked = [
+            methods.MailboxQuery(filter=jmapc.MailboxQueryFilterCondition(role=role)),
+            methods.MailboxGet(ids=jmapc.Ref("/ids")),
+        ]
+        return [one.id for one in self._client.request(asked, raise_errors=True)[1].response.data]
+
     def letters(self, mailbox: str) -> dict[str, Any]:
         """Newest first: query and get in one request, the second by reference to the first."""
         asked = [

@@ -45,6 +45,12 @@ class Program:
             for one in found.result.items
         ]
 
+    def find(self, role: str) -> list[str]:
+        with self._client.batch() as batch:
+            found = batch.mail.mailbox.query(filter={"role": role}, sort=[{"property": "name"}])
+            got = batch.mail.mailbox.get(ids=found.ref_ids())
+        return [one.id for one in got.result.items]
+
     def letters(self, mailbox: str) -> dict[str, Any]:
         """Newest first: query and get in one request, the second by reference to the first."""
         with self._client.batch() as batch:
