@@ -70,6 +70,7 @@ def test_the_shell_is_small(packed: Packed) -> None:
 def test_the_shell_brings_neither_keys_nor_screens(packed: Packed) -> None:
     for heavy in (
         "openpgp",
+        "openpgp_reading",
         "pdf",
         "argon2",
         "Activate",

@@ -12,7 +12,8 @@ interface Carried {
 }
 
 const HEAD = `This page is Vaguemestre, free software under the GNU Affero General Public License, version 3 or later.
-It carries the following packages. openpgp (LGPL) is in a file of its own, so that it can be replaced.
+It carries the following packages. openpgp (LGPL) is in a file of its own, so that it can be replaced;
+openpgp_reading is the same with functions left out that opening letters does not call (webmail/ui/reading.ts).
 `;
 
 /** One for the page (writes `fileName`), one for its workers, over the same record. */

@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
 import { licences } from "./licences.ts";
 import { modules } from "./modules.ts";
+import { reading } from "./reading.ts";
 
 const repository = fileURLToPath(new URL("../../", import.meta.url));
 const fake = `${repository}tests/browser/fake`;
@@ -20,7 +21,21 @@ export default defineConfig(({ mode }) => ({
     alias: mode === "fake" ? [{ find: /^\.\/lib\/(account|mail)\.ts$/, replacement: `${fake}/$1.ts` }] : [],
   },
   server: { fs: { allow: [repository] } },
-  worker: { format: "es" as const, plugins: () => [carried.worker()] },
+  worker: {
+    format: "es" as const,
+    plugins: () => [reading(), carried.worker()],
+    rolldownOptions: {
+      output: {
+        codeSplitting: {
+          groups: [
+            { name: "openpgp_reading", test: /openpgp\.mjs\?reading|openpgp_reading/, includeDependenciesRecursively: false },
+            // What any letter needs, in one file.
+            { name: "letter", test: /src[\\/]worker[\\/](?!entry|argon2|keys|openpgp\.|packets|seal|search|swap|files|mime[\\/]write)|src[\\/]lib[\\/]bytes/, includeDependenciesRecursively: false },
+          ],
+        },
+      },
+    },
+  },
   build: {
     target: "es2022",
     outDir: mode === "fake" ? "dist-fake" : "../static",

@@ -1,14 +1,16 @@
 // The page's own modules as programs for Node: what the tests run is what the browser runs, but for the worker, which is
 // called in place. Out of the tree: nothing built is kept.
 import { defineConfig } from "vite";
+import { reading } from "../reading.ts";
 
 const entries = ["command", "mime.test", "crypto.test", "vectors.test", "flows.test", "codes.test"];
 
 export default defineConfig({
   root: import.meta.dirname,
   logLevel: "warn",
+  plugins: [reading()],
   resolve: { conditions: ["browser", "import", "module", "default"] },
-  worker: { format: "es" },
+  worker: { format: "es" as const, plugins: () => [reading()] },
   build: {
     ssr: true,
     target: "node20",

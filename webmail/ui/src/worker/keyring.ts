@@ -7,6 +7,7 @@ import { aesKey, hkdf } from "./derive.ts";
 import { Failed } from "./failed.ts";
 import type { PrivateKey, PublicKey } from "./openpgp.ts";
 import type { NewKey, Unlocked, WrappedKey } from "./protocol.ts";
+import { whole, type Library } from "./reading.ts";
 import { deviceStorage, MemoryStorage, wipeDevice, type Storage } from "./storage.ts";
 import * as wraps from "./wraps.ts";
 
@@ -35,7 +36,7 @@ export class Keyring {
   private ak: Bytes | null = null;
   private readonly secrets = new Map<string, Bytes>();
   private known: WrappedKey[] = [];
-  private parsed: Promise<Own[]> | null = null;
+  private readonly parsed = new Map<Library, Promise<Own[]>>();
   private readonly derived = new Map<string, Promise<CryptoKey>>();
 
   get unlocked(): boolean {
@@ -97,7 +98,7 @@ export class Keyring {
     const ak = await aesKey(this.accountKey());
     this.known = keys;
     this.secrets.clear();
-    this.parsed = null;
+    this.parsed.clear();
     for (const { fingerprint, wrappedSecret } of keys) {
       if (wrappedSecret === null) continue;
       const what = wraps.secretKey(fingerprint);
@@ -121,7 +122,7 @@ export class Keyring {
     const made = { certificate: base64(certificate), wrappedSecret: await this.wrapSecret(fingerprint, secret) };
     this.known = [...this.known.map((one) => ({ ...one, current: false })), { fingerprint, current: true, ...made }];
     this.secrets.set(fingerprint, secret);
-    this.parsed = null;
+    this.parsed.clear();
     return made;
   }
 
@@ -131,14 +132,15 @@ export class Keyring {
     return found;
   }
 
-  /** Own secret keys, read once. The library comes with the first call. */
-  own(): Promise<Own[]> {
-    this.parsed ??= this.parse();
-    return this.parsed;
+  /** Own secret keys, read once by each library: the whole one unless another is named. */
+  async own(library?: Library): Promise<Own[]> {
+    const by = library ?? (await whole());
+    const found = this.parsed.get(by) ?? this.parse(by);
+    this.parsed.set(by, found);
+    return found;
   }
 
-  private async parse(): Promise<Own[]> {
-    const { readPrivateKey } = await import("./openpgp.ts");
+  private async parse({ readPrivateKey }: Library): Promise<Own[]> {
     const made: Own[] = [];
     for (const { fingerprint, current } of this.known) {
       const binaryKey = this.secrets.get(fingerprint);
@@ -181,7 +183,7 @@ export class Keyring {
     this.account = "";
     this.secrets.clear();
     this.known = [];
-    this.parsed = null;
+    this.parsed.clear();
     this.derived.clear();
     this.storage = new MemoryStorage();
   }

@@ -4,6 +4,7 @@ import { fromBase64, fromUtf8, utf8, type Bytes } from "../lib/bytes.ts";
 import { Failed } from "./failed.ts";
 import type { Keyring } from "./keyring.ts";
 import type { Line, OpenedLine, SealedLine } from "./protocol.ts";
+import { HIDDEN, keyIds as idsOf, openMessage, reading, type Library } from "./reading.ts";
 import { readSummary, summaryBytes } from "./summary.ts";
 import { unwrap, wrap } from "./wraps.ts";
 
@@ -16,7 +17,7 @@ export const forgetLines = (): void => memory.clear();
 export async function lines(keyring: Keyring, letters: SealedLine[]): Promise<OpenedLine[]> {
   const found = await cached(keyring, letters.map((one) => one.id));
   const missing = letters.filter((one) => !found.has(one.id));
-  const opened = missing.length === 0 ? [] : await Promise.all(missing.map((one) => openLine(keyring, one)));
+  const opened = missing.length === 0 ? [] : await Promise.all(missing.map((one) => reading((library) => openLine(library, keyring, one))));
   await keep(keyring, opened);
   const made = new Map(opened.map((one) => [one.id, one]));
   return letters.map(({ id }) => made.get(id) ?? { id, line: found.get(id) ?? null, locked: false });
@@ -55,15 +56,14 @@ async function cached(keyring: Keyring, ids: string[]): Promise<Map<string, Line
   return found;
 }
 
-async function openLine(keyring: Keyring, { id, summary, keyIds }: SealedLine): Promise<OpenedLine> {
-  const keys = (await keyring.own()).map((one) => one.key);
-  const packets = await import("./packets.ts");
-  const mine = packets.keyIds(keys);
-  const ours = keyIds.length === 0 || keyIds.some((one) => one === packets.HIDDEN || mine.has(one.toUpperCase()));
+async function openLine(library: Library, keyring: Keyring, { id, summary, keyIds }: SealedLine): Promise<OpenedLine> {
+  const keys = (await keyring.own(library)).map((one) => one.key);
+  const mine = idsOf(keys);
+  const ours = keyIds.length === 0 || keyIds.some((one) => one === HIDDEN || mine.has(one.toUpperCase()));
   if (!ours) return { id, line: null, locked: true };
   if (summary === null) return { id, line: null, locked: false };
   try {
-    const { data } = await packets.openMessage(fromBase64(summary), keys);
+    const { data } = await openMessage(library, fromBase64(summary), keys);
     return { id, line: readSummary(data), locked: false };
   } catch (failure) {
     return { id, line: null, locked: failure instanceof Failed && failure.slug === "locked" };

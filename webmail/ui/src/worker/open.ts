@@ -13,7 +13,8 @@ import { see } from "./mime/letter.ts";
 import { content, parse, type Part } from "./mime/parts.ts";
 import type { LetterToOpen, OpenedLetter } from "./protocol.ts";
 import type { PublicKey } from "./openpgp.ts";
-import type { Verifications } from "./packets.ts";
+import { readCertificate } from "./certificates.ts";
+import { openMessage, reading, type Library, type Verifications } from "./reading.ts";
 import { lineOf } from "./summary.ts";
 
 const CLOSED: OpenedLetter = {
@@ -22,7 +23,7 @@ const CLOSED: OpenedLetter = {
 
 export async function open(keyring: Keyring, given: LetterToOpen): Promise<OpenedLetter> {
   try {
-    return await opened(keyring, given);
+    return await reading((library) => opened(library, keyring, given));
   } catch (failure) {
     return { ...CLOSED, locked: failure instanceof Failed && failure.slug === "locked" };
   }
@@ -33,23 +34,22 @@ interface Certificates {
   gateway: PublicKey[];
 }
 
-async function opened(keyring: Keyring, given: LetterToOpen): Promise<OpenedLetter> {
+async function opened(library: Library, keyring: Keyring, given: LetterToOpen): Promise<OpenedLetter> {
   const message = new Uint8Array(given.data);
   const outside = parse(message);
   const sealed = ciphertext(message, outside);
   if (sealed === null) {
     const signed = detached(message, outside);
-    const signature = signed === null ? "none" : await verified(signed, await certificates(given));
+    const signature = signed === null ? "none" : await verified(library, signed, await certificates(library, given));
     return shown(message, outside, outside, signature);
   }
-  const { openMessage } = await import("./packets.ts");
-  const who = await certificates(given);
-  const keys = (await keyring.own()).map((one) => one.key);
-  const made = await openMessage(sealed.data, keys, [...who.authors, ...who.gateway]);
+  const who = await certificates(library, given);
+  const keys = (await keyring.own(library)).map((one) => one.key);
+  const made = await openMessage(library, sealed.data, keys, [...who.authors, ...who.gateway]);
   const clear = sealed.inline ? asEntity(made.data) : made.data;
   const inside = parse(clear);
   const signed = made.signatures.length === 0 ? detached(clear, inside) : null;
-  const signature = signed === null ? await judged(made.signatures, who) : await verified(signed, who);
+  const signature = signed === null ? await judged(made.signatures, who) : await verified(library, signed, who);
   return shown(clear, inside, outside, signature);
 }
 
@@ -105,11 +105,9 @@ function author(fields: Part["fields"], outside: Part): Person | null {
 
 // ------------------------------------------------------------------------------------------------ signatures
 
-async function certificates(given: LetterToOpen): Promise<Certificates> {
-  if (given.authors.length === 0 && given.gateway === "") return { authors: [], gateway: [] };
-  const { readCertificate } = await import("./certificates.ts");
+async function certificates(library: Library, given: LetterToOpen): Promise<Certificates> {
   const read = async (all: string[]): Promise<PublicKey[]> =>
-    (await Promise.all(all.map(readCertificate))).filter((one) => one !== null);
+    (await Promise.all(all.map((one) => readCertificate(one, library)))).filter((one) => one !== null);
   return { authors: await read(given.authors), gateway: await read(given.gateway === "" ? [] : [given.gateway]) };
 }
 
@@ -141,8 +139,8 @@ function detached(message: Bytes, tree: Part): Detached | null {
   return { signed: message.subarray(signed.start, signed.end), signature: content(message, signature) };
 }
 
-async function verified({ signed, signature }: Detached, who: Certificates): Promise<Signature> {
-  const { createMessage, readSignature, verify } = await import("./openpgp.ts");
+async function verified(library: Library, { signed, signature }: Detached, who: Certificates): Promise<Signature> {
+  const { createMessage, readSignature, verify } = library;
   try {
     const read = await readSignature({ armoredSignature: fromUtf8(signature) });
     const message = await createMessage({ binary: signed, format: "binary" });

@@ -6,6 +6,7 @@ import { Failed } from "./failed.ts";
 import { Keyring } from "./keyring.ts";
 import * as lines from "./lines.ts";
 import type { Given, Made, Operation, PasswordParams } from "./protocol.ts";
+import { fetchLibrary } from "./reading.ts";
 import { unwrap, accountKey, secretKey } from "./wraps.ts";
 
 type Async<T> = T | Promise<T>;
@@ -22,7 +23,7 @@ const swapping = () => (swapModule ??= import("./swap.ts"));
 const searching = () => (searchModule ??= import("./search.ts"));
 
 async function ofPassword(password: string, salt: string, params: PasswordParams): Promise<Pair> {
-  void import("./openpgp.ts").catch(() => undefined); // the library is fetched while Argon2id runs
+  fetchLibrary(); // while Argon2id runs
   return fromPassword(password, fromBase64(salt), params);
 }
 

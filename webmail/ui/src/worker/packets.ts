@@ -1,23 +1,13 @@
-// OpenPGP messages as packets: finding the session key with our secrets, giving it to another certificate, and
-// opening what it seals. Low in the library on purpose: fifty lines of a list are opened at once, and a swap must not
-// touch the body.
+// OpenPGP messages as packets, with the whole library: giving a session key to another certificate, and sealing.
+// Low in the library on purpose: a swap must not touch the body. Reading, which comes first, is in reading.ts.
 //
 // Invariants: what is written is key packets v3 and one SEIPDv1, asserted; a failure is a Failed and tells nothing.
 import { concat, random, type Bytes } from "../lib/bytes.ts";
 import { Failed } from "./failed.ts";
-import {
-  createMessage,
-  decrypt,
-  encrypt,
-  enums,
-  PacketList,
-  PublicKeyEncryptedSessionKeyPacket,
-  readMessage,
-  type PrivateKey,
-  type PublicKey,
-} from "./openpgp.ts";
-
-export const HIDDEN = "0000000000000000";
+import * as library from "./openpgp.ts";
+import { createMessage, encrypt, enums, PacketList, PublicKeyEncryptedSessionKeyPacket, type PrivateKey, type PublicKey } from "./openpgp.ts";
+import * as reading from "./reading.ts";
+import type { Opened, SessionKey } from "./reading.ts";
 
 // The library's declarations call these private; they are how its own Message does it.
 interface KeyPacket {
@@ -26,47 +16,15 @@ interface KeyPacket {
   publicKeyAlgorithm: number;
   sessionKey: Uint8Array | null;
   sessionKeyAlgorithm: number | null;
-  decrypt(key: object): Promise<void>;
   encrypt(key: object): Promise<void>;
   write(): Uint8Array;
 }
 
-export interface SessionKey {
-  data: Uint8Array;
-  algorithm: number;
-}
+export const sessionKey = (packets: Iterable<unknown>, keys: readonly PrivateKey[]): Promise<SessionKey> =>
+  reading.sessionKey(library, packets, keys);
 
-type Decrypted = Awaited<ReturnType<typeof decrypt>>;
-export type Verifications = Decrypted["signatures"];
-
-const idOf = (key: { getKeyID(): { toHex(): string } }): string => key.getKeyID().toHex();
-
-/** Tells which key packets these keys can open. */
-export function keyIds(keys: readonly PrivateKey[]): Set<string> {
-  return new Set(keys.flatMap((key) => key.getKeys().map((one) => idOf(one as never).toUpperCase())));
-}
-
-/** The session key in the first key packet one of these keys opens. Raises Failed("locked") when none does. */
-export async function sessionKey(packets: Iterable<unknown>, keys: readonly PrivateKey[]): Promise<SessionKey> {
-  for (const packet of packets) {
-    if (!(packet instanceof PublicKeyEncryptedSessionKeyPacket)) continue;
-    const found = packet as unknown as KeyPacket;
-    if (found.version !== 3) continue;
-    const named = found.publicKeyID.toHex();
-    for (const key of keys.flatMap((one) => one.getKeys())) {
-      if (named !== HIDDEN && named !== idOf(key as never)) continue;
-      try {
-        await found.decrypt(key.keyPacket);
-      } catch {
-        continue;
-      }
-      if (found.sessionKey !== null && found.sessionKeyAlgorithm !== null) {
-        return { data: found.sessionKey, algorithm: found.sessionKeyAlgorithm };
-      }
-    }
-  }
-  throw new Failed("locked");
-}
+export const openMessage = (bytes: Bytes, keys: readonly PrivateKey[], authors: PublicKey[] = []): Promise<Opened> =>
+  reading.openMessage(library, bytes, keys, authors);
 
 const ALLOWED = { [enums.packet.publicKeyEncryptedSessionKey]: PublicKeyEncryptedSessionKeyPacket };
 
@@ -89,27 +47,6 @@ export async function keyPacketFor(session: SessionKey, certificate: PublicKey):
   const list = new PacketList();
   list.push(made as never);
   return new Uint8Array(list.write());
-}
-
-export interface Opened {
-  data: Bytes;
-  signatures: Verifications;
-}
-
-/** Opens a binary message. Nothing comes out unless it is whole: the library checks before it gives. */
-export async function openMessage(bytes: Bytes, keys: readonly PrivateKey[], authors: PublicKey[] = []): Promise<Opened> {
-  const message = await readMessage({ binaryMessage: bytes }).catch(() => null);
-  if (message === null) throw new Failed("damaged");
-  const packets = (message as unknown as { packets: Iterable<unknown> }).packets;
-  const session = await sessionKey(packets, keys);
-  try {
-    const algorithm = enums.read(enums.symmetric, session.algorithm) as never;
-    const sessionKeys = [{ data: session.data, algorithm }];
-    const made = await decrypt({ message, sessionKeys, verificationKeys: authors, format: "binary" });
-    return { data: made.data as Bytes, signatures: made.signatures };
-  } catch {
-    throw new Failed("damaged");
-  }
 }
 
 /** Seals to exactly these certificates, one key packet each. Raises Failed rather than write another shape. */
