@@ -159,6 +159,6 @@ def test_no_module_of_the_page_names_another_host_to_load_from(twice: tuple[Path
 
 def test_licences_of_what_the_page_carries_go_with_it(twice: tuple[Path, Path]) -> None:
     text = (twice[0] / "assets" / "licences.txt").read_text()
-    for package in ("svelte", "openpgp", "hash-wasm", "dompurify", "pdfjs-dist"):
+    for package in ("svelte", "openpgp", "dompurify", "pdfjs-dist"):
         assert re.search(rf"^{package} \d", text, re.MULTILINE), package
     assert "GNU LESSER GENERAL PUBLIC LICENSE" in text

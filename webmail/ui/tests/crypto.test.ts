@@ -8,6 +8,7 @@ import { Keyring } from "../src/worker/keyring.ts";
 import { forgetLines, keepLine, known, lines, recall, remember } from "../src/worker/lines.ts";
 import { generateKey } from "../src/worker/openpgp.ts";
 import { sealMessage, universal } from "../src/worker/packets.ts";
+import { openMessage, reading } from "../src/worker/reading.ts";
 import type { WrappedKey } from "../src/worker/protocol.ts";
 import { addTo, entryOf, forgetIndex, Index, indexOf, wordsOf } from "../src/worker/search.ts";
 import { deviceStorage } from "../src/worker/storage.ts";
@@ -182,4 +183,28 @@ test("any other shape than the universal one is told apart", async () => {
   assert.equal(universal(sealed, 0), false);
   assert.equal(universal(new Uint8Array(0), 0), false);
   assert.equal(universal(fromBase64("wQYG"), 1), false);
+});
+
+test("what the short library leaves out is done by the whole one, and only then", async () => {
+  const used: unknown[] = [];
+  const short = await import("../src/worker/openpgp_reading.ts");
+  const whole = await import("../src/worker/openpgp.ts");
+  const clear = utf8("un texte");
+  const openedBy = async (pair: { privateKey: { write(): Uint8Array }; publicKey: unknown }): Promise<string> => {
+    const sealed = await sealMessage(clear, [pair.publicKey as never], null);
+    const made = await reading(async (library) => {
+      used.push(library);
+      const own = await library.readPrivateKey({ binaryKey: pair.privateKey.write() });
+      return openMessage(library, sealed, [own]);
+    });
+    return fromUtf8(made.data);
+  };
+  assert.equal(await openedBy(pair), "un texte");
+  assert.deepEqual([used.splice(0)[0] === short, short.missed()], [true, false]);
+  const other = await generateKey({ type: "ecc", curve: "brainpoolP256r1", userIDs: [{ email: "b@mss.example" }], format: "object" });
+  assert.equal(await openedBy(other), "un texte");
+  assert.deepEqual([short.missed(), used.map((one) => (one === short ? "short" : one === whole ? "whole" : "other"))], [true, ["short", "whole"]]);
+  used.length = 0;
+  assert.equal(await openedBy(pair), "un texte");
+  assert.equal(used[0], whole);
 });

@@ -60,6 +60,13 @@ test("a secret key's wrap is bound to its fingerprint", async () => {
   assert.equal(base64(again), wrapped);
 });
 
+test("a password too short for anyone's is a wrong one like any other, and never the same", async () => {
+  const salt = fromBase64(derivations.passwords[0].salt);
+  const [one, two] = [await fromPassword("court", salt, derivations.params), await fromPassword("court", salt, derivations.params)];
+  assert.equal(one.login.length, 32);
+  assert.notEqual(base64(one.login), base64(two.login));
+});
+
 test("parameters that a server could not mean are refused", async () => {
   const salt = fromBase64(derivations.passwords[0].salt);
   for (const change of [{ memory: 64 }, { passes: 1 }, { memory: 4_000_000 }, { algorithm: "pbkdf2" }]) {

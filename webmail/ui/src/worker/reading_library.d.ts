@@ -6,3 +6,8 @@ declare module "openpgp/reading" {
   /** Settles when that happens: what waits for such a call may wait for ever. */
   export const missing: Promise<void>;
 }
+
+declare module "*/argon2id.min.mjs" {
+  const load: () => Promise<(asked: import("./argon2.ts").Asked) => Uint8Array>;
+  export default load;
+}
