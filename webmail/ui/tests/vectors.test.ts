@@ -65,6 +65,7 @@ test("a password too short for anyone's is a wrong one like any other, and never
   const [one, two] = [await fromPassword("court", salt, derivations.params), await fromPassword("court", salt, derivations.params)];
   assert.equal(one.login.length, 32);
   assert.notEqual(base64(one.login), base64(two.login));
+  assert.equal(await refused("passwordSlot", { password: "court" }), "password-short");
 });
 
 test("parameters that a server could not mean are refused", async () => {

@@ -12,8 +12,12 @@ export interface Pair {
 export const PARAMS: PasswordParams = { algorithm: "argon2id", memory: 65536, passes: 3, lanes: 1 };
 // A server that asked for less would have passwords guessed faster; one that asked for too much would freeze phones.
 const LEAST = { memory: 19456, passes: 2 };
-const SHORTEST = 8; // octets
 const MOST = { memory: 262144, passes: 12, lanes: 4 };
+const SHORTEST = 8; // octets
+
+const octets = (password: string): Bytes => utf8(password.normalize("NFKC"));
+/** Nothing may be closed with it: it could not be opened again. */
+export const tooShort = (password: string): boolean => octets(password).length < SHORTEST;
 
 export async function hkdf(secret: Bytes, info: string, length = 32): Promise<Bytes> {
   const key = await crypto.subtle.importKey("raw", secret, "HKDF", false, ["deriveBits"]);
@@ -39,11 +43,10 @@ export async function fromPassword(password: string, salt: Bytes, params: Passwo
   const weak = memory < LEAST.memory || passes < LEAST.passes || lanes < 1 || salt.length < 16;
   const heavy = memory > MOST.memory || passes > MOST.passes || lanes > MOST.lanes;
   if (algorithm !== "argon2id" || weak || heavy) throw new Failed("unknown-parameters");
-  const typed = utf8(password.normalize("NFKC"));
   // The library takes no fewer, and none is chosen so short: it is a wrong one, and the server shall say so.
-  if (typed.length < SHORTEST) return pair(random(32));
+  if (tooShort(password)) return pair(random(32));
   const { argon2id } = await import("./argon2.ts");
-  const secret = await argon2id({ password: typed, salt, memorySize: memory, passes, parallelism: lanes, tagLength: 32 });
+  const secret = await argon2id({ password: octets(password), salt, memorySize: memory, passes, parallelism: lanes, tagLength: 32 });
   return pair(secret as Bytes);
 }
 

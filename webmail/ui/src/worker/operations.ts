@@ -1,7 +1,7 @@
 // What the worker does for the page, one function per operation. What is heavy comes with the first call that needs it.
 import { base64, fromBase64, type Bytes } from "../lib/bytes.ts";
 import { newRecoveryCode, parseRecoveryCode } from "./crockford.ts";
-import { fromPassword, kekOf, newSalt, pair, PARAMS, type Pair } from "./derive.ts";
+import { fromPassword, kekOf, newSalt, pair, PARAMS, tooShort, type Pair } from "./derive.ts";
 import { Failed } from "./failed.ts";
 import { Keyring } from "./keyring.ts";
 import * as lines from "./lines.ts";
@@ -69,6 +69,7 @@ export const handlers: Handlers = {
   },
 
   passwordSlot: async ({ password }) => {
+    if (tooShort(password)) throw new Failed("password-short");
     const salt = base64(newSalt());
     const made = await ofPassword(password, salt, PARAMS);
     return { salt, params: PARAMS, login: base64(made.login), wrapped: base64(await keyring.slot(made.kek)) };
