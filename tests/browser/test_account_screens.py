@@ -104,6 +104,18 @@ def test_back_leads_to_the_step_before_with_what_was_typed_and_forward_again(vis
     assert focused(page) == "Bonjour Jeanne"
 
 
+def test_the_sheet_stays_the_same_for_who_goes_back_and_comes_again(visit: Visit) -> None:
+    page = visit("/activer", "out")
+    prove_who(page)
+    choose_password(page)
+    page.locator(".groups .letters").first.wait_for()
+    shown = page.locator(".groups .letters").all_inner_texts()
+    page.go_back()
+    choose_password(page)
+    page.locator(".groups .letters").first.wait_for()
+    assert page.locator(".groups .letters").all_inner_texts() == shown
+
+
 def test_the_code_of_a_link_is_filled_in_and_leaves_the_address_bar(visit: Visit) -> None:
     page = visit("/activer", "out")
     page.goto(page.url.split("?")[0] + "#code=abcdefghjkmc")
