@@ -197,6 +197,15 @@ test("an answer is sealed to its reader and its author, kept among what was sent
   assert(!node.letters.some((one) => one.id === sent.id));
 });
 
+test("whom a letter was sent to is called as their own letters call them", async () => {
+  const sent = await mail.send({ to: [DOCTOR], subject: "a", text: "b", files: [], inReplyTo: null });
+  node.letters.find((one) => one.id === sent.id)!.to = [DOCTOR];
+  const [known] = (await mail.list("inbox", 0, 50)).lines.filter((one) => one.from.address === DOCTOR && one.from.name !== "");
+  const [line] = (await mail.list("sent", 0, 10)).lines;
+  assert.equal(line!.to[0]!.name, known!.from.name);
+  assert.equal(await sent.undo(), true);
+});
+
 test("a patient's letter never says that the exchange is at its end", async () => {
   const sent = await mail.send({ to: [DOCTOR], subject: "a", text: "b", files: [], inReplyTo: null, closes: true });
   assert(!/x-mss-mes/i.test(fromUtf8(node.letters.find((one) => one.id === sent.id)!.message)));
@@ -288,7 +297,7 @@ test("on a shared device letters open too, and a wrong password or sheet opens n
 });
 
 test("a changed password opens, the former one does not, and the sheet still does", async () => {
-  assert.equal(await slugOf(account.changePassword("faux", "nouveau")), "password-wrong");
+  assert.equal(await slugOf(account.changePassword("faux", "un nouveau")), "password-wrong");
   await account.changePassword(PASSWORD, "un nouveau mot");
   const next = await account.newRecoveryCode();
   await account.replaceRecovery(next);

@@ -3,7 +3,7 @@
 import type { OpenedLetter } from "../worker/protocol.ts";
 import { account, operatorKnown, speaker } from "./account.ts";
 import { api, Listeners, offline } from "./api.ts";
-import { Refused, type Addressee, type Correspondent, type Letter, type LetterLine, type MailboxRole, type MailWork } from "./contract.ts";
+import { Refused, type Addressee, type Correspondent, type Letter, type LetterLine, type MailboxRole, type MailWork, type Person } from "./contract.ts";
 import { download, from, jmap, refusedBy, watch, type Arguments, type Call } from "./jmap.ts";
 import { ask } from "./link.ts";
 import { letterLine, properties, sealedLine, type WireEmail, type WireMailbox } from "./mail_wire.ts";
@@ -15,6 +15,7 @@ interface Certified extends Partial<Addressee> {
 }
 
 const KEPT = 24; // opened letters in memory
+const NAMES = 1_000; // people remembered by name
 const AHEAD = 1_000_000; // octets: letters without a summary up to this size are opened for their line
 
 const changed = new Listeners<null>();
@@ -23,6 +24,7 @@ const letters = new Map<string, Letter>();
 const names = new Map<string, string>();
 const certificates = new Map<string, Promise<Certified>>();
 let mailboxes: Map<string, string> | null = null; // role → id
+let namesRead: Promise<void> | null = null;
 let watched: { account: string; stop: () => void } | null = null;
 
 export const accountId = (): string => speaker().session.account.id;
@@ -32,6 +34,7 @@ account.onChange((session) => {
   watched?.stop();
   watched = null;
   mailboxes = null;
+  namesRead = null;
   for (const held of [emails, letters, names, certificates]) held.clear();
 });
 
@@ -100,10 +103,25 @@ export async function linesOf(wires: WireEmail[], complete: boolean): Promise<Le
   if (!complete) await fetchSummaries(sealed);
   const opened = new Map((await ask("lines", { letters: sealed.map(sealedLine) })).map((one) => [one.id, one]));
   const lines = wires.map((one) => letterLine(one, opened.get(one.id), true));
-  for (const { from: who } of lines) if (who.name !== "") names.set(who.address.toLowerCase(), who.name);
+  await learn(lines.map((one) => one.from));
   void openAhead(wires.filter((one) => one.keyIds.length > 0 && opened.get(one.id)?.line == null && !opened.get(one.id)?.locked));
-  return lines;
+  return lines.map(called);
 }
+
+/** How people are called, kept on this device as lines are: a letter that was sent has but an address. */
+async function learn(people: Person[]): Promise<void> {
+  namesRead ??= ask("recall", { name: "names" }).then((kept) => {
+    for (const [address, name] of JSON.parse(kept ?? "[]") as [string, string][]) if (!names.has(address)) names.set(address, name);
+  });
+  await namesRead.catch(() => undefined);
+  const fresh = people.filter(({ name, address }) => name !== "" && !name.includes("@") && names.get(address.toLowerCase()) !== name);
+  if (fresh.length === 0) return;
+  for (const { name, address } of fresh) names.set(address.toLowerCase(), name);
+  await ask("remember", { name: "names", value: JSON.stringify([...names].slice(-NAMES)) });
+}
+
+const named = (one: Person): Person => (one.name === "" ? { ...one, name: names.get(one.address.toLowerCase()) ?? "" } : one);
+const called = <T extends LetterLine>(line: T): T => ({ ...line, from: named(line.from), to: line.to.map(named) });
 
 async function fetchSummaries(wires: WireEmail[]): Promise<void> {
   const known = new Set(await ask("known", { ids: wires.map((one) => one.id) }));
@@ -210,7 +228,9 @@ async function conversation(threadId: string): Promise<Letter[]> {
   const wires = ((made.get("g")?.["list"] ?? []) as WireEmail[]).sort((a, b) => Date.parse(a.receivedAt) - Date.parse(b.receivedAt));
   if (wires.length === 0) throw new Refused("no-such-letter");
   for (const one of wires) emails.set(one.id, { ...emails.get(one.id), ...one });
-  return Promise.all(wires.map(opened));
+  const found = await Promise.all(wires.map(opened));
+  if (speaker().unlocked) await learn(found.map((one) => one.from));
+  return found.map(called);
 }
 
 // ---------------------------------------------------------------------------------------------------- changes

@@ -81,10 +81,13 @@ export interface Passage {
   readonly text: string;
 }
 
+/** French marks stay with their word: a line never begins with a semicolon, however the blank before it was typed. */
+const kept = (text: string): string => text.replace(/ (?=[;:!?»%€])/gu, "\u00a0").replace(/(?<=«) /gu, "\u00a0");
+
 /** Own words and quoted ones (lines with `>`), so that a long quotation can be folded. */
 export function passages(text: string): Passage[] {
   const found: { quoted: boolean; rows: string[] }[] = [];
-  for (const row of lines(text).split("\n")) {
+  for (const row of kept(lines(text)).split("\n")) {
     const quoted = row.startsWith(">");
     const last = found.at(-1);
     if (last !== undefined && last.quoted === quoted) last.rows.push(row);
