@@ -75,4 +75,4 @@ async def send(
 
 
 def refused_outcome(refusal: Refusal) -> Outcome:
-    return Outcome(refusal.smtp_line, "queued" if refusal.temporary else "no")
+    return Outcome(refusal.smtp_line, "queued" if refusal.temporary else "no", refusal.reason)

@@ -10,7 +10,7 @@ import enum
 import json
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 from mail_server.jmap.interface import MethodError
@@ -56,9 +56,11 @@ class Outcome:
 
     reply: str
     delivered: str  # queued, yes, no, unknown
+    reason: str = ""  # of a refusal, as SetErrors carry it
 
     def as_json(self) -> dict[str, str]:
-        return {"smtpReply": self.reply, "delivered": self.delivered, "displayed": "unknown"}
+        told = {"smtpReply": self.reply, "delivered": self.delivered, "displayed": "unknown"}
+        return told | ({"reason": self.reason} if self.reason else {})
 
 
 @dataclass(slots=True)
@@ -150,7 +152,7 @@ class SubmissionRows:
             "parameters": to.parameters,
             "recipients": to.recipients,
             "given": to.given,
-            "outcomes": {each: [outcome.reply, outcome.delivered] for each, outcome in to.outcomes.items()},
+            "outcomes": {each: list(astuple(outcome)) for each, outcome in to.outcomes.items()},
         }
         return self._keys.wrap(json.dumps(told).encode(), _PURPOSE + one.id.encode())
 

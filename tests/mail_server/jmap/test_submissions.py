@@ -86,6 +86,7 @@ async def test_each_recipient_has_its_own_outcome(world: Any, alice: Any):
         "ward@example.org": "no",
     }
     assert told["ward@example.org"]["smtpReply"] == CLOSED.smtp_line
+    assert told["ward@example.org"]["reason"] == "conversation-closed"
 
 
 async def test_what_fails_for_now_is_tried_again(world: Any, alice: Any):

@@ -219,6 +219,19 @@ test("what has left cannot be undone", async () => {
   assert(node.letters.some((one) => one.id === sent.id));
 });
 
+test("a letter that is refused after all, once it could not be undone any more, is told as such", async () => {
+  const sent = await mail.send({ to: [DOCTOR], subject: "a", text: "b", files: [], inReplyTo: null });
+  const submission = [...node.submissions.values()].at(-1)!;
+  assert.equal(await sent.fate!(), null, "nothing is known while it is held back");
+  Object.assign(submission, { undoStatus: "final", deliveryStatus: { [DOCTOR]: { delivered: "no", reason: "conversation-closed" } } });
+  let looked = 0;
+  const stop = mail.onChange(() => (looked += 1));
+  assert.equal(await sent.fate!(), "conversation-closed");
+  stop();
+  assert.equal(looked, 1);
+  assert.deepEqual((await mail.list("sent", 0, 20)).lines.filter((one) => one.refused !== undefined).map((one) => [one.id, one.refused]), [[sent.id, "conversation-closed"]]);
+});
+
 test("nothing is made when one addressee cannot be written to or has no certificate", async () => {
   const uploads = node.blobs.size;
   node.certificates.set("sans@chu.mss.example", { address: "sans@chu.mss.example", guard: "sealed", certificates: [] });

@@ -249,6 +249,10 @@ export class Node {
       });
       return { created: { n: { id } } };
     }
+    if (name === "EmailSubmission/query") {
+      return { ids: [...this.submissions].filter(([, one]) => given["filter"]["emailIds"].includes(one["emailId"])).map(([id]) => id) };
+    }
+    if (name === "EmailSubmission/get") return { list: [...this.submissions].map(([id, one]) => ({ id, deliveryStatus: {}, ...one })) };
     if (name === "EmailSubmission/set") {
       if (this.submissionRefused !== null) return { notCreated: { n: this.submissionRefused } };
       for (const [id, patch] of Object.entries((given["update"] ?? {}) as Record<string, Json>)) {

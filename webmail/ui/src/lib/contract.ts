@@ -150,6 +150,7 @@ export interface LetterLine {
   guard: Guard;
   locked: boolean; // sealed to a key this page has not
   attachments: { name: string; type: string }[];
+  refused?: string; // sent from here, and refused after all: why
 }
 
 export interface Letter extends LetterLine {
@@ -183,6 +184,8 @@ export interface Sent {
   id: string;
   until: number; // ms: undo possible until then
   undo(): Promise<boolean>; // false: it had left
+  /** What became of it, asked after `until`: "" when it left, else the slug of the refusal; null: not known yet. */
+  fate?(): Promise<string | null>;
 }
 
 export interface Correspondent {

@@ -6,6 +6,7 @@ import { api, Listeners, offline } from "./api.ts";
 import { Refused, type Addressee, type Correspondent, type Letter, type LetterLine, type MailboxRole, type MailWork, type Person } from "./contract.ts";
 import { download, from, jmap, refusedBy, watch, type Arguments, type Call } from "./jmap.ts";
 import { ask } from "./link.ts";
+import { fateOf, forgetFates, learnFates } from "./mail_fate.ts";
 import { letterLine, properties, sealedLine, type WireEmail, type WireMailbox } from "./mail_wire.ts";
 
 interface Certified extends Partial<Addressee> {
@@ -35,6 +36,7 @@ account.onChange((session) => {
   watched = null;
   mailboxes = null;
   namesRead = null;
+  forgetFates();
   for (const held of [emails, letters, names, certificates]) held.clear();
 });
 
@@ -90,6 +92,7 @@ async function list(role: MailboxRole, position: number, limit: number): Promise
   const wires = order.flatMap((one) => found.get(one) ?? []);
   const lines = await linesOf(wires, cold);
   if (cold && speaker().unlocked) await ask("remember", { name: "warm", value: "1" });
+  if (role === "sent") lookBack(lines);
   const box = boxes.find((one) => one.id === inMailbox);
   return { lines, total: (made.get("q")?.["total"] as number | undefined) ?? box?.totalEmails ?? lines.length, unread: box?.unreadEmails ?? 0 };
 }
@@ -121,7 +124,16 @@ async function learn(people: Person[]): Promise<void> {
 }
 
 const named = (one: Person): Person => (one.name === "" ? { ...one, name: names.get(one.address.toLowerCase()) ?? "" } : one);
-const called = <T extends LetterLine>(line: T): T => ({ ...line, from: named(line.from), to: line.to.map(named) });
+const called = <T extends LetterLine>(line: T): T => ({
+  ...line, from: named(line.from), to: line.to.map(named), ...(fateOf(line.id) ? { refused: fateOf(line.id)! } : {}),
+});
+
+/** Behind what is shown: were any of these refused after they were sent? */
+function lookBack(lines: LetterLine[]): void {
+  const { shown, address } = speaker().session.account;
+  const own = lines.filter((one) => [shown, address].includes(one.from.address)).map((one) => one.id);
+  if (own.length > 0) void learnFates(accountId(), own).then((refused) => refused && changed.tell(null), () => undefined);
+}
 
 async function fetchSummaries(wires: WireEmail[]): Promise<void> {
   const known = new Set(await ask("known", { ids: wires.map((one) => one.id) }));
@@ -230,6 +242,7 @@ async function conversation(threadId: string): Promise<Letter[]> {
   for (const one of wires) emails.set(one.id, { ...emails.get(one.id), ...one });
   const found = await Promise.all(wires.map(opened));
   if (speaker().unlocked) await learn(found.map((one) => one.from));
+  lookBack(found);
   return found.map(called);
 }
 

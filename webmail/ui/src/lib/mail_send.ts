@@ -4,6 +4,7 @@ import { account as accountWork, operatorKnown, speaker } from "./account.ts";
 import { Refused, type Draft, type LetterLine, type Sent } from "./contract.ts";
 import { jmap, refusedBy, upload, type Arguments } from "./jmap.ts";
 import { ask } from "./link.ts";
+import { fateOf, learnFates } from "./mail_fate.ts";
 import { accountId, announce, certified, emails, sentMailbox, set } from "./mail.ts";
 
 let identity: { account: string; id: string } | null = null;
@@ -94,11 +95,12 @@ async function submitted(blobId: string, sealedSummary: string, to: string[], ho
   } catch (failure) {
     // What did not leave must not stand among what was sent.
     await set({ destroy: [kept] }).catch(() => undefined);
-    throw failure;
+    throw failure instanceof Refused && failure.slug === "over-quota" ? new Refused("recipient-full", failure.detail) : failure;
   }
   if (answers !== undefined) await set({ update: { [answers]: { "keywords/$answered": true } } }).catch(() => undefined);
   announce();
-  return { id: kept, until, undo: () => undone(submission, kept, answers) };
+  const fate = (): Promise<string | null> => learnFates(id, [kept]).then((refused) => (refused && announce(), fateOf(kept)));
+  return { id: kept, until, undo: () => undone(submission, kept, answers), fate };
 }
 
 async function undone(submission: string, kept: string, answers: string | undefined): Promise<boolean> {

@@ -45,13 +45,13 @@ class Last {
     }
   }
 
-  /** One sentence that needs no answer. */
-  tell(words: string): void {
+  /** One sentence that needs no answer; one that `stays` until it is closed. */
+  tell(words: string, stays = false): void {
     clearTimeout(this.#fading);
     this.act = null;
     this.outcome = words;
     announce(words);
-    this.#fading = setTimeout(() => (this.outcome = ""), 10_000);
+    if (!stays) this.#fading = setTimeout(() => (this.outcome = ""), 10_000);
   }
 
   close(): void {
@@ -90,4 +90,14 @@ export function justSent(sent: Sent, givenBack: () => void): void {
     },
   });
   announce(t("mail.sent.announced", { n: last.left }));
+  setTimeout(() => void look(sent, 3), sent.until - Date.now() + SOON);
+}
+
+const SOON = 3_000;
+
+/** A letter leaves only when it cannot be undone any more, and may then be refused: whoever was told "sent" is told so. */
+async function look(sent: Sent, tries: number): Promise<void> {
+  const fate = await sent.fate?.().catch(() => null);
+  if (fate) last.tell(t("mail.sent.refused"), true);
+  else if (fate === null && tries > 1) setTimeout(() => void look(sent, tries - 1), SOON);
 }
