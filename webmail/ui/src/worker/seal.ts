@@ -22,9 +22,10 @@ export interface SealedLetter {
   messageId: string;
 }
 
-export async function seal(keyring: Keyring, letter: LetterToSeal): Promise<SealedLetter> {
+export async function seal(keyring: Keyring, given: LetterToSeal): Promise<SealedLetter> {
   const signer = await keyring.current();
   const own = signer.toPublic();
+  const letter = { ...given, from: { ...given.from, name: given.from.name || nameOn(own, given.from.address) } };
   const readers = await distinct([...letter.certificates], own);
   const messageId = `<${hex(random(16))}@${letter.from.address.split("@").at(-1)}>`;
   const outer = outside(letter, messageId);
@@ -34,6 +35,12 @@ export async function seal(keyring: Keyring, letter: LetterToSeal): Promise<Seal
   const line = summarise(letter.subject, letter.from.name, letter.text, parts);
   const summary = base64(await sealMessage(summaryBytes(line), [own], null));
   return { message: wrapped(outer, armor(sealed)).buffer, summary, messageId };
+}
+
+/** A professional is called as their key calls them, when the operator knows no name. */
+function nameOn(own: PublicKey, address: string): string {
+  const found = own.users.find(({ userID }) => userID?.email.toLowerCase() === address.toLowerCase());
+  return found?.userID?.name ?? "";
 }
 
 /** Every reader once, and the author. */
