@@ -32,6 +32,15 @@ def send(page: Page) -> None:
     page.get_by_role("button", name="Envoyer", exact=True).click()
 
 
+def test_a_letter_to_several_names_each_and_is_answered_where_its_sender_asks(visit: Visit) -> None:
+    page = visit("/conversation/T850", "several")
+    letter = page.locator("article.letter")
+    expect(letter).to_contain_text("Robot des comptes rendus")
+    expect(letter).to_contain_text("À Moi, Dr Claire Martin, Dr Yves Le Bihan")
+    page.get_by_role("button", name="Répondre à CHU des Vallées, cardiologie").click()
+    expect(page.get_by_text("Seuls vous et CHU des Vallées, cardiologie pourrez le lire.")).to_be_visible()
+
+
 # ---------------------------------------------------------------------------------------------------- the list
 
 

@@ -80,10 +80,15 @@ function hostile(): Kept[] {
   ];
 }
 
+/** A robot writes for the ward, to a patient and two others. */
+const several = (): Kept[] => [
+  letter("M850", { from: { name: "Robot des comptes rendus", address: "robot@hopital.vallees.example" }, replyTo: HOSPITAL, to: [ME, MARTIN, { name: "", address: "yves.lebihan@clinique.vallees.example" }], subject: "Réunion de concertation", text: "Voir ci-joint.", receivedAt: NOW }),
+];
+
 /** Ten thousand letters, for who wants to see lists scroll. */
 const many = (): Kept[] => Array.from({ length: 10_000 }, (_, i) => letter(`M${10_000 + i}`, { from: i % 3 ? LAB : MARTIN, subject: `Lettre ${i}`, text: "Rien de nouveau, tout va bien.", unread: i % 7 === 0, receivedAt: NOW - i * HOUR }));
 
-let letters = scene("empty") ? [] : scene("many") ? many() : scene("hostile") ? [...hostile(), ...invented()] : invented();
+let letters = scene("empty") ? [] : scene("many") ? many() : scene("hostile") ? [...hostile(), ...invented()] : scene("several") ? [...several(), ...invented()] : invented();
 const changed = new Set<() => void>();
 const lost = new Set<(offline: boolean) => void>();
 const CORRESPONDENTS: Correspondent[] = [

@@ -141,7 +141,8 @@ export interface LetterLine {
   id: string;
   threadId: string;
   from: Person;
-  to: Person[];
+  to: Person[]; // and in copy
+  replyTo?: Person; // whom its sender wants to be answered, when not themselves
   subject: string; // the true one, opened here; "" while locked
   preview: string;
   receivedAt: number;

@@ -125,7 +125,7 @@ async function learn(people: Person[]): Promise<void> {
 
 const named = (one: Person): Person => (one.name === "" ? { ...one, name: names.get(one.address.toLowerCase()) ?? "" } : one);
 const called = <T extends LetterLine>(line: T): T => ({
-  ...line, from: named(line.from), to: line.to.map(named), ...(fateOf(line.id) ? { refused: fateOf(line.id)! } : {}),
+  ...line, from: named(line.from), to: line.to.map(named), ...(line.replyTo ? { replyTo: named(line.replyTo) } : {}), ...(fateOf(line.id) ? { refused: fateOf(line.id)! } : {}),
 });
 
 /** Behind what is shown: were any of these refused after they were sent? */

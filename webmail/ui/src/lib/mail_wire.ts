@@ -19,6 +19,8 @@ export interface WireEmail {
   receivedAt: string;
   from: { name: string | null; email: string }[] | null;
   to: { name: string | null; email: string }[] | null;
+  cc?: { name: string | null; email: string }[] | null;
+  replyTo?: { name: string | null; email: string }[] | null;
   subject: string | null;
   preview?: string | null;
   messageId?: string[] | null;
@@ -30,7 +32,7 @@ export interface WireEmail {
 }
 
 const LIGHT = [
-  "id", "blobId", "threadId", "mailboxIds", "keywords", "size", "receivedAt", "from", "to", "subject",
+  "id", "blobId", "threadId", "mailboxIds", "keywords", "size", "receivedAt", "from", "to", "cc", "replyTo", "subject",
   "messageId", "references", "guard", "closesExchange", "keyIds",
 ];
 
@@ -50,7 +52,8 @@ export function letterLine(email: WireEmail, opened: OpenedLine | undefined, unl
     id: email.id,
     threadId: email.threadId,
     from: { name: told, address: from.address },
-    to: (email.to ?? []).map(person),
+    to: [...(email.to ?? []), ...(email.cc ?? [])].map(person),
+    ...(email.replyTo?.[0] === undefined ? {} : { replyTo: person(email.replyTo[0]) }),
     subject: line?.subject ?? (clear || email.guard === "subjectOutside" ? (email.subject ?? "") : ""),
     preview: line?.text ?? (clear ? (email.preview ?? "") : ""),
     receivedAt: Date.parse(email.receivedAt),

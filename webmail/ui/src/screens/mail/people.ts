@@ -34,10 +34,19 @@ export function several(people: readonly Person[], session: Session | null | und
   return people.length === 1 ? name : `${name} ${t("mail.list.others", { n: people.length - 1 })}`;
 }
 
-/** Whom an answer goes to: who wrote last, or whom I wrote to last. */
+/** Each by name: who else has a letter matters to whoever answers it. */
+export function everyone(people: readonly Person[], session: Session | null | undefined, most = 12): string {
+  const names = people.slice(0, most).map((one) => (isMe(one.address, session) ? t("mail.list.me") : isolated(nameOf(one))));
+  const rest = people.length - names.length;
+  return names.join(", ") + (rest > 0 ? ` ${t("mail.list.others", { n: rest })}` : "");
+}
+
+/** Whom an answer goes to: who wrote last (or whom they named for it), or whom I wrote to last. */
 export function answered(letters: readonly Letter[], session: Session | null | undefined): { person: Person; letter: Letter } | null {
   for (const letter of letters.toReversed()) {
-    if (!isMe(letter.from.address, session)) return { person: letter.from, letter };
+    if (isMe(letter.from.address, session)) continue;
+    const person = letter.replyTo && !isMe(letter.replyTo.address, session) ? letter.replyTo : letter.from;
+    return { person, letter };
   }
   const letter = letters.at(-1);
   const person = letter?.to.find(({ address }) => !isMe(address, session));
