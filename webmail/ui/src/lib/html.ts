@@ -62,14 +62,26 @@ function trusted(html: string): string {
   return policy.createHTML(html);
 }
 
+type Washer = ReturnType<typeof DOMPurify>;
+
+/** One for the page's life: a second one could not have its Trusted Types policy, and could wash nothing. */
+let washer: Washer | null = null;
+let shown: ReadonlyMap<string, string> = new Map();
+
+function theWasher(): Washer {
+  if (washer !== null) return washer;
+  const made = DOMPurify(window);
+  made.addHook("afterSanitizeAttributes", (node) => {
+    if (node.hasAttribute("href")) link(node);
+    if (node.hasAttribute("src")) picture(node, shown);
+  });
+  return (washer = made);
+}
+
 /** The washed fragment. `pictures` gives an address to the letter's own pictures, by content id. */
 export function wash(html: string, pictures: ReadonlyMap<string, string>): string {
-  const washer = DOMPurify(window);
-  washer.addHook("afterSanitizeAttributes", (node) => {
-    if (node.hasAttribute("href")) link(node);
-    if (node.hasAttribute("src")) picture(node, pictures);
-  });
-  return washer.sanitize(html.slice(0, MOST), WASH);
+  shown = pictures;
+  return theWasher().sanitize(html.slice(0, MOST), WASH);
 }
 
 function link(node: Element): void {
