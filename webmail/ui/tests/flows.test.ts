@@ -353,6 +353,18 @@ test("a key that the server refuses is forgotten, and the one before stays", asy
   assert((await account.exportKey("une phrase")).startsWith("-----BEGIN PGP PRIVATE KEY BLOCK-----"));
 });
 
+test("who brings a certificate alone is asked a question that their own program can open", async () => {
+  const own = (await generateKey({ type: "ecc", curve: "ed25519Legacy", userIDs: [{ email: node.account.address }], format: "object" })).privateKey;
+  const question = await account.setKey({ way: "certificate", armored: own.toPublic().armor() });
+  assert.match(question!.message, /^-----BEGIN PGP MESSAGE-----\r?\n\r?\n/);
+  const { dearmor } = await import("../src/worker/armor.ts");
+  const nonce = fromUtf8((await openMessage(dearmor(utf8(question!.message))!, [own])).data);
+  assert.equal(await slugOf(question!.answer("0".repeat(64))), "nonce-wrong");
+  await question!.answer(` ${nonce.toUpperCase()}\n`);
+  const [current] = (await account.resume())!.keys.filter((one) => one.current);
+  assert.deepEqual([current!.fingerprint, current!.held], [own.getFingerprint().toUpperCase(), false]);
+});
+
 test("logout leaves nothing on the device: a new session there has to be opened", async () => {
   await account.logOut();
   assert.equal(told.at(-1), null);

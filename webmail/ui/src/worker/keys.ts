@@ -1,5 +1,6 @@
 // Keys of people: made here, brought from another program, exported to one. In a chunk of its own with the library.
 import { base64, fromBase64, fromUtf8, type Bytes } from "../lib/bytes.ts";
+import { armor } from "./armor.ts";
 import { Failed } from "./failed.ts";
 import type { Keyring } from "./keyring.ts";
 import {
@@ -7,7 +8,6 @@ import {
   encryptKey,
   generateKey,
   readKey,
-  readMessage,
   readPrivateKey,
   type PrivateKey,
   type PublicKey,
@@ -87,6 +87,4 @@ export async function answerChallenge(keyring: Keyring, message: string): Promis
   return { nonce };
 }
 
-export async function armoredMessage(message: string): Promise<{ armored: string }> {
-  return { armored: (await readMessage({ binaryMessage: fromBase64(message) })).armor() };
-}
+export const armoredMessage = (message: string): { armored: string } => ({ armored: fromUtf8(armor(fromBase64(message))) });
