@@ -41,6 +41,13 @@ def test_a_letter_to_several_names_each_and_is_answered_where_its_sender_asks(vi
     expect(page.get_by_text("Seuls vous et CHU des Vallées, cardiologie pourrez le lire.")).to_be_visible()
 
 
+def test_who_has_no_key_in_the_page_is_told_so_before_writing(visit: Visit) -> None:
+    page = visit("/ecrire", "per,nokey")
+    expect(page.get_by_role("heading", name="Ce message s’écrit dans votre logiciel")).to_be_visible()
+    assert page.get_by_role("link", name="Apporter ma clé").get_attribute("href") == "/reglages/cle"
+    assert page.locator("textarea").count() == 0
+
+
 # ---------------------------------------------------------------------------------------------------- the list
 
 
