@@ -116,7 +116,7 @@ class Console:
             await self._node.accounts.bind_certificate(account.id, der, by=self._by)
         made: dict[str, Any] = {"address": account.address, "id": account.id, "kind": account.kind.value}
         if password and der is None:
-            made |= await self.account_password(account.address, "first program")
+            made |= await self.account_password(account.address, "Premier logiciel")
         return made
 
     async def account_password(self, address: str, label: str) -> dict[str, Any]:
