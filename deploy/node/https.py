@@ -186,12 +186,13 @@ class _GuardedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._head_timer is not None:
+        waiting = self._head_timer
+        super().data_received(data)
+        # A head and the beginning of its body may come together: only what did not end the head counts.
+        if waiting is not None and self._head_timer is waiting:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
                 self.transport.abort()
-                return
-        super().data_received(data)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -200,6 +201,9 @@ class _GuardedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._head_came()
+        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD_BYTES:
+            self.transport.abort()
+            return
         super().on_headers_complete()
 
     def _await_head(self) -> None:

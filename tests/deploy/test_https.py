@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from deploy.demo.pki import Organisation, TestAuthority
 from deploy.node import https
@@ -32,6 +32,10 @@ def router() -> APIRouter:
     @routes.get("/fault")
     async def fault() -> str:
         raise RuntimeError("secret detail")
+
+    @routes.post("/length")
+    async def length(request: Request) -> int:
+        return len(await request.body())
 
     return routes
 
@@ -178,6 +182,27 @@ async def test_a_head_without_end_is_cut(plain: WebServer) -> None:
     writer.write(b"GET /hello HTTP/1.1\r\n" + b"X: " + b"a" * (https.MAX_HEAD_BYTES + 1))
     with pytest.raises(ConnectionResetError):
         raise_if_cut(await asyncio.wait_for(reader.read(), 3))
+    writer.close()
+
+
+async def test_a_head_that_is_too_long_is_cut_also_when_it_comes_whole(plain: WebServer) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", plain.port)
+    fields = b"".join(b"X-%d: %s\r\n" % (number, b"a" * 1000) for number in range(40))
+    writer.write(b"GET /hello HTTP/1.1\r\nHost: mail.example\r\n" + fields + b"\r\n")
+    with pytest.raises(ConnectionResetError):
+        raise_if_cut(await asyncio.wait_for(reader.read(), 3))
+    writer.close()
+
+
+async def test_a_body_that_comes_with_its_head_does_not_count_as_head(plain: WebServer) -> None:
+    """A busy node reads both at once."""
+    body = b"x" * (4 * https.MAX_HEAD_BYTES)
+    reader, writer = await asyncio.open_connection("127.0.0.1", plain.port)
+    head = "POST /length HTTP/1.1\r\nHost: mail.example\r\nConnection: close\r\n"
+    writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    answer = await asyncio.wait_for(reader.read(), 3)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.endswith(str(len(body)).encode())
     writer.close()
 
 

@@ -196,6 +196,6 @@ def _number(request: Request, name: str, otherwise: int) -> int:
     given = request.query_params.get(name, "")
     if not given:
         return otherwise
-    if not given.isdecimal() or len(given) > 18:
+    if not (given.isascii() and given.isdecimal()) or len(given) > 18:
         raise Problem("bad-request")
     return int(given)

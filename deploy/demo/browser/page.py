@@ -121,14 +121,14 @@ class PageClient:
         known = self.post("/api/login/parameters", {"user": user})
         split = derivations.from_password(password, _bytes(known["salt"]))
         asked = {"user": user, "login": _text(split.login), "shared": False}
-        self._opened(self.post("/api/login", asked), "password", split.kek)
+        self._opened_session(self.post("/api/login", asked), "password", split.kek)
 
     def log_in_by_sheet(self, user: str, code: str) -> None:
         split = derivations.from_recovery(code)
         answer = self.post("/api/login/recovery", {"user": user, "login": _text(split.login)})
-        self._opened(answer, "recovery", split.kek)
+        self._opened_session(answer, "recovery", split.kek)
 
-    def _opened(self, session: dict[str, Any], kind: str, kek: bytes) -> None:
+    def _opened_session(self, session: dict[str, Any], kind: str, kek: bytes) -> None:
         slot = next(each for each in session["slots"] if each["kind"] == kind)
         account = session["account"]["id"]
         self._account_key = derivations.unwrap_account_key(kek, _bytes(slot["wrapped"]), account)
@@ -152,7 +152,7 @@ class PageClient:
         begun = self.get("/api/reseal")
         if not begun["left"]:
             return 0
-        own = encryption_key(self._certificate())
+        own = encryption_key(self.own_certificate())
         waiting = encryption_key(_decrypted(_bytes(begun["waitingKey"]), self._secret()))
         done = after = 0
         while at_most is None or done < at_most:
@@ -230,7 +230,7 @@ class PageClient:
         stored = self.request("GET", f"/jmap/download/{account}/{email['blobId']}/lettre.eml")
         outer = message_from_bytes(stored, policy=policy.default)
         sealed = mime.ciphertext(stored, mime.parse(stored))
-        inner = self._open_bytes(sealed.data) if sealed is not None else stored
+        inner = self.opened(sealed.data) if sealed is not None else stored
         return Letter(
             email["id"],
             email["threadId"],
@@ -240,9 +240,10 @@ class PageClient:
         )
 
     def summary(self, email: dict[str, Any]) -> dict[str, Any]:
-        return cast(dict[str, Any], json.loads(self._open_bytes(_bytes(email["sealedSummary"]))))
+        return cast(dict[str, Any], json.loads(self.opened(_bytes(email["sealedSummary"]))))
 
-    def _open_bytes(self, message: bytes) -> bytes:
+    def opened(self, message: bytes) -> bytes:
+        """An OpenPGP message, by any key of this page. Raises RuntimeError."""
         for secret in self._keys.values():
             try:
                 return _decrypted(message, secret)
@@ -255,7 +256,7 @@ class PageClient:
         known = self.post("/api/certificates", {"addresses": [to]})["addressees"][0]
         if "error" in known:
             raise PageRefused(403, known)
-        certificates = [_bytes(each) for each in known["certificates"]] + [self._certificate()]
+        certificates = [_bytes(each) for each in known["certificates"]] + [self.own_certificate()]
         message = self._composed(to, subject, text, answering, certificates)
         account = self.session["account"]["id"]
         uploaded = json.loads(self.request("POST", f"/jmap/upload/{account}/", message, "message/rfc822"))
@@ -333,7 +334,7 @@ class PageClient:
     def _secret(self) -> bytes:
         return self._keys[self._current()["fingerprint"]]
 
-    def _certificate(self) -> bytes:
+    def own_certificate(self) -> bytes:
         return _bytes(self._current()["certificate"])
 
     def _current(self) -> dict[str, Any]:
