@@ -24,6 +24,7 @@ from tests.bench.process import CouldNotRun
 from tests.bench.system import LISTED, READERS, RECIPIENTS, Measure, System
 
 CHAIN = "chain"
+_AT_ONCE = 5_000  # letters to one mailbox before its queue may empty
 _screen = Console(width=None if os.isatty(1) else 160)
 
 
