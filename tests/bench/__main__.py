@@ -227,8 +227,10 @@ class Bench:
 
     def _fill_one(self, system: System, letters: int) -> None:
         letter, holder = self._letters["4k"], page.HOLDER.rstrip("0")
-        connections = 10 if letters > 10 else 1
-        system.ingest(self._generator, letter, connections=connections, letters=letters, to=holder, number=1)
+        for first in range(0, letters, _AT_ONCE):
+            some = min(_AT_ONCE, letters - first)
+            connections = 10 if some > 10 else 1
+            system.ingest(self._generator, letter, connections=connections, letters=some, to=holder, number=1)
 
     def _one_each(self, system: System) -> None:
         system.ingest(self._generator, self._letters["4k"], connections=1, letters=RECIPIENTS)
