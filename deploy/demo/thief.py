@@ -90,18 +90,19 @@ def _layers(data: bytes) -> Iterator[tuple[str, bytes]]:
     joined = b"\n".join(_JOINTS.sub(b"", match[0]) for match in _TEXT.finditer(data))
     if joined:
         yield "joined ", joined
+    whole = memoryview(data)  # what begins anywhere is looked at in place: files may be large, and heads many
     for match in _ZLIB_HEADS.finditer(data):
-        inflated = _inflate(data[match.start() :], 47)
+        inflated = _inflate(whole[match.start() :], 47)
         if len(inflated) > 32:
             yield "inflated ", inflated
     position = data.find(_ZSTD_MAGIC)
     while position >= 0:
         with contextlib.suppress(zstandard.ZstdError):
-            yield "zstd ", zstandard.ZstdDecompressor().decompressobj().decompress(data[position:])
+            yield "zstd ", zstandard.ZstdDecompressor().decompressobj().decompress(whole[position:])
         position = data.find(_ZSTD_MAGIC, position + 4)
 
 
-def _inflate(data: bytes, window: int) -> bytes:
+def _inflate(data: memoryview, window: int) -> bytes:
     inflator = zlib.decompressobj(window)
     try:
         return inflator.decompress(data, 64 * 1024 * 1024)

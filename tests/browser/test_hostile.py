@@ -79,6 +79,7 @@ class Besieged:
     beside: Page  # another browser's, without anything of ours
     visitor: Visitor
     elsewhere: Listening
+    client: PageClient  # the same patient's, in Python
     threads: dict[str, str]  # letter → its thread
     refused: dict[str, int]  # letter → the code it was refused with
     requests: list[str] = field(default_factory=list[str])
@@ -160,7 +161,7 @@ def besieged(served: Served, browser: Browser) -> Iterator[Besieged]:
     page = context.new_page()
     other = browser.new_context()
     beside = other.new_page()
-    found = Besieged(served, page, beside, Visitor(page, served.origin), elsewhere, threads, refused)
+    found = Besieged(served, page, beside, Visitor(page, served.origin), elsewhere, client, threads, refused)
     context.on("request", lambda one: found.requests.append(one.url))
     other.on("request", lambda one: found.requests.append(one.url))
     beside.on("dialog", lambda one: found.surprises.append(f"dialog {one.message}"))
@@ -312,6 +313,20 @@ def test_what_only_says_it_is_a_pdf_is_not_offered_as_one(besieged: Besieged) ->
     page = besieged.look_at("a program that says it is a PDF")
     expect(page.locator("ul.files li")).to_contain_text("facture.exe")
     assert page.get_by_role("button", name=re.compile(r"^Ouvrir")).count() == 0
+
+
+def test_a_letter_fetched_in_the_address_bar_is_no_page_of_ours(besieged: Besieged) -> None:
+    """A link to a download, put where its holder may follow it: the address bar gives no proof that the page asked."""
+    account = besieged.client.session["account"]["id"]
+    (line, *_) = aside(lambda: besieged.client.letters(limit=1))
+    for name in ("lettre.html", "lettre.svg", "lettre.eml"):
+        address = f"/jmap/download/{account}/{line['blobId']}/{name}?type=text/html"
+        answer = besieged.page.goto(besieged.served.origin + address)
+        assert answer is not None
+        assert answer.status == 403
+        assert answer.headers["content-type"].startswith("application/problem+json")
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        besieged.nothing_happened()
 
 
 # ------------------------------------------------------------------------------------------------- the others

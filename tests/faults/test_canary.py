@@ -5,17 +5,24 @@ Grows with every new path a letter may take through the node.
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import os
 import secrets
 import signal
 import smtplib
+import socket
 import stat
 import time
 from pathlib import Path
 
 import pytest
 
-from deploy.demo import clients, letters, thief, world
+from deploy.demo import clients, letters, people, thief, world
+from deploy.demo.browser import derivations
+from deploy.demo.browser.page import PageClient, PageRefused
+from mail_server.accounts import ins
+from webmail.login import totp
 
 pytestmark = pytest.mark.faults
 
@@ -123,9 +130,151 @@ def test_no_word_of_200_letters_is_on_the_disk(
     assert found == [], sorted({f"{one.path.name}: {one.how}" for one in found})
 
 
+class Patient:
+    """An invented patient whose name, number and birth date are markers; and their browser."""
+
+    def __init__(self, made: world.World, canaries: Canaries) -> None:
+        self.made, self.canaries = made, canaries
+        letters_of_name = "".join(secrets.choice("BCDFGKLMNPRST") for _ in range(16))
+        body = (
+            f"2{secrets.randbelow(90) + 10}{secrets.randbelow(12) + 1:02d}69999{secrets.randbelow(1000):03d}"
+        )
+        number = body + ins.key_of(body)
+        self.person = people.Patient(
+            number, letters_of_name, letters_of_name[::-1].title(), "F", "1931-02-27", "69999"
+        )
+        names = [self.person.family_name, self.person.given_names]
+        canaries.markers += [body, *names, *(name.lower() for name in names)]
+        self.password, self.recovery = canaries.word(), derivations.new_recovery_code()
+        told = made.command(
+            "space_add",
+            matricule=number,
+            family_name=self.person.family_name,
+            given_names=self.person.given_names,
+            sex="F",
+            birth_date=self.person.birth_date,
+            birth_place="69999",
+        )
+        self.code, self.shown, self.address = told["code"], told["shown"], told["address"]
+        self.keep(self.code, self.recovery)
+        self.page = PageClient(made.ports["http"])
+
+    def keep(self, *spoken: str) -> None:
+        """Secrets as people write them, with their dashes and without."""
+        for one in spoken:
+            self.canaries.markers += [one] if "-" not in one else [one, one.replace("-", "")]
+
+    def activate(self) -> None:
+        person = self.person
+        guess = {"code": self.code, "birthDate": "1930-01-01", "lastFive": person.last_five}
+        with contextlib.suppress(PageRefused):
+            self.page.post("/api/enrolment/start", guess)
+        self.page.enrol(
+            self.code,
+            self.password,
+            self.recovery,
+            birth_date=person.birth_date,
+            last_five=person.last_five,
+        )
+        assert self.page.reseal() == 1
+
+    def mistype(self) -> None:
+        """What people do: the password in the place of the name, the number with a wrong password."""
+        stranger = PageClient(self.made.ports["http"])
+        for user in (self.password, self.person.matricule, self.person.matricule[:13], self.shown):
+            with contextlib.suppress(PageRefused):
+                stranger.log_in(user, self.canaries.word())
+
+    def write_and_hold(self) -> None:
+        for hold in (0, 3600):
+            self.page.write(world.HOSPITAL, self.canaries.word(), self.canaries.word(), hold=hold)
+        # Clear text is refused, and nothing of it stays.
+        clear = letters.note(self.shown, world.HOSPITAL, self.canaries.word(), self.canaries.word()).data
+        account = self.page.session["account"]["id"]
+        with contextlib.suppress(PageRefused):
+            self.page.request("POST", f"/jmap/upload/{account}/", clear, "message/rfc822")
+        draft = {"keywords": {"$draft": True}, "mailboxIds": {self.page.mailbox("drafts"): True}}
+        draft |= {"subject": self.canaries.word(), "bodyValues": {"1": {"value": self.canaries.word()}}}
+        self.page.call(("Email/set", {"create": {"d": draft | {"textBody": [{"partId": "1"}]}}}))
+
+    def cut_an_upload(self) -> socket.socket:
+        """A connection that has sent half of a body; the node has it in memory."""
+        account = self.page.session["account"]["id"]
+        half = self.canaries.letter(self.shown, world.HOSPITAL, attached=300_000)
+        port = self.made.ports["http"]
+        head = (
+            f"POST /jmap/upload/{account}/ HTTP/1.1\r\nHost: localhost:{port}\r\nX-Vaguemestre: 1\r\n"
+            f"Origin: http://localhost:{port}\r\nCookie: {self.page.cookie_header}\r\n"
+            f"Content-Length: {2 * len(half)}\r\n\r\n"
+        )
+        connection = socket.create_connection(("localhost", port), timeout=20)
+        connection.sendall(head.encode() + half)
+        return connection
+
+    def cookie(self) -> str:
+        return self.page.cookie_header.partition("=")[2]
+
+
+def test_nothing_that_passes_through_the_page_is_on_the_disk(
+    fragile: tuple[world.World, world.NodeProcess], tmp_path: Path
+) -> None:
+    """Letters before and after activation, answers sent and held, uploads, mistyped secrets, a professional's second
+    factor and app password: after kill -9, in home, log, backup and temporary folders, no word of it, no name, no
+    number, no password, code, sheet, secret or cookie."""
+    made, process = fragile
+    since = time.time() - 1
+    canaries = Canaries()
+    context = clients.tls(made.ca, made.hospital.certificate, made.hospital.key)
+    patient = Patient(made, canaries)
+
+    def hospital_writes() -> None:
+        data = canaries.letter(world.HOSPITAL, patient.shown)
+        clients.send_as_system(made.ports["submissions"], context, world.HOSPITAL, [patient.shown], data)
+
+    hospital_writes()
+    patient.activate()
+    hospital_writes()
+    patient.mistype()
+    patient.write_and_hold()
+    listed = patient.page.letters()
+    assert len([patient.page.open(each) for each in listed]) == 2
+    assert patient.page.get("/api/correspondents")["correspondents"]
+    canaries.markers.append(patient.cookie())
+
+    gp = PageClient(made.ports["http"])
+    password, recovery = canaries.word(), derivations.new_recovery_code()
+    code = made.command("enrolment_code", address=world.NURSE)["code"]
+    gp.enrol(code, password, recovery, address=world.NURSE)
+    secret = gp.post("/api/totp/start", {})["secret"]
+    gp.post("/api/totp", {"code": totp.code_at(base64.b32decode(secret), int(time.time()) // 30)})
+    program = gp.post("/api/app-passwords", {"label": "programme"})
+    patient.keep(code, recovery)
+    canaries.markers += [secret, program["password"], program["token"], gp.cookie_header.partition("=")[2]]
+
+    made.command("backup", to=str(tmp_path / "backup"), keystore_to=None)
+    half_sent = patient.cut_an_upload()
+    time.sleep(0.3)
+    os.kill(process.pid, signal.SIGKILL)
+    half_sent.close()
+    process.restart()
+    process.wait_ready(made.ports)
+    # Still logged in, and what was held still waits: it was durable all along.
+    assert patient.page.get("/api/session")["account"]["address"] == patient.address
+    assert len(patient.page.call(("EmailSubmission/query", {}))[0]["ids"]) == 2
+
+    places = [*disk_of(made, since), tmp_path / "backup"]
+    found = thief.search(places, canaries.markers)
+    assert found == [], sorted({f"{one.path.name}: {one.how}" for one in found})
+    for path in (
+        each for place in (made.node, tmp_path / "backup") for each in place.rglob("*") if each.is_file()
+    ):
+        data = path.read_bytes()
+        assert b"1931-02-27" not in data, path.name
+        assert base64.b32decode(secret) not in data, path.name
+
+
 def test_the_search_finds_a_word_in_every_spelling(tmp_path: Path) -> None:
     """The canary that cannot sing proves nothing."""
-    import base64
     import quopri
     import zlib
     from email.header import Header
