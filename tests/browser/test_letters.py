@@ -55,7 +55,9 @@ def test_a_member_of_a_ward_goes_to_its_letters_and_answers_in_its_name(visit: V
     page.get_by_role("button", name="Répondre à").click()
     expect(page.get_by_text("au nom de cardiologie@hopital.vallees.example")).to_be_visible()
     page.goto(page.url.split("/conversation")[0] + "/messages")
-    expect(page.locator("a[data-thread=T1]")).to_be_visible()  # the invented world forgets; the shipped page does not
+    expect(
+        page.locator("a[data-thread=T1]")
+    ).to_be_visible()  # the invented world forgets; the shipped page does not
 
 
 def test_who_has_one_letterbox_is_not_asked_whose_letters(visit: Visit) -> None:
