@@ -48,24 +48,6 @@ def test_who_has_no_key_in_the_page_is_told_so_before_writing(visit: Visit) -> N
     assert page.locator("textarea").count() == 0
 
 
-def test_a_member_of_a_ward_goes_to_its_letters_and_answers_in_its_name(visit: Visit) -> None:
-    page = visit("/messages", "per,ward")
-    page.get_by_role("button", name="cardiologie").click()
-    page.locator("a[data-thread=T860]").click()
-    page.get_by_role("button", name="Répondre à").click()
-    expect(page.get_by_text("au nom de cardiologie@hopital.vallees.example")).to_be_visible()
-    page.goto(page.url.split("/conversation")[0] + "/messages")
-    expect(
-        page.locator("a[data-thread=T1]")
-    ).to_be_visible()  # the invented world forgets; the shipped page does not
-
-
-def test_who_has_one_letterbox_is_not_asked_whose_letters(visit: Visit) -> None:
-    page = visit("/messages")
-    expect(page.locator("a[data-thread=T1]")).to_be_visible()
-    assert page.get_by_text("Ma boîte").count() == 0
-
-
 # ---------------------------------------------------------------------------------------------------- the list
 
 

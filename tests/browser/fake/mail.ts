@@ -115,20 +115,7 @@ function seen<T extends LetterLine>(one: T): T {
   return scene("nokey") ? { ...one, subject: "", preview: "", text: "", html: null, parts: [], attachments: [], locked: true, opened: false } : one;
 }
 
-const WARD = { id: "award", address: "cardiologie@hopital.vallees.example", own: false };
-let entered = "";
-
 export const mail: MailWork = {
-  async boxes() {
-    await answer();
-    return [{ id: "", address: ME.address, own: true }, ...(scene("ward") ? [WARD] : [])];
-  },
-  box: () => entered,
-  enter(id) {
-    entered = id;
-    letters = id === WARD.id ? [letter("M860", { from: LAB, to: [{ name: "", address: WARD.address }], subject: "Résultats pour le service", text: "Voir ci-joint." })] : invented();
-    tell();
-  },
   async list(role, position, limit) {
     await answer();
     const there = letters.filter((one) => one.in === role).sort((a, b) => b.receivedAt - a.receivedAt);

@@ -49,8 +49,8 @@ export const ROUTES: readonly Route[] = [
   { pattern: "/messages", needs: "unlocked", areas: ["mail"], load: inbox },
   { pattern: "/messages/:role", needs: "unlocked", areas: ["mail"], load: inbox },
   { pattern: "/conversation/:thread", needs: "unlocked", areas: ["mail"], load: conversation },
-  { pattern: "/ecrire", needs: "unlocked", areas: ["mail"], load: compose },
-  { pattern: "/recherche", needs: "unlocked", areas: ["mail"], load: search },
+  { pattern: "/ecrire", needs: "unlocked", areas: ["mail", "compose"], load: compose },
+  { pattern: "/recherche", needs: "unlocked", areas: ["mail", "compose"], load: search },
   { pattern: "/reglages", needs: "unlocked", areas: ["account", "access", "security"], load: settings },
   { pattern: "/reglages/:section", needs: "unlocked", areas: ["account", "access", "security"], load: settings },
 ];

@@ -4,6 +4,7 @@
 
 import type access from "./access.fr.json";
 import type account from "./account.fr.json";
+import type compose from "./compose.fr.json";
 import { speech, type Language, type Tree } from "./language.svelte.ts";
 import type mail from "./mail.fr.json";
 import type security from "./security.fr.json";
@@ -15,6 +16,7 @@ interface Words {
   access: typeof access;
   security: typeof security;
   mail: typeof mail;
+  compose: typeof compose;
 }
 
 export { dayDate, fileSize, longDate, shortDate } from "./formats.ts";

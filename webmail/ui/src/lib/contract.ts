@@ -189,13 +189,6 @@ export interface Sent {
   fate?(): Promise<string | null>;
 }
 
-/** One's own letterbox, or a shared account's. */
-export interface Box {
-  id: string;
-  address: string;
-  own: boolean;
-}
-
 export interface Correspondent {
   person: Person;
   open: boolean; // false: they ended the exchange
@@ -210,10 +203,6 @@ export interface Addressee {
 }
 
 export interface MailWork {
-  /** Own first, then shared accounts. Lists, conversations and what is written are those of the box entered last. */
-  boxes(): Promise<Box[]>;
-  box(): string; // id of the one entered
-  enter(id: string): void;
   list(role: MailboxRole, position: number, limit: number): Promise<{ lines: LetterLine[]; total: number; unread: number }>;
   conversation(threadId: string): Promise<Letter[]>; // oldest first
   markRead(ids: string[], read: boolean): Promise<void>;

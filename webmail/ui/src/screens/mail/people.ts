@@ -3,7 +3,6 @@
 import type { Letter, LetterLine, Person, Session } from "../../lib/contract.ts";
 import { t } from "../../i18n/index.ts";
 import { known } from "../../session.svelte.ts";
-import { boxes } from "./boxes.svelte.ts";
 import { learned } from "./names.svelte.ts";
 import { line } from "./words.ts";
 
@@ -23,10 +22,6 @@ export const same = (one: string, other: string): boolean => one.toLowerCase() =
 export function isMe(address: string, session: Session | null | undefined): boolean {
   return session != null && (same(address, session.account.address) || same(address, session.account.shown));
 }
-
-/** Written by me, or in the name of the shared account whose letters are shown. */
-export const isOurs = (address: string, session: Session | null | undefined): boolean =>
-  isMe(address, session) || (boxes.shared !== null && same(address, boxes.shared.address));
 
 export const ownName = (session: Session | null | undefined): string =>
   session ? line(`${session.name.given} ${session.name.family}`) || session.account.shown : "";
@@ -49,12 +44,12 @@ export function everyone(people: readonly Person[], session: Session | null | un
 /** Whom an answer goes to: who wrote last (or whom they named for it), or whom I wrote to last. */
 export function answered(letters: readonly Letter[], session: Session | null | undefined): { person: Person; letter: Letter } | null {
   for (const letter of letters.toReversed()) {
-    if (isOurs(letter.from.address, session)) continue;
-    const person = letter.replyTo && !isOurs(letter.replyTo.address, session) ? letter.replyTo : letter.from;
+    if (isMe(letter.from.address, session)) continue;
+    const person = letter.replyTo && !isMe(letter.replyTo.address, session) ? letter.replyTo : letter.from;
     return { person, letter };
   }
   const letter = letters.at(-1);
-  const person = letter?.to.find(({ address }) => !isOurs(address, session));
+  const person = letter?.to.find(({ address }) => !isMe(address, session));
   return letter && person ? { person, letter } : null;
 }
 

@@ -3,8 +3,7 @@
 
 import { t } from "../../i18n/index.ts";
 import type { LetterLine, Letter, Session } from "../../lib/contract.ts";
-import { boxes } from "./boxes.svelte.ts";
-import { holdsNothing, isMe, isOurs, isolated, nameOf } from "./people.ts";
+import { holdsNothing, isMe, isolated, nameOf } from "./people.ts";
 
 export function lineTruth(letter: LetterLine, session: Session | null | undefined): string {
   if (letter.locked) return t(holdsNothing(session) ? "mail.guard.true.elsewhere" : "mail.guard.true.locked");
@@ -13,16 +12,9 @@ export function lineTruth(letter: LetterLine, session: Session | null | undefine
 
 export function letterTruth(letter: Letter, session: Session | null | undefined): string {
   if (letter.locked || letter.guard !== "sealed") return lineTruth(letter, session);
-  if (boxes.shared !== null) return sharedTruth(letter, isolated(nameOf({ name: "", address: boxes.shared.address })), session);
   if (isMe(letter.from.address, session)) return t("mail.guard.true.sealedMine");
   if (letter.signature === "gateway") return t("mail.guard.true.sealedByOperator");
   if (letter.signature !== "author") return t("mail.guard.true.sealedUnproved");
   const alone = letter.to.every(({ address }) => isMe(address, session));
   return alone ? t("mail.guard.true.sealedOne", { name: isolated(nameOf(letter.from)) }) : t("mail.guard.true.sealedMine");
-}
-
-/** A shared account's letters are sealed to each of its members. */
-function sharedTruth(letter: Letter, name: string, session: Session | null | undefined): string {
-  if (isOurs(letter.from.address, session) || letter.signature === "author") return t("mail.guard.true.sealedShared", { name });
-  return t(letter.signature === "gateway" ? "mail.guard.true.sharedByOperator" : "mail.guard.true.sharedUnproved", { name });
 }
