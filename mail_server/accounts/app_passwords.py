@@ -46,6 +46,8 @@ class AppPassword:
     created: int
     expires: int | None = None
     last_used: int | None = None
+    network: str = ""  # ranges it may be used from, "192.0.2.0/24 2001:db8::/32"; empty: anywhere
+    made_by: str = ""  # the session that made it, or "console:<user>"
 
     def serves(self, protocol: str, now: int) -> bool:
         """Whether it may be used there, now (ms)."""

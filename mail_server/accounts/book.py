@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mail_server.accounts.app_passwords import AppPassword, Verifier
-from mail_server.accounts.interface import Account, Kind
+from mail_server.accounts.interface import Account, Contact, Grant, Kind, Role
 from mail_server.accounts.patients import PatientRow, PatientVault
 from mail_server.store.interface import Sql
 from mail_server.store.model import AccountId
@@ -113,11 +113,14 @@ def _still_activated(record: Record, known: Record) -> Record:
     return replace(record, account=replace(record.account, activated=True), patient=known.patient)
 
 
-_ACCOUNT = "SELECT id, address, kind, suspended FROM account"
-_MEMBER = "SELECT account, member FROM account_member"
+_ACCOUNT = (
+    "SELECT id, address, kind, suspended, national_id, practising, contact, sector, seen_per_person, closed"
+    " FROM account"
+)
+_MEMBER = "SELECT account, member, role, rights, since, until FROM account_member"
 _CREDENTIAL = (
     "SELECT id, account, label, salt, iterations, stored_key, server_key, protocols,"
-    " created, expires, last_used FROM app_password"
+    " created, expires, last_used, network, made_by FROM app_password"
 )
 _BINDING = "SELECT id, account, matched, created FROM certificate_binding"
 _PATIENT = "SELECT account, number, traits, activated_at FROM patient"
@@ -172,9 +175,9 @@ Rows = Sequence[tuple[Any, ...]]
 def _records(
     opener: Opener, accounts: Rows, members: Rows, passwords: Rows, bindings: Rows, patients: Rows
 ) -> list[Record]:
-    members_of: dict[str, list[AccountId]] = {}
-    for account, member in members:
-        members_of.setdefault(account, []).append(AccountId(member))
+    grants_of: dict[str, list[Grant]] = {}
+    for row in members:
+        grants_of.setdefault(row[0], []).append(_grant(row))
     passwords_of: dict[str, list[AppPassword]] = {}
     for row in sorted(passwords, key=lambda row: (row[8], row[0])):
         passwords_of.setdefault(row[1], []).append(_password(row))
@@ -190,21 +193,43 @@ def _records(
     return [
         Record(
             opener.account(
-                Account(AccountId(key), address, Kind(kind), bool(suspended), tuple(members_of.get(key, ()))),
-                patient_of.get(key),
+                _account(row, tuple(grants_of.get(row[0], ()))),
+                patient_of.get(row[0]),
             ),
-            tuple(passwords_of.get(key, ())),
-            tuple(bindings_of.get(key, ())),
-            patient_of.get(key),
+            tuple(passwords_of.get(row[0], ())),
+            tuple(bindings_of.get(row[0], ())),
+            patient_of.get(row[0]),
         )
-        for key, address, kind, suspended in accounts
+        for row in accounts
     ]
 
 
-def _password(row: tuple[Any, ...]) -> AppPassword:
-    key, account, label, salt, iterations, stored_key, server_key, protocols, created, expires, last_used = (
-        row
+def _account(row: tuple[Any, ...], grants: tuple[Grant, ...]) -> Account:
+    key, address, kind, suspended, national_id, practising, contact, sector, seen_per_person, closed = row
+    return Account(
+        id=AccountId(key),
+        address=address,
+        kind=Kind(kind),
+        suspended=bool(suspended),
+        members=tuple(grant.person for grant in grants if grant.role is Role.MEMBER),
+        grants=grants,
+        national_id=national_id,
+        practising=bool(practising),
+        contact=Contact(contact),
+        sector=sector,
+        closed=closed is not None,
+        seen_per_person=bool(seen_per_person),
     )
+
+
+def _grant(row: tuple[Any, ...]) -> Grant:
+    _, person, role, rights, since, until = row
+    return Grant(AccountId(person), Role(role), rights, int(since), None if until is None else int(until))
+
+
+def _password(row: tuple[Any, ...]) -> AppPassword:
+    (key, account, label, salt, iterations, stored_key, server_key, protocols, created, expires, last_used,
+     network, made_by) = row  # fmt: skip
     return AppPassword(
         id=key,
         account=account,
@@ -214,4 +239,6 @@ def _password(row: tuple[Any, ...]) -> AppPassword:
         created=int(created),
         expires=None if expires is None else int(expires),
         last_used=None if last_used is None else int(last_used),
+        network=network,
+        made_by=made_by,
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from mail_server.accounts.book import Record
+from mail_server.accounts.interface import Account, Grant
 from mail_server.store.model import AccountId
 
 
@@ -28,6 +29,10 @@ class What(enum.Enum):
     CREDENTIAL_ADDED = "credential-added"
     CREDENTIAL_REVOKED = "credential-revoked"
     ACTIVATED = "activated"
+    PRACTICE_LOST = "practice-lost"  # every way in ends
+    PRACTICE_REGAINED = "practice-regained"
+    CLOSED = "closed"
+    CHANGED = "changed"  # who may write first, the sector, how \Seen is kept, a reader's rights or end
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +54,37 @@ def differences(before: Iterable[Record], after: Iterable[Record]) -> Iterator[C
             continue
         if account.suspended != was.account.suspended:
             yield Change(What.SUSPENDED if account.suspended else What.REINSTATED, account.id)
+        if account.practising != was.account.practising:
+            yield Change(What.PRACTICE_REGAINED if account.practising else What.PRACTICE_LOST, account.id)
+        if account.closed and not was.account.closed:
+            yield Change(What.CLOSED, account.id)
+        if _manner(account) != _manner(was.account) or _other_rights(account, was.account):
+            yield Change(What.CHANGED, account.id)
         if account.activated and not was.account.activated:
             yield Change(What.ACTIVATED, account.id)
-        for member in set(account.members) - set(was.account.members):
+        readers, were_readers = _readers(account), _readers(was.account)
+        for member in readers.keys() - were_readers.keys():
             yield Change(What.MEMBER_ADDED, account.id, member)
-        for member in set(was.account.members) - set(account.members):
+        for member in were_readers.keys() - readers.keys():
             yield Change(What.MEMBER_REMOVED, account.id, member)
         held, holds = _credentials(was), _credentials(record)
         for credential in held - holds:
             yield Change(What.CREDENTIAL_REVOKED, account.id, credential=credential)
         if holds - held:
             yield Change(What.CREDENTIAL_ADDED, account.id)
+
+
+def _manner(account: Account) -> tuple[object, ...]:
+    return account.contact, account.sector, account.seen_per_person, account.national_id
+
+
+def _readers(account: Account) -> dict[AccountId, Grant]:
+    return {grant.person: grant for grant in account.grants}
+
+
+def _other_rights(account: Account, was: Account) -> bool:
+    readers, were_readers = _readers(account), _readers(was)
+    return any(readers[person] != were_readers[person] for person in readers.keys() & were_readers.keys())
 
 
 def _credentials(record: Record) -> set[str]:

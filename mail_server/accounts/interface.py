@@ -24,18 +24,57 @@ class Kind(enum.StrEnum):
     PATIENT = "PATIENT"
 
 
+class Contact(enum.StrEnum):
+    """Which patients may write first to an account (reference/mssante.md §3.2, rows 33 and 34)."""
+
+    REPLIES_ONLY = "replies_only"  # only who was written to
+    OPTED_IN = "opted_in"  # also who can show a dispensing there within a year (pharmacies)
+    OPEN = "open"  # every patient of this node
+
+
+class Role(enum.StrEnum):
+    """Why a person reads an account that is not theirs."""
+
+    MEMBER = "member"  # of a shared account, ORG or CAB
+    DELEGATE = "delegate"  # of a person (PER): secretary, locum
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A person who reads another account, as themselves and with their own key."""
+
+    person: AccountId
+    role: Role
+    rights: str  # RFC 4314 §2.1 letters, in the order of the alphabet
+    since: int  # ms
+    until: int | None = None  # ms; from then on it counts no more
+
+    def in_force(self, at: int) -> bool:
+        return self.since <= at and (self.until is None or at < self.until)
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     id: AccountId
     address: str  # lower case
     kind: Kind
     suspended: bool = False
-    members: tuple[AccountId, ...] = ()  # ORG and CAB: PER accounts that read it
+    members: tuple[AccountId, ...] = ()  # ORG and CAB: PER accounts that read it (persons of `grants`)
     activated: bool = True
     """A patient's space: opened by its holder, whose key alone opens what arrives. True for all other kinds."""
     alias: str = field(default="", repr=False)
     """The address correspondents write to and see, where it is not `address`: the 15 digits of a patient's INS.
     It tells who the patient is: letters alone carry it, never a log, the trace or an id."""
+    grants: tuple[Grant, ...] = ()
+    """Everyone else who reads it, also those whose time has not come or is over: ask `Grant.in_force`."""
+    national_id: str = field(default="", repr=False)
+    """PER: idNat_PS, "8" and the RPPS number (or "0" and ADELI), which an identity provider must vouch for."""
+    practising: bool = True
+    """PER: has the right to practise. Who lost it loses every way in, and their address receives no more."""
+    contact: Contact = Contact.REPLIES_ONLY
+    sector: str = ""  # Secteur d'activité of an organisation (TRE_R02), such as "SA33", a dispensing pharmacy
+    closed: bool = False  # for good: neither logs in nor receives, its address is not given again
+    seen_per_person: bool = False  # shared accounts: each reader has their own \Seen (RFC 4314 §4)
 
     @property
     def shown(self) -> str:
@@ -51,7 +90,9 @@ class Identity:
     address: str
     kind: Kind
     mechanism: str  # PLAIN, SCRAM-SHA-256, EXTERNAL, PAGE, HELD
-    credential: str  # id of the app password, certificate binding or page session, for the audit
+    credential: str  # id of the app password, certificate binding, page or provider session, for the audit
+    until: int | None = None  # ms: when what was opened with it ends at the latest; None: no such end
+    acr: int = 0  # eIDAS level an identity provider vouched for (1 to 3); 0: none did
 
 
 PAGE = "PAGE"  # logged in on the page; the credential is the session's id

@@ -45,6 +45,8 @@ class KnownAccounts:
         self._vault: PatientVault | None = None
         self.sessions_hold: Callable[[AccountId, str], bool] = lambda _account, _session: False
         """Whether a session of the page still lasts; set by who keeps them."""
+        self.provider_holds: Callable[[AccountId, str], bool] = lambda _account, _session: False
+        """Whether a session at an identity provider still lasts; set by who keeps them."""
         self._book = Book()
         self._writing = asyncio.Lock()
         self.changed: list[Callable[[Change], None]] = []
@@ -88,14 +90,14 @@ class KnownAccounts:
 
     def holds(self, account: AccountId, credential: str) -> bool:
         record = self._book.record(account)
-        if record is None:
+        if record is None or record.account.closed or not record.account.practising:
             return False
         if any(binding.id == credential for binding in record.bindings):
             return True
         found = next((each for each in record.passwords if each.id == credential), None)
         if found is not None:
             return found.in_time(now_ms())
-        return self.sessions_hold(account, credential)
+        return self.sessions_hold(account, credential) or self.provider_holds(account, credential)
 
     def all(self) -> list[Account]:
         """Every account, by address."""

@@ -19,14 +19,30 @@ account = sa.Table(
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("suspended", sa.SmallInteger, nullable=False),
     sa.Column("created", sa.BigInteger, nullable=False),
+    sa.Column(
+        "suspended_reason", sa.Text, nullable=False, server_default=""
+    ),  # a sentence, for administrators
+    sa.Column("national_id", sa.Text, nullable=False, server_default="", index=True),  # "8" + RPPS; PER alone
+    sa.Column("practising", sa.SmallInteger, nullable=False, server_default="1"),
+    sa.Column("contact", sa.Text, nullable=False, server_default="replies_only"),
+    sa.Column("sector", sa.Text, nullable=False, server_default=""),
+    sa.Column("seen_per_person", sa.SmallInteger, nullable=False, server_default="0"),
+    sa.Column("closed", sa.BigInteger),  # when; NULL: open
+    sa.Column("last_login", sa.BigInteger),  # written at most once a day
+    sa.Column(
+        "notified", sa.BigInteger
+    ),  # when its holder was told that it lies unused; NULL since they came
 )
 
 account_member = sa.Table(
     "account_member",
     metadata,
-    sa.Column("account", sa.Text, nullable=False),  # ORG or CAB
+    sa.Column("account", sa.Text, nullable=False),  # ORG or CAB; PER where the role is "delegate"
     sa.Column("member", sa.Text, nullable=False),  # PER
     sa.Column("since", sa.BigInteger, nullable=False),
+    sa.Column("role", sa.Text, nullable=False, server_default="member"),
+    sa.Column("rights", sa.Text, nullable=False, server_default="eilprstwx"),  # RFC 4314 §2.1
+    sa.Column("until", sa.BigInteger),
     sa.PrimaryKeyConstraint("account", "member"),
 )
 
@@ -46,6 +62,10 @@ app_password = sa.Table(
     sa.Column("created", sa.BigInteger, nullable=False),
     sa.Column("expires", sa.BigInteger),
     sa.Column("last_used", sa.BigInteger),  # written at most once an hour
+    sa.Column(
+        "network", sa.Text, nullable=False, server_default=""
+    ),  # "192.0.2.0/24 2001:db8::/32"; empty: all
+    sa.Column("made_by", sa.Text, nullable=False, server_default=""),  # page or provider session, "console:…"
 )
 
 certificate_binding = sa.Table(

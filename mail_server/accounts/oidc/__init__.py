@@ -1,0 +1,1 @@
+"""OpenID Connect: what identity providers vouch for. See ../README.md."""
