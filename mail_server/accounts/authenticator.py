@@ -142,6 +142,7 @@ class PasswordAuthenticator:
         self._throttle.succeeded(peer.address, account.address)
         detail = {"mechanism": mechanism, "protocol": peer.protocol, "credential": credential}
         self._audit([_event("login", peer, account.id, account.id, "done", "", detail)])
+        self.accounts.came(account.id, _now())
         return Identity(account.id, account.address, account.kind, mechanism, credential)
 
     async def failed(self, failure: NotProven, mechanism: str, peer: Peer) -> Refusal:

@@ -2,7 +2,8 @@
 
 Invariants: a shared account (ORG, CAB) has members and no credential, the others the reverse; a patient has an
 identity, an address that tells nothing and an alias that correspondents use, and comes in by the page alone.
-What is looked up and how a change is made durable is in `known`; patients' spaces are in `spaces`.
+What is looked up and how a change is made durable is in `known`; patients' spaces are in `spaces`, suspension,
+the right to practise and closure in `life`.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from mail_server.accounts.changes import AccountError, Change, What
 from mail_server.accounts.interface import Account, Kind
 from mail_server.accounts.known import insert_account, new_id, now_ms, read_record
 from mail_server.accounts.last_uses import LastUses
+from mail_server.accounts.life import AccountLife
 from mail_server.accounts.settings import AccountsSettings
-from mail_server.accounts.spaces import PatientSpaces
 from mail_server.keys.interface import KeyWrapper
 from mail_server.store.interface import Sql, Store, Transaction
 from mail_server.store.model import AccountId
@@ -32,7 +33,7 @@ PROTOCOLS = frozenset({"imap", "submission", "smtp", "jmap"})
 _LABEL_LONGEST = 80
 
 
-class AccountService(PatientSpaces):
+class AccountService(AccountLife):
     """Implements `Accounts`, and the changes that the command line and later the page ask for."""
 
     def __init__(
@@ -75,8 +76,9 @@ class AccountService(PatientSpaces):
         return self._uses.of(password)
 
     async def flush(self) -> None:
-        """Write what is only in memory yet (last uses). To be called before the store stops."""
+        """Write what is only in memory yet (last uses, last logins). To be called before the store stops."""
         await self._uses.flush()
+        await self.write_who_came()
 
     # -- changes
 
@@ -95,7 +97,9 @@ class AccountService(PatientSpaces):
 
         def write(tx: Transaction) -> Record:
             if tx.sql.one("SELECT 1 FROM account WHERE address = ?", (address,)):
-                raise AccountError("address-taken", "This address has an account already.")
+                raise AccountError(
+                    "address-taken", "This address has an account, or had one: it is never given again."
+                )
             insert_account(tx, account, address, kind, now)
             detail = {"address": address, "kind": kind.value}
             self._audit.append(tx.sql, [Event("account-add", now, by, account, detail=detail)])
@@ -106,13 +110,6 @@ class AccountService(PatientSpaces):
             self._book.put(record)
         self._announce(Change(What.ADDED, account))
         return record.account
-
-    async def suspend(self, account: AccountId, by: str = "node") -> None:
-        """The account neither logs in, sends nor receives until it is reinstated."""
-        await self._set_suspended(account, 1, Change(What.SUSPENDED, account), "account-suspend", by)
-
-    async def reinstate(self, account: AccountId, by: str = "node") -> None:
-        await self._set_suspended(account, 0, Change(What.REINSTATED, account), "account-reinstate", by)
 
     async def member_add(self, shared: AccountId, person: AccountId, by: str = "node") -> None:
         """Make a person a reader of a shared account, from the next message on."""
@@ -250,16 +247,6 @@ class AccountService(PatientSpaces):
         )
 
     # -- inside
-
-    async def _set_suspended(
-        self, account: AccountId, suspended: int, change: Change, action: str, by: str
-    ) -> None:
-        self._known(account)
-
-        def write(sql: Sql) -> None:
-            sql.run("UPDATE account SET suspended = ? WHERE id = ?", (suspended, account))
-
-        await self._change(account, write, Event(action, now_ms(), by, account), change)
 
     def _needs_shared(self, account: AccountId) -> None:
         if self._known(account).kind not in SHARED:

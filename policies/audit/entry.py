@@ -43,6 +43,7 @@ DETAIL_KEYS = frozenset(
         "label",
         "limit",
         "mailbox",
+        "means",  # by which an administrator acted: console, page, provider
         "mechanism",
         "member",
         "mode",

@@ -286,7 +286,7 @@ def test_an_empty_list_says_how_to_fill_it(tmp_path: Path) -> None:
 
 
 ACCOUNT_FAULTS = {
-    f"add {GP.upper()}": "This address has an account already (address-taken).",
+    f"add {GP.upper()}": "This address has an account, or had one: it is never given again (address-taken).",
     "add x@ailleurs.test": "This domain is not one of this node's (foreign-domain).",
     "add nobody": "This is not a plain mail address (bad-address).",
     f"add x@{DOMAIN} --kind patient": "Kinds are PER, ORG, APP and CAB.",

@@ -224,6 +224,7 @@ class LoginService:
             )
         self._pressure.succeeded(visitor.network, proof.who)
         ground.sessions.adopt(drawn)
+        ground.accounts.came(account.id, ground.clock())
         ground.counters.logins += 1
         return drawn
 
