@@ -27,7 +27,7 @@ class Question:
     """May `principal` do `action` on `resource`? Types and attributes: rules/schema.cedarschema."""
 
     principal: Entity
-    action: str  # "submit", "hand_over", "receive", "write_to", "hold_in_custody", "log_in"
+    action: str  # "submit", "log_in"...: one of `questions.ACTIONS_OF`
     resource: Entity
     context: Mapping[str, Attribute] = field(default_factory=dict[str, Attribute])
 
@@ -63,6 +63,9 @@ class Event:
     session: str = ""
     network: str = ""  # peer IP
     detail: Mapping[str, str] = field(default_factory=dict[str, str])
+    behalf: str = ""  # for whom: the account in whose name it was done, when that is not the actor's own
+    kind: str = ""  # of what: "message", "record", "agenda", "attachment", "key"...
+    door: str = ""  # by which way: "imap", "submission", "jmap", "page", "console"...
 
 
 class SqlConnection(Protocol):

@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mail_server.accounts import ins
+from mail_server.accounts.entities import account_entity, rights_in
 from mail_server.accounts.interface import HELD, Account, Accounts, Identity, Kind, Peer
 from mail_server.conversations.conversations import Standing
 from mail_server.delivery.interface import MailParameters, Recipient, Road, Sender
-from mail_server.delivery.plan import Planner, account_entity
+from mail_server.delivery.plan import Planner
 from policies import questions
 from policies.interface import Decisions, Entity, TrustList
 from policies.refusal import Refusal
@@ -75,7 +76,10 @@ class Gate:
                 550, "5.7.1", "You may send only as the address you logged in with", "sender-not-yours"
             )
         question = questions.may_submit(
-            speaker_entity(identity, account), account_entity(target), identity.mechanism
+            speaker_entity(identity, account),
+            account_entity(target),
+            identity.mechanism,
+            rights=rights_in(target, account.id),
         )
         decision = self._decisions.decide(question)
         if not decision.allowed:
@@ -135,7 +139,8 @@ class Gate:
             writer.entity,
             account_entity(account),
             from_patient=writer.from_patient,
-            open_exchange=standing is Standing.OPEN,
+            to_patient=account.kind is Kind.PATIENT,
+            standing=standing.value,
         )
         if self._decisions.decide(question).allowed:
             return
@@ -181,7 +186,9 @@ class Gate:
 def speaker_entity(identity: Identity, account: Account) -> Entity:
     """Who speaks: a system that proved its certificate, or a person's program."""
     if identity.mechanism == "EXTERNAL":
-        return questions.system(identity.credential, account.id, suspended=account.suspended)
+        return questions.system(
+            identity.credential, account.id, suspended=account.suspended, closed=account.closed
+        )
     return account_entity(account)
 
 

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 
 from directory.interface import CertificateStanding, Directory, Standing
 from directory.openpgp.certificate import Certificate
+from mail_server.accounts.entities import account_entity as account_entity  # others know it by this name
 from mail_server.accounts.interface import Account, Accounts, Kind
 from policies import questions
-from policies.interface import Decisions, Entity
+from policies.interface import Decisions
 from policies.refusal import Refusal
 
 
@@ -78,18 +79,6 @@ class Planner:
     def _custody_allowed(self, account: Account) -> bool:
         allowed = self._decisions.decide(questions.may_hold_in_custody(account_entity(account))).allowed
         return allowed and account.kind is not Kind.PATIENT
-
-
-def account_entity(account: Account) -> Entity:
-    """The account as the rules see it."""
-    return questions.account(
-        account.id,
-        account.address,
-        account.kind,
-        suspended=account.suspended,
-        members=account.members,
-        activated=account.activated,
-    )
 
 
 def _distinct(standings: list[CertificateStanding]) -> tuple[Certificate, ...]:

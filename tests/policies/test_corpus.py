@@ -39,7 +39,8 @@ def question(action: str, sentence: str) -> Question:
     words = sentence.split()
     match action:
         case "submit":
-            return questions.may_submit(entity(words[0]), entity(words[2]), words[4])
+            rights = "" if words[0] == words[2] else "eilprstwx"
+            return questions.may_submit(entity(words[0]), entity(words[2]), words[4], rights=rights)
         case "hand_over":
             domain = "" if "null" in words else words[2]
             listed = frozenset(CORPUS["operators"][words[0]])
@@ -53,7 +54,8 @@ def question(action: str, sentence: str) -> Question:
                 entity(words[0]),
                 entity(words[2]),
                 from_patient="patient" in words[0].split(":")[-1],
-                open_exchange="open" in words,
+                to_patient="patient" in words[2],
+                standing="open" if "open" in words else "none",
             )
         case "hold_in_custody":
             return questions.may_hold_in_custody(entity(words[0]))
