@@ -47,6 +47,7 @@ class Book:
         self._by_address: dict[str, AccountId] = {}
         self._shared_with: dict[AccountId, set[AccountId]] = {}
         self._bindings: dict[str, CertificateBinding] = {}
+        self._by_national_id: dict[str, AccountId] = {}
         for record in records:
             self.put(record)
 
@@ -60,10 +61,14 @@ class Book:
                 self._shared_with[member].discard(account.id)
             for binding in old.bindings:
                 self._bindings.pop(binding.matched, None)
+            if self._by_national_id.get(old.account.national_id) == account.id:
+                del self._by_national_id[old.account.national_id]
         self._records[account.id] = record
         self._by_address[account.address] = account.id
         if account.alias:
             self._by_address[account.alias] = account.id
+        if account.national_id and not account.closed:
+            self._by_national_id[account.national_id] = account.id
         for member in account.members:
             self._shared_with.setdefault(member, set()).add(account.id)
         for binding in record.bindings:
@@ -102,6 +107,10 @@ class Book:
             return [holder]
         members = [found for each in holder.members if (found := self.by_id(each)) and not found.suspended]
         return sorted(members, key=lambda member: member.address)
+
+    def by_national_id(self, national_id: str) -> Account | None:
+        found = self._by_national_id.get(national_id)
+        return self._records[found].account if found else None
 
     def binding(self, matched: str) -> CertificateBinding | None:
         return self._bindings.get(matched)

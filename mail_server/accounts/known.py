@@ -81,6 +81,10 @@ class KnownAccounts:
     def shared_with(self, person: AccountId) -> Sequence[Account]:
         return self._book.shared_with(person)
 
+    def by_national_id(self, national_id: str) -> Account | None:
+        """The professional whom this idNat_PS names; closed accounts name nobody."""
+        return self._book.by_national_id(national_id)
+
     def is_local_domain(self, domain: str) -> bool:
         domain = domain.lower()
         return domain in self._domains or domain == self._patient_domain

@@ -18,7 +18,7 @@ from mail_server.accounts.book import SHARED
 from mail_server.accounts.changes import AccountError, Change, What
 from mail_server.accounts.interface import Account, Contact, Kind
 from mail_server.accounts.known import now_ms
-from mail_server.accounts.spaces import PatientSpaces
+from mail_server.accounts.professionals import Professionals
 from mail_server.store.interface import Sql, StoreError, Transaction
 from mail_server.store.model import AccountId
 from policies.interface import Event
@@ -52,7 +52,7 @@ class Life:
     suspended_reason: str
 
 
-class AccountLife(PatientSpaces):
+class AccountLife(Professionals):
     """The part of the accounts that says who still is one."""
 
     _came_last: dict[AccountId, int]

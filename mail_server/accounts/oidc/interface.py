@@ -26,6 +26,7 @@ class ProvenIdentity:
     token: str = field(repr=False)  # jti
     national_id: str = field(default="", repr=False)  # idNat_PS: "8" and RPPS; "" for a patient
     ins: str = field(default="", repr=False)  # verified INS, 15 digits; "" for a professional
+    birth_date: str = field(default="", repr=False)  # of a patient, "YYYY-MM-DD"; "" when not told
     acr: int = 0  # eIDAS level, 1 to 3
     authenticated: int = 0  # auth_time, ms
     expires: int = 0  # of the token, ms
@@ -33,13 +34,18 @@ class ProvenIdentity:
 
 
 class TokenRefused(Exception):
-    """`reason` is a stable slug: expired, wrong-issuer, wrong-audience, wrong-algorithm, bad-signature,
-    acr-too-low, revoked, replayed, malformed, unknown-key, no-identity, provider-unreachable (temporary)."""
+    """`reason` is a stable slug: expired, not-yet-valid, wrong-issuer, wrong-audience, wrong-algorithm, wrong-type,
+    wrong-nonce, wrong-state, wrong-subject, wrong-access-token, bad-signature, acr-too-low, revoked, replayed,
+    malformed, unknown-key, no-identity, practice-unknown, practice-lost, unknown-person, session-too-old,
+    refused-there (by the person or the provider), provider-unreachable (temporary).
 
-    def __init__(self, reason: str, *, temporary: bool = False) -> None:
+    `account`: whom it concerned, where that was proven, for the trace."""
+
+    def __init__(self, reason: str, *, temporary: bool = False, account: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
         self.temporary = temporary
+        self.account = account
 
 
 class AccessTokens(Protocol):
