@@ -12,14 +12,16 @@ import secrets
 class Refusal(Exception):
     """A request that is refused, for now (4yz) or for good (5yz)."""
 
-    __slots__ = ("code", "enhanced", "id", "reason", "sentence")
+    __slots__ = ("code", "enhanced", "id", "reason", "retry_after", "sentence")
 
-    def __init__(self, code: int, enhanced: str, sentence: str, reason: str) -> None:
+    def __init__(self, code: int, enhanced: str, sentence: str, reason: str, *, retry_after: int = 0) -> None:
+        """`retry_after`: seconds after which it is worth trying again; 0: not known."""
         super().__init__(f"{code} {enhanced} {reason}")
         self.code = code
         self.enhanced = enhanced
         self.sentence = sentence
         self.reason = reason
+        self.retry_after = retry_after
         self.id = secrets.token_hex(5)
 
     @property

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticUndefined
 
 from mail_server.accounts.settings import AccountsSettings
@@ -23,10 +23,31 @@ from mail_server.keys.settings import KeysSettings
 from mail_server.sealing.settings import SealingSettings
 from mail_server.smtp.settings import SmtpSettings
 from mail_server.store.settings import StoreSettings
+from policies.limits.settings import LimitsSettings
 from policies.settings import PoliciesSettings
 from webmail.login.settings import PageSettings
 
 _HTTPS = 443
+MOVED: Mapping[tuple[str, str], str] = {
+    ("accounts", "failure_delay"): "failed_login_delay",
+    ("accounts", "longest_delay"): "failed_login_longest_delay",
+    ("accounts", "failure_memory"): "failed_login_memory",
+    ("page", "failure_delay"): "failed_login_delay",
+    ("page", "longest_delay"): "failed_login_longest_delay",
+    ("page", "failure_memory"): "failed_login_memory",
+    ("page", "lookups_per_minute"): "lookups_per_minute",
+    ("delivery", "account_quota"): "account_quota",
+    ("smtp", "max_connections"): "smtp_connections",
+    ("smtp", "max_connections_per_peer"): "smtp_connections_of_place",
+    ("imap", "max_connections"): "imap_connections",
+    ("imap", "max_connections_per_ip"): "imap_connections_of_place",
+    ("imap", "max_connections_per_account"): "imap_connections_of_account",
+    ("jmap", "max_concurrent_requests"): "requests_of_account",
+    ("jmap", "max_concurrent_uploads"): "uploads_of_account",
+    ("jmap", "max_listeners"): "listeners",
+    ("jmap", "max_listeners_per_account"): "listeners_of_account",
+}
+"""Keys of other sections that are set in `[limits]`."""
 
 
 class ConfigError(Exception):
@@ -94,6 +115,7 @@ class Config(BaseModel):
     tls: TlsSettings = Field(default_factory=TlsSettings)
     accounts: AccountsSettings
     policies: PoliciesSettings = Field(default_factory=PoliciesSettings)
+    limits: LimitsSettings = Field(default_factory=LimitsSettings)
     delivery: DeliverySettings = Field(default_factory=DeliverySettings)
     sealing: SealingSettings = Field(default_factory=SealingSettings)
     store: StoreSettings = Field(default_factory=StoreSettings)
@@ -104,6 +126,23 @@ class Config(BaseModel):
     web: WebSettings = Field(default_factory=WebSettings)
     page: PageSettings = Field(default_factory=PageSettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _limits_reach_the_doors(cls, given: Any) -> Any:
+        """What is set in `[limits]` is what the sections of the doors have, unless code sets it there."""
+        if not isinstance(given, dict):
+            return given
+        sections = dict(cast("dict[str, Any]", given))
+        limits = sections.get("limits")
+        if not isinstance(limits, LimitsSettings):
+            limits = LimitsSettings.model_validate(limits or {})
+        for (section, key), moved in MOVED.items():
+            found = sections.get(section, {})
+            if isinstance(found, dict):
+                keys = cast("dict[str, Any]", found)
+                sections[section] = {key: getattr(limits, moved)} | keys
+        return sections
 
     @property
     def page_address(self) -> str:
@@ -125,6 +164,7 @@ def load(path: Path) -> Config:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from None
     _close_ports(found)
+    _refuse_moved(path, found)
     try:
         return Config.model_validate(found)
     except ValidationError as error:
@@ -135,6 +175,17 @@ def load(path: Path) -> Config:
         if len(lines) == 1:
             raise ConfigError(f"{path}: {lines[0]}") from None
         raise ConfigError("\n  ".join([f"{path} has {len(lines)} faults:", *lines])) from None
+
+
+def _refuse_moved(path: Path, found: dict[str, Any]) -> None:
+    """A limit that is written where it was before. Raises ConfigError that names its place now."""
+    lines = [
+        f"{section}.{key} has moved: write limits.{moved}"
+        for (section, key), moved in MOVED.items()
+        if isinstance(found.get(section), dict) and key in found[section]
+    ]
+    if lines:
+        raise ConfigError("\n  ".join([f"{path}: limits are set in one place:", *lines]))
 
 
 def _close_ports(found: dict[str, Any]) -> None:
@@ -160,6 +211,8 @@ def render(values: Mapping[str, Mapping[str, Any]]) -> str:
         assert issubclass(model, BaseModel)
         out += [f"[{section}]"]
         for key, field in model.model_fields.items():
+            if (section, key) in MOVED:
+                continue
             out.append(f"# {field.description or ''}")
             given = values.get(section, {})
             if key in given:

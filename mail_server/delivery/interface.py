@@ -58,6 +58,9 @@ class Envelope:
     trace: bytes = b""
     """The door's own `Received:` field with its CRLF (RFC 5321 §4.4). It stays out of `message`, so that a
     letter sent again after a crash is the same bytes."""
+    continues: bool = False
+    """Another recipient of a letter that an envelope before this one carried: JMAP hands each over apart. It is
+    one letter for the limits."""
 
 
 @dataclass(frozen=True, slots=True)

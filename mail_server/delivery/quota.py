@@ -1,11 +1,12 @@
 """How much one account may hold, answered from the store's memory.
 
-Invariants: a full mailbox is a refusal for now (its holder can make room), what would never fit is one for good.
+Invariants: a full mailbox is a refusal for now (its holder can make room), what would never fit is one for good;
+whatever was said before the bytes came, an account ends at most one letter above its limit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mail_server.store.model import AccountId
 from policies.refusal import Refusal
@@ -29,4 +30,24 @@ class Quota:
             raise Refusal(552, "5.2.2", "This message is larger than the whole mailbox", "over-quota")
         used = self._used(account)
         if used >= self._limit or used + size > self._limit:
-            raise Refusal(452, "4.2.2", "This mailbox is full at the moment", "over-quota")
+            raise Refusal(
+                452, "4.2.2", "This mailbox is full at the moment: try again in a day", "over-quota"
+            )
+
+    def require_all(self, accounts: Sequence[AccountId], size: int) -> None:
+        """At the end of DATA, when the size is known and others may have been faster. Raises Refusal.
+
+        One letter has one answer for all its recipients (RFC 5321 §4.2.5). Those who have room must not wait for one
+        who has not: it is refused when nobody has room. A mailbox that is full already was refused at RCPT TO; one
+        that this letter fills goes above its limit once, by it, and takes no other.
+        """
+        refusals: list[Refusal] = []
+        for account in accounts:
+            try:
+                self.require(account, size)
+            except Refusal as refusal:
+                if self._used(account) >= self._limit + size:
+                    raise
+                refusals.append(refusal)
+        if accounts and len(refusals) == len(accounts):
+            raise refusals[0]

@@ -60,8 +60,8 @@ async def send(
     except Refusal as refusal:
         refused = dict.fromkeys(among, refusal)
     else:
-        for address in among:
-            envelope = Envelope(sender, parameters)
+        for number, address in enumerate(among):
+            envelope = Envelope(sender, parameters, continues=number > 0)
             try:
                 envelope.recipients.append(await delivery.admit_recipient(envelope, address))
                 accepted = await delivery.deliver(envelope, message)

@@ -106,6 +106,7 @@ def _make_node(folder: Path, home: Path, ports: dict[str, int]) -> None:
         trust_list=None,
         operator="Bench",
         sections={
+            "limits": {"system_letters_per_hour": 0, "system_recipients_per_day": 0},  # one sender sends all
             "smtp": {
                 "listen": ["127.0.0.1"],
                 "operator_port": ports["smtp"],

@@ -23,7 +23,10 @@ from tests.browser.wiretap import Wiretap
 T = TypeVar("T")
 
 # Nobody waits a quarter of a minute in a test; what one may take back is tested with the screens.
-QUICK: Mapping[str, Mapping[str, Any]] = {"page": {"undo_seconds": 1, "failure_delay": 0.0}}
+QUICK: Mapping[str, Mapping[str, Any]] = {
+    "page": {"undo_seconds": 1},
+    "limits": {"failed_login_delay": 0.0},
+}
 
 
 @dataclass(slots=True)

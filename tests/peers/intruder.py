@@ -177,10 +177,10 @@ def letter(to: str, word: str) -> bytes:
 
 @contextlib.contextmanager
 def siege(**sections: dict[str, Any]) -> Iterator[tuple[world.World, world.NodeProcess]]:
-    """A node of its own, whose refusals do not wait unless `page` says so. At the end it still runs, and its log
+    """A node of its own, whose refusals do not wait unless `limits` says so. At the end it still runs, and its log
     tells of no fault."""
     folder = Path(tempfile.mkdtemp(prefix="vm-siege-"))
-    wanted = {"page": {"failure_delay": 0.0}, **sections}
+    wanted = {"limits": {"failed_login_delay": 0.0}, **sections}
     built, process = world.build(folder, world.free_port_base(), lambda _: None, wanted)
     try:
         yield built, process
