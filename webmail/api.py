@@ -15,12 +15,14 @@ from fastapi import APIRouter
 
 from directory.interface import Directory
 from mail_server.accounts.interface import Account
+from mail_server.accounts.profiles import Profile
 from mail_server.accounts.service import AccountService
 from mail_server.accounts.throttle import Throttle
 from mail_server.jmap.interface import Capability
 from mail_server.keys.interface import KeyWrapper, OperatorKeys
 from mail_server.keys.slots import Slots
 from mail_server.store.interface import Store
+from mail_server.store.model import AccountId
 from policies.audit.trail import ChainedTrail
 from policies.interface import Decisions, Event
 from webmail.login.changes import Changes
@@ -65,6 +67,7 @@ class Parts:
     large: int = 256 * 1024  # octets from which a letter is parsed in a thread
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    profile_of: Callable[[AccountId], Profile] = lambda _: Profile()
 
 
 class PageApi:
@@ -92,7 +95,7 @@ class PageApi:
             enrolment_routes(ground, front, self.enrolments, challenges, activation, answers),
             key_routes(front, keys, reseal, lookups, answers),
         ]
-        log = AccessLog(ground.store, ground.accounts, lambda: parts.trail.chain)
+        log = AccessLog(ground.store, ground.accounts)
         self.capabilities: list[Capability] = [log.capability()]
 
     @classmethod
@@ -116,6 +119,7 @@ class PageApi:
             trace_full=parts.trace_full,
             sleep=parts.sleep,
             clock=parts.clock,
+            profile_of=parts.profile_of,
         )
         made = cls(ground, parts, operator)
         await sessions.start()

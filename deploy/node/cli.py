@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from deploy.node.cli_accounts import account
+from deploy.node.cli_profiles import profile
 from deploy.node.cli_spaces import page_code, space
 from deploy.node.terminal import (
     DEFAULT_HOME,
@@ -40,6 +41,7 @@ key = typer.Typer(no_args_is_help=True, help="Certificates that seal to an accou
 audit = typer.Typer(no_args_is_help=True, help="The tamper-evident trace.")
 policies = typer.Typer(no_args_is_help=True, help="The rules, as text.")
 account.command("page-code")(page_code)
+account.command("profile")(profile)
 app.add_typer(account, name="account")
 app.add_typer(space, name="space")
 app.add_typer(key, name="key")

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from deploy.node import config as configuration
 from deploy.node import page_standing
 from deploy.node.composition import Node, now, opened
+from deploy.node.console_profiles import ProfileCommands
 from deploy.node.console_spaces import SpaceCommands
 from deploy.node.control import CommandFailed, NodeDown, Report, ask, unheard
 from deploy.node.failures import KNOWN, sentence
@@ -48,6 +49,7 @@ class Console:
         spaces = SpaceCommands(node, by)
         self._commands: dict[str, Callable[..., Awaitable[Any]]] = {
             "status": self.status,
+            "account_profile": ProfileCommands(node, by).account_profile,
             "account_add": self.account_add,
             "account_list": self.account_list,
             "account_password": self.account_password,

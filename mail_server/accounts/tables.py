@@ -65,6 +65,7 @@ app_password = sa.Table(
     sa.Column(
         "network", sa.Text, nullable=False, server_default=""
     ),  # "192.0.2.0/24 2001:db8::/32"; empty: all
+    sa.Column("last_place", sa.Text, nullable=False, server_default=""),  # an IPv4 address, or an IPv6 /64
     sa.Column("made_by", sa.Text, nullable=False, server_default=""),  # page or provider session, "console:…"
 )
 
@@ -94,4 +95,22 @@ patient_secret = sa.Table(
     metadata,
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("wrapped", sa.LargeBinary, nullable=False),  # by the KEK
+)
+
+# What a directory would tell of a mailbox: see profiles.py for which kind has which field.
+account_profile = sa.Table(
+    "account_profile",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("given_name", sa.Text, nullable=False),
+    sa.Column("family_name", sa.Text, nullable=False),
+    sa.Column("entity", sa.Text, nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("service", sa.Text, nullable=False),
+    sa.Column("responsible", sa.Text, nullable=False),
+    sa.Column("id_pp", sa.Text, nullable=False),  # separated by spaces, the responsible practitioner first
+    sa.Column("id_nat_struct", sa.Text, nullable=False),
+    sa.Column("rank", sa.SmallInteger, nullable=False),
+    sa.Column("red_list", sa.SmallInteger, nullable=False),
 )

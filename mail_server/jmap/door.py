@@ -14,7 +14,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 
-from mail_server.accounts.interface import Accounts, Authenticator, PageSessions
+from mail_server.accounts.interface import Account, Accounts, Authenticator, PageSessions
 from mail_server.delivery.interface import Delivery
 from mail_server.jmap import methods, problems, session_object
 from mail_server.jmap.dispatcher import Dispatcher
@@ -54,9 +54,10 @@ class JmapDoor:
         audit: Audit,
         capabilities: Sequence[Capability] = (),
         trace_full: Callable[[], bool] = lambda: False,
+        display_name: Callable[[Account], str] = lambda _: "",
     ) -> None:
         self.settings = settings
-        self._services = Services(settings, store, delivery, accounts, audit, trace_full)
+        self._services = Services(settings, store, delivery, accounts, audit, trace_full, display_name)
         self.entrance = Entrance(settings, accounts, authenticator, sessions, self.counters)
         rows = SubmissionRows(keys)
         self.queue = SubmissionQueue(self._services, rows)

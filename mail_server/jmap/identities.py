@@ -43,7 +43,7 @@ class IdentityMethods:
         properties = given.properties(PROPERTIES)
         ids = wanted_ids(turn, given, self._services.settings.max_objects_get)
         identities = identities_of(turn, account)
-        found = {each: chosen(_told(one), properties) for each, one in identities.items()}
+        found = {each: chosen(self._told(one), properties) for each, one in identities.items()}
         return get_response(account, _state(identities), ids, found)
 
     async def changes(self, turn: Turn, arguments: Arguments) -> dict[str, Any]:
@@ -56,18 +56,17 @@ class IdentityMethods:
             raise MethodError("cannotCalculateChanges")
         return changes_response(account, old, new, EmailChanges((), (), (), 0, False))
 
-
-def _told(account: Account) -> dict[str, Any]:
-    return {
-        "id": account.id,
-        "name": "",
-        "email": account.shown,
-        "replyTo": None,
-        "bcc": None,
-        "textSignature": "",
-        "htmlSignature": "",
-        "mayDelete": False,
-    }
+    def _told(self, account: Account) -> dict[str, Any]:
+        return {
+            "id": account.id,
+            "name": self._services.display_name(account),
+            "email": account.shown,
+            "replyTo": None,
+            "bcc": None,
+            "textSignature": "",
+            "htmlSignature": "",
+            "mayDelete": False,
+        }
 
 
 def _state(identities: dict[str, Account]) -> str:

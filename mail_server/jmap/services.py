@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from mail_server.accounts.interface import Accounts, Kind
+from mail_server.accounts.interface import Account, Accounts, Kind
 from mail_server.delivery.interface import Delivery
 from mail_server.jmap.interface import MethodError, Turn
 from mail_server.jmap.settings import JmapSettings
@@ -54,6 +54,7 @@ class Services:
     accounts: Accounts
     audit: Audit
     trace_full: Callable[[], bool] = lambda: False
+    display_name: Callable[[Account], str] = lambda _: ""
     clock: Callable[[], int] = now_ms
     submissions_changed: Callable[[AccountId], None] = lambda _: None
     counters: Counters = field(default_factory=Counters)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from directory.interface import Directory
 from mail_server.accounts.interface import Account, Kind
+from mail_server.accounts.profiles import Profile
 from mail_server.accounts.service import AccountService
 from mail_server.keys.interface import OperatorKeys
 from mail_server.keys.slots import Slots
@@ -53,6 +54,7 @@ class Ground:
     trace_full: Callable[[], bool] = lambda: False
     clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    profile_of: Callable[[AccountId], Profile] = lambda _: Profile()
     counters: Counters = field(default_factory=Counters)
     turns: dict[AccountId, asyncio.Lock] = field(default_factory=dict[AccountId, asyncio.Lock], repr=False)
 

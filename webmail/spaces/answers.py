@@ -37,7 +37,7 @@ class SessionAnswers:
                 "shown": account.shown,
                 "kind": account.kind.value,
             },
-            "name": {"given": names.given, "family": names.family},
+            "name": {"given": names.given, "family": names.family, "display": names.display},
             "slots": [_slot(slot) for slot in slots],
             "keys": [
                 {

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from directory.interface import Standing
 from mail_server.accounts.changes import AccountError
 from mail_server.accounts.interface import Account, Kind
+from mail_server.accounts.profiles import display_name
 from mail_server.store.interface import Sql, Transaction
 from mail_server.store.model import AccountId
 from webmail.login.ground import OF_THE_PAGE, Ground, Visitor
@@ -42,6 +43,7 @@ class Answers:
 class Names:
     given: str = field(default="", repr=False)
     family: str = field(default="", repr=False)
+    display: str = field(default="", repr=False)  # of a professional, as letters carry it (ECO.2.2.7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +191,10 @@ class Enrolments:
 
 
 def names_of(ground: Ground, account: Account) -> Names:
-    """A patient's names, opened now; a professional's are the directory's."""
+    """A patient's names, opened now; a professional's are those of their profile."""
     if account.kind is not Kind.PATIENT:
-        return Names()
+        profile = ground.profile_of(account.id)
+        return Names(profile.given_name, profile.family_name, display_name(profile, account.kind))
     try:
         identity = ground.accounts.patient_identity(account.id)
     except AccountError:

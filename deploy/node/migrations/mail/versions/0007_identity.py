@@ -34,5 +34,6 @@ def upgrade() -> None:
     for column in (
         sa.Column("network", sa.Text(), nullable=False, server_default=""),
         sa.Column("made_by", sa.Text(), nullable=False, server_default=""),
+        sa.Column("last_place", sa.Text(), nullable=False, server_default=""),
     ):
         op.add_column("app_password", column)
