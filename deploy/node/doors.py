@@ -34,7 +34,7 @@ class Doors:
         self._node = node
         self._stack = AsyncExitStack()
         config = node.config
-        self._smtp = SmtpDoor(config.smtp, node.delivery, node.authenticator, self._smtp_tls())
+        self._smtp = SmtpDoor(config.smtp, node.delivery, node.authenticator, node.accounts, self._smtp_tls())
         self._tls = ReplaceableContext(server_context(config.tls, ask_client=False))
         self._imap = ImapDoor(
             config.imap,
@@ -42,7 +42,7 @@ class Doors:
             delivery=node.delivery,
             accounts=node.accounts,
             authenticator=node.authenticator,
-            tls=self._tls.front,
+            tls=server_context(config.tls, ask_client=True),
             audit=node.trace.note,
             trace_full=node.trace.full,
         )
@@ -75,6 +75,7 @@ class Doors:
             audit=node.trace.note,
             capabilities=node.page.capabilities,
             trace_full=node.trace.full,
+            display_name=node.profiles.display_name,
         )
 
     def _page(self) -> APIRouter:
@@ -143,6 +144,7 @@ class Doors:
         kept: list[str] = []
         try:
             self._smtp.reload_tls(self._smtp_tls())
+            self._imap.reload_tls(server_context(self._node.config.tls, ask_client=True))
             self._tls.use(server_context(self._node.config.tls, ask_client=False))
         except StartError as failure:
             kept.append(str(failure))

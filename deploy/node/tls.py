@@ -11,13 +11,14 @@ from pathlib import Path
 
 from deploy.node.config import TlsSettings
 from deploy.node.failures import StartError
+from mail_server.accounts.channel_binding import BoundContext
 
 
 def server_context(settings: TlsSettings, *, ask_client: bool) -> ssl.SSLContext:
     """Raises StartError with the file and what is wrong with it."""
     if settings.certificate is None or settings.key is None:
         raise StartError("No TLS certificate: set `certificate` and `key` in the [tls] section.")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = BoundContext(ssl.PROTOCOL_TLS_SERVER)  # it knows its certificate, for SCRAM-SHA-256-PLUS
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
@@ -41,6 +42,9 @@ def server_context(settings: TlsSettings, *, ask_client: bool) -> ssl.SSLContext
         except (FileNotFoundError, ssl.SSLError):
             raise StartError(f"Client authorities {settings.client_ca} cannot be read.") from None
         context.verify_mode = ssl.CERT_OPTIONAL
+        # A ticket would carry a certificate past its revocation or the authority's withdrawal.
+        context.options |= ssl.OP_NO_TICKET
+        context.num_tickets = 0
         context.verify_flags |= ssl.VERIFY_X509_STRICT
     return context
 

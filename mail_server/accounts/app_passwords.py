@@ -18,6 +18,11 @@ import hmac
 import secrets
 from dataclasses import dataclass, field
 
+from mail_server.accounts import networks
+
+DEFAULT_DAYS = 90
+LONGEST_DAYS = 366
+DAY = 86_400_000  # ms
 ITERATIONS = 4096
 ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"  # RFC 4648 §6, lower case: no 0, 1, 8 to mistake
 _LENGTH = 28
@@ -48,10 +53,15 @@ class AppPassword:
     last_used: int | None = None
     network: str = ""  # ranges it may be used from, "192.0.2.0/24 2001:db8::/32"; empty: anywhere
     made_by: str = ""  # the session that made it, or "console:<user>"
+    last_place: str = ""  # where from it was last used, as `networks.place_of` says it
 
-    def serves(self, protocol: str, now: int) -> bool:
-        """Whether it may be used there, now (ms)."""
-        return self.in_time(now) and (not self.protocols or protocol in self.protocols)
+    def objection(self, protocol: str, address: str, now: int) -> str:
+        """Why it may not be used there, from there, now (ms): a slug for the trace; "" when it may."""
+        if not self.in_time(now):
+            return "password-expired"
+        if self.protocols and protocol not in self.protocols:
+            return "wrong-protocol"
+        return "" if networks.within(address, self.network) else "wrong-network"
 
     def in_time(self, now: int) -> bool:
         return self.expires is None or now < self.expires

@@ -16,11 +16,16 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from mail_server.accounts import app_passwords
 from mail_server.accounts.app_passwords import AppPassword
+from mail_server.accounts.entities import account_entity
 from mail_server.accounts.interface import Account, Exchange, Identity, Peer
-from mail_server.accounts.sasl import Challenge, ExternalExchange, NotProven, PlainExchange, ScramExchange
+from mail_server.accounts.oauth import OAuthBearerExchange, XOAuth2Exchange
+from mail_server.accounts.oidc.interface import AccessTokens, ProviderSessions
+from mail_server.accounts.sasl import Challenge, ExternalExchange, NotProven, PlainExchange
+from mail_server.accounts.scram import ScramExchange
 from mail_server.accounts.service import AccountService
 from mail_server.accounts.settings import AccountsSettings
 from mail_server.accounts.throttle import Throttle
+from mail_server.accounts.token_logins import TokenLogins
 from policies import questions
 from policies.interface import Decisions, Event
 from policies.refusal import Refusal
@@ -39,9 +44,12 @@ class PasswordAuthenticator:
         audit: Callable[[Sequence[Event]], None],
         settings: AccountsSettings,
         *,
+        tokens: AccessTokens | None = None,
+        provider_sessions: ProviderSessions | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         trace_full: Callable[[], bool] = lambda: False,
     ) -> None:
+        """Without `tokens` and `provider_sessions` no token is taken."""
         self.accounts = accounts
         self._decisions = decisions
         self._audit = audit
@@ -51,26 +59,51 @@ class PasswordAuthenticator:
         self._clean_lane = asyncio.Semaphore(settings.password_threads)
         self._suspect_lane = asyncio.Semaphore(1)
         self._verified = _Verified(settings.verified_password_memory)
+        self._binds_channels = settings.channel_binding
+        self._tokens = (
+            TokenLogins(accounts, decisions, tokens, provider_sessions)
+            if tokens is not None and provider_sessions is not None
+            else None
+        )
+
+    @property
+    def tokens(self) -> TokenLogins | None:
+        """Who takes tokens of identity providers; None while none is configured."""
+        return self._tokens if self._tokens is not None and self._tokens.offered() else None
 
     def mechanisms(self, peer: Peer) -> Sequence[str]:
         if not peer.tls:
             return ()
         offered = ["SCRAM-SHA-256", "PLAIN"]
+        if self._end_point(peer) is not None:
+            offered.insert(0, "SCRAM-SHA-256-PLUS")
+        if self.tokens is not None:
+            offered += ["OAUTHBEARER", "XOAUTH2"]
         if peer.certificate is not None and self.accounts.binding_of(peer.certificate):
             offered.insert(0, "EXTERNAL")
         return offered
+
+    def _end_point(self, peer: Peer) -> bytes | None:
+        return peer.end_point if self._binds_channels else None
 
     def begin(self, mechanism: str, peer: Peer) -> Exchange:
         if not peer.tls:
             # RFC 4954 §4 and RFC 3207: no credential in the clear.
             raise Refusal(538, "5.7.11", "Encryption required: start TLS first", "tls-required")
         self._needs_trace()
-        judge = _PeerJudge(self, peer)
-        match mechanism.upper():
+        mechanism = mechanism.upper()
+        judge, end_point, tokens = _PeerJudge(self, peer, mechanism), self._end_point(peer), self.tokens
+        match mechanism:
             case "PLAIN":
                 return PlainExchange(judge)
             case "SCRAM-SHA-256":
-                return ScramExchange(judge)
+                return ScramExchange(judge, end_point=end_point)
+            case "SCRAM-SHA-256-PLUS" if end_point is not None:
+                return ScramExchange(judge, end_point=end_point, plus=True)
+            case "OAUTHBEARER" if tokens is not None:
+                return OAuthBearerExchange(judge, *tokens.configuration())
+            case "XOAUTH2" if tokens is not None:
+                return XOAuth2Exchange(judge, *tokens.configuration())
             case "EXTERNAL" if peer.certificate is not None:
                 return ExternalExchange(judge)
             case _:
@@ -80,7 +113,7 @@ class PasswordAuthenticator:
         if not peer.tls:
             raise Refusal(538, "5.7.11", "Encryption required: start TLS first", "tls-required")
         self._needs_trace()
-        judge = _PeerJudge(self, peer)
+        judge = _PeerJudge(self, peer, "PLAIN")
         try:
             return await judge.password(user, password)
         except NotProven as failure:
@@ -97,7 +130,7 @@ class PasswordAuthenticator:
     async def check_password(self, user: str, password: str, peer: Peer) -> tuple[Account, AppPassword]:
         """The account and which of its passwords this is. Raises NotProven."""
         typed = app_passwords.as_generated(password)
-        account, candidates = self.candidates(user, peer)
+        account, candidates = self.candidates(user)
         if account and (known := self._verified.recall(account.id, typed)):
             for candidate in candidates:
                 if candidate.id == known:
@@ -110,49 +143,55 @@ class PasswordAuthenticator:
             salted = await asyncio.to_thread(app_passwords.salted, secret, salt, iterations)
         made = app_passwords.of_salted(salted, salt, iterations)
         # Read again: the password may have been revoked while its turn was awaited.
-        account, candidates = self.candidates(user, peer)
+        account, candidates = self.candidates(user)
         for candidate in candidates:
             if hmac.compare_digest(made.stored_key, candidate.verifier.stored_key) and account:
                 self._verified.remember(account.id, typed, candidate.id)
                 return account, candidate
         raise NotProven(_WRONG, user)
 
-    def candidates(self, user: str, peer: Peer) -> tuple[Account | None, tuple[AppPassword, ...]]:
-        """The account of an address and the passwords it may use here, now."""
+    def candidates(self, user: str) -> tuple[Account | None, tuple[AppPassword, ...]]:
+        """The account of an address and all its passwords; which of them may serve here is asked of the right one."""
         account = self.accounts.by_address(user)
-        if account is None:
-            return None, ()
-        now = _now()
-        passwords = self.accounts.app_passwords(account.id)
-        return account, tuple(each for each in passwords if each.serves(peer.protocol, now))
+        return (account, self.accounts.app_passwords(account.id)) if account is not None else (None, ())
 
-    def admit(self, account: Account, mechanism: str, credential: str, peer: Peer) -> Identity:
+    def admit(self, account: Account, credential: str, mechanism: str, peer: Peer) -> Identity:
         """The proof is good: ask the policy, and trace. Raises NotProven."""
-        speaker = questions.account(
-            account.id,
-            account.address,
-            account.kind.value,
-            suspended=account.suspended,
-            members=account.members,
-            activated=account.activated,
+        self.ask(account, mechanism, peer)
+        return self.admitted(
+            account, Identity(account.id, account.address, account.kind, mechanism, credential), peer
         )
-        decision = self._decisions.decide(questions.may_log_in(speaker, mechanism, peer.protocol))
+
+    def ask(self, account: Account, mechanism: str, peer: Peer, acr: int = 0) -> None:
+        question = questions.may_log_in(account_entity(account), mechanism, peer.protocol, acr=acr)
+        decision = self._decisions.decide(question)
         if not decision.allowed:
             raise NotProven(decision.rule, account.address)
+
+    def admitted(self, account: Account, identity: Identity, peer: Peer) -> Identity:
+        if not self.accounts.holds(account.id, identity.credential):
+            raise NotProven("credential-revoked", account.address)  # revoked while it was being proven
         self._throttle.succeeded(peer.address, account.address)
-        detail = {"mechanism": mechanism, "protocol": peer.protocol, "credential": credential}
+        detail = {
+            "mechanism": identity.mechanism,
+            "protocol": peer.protocol,
+            "credential": identity.credential,
+        }
         self._audit([_event("login", peer, account.id, account.id, "done", "", detail)])
         self.accounts.came(account.id, _now())
-        return Identity(account.id, account.address, account.kind, mechanism, credential)
+        return identity
 
     async def failed(self, failure: NotProven, mechanism: str, peer: Peer) -> Refusal:
-        refusal = _refusal(failure.reason)
+        refusal = _refusal(failure)
         account = self.accounts.by_address(failure.user)
         detail = {"mechanism": mechanism, "protocol": peer.protocol}
         if account is None and self.accounts.may_be_told(failure.user):
             detail["address"] = failure.user.lower()
-        who = account.id if account else "unknown"
-        self._audit([_event("login-failed", peer, who, who, failure.reason, refusal.id, detail)])
+        whose = account.id if account else "unknown"
+        who = failure.person or whose  # whom a good token vouched for, or who it would have been
+        self._audit([_event("login-failed", peer, who, whose, failure.reason, refusal.id, detail)])
+        if failure.temporary:
+            return refusal
         if delay := self._throttle.failed(peer.address, account.address if account else failure.user):
             await self._sleep(delay)
         return refusal
@@ -161,15 +200,14 @@ class PasswordAuthenticator:
 class _PeerJudge:
     """Implements `sasl.Judge` for one connection."""
 
-    def __init__(self, authenticator: PasswordAuthenticator, peer: Peer) -> None:
+    def __init__(self, authenticator: PasswordAuthenticator, peer: Peer, mechanism: str) -> None:
         self._authenticator = authenticator
         self._peer = peer
-        self._mechanism = "PLAIN"
+        self._mechanism = mechanism
 
     def challenge(self, user: str) -> Challenge:
-        self._mechanism = "SCRAM-SHA-256"
         accounts = self._authenticator.accounts
-        _, candidates = self._authenticator.candidates(user, self._peer)
+        _, candidates = self._authenticator.candidates(user)
         iterations = candidates[0].verifier.iterations if candidates else app_passwords.ITERATIONS
         return Challenge(accounts.salt_for(user), iterations, candidates or (_NOBODY,))
 
@@ -179,13 +217,12 @@ class _PeerJudge:
 
     async def scram(self, user: str, password: AppPassword) -> Identity:
         # Read again: what the challenge was made of may have been revoked meanwhile.
-        account, candidates = self._authenticator.candidates(user, self._peer)
+        account, candidates = self._authenticator.candidates(user)
         if account is None or all(each.id != password.id for each in candidates):
             raise NotProven(_WRONG, user)
         return self._admit(account, password)
 
     async def certificate(self, authorization: str) -> Identity:
-        self._mechanism = "EXTERNAL"
         accounts = self._authenticator.accounts
         certificate = self._peer.certificate
         binding = accounts.binding_of(certificate) if certificate is not None else None
@@ -194,14 +231,34 @@ class _PeerJudge:
             raise NotProven("certificate-not-bound", authorization)
         if authorization and authorization.lower() != account.address:
             raise NotProven("authorization", account.address)
-        return self._authenticator.admit(account, self._mechanism, binding.id, self._peer)
+        return self._authenticator.admit(account, binding.id, self._mechanism, self._peer)
+
+    async def token(self, user: str, token: str) -> Identity:
+        authenticator = self._authenticator
+        tokens = authenticator.tokens
+        if tokens is None:
+            raise NotProven("token-not-taken", user)
+        holder = await tokens.holder(user, token)
+        account, acr = holder.account, holder.proven.acr
+        authenticator.ask(account, self._mechanism, self._peer, acr)
+        login = tokens.open(holder)
+        identity = Identity(
+            *(account.id, account.address, account.kind, self._mechanism, login.credential),
+            until=login.until,
+            acr=acr,
+        )
+        return authenticator.admitted(account, identity, self._peer)
 
     async def failed(self, failure: NotProven) -> Refusal:
         return await self._authenticator.failed(failure, self._mechanism, self._peer)
 
     def _admit(self, account: Account, password: AppPassword) -> Identity:
-        identity = self._authenticator.admit(account, self._mechanism, password.id, self._peer)
-        self._authenticator.accounts.used(password, _now())
+        """The password is right: is this where, and whence, it may be used?"""
+        now = _now()
+        if objection := password.objection(self._peer.protocol, self._peer.address, now):
+            raise NotProven(objection, account.address)
+        identity = self._authenticator.admit(account, password.id, self._mechanism, self._peer)
+        self._authenticator.accounts.used(password, now, self._peer.address)
         return identity
 
 
@@ -247,7 +304,11 @@ _NOBODY = AppPassword(
 )
 
 
-def _refusal(reason: str) -> Refusal:
+def _refusal(failure: NotProven) -> Refusal:
+    reason = failure.reason
+    if failure.temporary:
+        # RFC 4954 §6
+        return Refusal(454, "4.7.0", "Temporary authentication failure, try again later", reason)
     if reason == "log-in-suspended":
         # Told only to who proved to hold the account (RFC 5248 §2.4, X.7.13).
         return Refusal(535, "5.7.13", "This account is suspended", reason)

@@ -129,7 +129,7 @@ _ACCOUNT = (
 _MEMBER = "SELECT account, member, role, rights, since, until FROM account_member"
 _CREDENTIAL = (
     "SELECT id, account, label, salt, iterations, stored_key, server_key, protocols,"
-    " created, expires, last_used, network, made_by FROM app_password"
+    " created, expires, last_used, network, made_by, last_place FROM app_password"
 )
 _BINDING = "SELECT id, account, matched, created FROM certificate_binding"
 _PATIENT = "SELECT account, number, traits, activated_at FROM patient"
@@ -238,7 +238,7 @@ def _grant(row: tuple[Any, ...]) -> Grant:
 
 def _password(row: tuple[Any, ...]) -> AppPassword:
     (key, account, label, salt, iterations, stored_key, server_key, protocols, created, expires, last_used,
-     network, made_by) = row  # fmt: skip
+     network, made_by, last_place) = row  # fmt: skip
     return AppPassword(
         id=key,
         account=account,
@@ -250,4 +250,5 @@ def _password(row: tuple[Any, ...]) -> AppPassword:
         last_used=None if last_used is None else int(last_used),
         network=network,
         made_by=made_by,
+        last_place=last_place,
     )

@@ -89,7 +89,7 @@ class Identity:
     account: AccountId
     address: str
     kind: Kind
-    mechanism: str  # PLAIN, SCRAM-SHA-256, EXTERNAL, PAGE, HELD
+    mechanism: str  # PLAIN, SCRAM-SHA-256, SCRAM-SHA-256-PLUS, OAUTHBEARER, XOAUTH2, EXTERNAL, PAGE, HELD
     credential: str  # id of the app password, certificate binding, page or provider session, for the audit
     until: int | None = None  # ms: when what was opened with it ends at the latest; None: no such end
     acr: int = 0  # eIDAS level an identity provider vouched for (1 to 3); 0: none did
@@ -148,6 +148,8 @@ class Peer:
     session: str  # opaque id, in every log line and audit entry of the session
     tls: bool
     certificate: bytes | None = None  # DER, chain already verified by the TLS layer
+    end_point: bytes | None = field(default=None, repr=False)
+    """What a login can be bound to (RFC 5929 §4.1): the hash of the certificate we showed on this connection."""
 
 
 class Authenticator(Protocol):

@@ -1,6 +1,7 @@
-"""When each app password last served, without a disk sync at each login.
+"""When and where from each app password last served, without a disk sync at each login.
 
-Invariants: a use is known at once in memory; it is written within a minute, at most once an hour for a password.
+Invariants: a use is known at once in memory; it is written within a minute, at most once an hour for a password
+that serves from one place.
 """
 
 from __future__ import annotations
@@ -20,17 +21,20 @@ _log = logging.getLogger("vaguemestre.accounts")
 class LastUses:
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._last: dict[str, int] = {}  # app password id -> ms
-        self._written: dict[str, int] = {}
+        self._last: dict[str, tuple[int, str]] = {}  # app password id -> ms, place on the network
+        self._written: dict[str, tuple[int, str]] = {}
         self._soon: asyncio.Task[None] | None = None
 
     def of(self, password: AppPassword) -> int | None:
-        return self._last.get(password.id, password.last_used)
+        return self._last[password.id][0] if password.id in self._last else password.last_used
 
-    def note(self, password: AppPassword, at: int) -> None:
-        self._last[password.id] = at
-        written = self._written.get(password.id, password.last_used)
-        if written is not None and at - written < _WRITTEN_EVERY:
+    def place_of(self, password: AppPassword) -> str:
+        return self._last[password.id][1] if password.id in self._last else password.last_place
+
+    def note(self, password: AppPassword, at: int, place: str) -> None:
+        self._last[password.id] = (at, place)
+        written, where = self._written.get(password.id, (password.last_used or 0, password.last_place))
+        if at - written < _WRITTEN_EVERY and where == place:
             return
         if self._soon is None or self._soon.done():
             self._soon = asyncio.create_task(self._write_soon())
@@ -39,13 +43,14 @@ class LastUses:
         """Write what is not written yet. To be called before the store stops."""
         if self._soon is not None and self._soon is not asyncio.current_task():
             self._soon.cancel()
-        due = {key: at for key, at in self._last.items() if self._written.get(key) != at}
+        due = {key: used for key, used in self._last.items() if self._written.get(key) != used}
         if not due:
             return
 
         def write(tx: Transaction) -> None:
             tx.sql.many(
-                "UPDATE app_password SET last_used = ? WHERE id = ?", [(at, key) for key, at in due.items()]
+                "UPDATE app_password SET last_used = ?, last_place = ? WHERE id = ?",
+                [(*used, key) for key, used in due.items()],
             )
 
         await self._store.write(write)

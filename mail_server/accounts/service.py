@@ -12,8 +12,9 @@ import asyncio
 import hashlib
 import secrets
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from mail_server.accounts import app_passwords
+from mail_server.accounts import app_passwords, networks
 from mail_server.accounts.addresses import parsed
 from mail_server.accounts.app_passwords import AppPassword, NewAppPassword
 from mail_server.accounts.book import SHARED, CertificateBinding, Record
@@ -68,12 +69,16 @@ class AccountService(AccountLife):
             return passwords[0].verifier.salt
         return self._derived_salt(address)
 
-    def used(self, password: AppPassword, at: int) -> None:
-        """Note a use of a password."""
-        self._uses.note(password, at)
+    def used(self, password: AppPassword, at: int, address: str) -> None:
+        """Note a use of a password from a network address."""
+        self._uses.note(password, at, networks.place_of(address))
 
     def last_used(self, password: AppPassword) -> int | None:
         return self._uses.of(password)
+
+    def last_place(self, password: AppPassword) -> str:
+        """Where from it was last used: an IPv4 address or an IPv6 /64; "" when it never was."""
+        return self._uses.place_of(password)
 
     async def flush(self) -> None:
         """Write what is only in memory yet (last uses, last logins). To be called before the store stops."""
@@ -144,22 +149,22 @@ class AccountService(AccountLife):
         label: str,
         protocols: Iterable[str] = (),
         expires: int | None = None,
+        network: str = "",
+        made_by: str = "",
         by: str = "node",
         secret: str | None = None,
     ) -> NewAppPassword:
         """Generate a password for one mail program. The secret is in the answer and nowhere else.
 
-        `secret` sets one that was generated before (two robots that share theirs): one that a person
+        It ends at `expires` (ms), in 90 days where none is given, within a year at any rate. `network`: ranges it
+        may be used from ("192.0.2.0/24 2001:db8::/32"), anywhere where none is given. `made_by`: the session that
+        asked. `secret` sets one that was generated before (two robots that share theirs): one that a person
         chose is refused.
         """
         if secret is not None and not app_passwords.is_generated(secret):
             raise AccountError("weak-password", "Only a generated password can be set.")
         holder = self._needs_own_credentials(account)
-        allowed = frozenset(protocols)
-        if not allowed <= PROTOCOLS:
-            raise AccountError("unknown-protocol", f"Protocols are {', '.join(sorted(PROTOCOLS))}.")
-        if not 0 < len(label) <= _LABEL_LONGEST or not label.isprintable():
-            raise AccountError("bad-label", f"A label is 1 to {_LABEL_LONGEST} printable characters.")
+        bounds = _bounds(label, frozenset(protocols), expires, network)
         new = NewAppPassword(secrets.token_hex(8), secret or app_passwords.generate())
         made = await asyncio.to_thread(app_passwords.verifier, new.secret, self.salt_for(holder.address))
         now = now_ms()
@@ -171,7 +176,7 @@ class AccountService(AccountLife):
                 raise AccountError("try-again", "Another password was being made at the same time.")
             sql.run(
                 "INSERT INTO app_password (id, account, label, salt, iterations, stored_key, server_key,"
-                " protocols, created, expires) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " protocols, created, expires, network, made_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     new.id,
                     account,
@@ -180,13 +185,18 @@ class AccountService(AccountLife):
                     made.iterations,
                     made.stored_key,
                     made.server_key,
-                    " ".join(sorted(allowed)),
-                    now,
-                    expires,
+                    bounds.protocols,
+                    bounds.created,
+                    bounds.expires,
+                    bounds.network,
+                    made_by or by,
                 ),
             )
 
-        event = Event("password-add", now, by, account, detail={"credential": new.id})
+        detail = {"credential": new.id, "expires": str(bounds.expires)}
+        detail |= {"protocol": bounds.protocols} if bounds.protocols else {}
+        detail |= {"network": bounds.network} if bounds.network else {}
+        event = Event("password-add", bounds.created, by, account, detail=detail)
         await self._change(account, write, event, Change(What.CREDENTIAL_ADDED, account))
         return new
 
@@ -266,6 +276,37 @@ class AccountService(AccountLife):
         return self._store.submission_fingerprint(b"scram salt", address.lower().encode("utf-8", "replace"))[
             :16
         ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """What an app password may be used for, checked, as it is written."""
+
+    protocols: str
+    created: int
+    expires: int
+    network: str
+
+
+def _bounds(label: str, protocols: frozenset[str], expires: int | None, network: str) -> _Bounds:
+    """Raises AccountError."""
+    if not protocols <= PROTOCOLS:
+        raise AccountError("unknown-protocol", f"Protocols are {', '.join(sorted(PROTOCOLS))}.")
+    if not 0 < len(label) <= _LABEL_LONGEST or not label.isprintable():
+        raise AccountError("bad-label", f"A label is 1 to {_LABEL_LONGEST} printable characters.")
+    now = now_ms()
+    ends = now + app_passwords.DEFAULT_DAYS * app_passwords.DAY if expires is None else expires
+    if not now < ends <= now + app_passwords.LONGEST_DAYS * app_passwords.DAY:
+        raise AccountError("bad-expiry", "A password ends after now, and within a year.")
+    try:
+        kept = networks.ranges(network)
+    except ValueError:
+        raise AccountError(
+            "bad-network",
+            "Ranges are written like 192.0.2.0/24 or 2001:db8::/32, at most"
+            f" {networks.MOST_RANGES}, with no bit set behind the prefix.",
+        ) from None
+    return _Bounds(" ".join(sorted(protocols)), now, ends, kept)
 
 
 def _by_fingerprint(certificate: bytes) -> str:

@@ -38,6 +38,10 @@ class AccountsSettings(BaseModel):
     password_threads: int = Field(
         default=2, ge=1, le=64, description="How many passwords are checked at once (PBKDF2, in threads)."
     )
+    channel_binding: bool = Field(
+        default=True,
+        description="Offer SCRAM-SHA-256-PLUS (tls-server-end-point). Not behind a proxy that ends TLS.",
+    )
     verified_password_memory: float = Field(
         default=60.0,
         ge=0,

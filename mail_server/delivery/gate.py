@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from mail_server.accounts import ins
 from mail_server.accounts.entities import account_entity, rights_in
 from mail_server.accounts.interface import HELD, Account, Accounts, Identity, Kind, Peer
+from mail_server.accounts.standing import Ended, ended
 from mail_server.conversations.conversations import Standing
 from mail_server.delivery.interface import MailParameters, Recipient, Road, Sender
 from mail_server.delivery.plan import Planner
@@ -59,12 +60,17 @@ class Gate:
             return self._client(mail_from, peer, identity)
         return self._operator(mail_from, peer)
 
+    def require_still(self, sender: Sender) -> None:
+        """What was admitted at MAIL FROM is looked at again when the letter is there. Raises Refusal."""
+        if sender.road is Road.CLIENT:
+            self._client(sender.mail_from, sender.peer, sender.identity)
+
     def _client(self, mail_from: str, peer: Peer, identity: Identity | None) -> Sender:
         if identity is None:
             raise Refusal(530, "5.7.0", "Authentication required", "not-authenticated")
         # What was handed over while its author was here may leave after they logged out (HELD); else the
         # session must still hold.
-        if identity.mechanism != HELD and not self._accounts.holds(identity.account, identity.credential):
+        if identity.mechanism != HELD and ended(self._accounts, identity) in (Ended.CREDENTIAL, Ended.TIME):
             # The session outlived its password: log in again (a login with it would be 535 5.7.8, RFC 4954 §6).
             raise Refusal(
                 550, "5.7.8", "What you logged in with was revoked or has expired", "credential-revoked"

@@ -128,6 +128,7 @@ class DeliveryService:
             before, plans = plans, self._plans(envelope)
             if plans != before or self._key_changes(plans) != keys:
                 continue
+            self._gate.require_still(envelope.sender)
             try:
                 accepted = Accepted(await self._file(envelope, fingerprint, copies, note))
             except TagTaken:

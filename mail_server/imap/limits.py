@@ -20,6 +20,7 @@ class Counters:
     open: int = 0
     accepted: int = 0
     turned_away: int = 0
+    handshakes_failed: int = 0
     logins: int = 0
     login_failures: int = 0
     commands: int = 0

@@ -45,7 +45,11 @@ async def start_tls(session: Session, _: Bare, tag: bytes) -> None:
         raise Wrong("STARTTLS is not offered")
     session.write(tag + b" OK Begin TLS now\r\n")
     session.connection.discard_input()
-    certificate = await session.link.start_tls()
+    try:
+        certificate = await session.link.start_tls()
+    except ConnectionAbortedError as aborted:
+        session.services.trace_handshake(session.peer, aborted.__cause__ or aborted)
+        raise
     session.connection.discard_input()
     session.take_peer(certificate)
 

@@ -158,7 +158,9 @@ class ImapDoor:
         def made(link: SocketLink) -> None:
             nonlocal begun
             begun = True
-            peer = Peer(address, port, "imap", secrets.token_hex(8), True, link.peer_certificate)
+            peer = Peer(
+                address, port, "imap", secrets.token_hex(8), True, link.peer_certificate, link.end_point
+            )
             self._begin(link, peer)
 
         try:
@@ -168,8 +170,8 @@ class ImapDoor:
                 ssl=self._tls,
                 ssl_handshake_timeout=self.settings.handshake_timeout,
             )
-        except (OSError, TimeoutError):
-            pass  # no TLS, no session
+        except (OSError, TimeoutError) as error:  # no TLS, no session
+            self._services.trace_handshake(Peer(address, port, "imap", secrets.token_hex(8), False), error)
         finally:
             if not begun:
                 self.limits.disconnect(address)

@@ -11,12 +11,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+import ssl
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
+from mail_server.accounts.handshakes import cause_of
 from mail_server.accounts.interface import Accounts, Authenticator, Identity, Peer
+from mail_server.accounts.standing import Ended, ended
 from mail_server.delivery.interface import Delivery
 from mail_server.imap import capabilities
 from mail_server.imap.limits import Limits
@@ -53,9 +56,17 @@ class Gone(Exception):
 class Withdrawn(enum.Enum):
     """Why a session may not go on; the value is what `* BYE` says."""
 
-    ACCOUNT = "[UNAVAILABLE] This account is suspended"
+    ACCOUNT = "[UNAVAILABLE] This account is suspended or closed"
     CREDENTIAL = "[EXPIRED] The password or certificate you logged in with is no longer valid"  # RFC 5530 §3
+    TIME = "[EXPIRED] Your session is over, log in again"
     MAILBOX = "Access to the selected mailbox was withdrawn"
+
+
+_WITHDRAWN = {
+    Ended.ACCOUNT: Withdrawn.ACCOUNT,
+    Ended.CREDENTIAL: Withdrawn.CREDENTIAL,
+    Ended.TIME: Withdrawn.TIME,
+}
 
 
 class Link(Protocol):
@@ -71,6 +82,11 @@ class Link(Protocol):
     def write(self, data: bytes | memoryview) -> None: ...
     async def drain(self) -> None:
         """Wait until the client has taken enough of what was written. Raises ConnectionError when it left."""
+        ...
+
+    @property
+    def end_point(self) -> bytes | None:
+        """What a login on this connection can be bound to (RFC 5929 §4.1)."""
         ...
 
     async def start_tls(self) -> bytes | None:
@@ -91,6 +107,20 @@ class Services:
     limits: Limits
     may_start_tls: bool = True
     trace_full: Callable[[], bool] = lambda: False
+
+    def trace_handshake(self, peer: Peer, error: BaseException) -> None:
+        """A certificate or a TLS version that was refused; a port scan that just hangs up is only counted."""
+        self.limits.counters.handshakes_failed += 1
+        if isinstance(error, ssl.SSLError):
+            now, detail = int(time.time() * 1000), {"protocol": "imap", "cause": cause_of(error)}
+            self.audit(
+                [
+                    AuditEvent(
+                        "refuse", now, "client-road", outcome="handshake-failed",
+                        session=peer.session, network=peer.address, detail=detail,
+                    )
+                ]
+            )  # fmt: skip
 
     @property
     def caps(self) -> Caps:
@@ -232,11 +262,8 @@ class Session:
         identity, accounts = self.identity, self.services.accounts
         if identity is None:
             return None
-        account = accounts.by_id(identity.account)
-        if account is None or account.suspended:
-            return Withdrawn.ACCOUNT
-        if not accounts.holds(identity.account, identity.credential):
-            return Withdrawn.CREDENTIAL
+        if (why := ended(accounts, identity)) is not None:
+            return _WITHDRAWN[why]
         if self.view is None or self.view.mailbox.account == identity.account:
             return None
         owner = accounts.by_id(self.view.mailbox.account)
@@ -245,7 +272,7 @@ class Session:
         return None
 
     def take_peer(self, certificate: bytes | None) -> None:
-        self.peer = replace(self.peer, tls=True, certificate=certificate)
+        self.peer = replace(self.peer, tls=True, certificate=certificate, end_point=self.link.end_point)
 
     # ── waiting ──
 

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from typing import cast
 
+from mail_server.accounts import channel_binding
+
 READ_LIMIT = 262_144
 WRITE_HIGH, WRITE_LOW = 262_144, 65_536
 
@@ -178,6 +180,11 @@ class SocketLink(asyncio.Protocol):
     def peer(self) -> tuple[str, int]:
         name = self._transport.get_extra_info("peername") if self._transport is not None else None
         return (str(name[0]), int(name[1])) if name else ("", 0)
+
+    @property
+    def end_point(self) -> bytes | None:
+        """What a login on this connection can be bound to."""
+        return channel_binding.of_connection(self._transport)
 
     @property
     def peer_certificate(self) -> bytes | None:

@@ -15,7 +15,9 @@ from typing import cast
 
 from aiosmtpd.smtp import SMTP
 
-from mail_server.accounts.interface import Peer
+from mail_server.accounts import channel_binding
+from mail_server.accounts.interface import Identity, Peer
+from mail_server.accounts.standing import ended
 from mail_server.delivery.interface import Road
 from mail_server.smtp import tls
 from mail_server.smtp.intake import Intake
@@ -51,6 +53,7 @@ class Connection(SMTP):
         self.id = secrets.token_hex(8)
         self.dialogue = Dialogue(client_road=road is Road.CLIENT)
         self.peer = Peer("", 0, "", self.id, False)
+        self.identity: Identity | None = None
         self.deadline = math.inf
         self.implicit_tls = False
         self.eof = False
@@ -92,7 +95,8 @@ class Connection(SMTP):
     def _know_peer(self, address: str, port: int) -> None:
         protocol = "submission" if self.road is Road.CLIENT else "smtp"
         certificate = tls.peer_certificate(self._wire) if self.dialogue.tls else None
-        self.peer = Peer(address, port, protocol, self.id, self.dialogue.tls, certificate)
+        end_point = channel_binding.of_connection(self._wire) if self.dialogue.tls else None
+        self.peer = Peer(address, port, protocol, self.id, self.dialogue.tls, certificate, end_point)
         assert self.session is not None
         self.session.peer = self.id  # whatever aiosmtpd might log stays opaque
 
@@ -137,8 +141,10 @@ class Connection(SMTP):
     # --- what the door tells
 
     def watch(self, now: float) -> None:
-        """Called about every second: time limits and the slowest pace."""
+        """Called about every second: whether the login still holds, time limits and the slowest pace."""
         intake = self._intake
+        if not self.closing and (self._idle or intake is not None) and self.logged_out():
+            return
         if intake is not None and not self.closing:
             if intake.too_slow(now, self.settings.min_bytes_per_second, self.settings.min_rate_after_seconds):
                 self.services.counters.slow_senders += 1
@@ -153,6 +159,14 @@ class Connection(SMTP):
             else:
                 self.services.counters.timeouts += 1
                 self.cut(replies.TIMED_OUT)
+
+    def logged_out(self) -> bool:
+        """Whether what it logged in with holds no longer; then it is told, and the connection ends."""
+        why = ended(self.services.accounts, self.identity) if self.identity is not None else None
+        if why is None:
+            return False
+        self.cut(self.audited(replies.LOGIN_OVER, why.value))
+        return True
 
     def retire(self) -> None:
         """The door is stopping: go if nothing is open (RFC 5321 §3.8)."""

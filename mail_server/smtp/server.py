@@ -15,7 +15,7 @@ import socket
 import ssl
 from collections.abc import Callable, Mapping
 
-from mail_server.accounts.interface import Authenticator, Peer
+from mail_server.accounts.interface import Accounts, Authenticator, Peer
 from mail_server.delivery.interface import Delivery, Road
 from mail_server.smtp.limits import ByteBudget, ConnectionGate
 from mail_server.smtp.services import Counters, Services, SessionEvent, log
@@ -51,6 +51,7 @@ class SmtpDoor:
         settings: SmtpSettings,
         delivery: Delivery,
         authenticator: Authenticator,
+        accounts: Accounts,
         tls: Mapping[Road, ssl.SSLContext],
         on_event: Callable[[SessionEvent], None] | None = None,
     ) -> None:
@@ -60,6 +61,7 @@ class SmtpDoor:
             settings=settings,
             delivery=delivery,
             authenticator=authenticator,
+            accounts=accounts,
             tls=checked(tls),
             gate=ConnectionGate(settings.max_connections, settings.max_connections_per_peer),
             budget=ByteBudget(settings.memory_in_flight_bytes),

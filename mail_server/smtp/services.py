@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from mail_server.accounts.interface import Authenticator
+from mail_server.accounts.interface import Accounts, Authenticator
 from mail_server.delivery.interface import Delivery, Road
 from mail_server.smtp.limits import ByteBudget, ConnectionGate
 from mail_server.smtp.settings import SmtpSettings
@@ -72,6 +72,7 @@ class Services:
     settings: SmtpSettings
     delivery: Delivery
     authenticator: Authenticator
+    accounts: Accounts
     tls: Mapping[Road, ssl.SSLContext]
     gate: ConnectionGate
     budget: ByteBudget

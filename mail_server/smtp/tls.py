@@ -11,24 +11,12 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 
+from mail_server.accounts.handshakes import cause_of
 from mail_server.accounts.interface import Peer
 from mail_server.delivery.interface import Road
 from mail_server.smtp.services import Services, SessionEvent
 
 SHUTDOWN_SECONDS = 5.0
-
-# OpenSSL's verification results (X509_V_ERR_*), as slugs for the audit.
-_CAUSES = {
-    9: "certificate-not-yet-valid",
-    10: "certificate-expired",
-    18: "certificate-self-signed",
-    19: "chain-foreign",
-    20: "chain-foreign",
-    21: "chain-incomplete",
-    23: "certificate-revoked",
-    26: "certificate-wrong-purpose",
-    79: "chain-foreign",
-}
 
 
 def checked(tls: Mapping[Road, ssl.SSLContext]) -> Mapping[Road, ssl.SSLContext]:
@@ -51,15 +39,6 @@ def peer_certificate(transport: asyncio.BaseTransport) -> bytes | None:
     if not isinstance(tls, ssl.SSLObject) or tls.context.verify_mode is ssl.CERT_NONE:
         return None
     return tls.getpeercert(binary_form=True)
-
-
-def cause_of(error: BaseException) -> str:
-    """Why a handshake failed, as a slug; library text stays out."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return _CAUSES.get(error.verify_code, f"certificate-refused-{error.verify_code}")
-    if isinstance(error, ssl.SSLError):
-        return "tls-protocol"
-    return "connection-lost"
 
 
 def plain_address(address: str) -> str:

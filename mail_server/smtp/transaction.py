@@ -12,7 +12,6 @@ import time
 import traceback
 from pathlib import PurePath
 
-from mail_server.accounts.interface import Identity
 from mail_server.delivery.interface import Envelope, MailParameters, Road
 from mail_server.smtp.connection import Connection
 from mail_server.smtp.intake import Intake
@@ -36,7 +35,6 @@ _FAULTS = {
 class Transactions(Connection):
     """The commands that carry letters."""
 
-    identity: Identity | None = None
     _open: Envelope | None = None
     _chunked: Intake | None = None
     _messages = 0
@@ -196,6 +194,8 @@ class Transactions(Connection):
             else:
                 self.say(reply)
             return
+        if self.logged_out():
+            return  # what was logged in with ended while the letter came in
         await self._deliver(envelope, intake)
         # The sender must hear of a letter at once, whatever it has sent since.
         await self.flush()

@@ -105,6 +105,7 @@ OUT_OF_TURN = Reply(554, "5.5.0", "SMTP protocol synchronization: talking out of
 TIMED_OUT = Reply(421, "4.4.2", "Timeout, closing")
 TOO_SLOW = Reply(421, "4.4.2", "Sending too slowly, closing")
 SHUTTING_DOWN = Reply(421, "4.3.2", "Shutting down, try again later")
+LOGIN_OVER = Reply(421, "4.7.0", "What you logged in with is no longer valid, log in again")
 TOO_MANY_ERRORS = Reply(421, "4.7.0", "Too many errors, closing")
 TOO_MANY_CONNECTIONS = Reply(421, "4.7.0", "Too many connections, try again later")
 TOO_MANY_MESSAGES = Reply(421, "4.7.0", "Too many messages on this connection, open another")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import datetime as dt
 import hashlib
@@ -19,6 +20,7 @@ from cryptography.x509.oid import NameOID
 from mail_server.accounts import app_passwords
 from mail_server.accounts.authenticator import PasswordAuthenticator
 from mail_server.accounts.interface import Identity, Kind, Peer
+from mail_server.accounts.known import now_ms
 from mail_server.accounts.settings import AccountsSettings
 from mail_server.accounts.throttle import Throttle
 from policies.decisions import CedarDecisions
@@ -205,8 +207,9 @@ async def test_a_suspended_account_is_told_so_only_once_it_proved_itself(house: 
 
 async def test_an_app_password_serves_its_protocols_and_its_time_only(house: Any, peer: Peer) -> None:
     account = await house.accounts.add(ADDRESS, Kind.PER)
-    smtp = await house.accounts.app_password_create(account.id, "sends only", ["submission"])
-    old = await house.accounts.app_password_create(account.id, "old", expires=1)
+    smtp = await house.accounts.app_password_create(account.id, "sends only", protocols=["submission"])
+    old = await house.accounts.app_password_create(account.id, "old", expires=now_ms() + 30)
+    await asyncio.sleep(0.04)
     for secret in (smtp.secret, old.secret):
         for way in (plain, scram):
             assert (await refusal(way(house, peer, ADDRESS, secret))).code == 535

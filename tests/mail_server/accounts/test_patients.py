@@ -174,7 +174,7 @@ async def test_a_patient_has_no_password_no_certificate_and_no_members(accounts:
     account = await accounts.patient_add(identity())
     for act in (
         accounts.app_password_create(account.id, "Thunderbird"),
-        accounts.app_password_create(account.id, "page", ["jmap"]),
+        accounts.app_password_create(account.id, "page", protocols=["jmap"]),
         accounts.bind_certificate(account.id, b"certificate"),
     ):
         with pytest.raises(AccountError, match="patient-account"):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from mail_server.accounts.changes import AccountError, Change, What
 from mail_server.accounts.interface import Kind
+from mail_server.accounts.known import now_ms
 from mail_server.accounts.service import AccountService
 from mail_server.accounts.settings import AccountsSettings
 from mail_server.store.model import AccountId, SpecialUse
@@ -100,7 +102,7 @@ async def test_members_read_the_shared_account_and_the_holder_their_own(house: A
         (lambda a, ward, per, app: a.app_password_create(ward.id, "x"), "shared-account"),
         (lambda a, ward, per, app: a.bind_certificate(ward.id, b"x"), "shared-account"),
         (lambda a, ward, per, app: a.app_password_create(per.id, ""), "bad-label"),
-        (lambda a, ward, per, app: a.app_password_create(per.id, "x", ["ftp"]), "unknown-protocol"),
+        (lambda a, ward, per, app: a.app_password_create(per.id, "x", protocols=["ftp"]), "unknown-protocol"),
         (lambda a, ward, per, app: a.app_password_create(per.id, "x", secret="pencil"), "weak-password"),
         (lambda a, ward, per, app: a.app_password_revoke(per.id, "none"), "unknown-credential"),
         (lambda a, ward, per, app: a.unbind_certificate(per.id, "none"), "unknown-credential"),
@@ -219,14 +221,18 @@ async def test_an_address_answers_with_the_same_salt_before_and_after_it_has_an_
     assert house.accounts.app_passwords(account.id)[0].verifier.salt == before
 
 
+_NETWORK = "2001:db8:1:2::/64"
+
+
 async def test_the_last_use_is_known_at_once_and_written_at_the_flush(house: Any) -> None:
     account = await house.person("dr@chu.mssante.fr")
     (password,) = house.accounts.app_passwords(account.id)
-    house.accounts.used(password, 1_000)
-    assert house.accounts.last_used(password) == 1_000
+    house.accounts.used(password, 1_000, "2001:db8:1:2:3:4:5:6")
+    assert (house.accounts.last_used(password), house.accounts.last_place(password)) == (1_000, _NETWORK)
     await house.accounts.flush()
     await house.accounts.reload()
-    assert house.accounts.app_passwords(account.id)[0].last_used == 1_000
+    (kept,) = house.accounts.app_passwords(account.id)
+    assert (kept.last_used, kept.last_place) == (1_000, _NETWORK)
 
 
 # -- certificates -----------------------------------------------------------------------------------------------
@@ -249,9 +255,10 @@ async def test_a_credential_is_held_until_it_is_revoked_or_expires(house: Any) -
     martin = await house.accounts.add("martin@chu.mssante.fr", Kind.PER)
     kept = await house.accounts.app_password_create(martin.id, "phone")
     gone = await house.accounts.app_password_create(martin.id, "lost phone")
-    late = await house.accounts.app_password_create(martin.id, "trainee", expires=1)
+    late = await house.accounts.app_password_create(martin.id, "trainee", expires=now_ms() + 30)
     bound = await house.accounts.bind_certificate(martin.id, subject="CN=a", issuer="CN=b")
     await house.accounts.app_password_revoke(martin.id, gone.id)
+    await asyncio.sleep(0.04)
 
     def held() -> list[bool]:
         return [house.accounts.holds(martin.id, each.id) for each in (kept, gone, late, bound)]

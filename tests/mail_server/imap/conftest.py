@@ -254,6 +254,8 @@ class FakeLink:
     async def drain(self) -> None:
         await asyncio.sleep(0)
 
+    end_point: bytes | None = None
+
     async def start_tls(self) -> bytes | None:
         self.tls_started += 1
         return None

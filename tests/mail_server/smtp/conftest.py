@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from mail_server.accounts.interface import Exchange, Identity, Kind, Peer
+from mail_server.accounts.interface import Account, Exchange, Identity, Kind, Peer
 from mail_server.delivery.interface import Accepted, Envelope, MailParameters, Recipient, Road, Sender
 from mail_server.smtp.server import Entrance, SmtpDoor
 from mail_server.smtp.services import SessionEvent
@@ -170,6 +170,20 @@ class FakeDelivery:
 ALICE = Identity(AccountId("b" * 20), "alice@example.org", Kind.PER, "PLAIN", "cred1")
 
 
+@dataclass
+class FakeAccounts:
+    """Alice's account alone; tests revoke what she logged in with."""
+
+    revoked: set[str] = field(default_factory=set)
+    suspended: bool = False
+
+    def by_id(self, account: AccountId) -> Account | None:
+        return Account(account, ALICE.address, Kind.PER, self.suspended) if account == ALICE.account else None
+
+    def holds(self, account: AccountId, credential: str) -> bool:
+        return account == ALICE.account and credential not in self.revoked
+
+
 class FakeExchange:
     def __init__(self, mechanism: str, delivery_error: Exception | None) -> None:
         self._mechanism = mechanism
@@ -302,6 +316,7 @@ class World:
     door: SmtpDoor
     delivery: FakeDelivery
     authenticator: FakeAuthenticator
+    accounts: FakeAccounts
     pki: Pki
     events: list[SessionEvent]
     talkers: list[Talker] = field(default_factory=list)
@@ -339,8 +354,8 @@ class World:
 
 
 @pytest.fixture
-def world_parts() -> tuple[FakeDelivery, FakeAuthenticator]:
-    return FakeDelivery(), FakeAuthenticator()
+def world_parts() -> tuple[FakeDelivery, FakeAuthenticator, FakeAccounts]:
+    return FakeDelivery(), FakeAuthenticator(), FakeAccounts()
 
 
 OpenDoor = Callable[..., Awaitable[World]]
@@ -363,10 +378,11 @@ async def open_door(pki: Pki) -> AsyncIterator[OpenDoor]:
         }
         settings = SmtpSettings.model_validate(given | changed)
         delivery, authenticator, events = FakeDelivery(), FakeAuthenticator(), list[SessionEvent]()
+        accounts = FakeAccounts()
         contexts = {road: pki.server() for road in Road}
-        door = SmtpDoor(settings, delivery, authenticator, contexts, events.append)  # type: ignore[arg-type]
+        door = SmtpDoor(settings, delivery, authenticator, accounts, contexts, events.append)  # type: ignore[arg-type]
         await door.start()
-        world = World(door, delivery, authenticator, pki, events)
+        world = World(door, delivery, authenticator, accounts, pki, events)
         worlds.append(world)
         return world
 
