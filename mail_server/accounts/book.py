@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mail_server.accounts.app_passwords import AppPassword, Verifier
+from mail_server.accounts.entities import rights_in
 from mail_server.accounts.interface import Account, Contact, Grant, Kind, Role
 from mail_server.accounts.patients import PatientRow, PatientVault
 from mail_server.store.interface import Sql
@@ -57,8 +58,8 @@ class Book:
         if old := self._records.get(account.id):
             record = _still_activated(record, old)
             account = record.account
-            for member in old.account.members:
-                self._shared_with[member].discard(account.id)
+            for grant in old.account.grants:
+                self._shared_with[grant.person].discard(account.id)
             for binding in old.bindings:
                 self._bindings.pop(binding.matched, None)
             if self._by_national_id.get(old.account.national_id) == account.id:
@@ -69,8 +70,8 @@ class Book:
             self._by_address[account.alias] = account.id
         if account.national_id and not account.closed:
             self._by_national_id[account.national_id] = account.id
-        for member in account.members:
-            self._shared_with.setdefault(member, set()).add(account.id)
+        for grant in account.grants:
+            self._shared_with.setdefault(grant.person, set()).add(account.id)
         for binding in record.bindings:
             self._bindings[binding.matched] = binding
 
@@ -94,19 +95,29 @@ class Book:
         found = self._by_address.get(address) or self._by_address.get(address.lower())
         return self._records[found].account if found else None
 
-    def shared_with(self, person: AccountId) -> list[Account]:
-        shared = [self._records[each].account for each in self._shared_with.get(person, ())]
+    def shared_with(self, person: AccountId, at: int) -> list[Account]:
+        shared = [
+            account
+            for each in self._shared_with.get(person, ())
+            if rights_in(account := self._records[each].account, person, at)
+        ]
         return sorted(shared, key=lambda account: account.address)
 
-    def readers(self, account: AccountId) -> list[Account]:
-        """The holder, or the members of a shared account that are not suspended."""
+    def readers(self, account: AccountId, at: int) -> list[Account]:
+        """The holder first, then everyone who may read along at that time and whose own account is alive."""
         holder = self.by_id(account)
         if holder is None:
             return []
-        if holder.kind not in SHARED:
-            return [holder]
-        members = [found for each in holder.members if (found := self.by_id(each)) and not found.suspended]
-        return sorted(members, key=lambda member: member.address)
+        others = [
+            found
+            for grant in holder.grants
+            if grant.in_force(at)
+            and "r" in grant.rights
+            and (found := self.by_id(grant.person))
+            and _reads(found)
+        ]
+        others.sort(key=lambda each: each.address)
+        return others if holder.kind in SHARED else [holder, *others]
 
     def by_national_id(self, national_id: str) -> Account | None:
         found = self._by_national_id.get(national_id)
@@ -114,6 +125,10 @@ class Book:
 
     def binding(self, matched: str) -> CertificateBinding | None:
         return self._bindings.get(matched)
+
+
+def _reads(person: Account) -> bool:
+    return not person.suspended and not person.closed and person.practising
 
 
 def _still_activated(record: Record, known: Record) -> Record:

@@ -47,6 +47,8 @@ class KnownAccounts:
         """Whether a session of the page still lasts; set by who keeps them."""
         self.provider_holds: Callable[[AccountId, str], bool] = lambda _account, _session: False
         """Whether a session at an identity provider still lasts; set by who keeps them."""
+        self.clock: Callable[[], int] = lambda: now_ms()
+        """Which readers are in force is asked by it."""
         self._book = Book()
         self._writing = asyncio.Lock()
         self.changed: list[Callable[[Change], None]] = []
@@ -79,7 +81,7 @@ class KnownAccounts:
         return self._book.by_id(account)
 
     def shared_with(self, person: AccountId) -> Sequence[Account]:
-        return self._book.shared_with(person)
+        return self._book.shared_with(person, self.clock())
 
     def by_national_id(self, national_id: str) -> Account | None:
         """The professional whom this idNat_PS names; closed accounts name nobody."""
@@ -90,7 +92,7 @@ class KnownAccounts:
         return domain in self._domains or domain == self._patient_domain
 
     def readers(self, account: AccountId) -> Sequence[Account]:
-        return self._book.readers(account)
+        return self._book.readers(account, self.clock())
 
     def holds(self, account: AccountId, credential: str) -> bool:
         record = self._book.record(account)

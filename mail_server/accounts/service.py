@@ -19,6 +19,7 @@ from mail_server.accounts.addresses import parsed
 from mail_server.accounts.app_passwords import AppPassword, NewAppPassword
 from mail_server.accounts.book import SHARED, CertificateBinding, Record
 from mail_server.accounts.changes import AccountError, Change, What
+from mail_server.accounts.grants import Grants
 from mail_server.accounts.interface import Account, Kind
 from mail_server.accounts.known import insert_account, new_id, now_ms, read_record
 from mail_server.accounts.last_uses import LastUses
@@ -34,7 +35,7 @@ PROTOCOLS = frozenset({"imap", "submission", "smtp", "jmap"})
 _LABEL_LONGEST = 80
 
 
-class AccountService(AccountLife):
+class AccountService(AccountLife, Grants):
     """Implements `Accounts`, and the changes that the command line and later the page ask for."""
 
     def __init__(
@@ -116,37 +117,11 @@ class AccountService(AccountLife):
         self._announce(Change(What.ADDED, account))
         return record.account
 
-    async def member_add(self, shared: AccountId, person: AccountId, by: str = "node") -> None:
-        """Make a person a reader of a shared account, from the next message on."""
-        self._needs_shared(shared)
-        if self._known(person).kind is not Kind.PER:
-            raise AccountError("not-a-person", "Only a personal account (PER) can be a member.")
-        now = now_ms()
-
-        def write(sql: Sql) -> None:
-            sql.run("DELETE FROM account_member WHERE account = ? AND member = ?", (shared, person))
-            sql.run(
-                "INSERT INTO account_member (account, member, since) VALUES (?, ?, ?)", (shared, person, now)
-            )
-
-        event = Event("member-add", now, by, shared, detail={"member": person})
-        await self._change(shared, write, event, Change(What.MEMBER_ADDED, shared, person))
-
-    async def member_remove(self, shared: AccountId, person: AccountId, by: str = "node") -> None:
-        """From the next message on, nothing of the shared account is for this person."""
-        self._needs_shared(shared)
-
-        def write(sql: Sql) -> None:
-            if not sql.run("DELETE FROM account_member WHERE account = ? AND member = ?", (shared, person)):
-                raise AccountError("not-a-member", "This person is not a member of it.")
-
-        event = Event("member-remove", now_ms(), by, shared, detail={"member": person})
-        await self._change(shared, write, event, Change(What.MEMBER_REMOVED, shared, person))
-
     async def app_password_create(
         self,
         account: AccountId,
         label: str,
+        *,
         protocols: Iterable[str] = (),
         expires: int | None = None,
         network: str = "",
@@ -167,7 +142,6 @@ class AccountService(AccountLife):
         bounds = _bounds(label, frozenset(protocols), expires, network)
         new = NewAppPassword(secrets.token_hex(8), secret or app_passwords.generate())
         made = await asyncio.to_thread(app_passwords.verifier, new.secret, self.salt_for(holder.address))
-        now = now_ms()
 
         def write(sql: Sql) -> None:
             # Another password may have been made meanwhile: all of an account's must have its salt.
@@ -257,10 +231,6 @@ class AccountService(AccountLife):
         )
 
     # -- inside
-
-    def _needs_shared(self, account: AccountId) -> None:
-        if self._known(account).kind not in SHARED:
-            raise AccountError("not-shared", "Only a shared account (ORG, CAB) has members.")
 
     def _needs_own_credentials(self, account: AccountId) -> Account:
         found = self._known(account)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace as altered
 from typing import Any
 
+from mail_server.store import seen
 from mail_server.store.at_rest import bound_column, unpack_outer, unpack_rendered
 from mail_server.store.filing import INSERT_MEMBERSHIP, now_ms
 from mail_server.store.identifiers import new_id
@@ -86,6 +87,7 @@ class Copying(Uploading):
         kept = altered(new, thread_id=origin.thread_id, received_at=origin.received_at)
         # The new message refers to its blob before the old one lets go: a body they share survives.
         number, email_id = self._insert(kept, self._thread(kept), modseq)
+        seen.carry(self.sql, message, number)
         filed: list[Filed] = []
         for mailbox, uid, old, flags, keywords, created, savedate in places:
             words = NO_KEYWORDS if keywords is None else self._open_keywords(origin.account, old, keywords)
@@ -231,6 +233,7 @@ class Copying(Uploading):
         listed = self.sql.as_list(messages)
         gone = self.sql.all(f"SELECT blob_id, size FROM message WHERE {self.sql.listed('id')}", (listed,))
         self.sql.run(f"DELETE FROM message WHERE {self.sql.listed('id')}", (listed,))
+        seen.forget_messages(self.sql, listed)
         for blob_id, count in Counter(bytes(row[0]) for row in gone).items():
             self._dereference_blob(blob_id, count)
         row = self.sql.one(

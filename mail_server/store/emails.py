@@ -112,7 +112,7 @@ class EmailReader(QueryReader):
 
     def _placements(self, account: AccountId, messages: Sequence[int]) -> dict[int, list[Placement]]:
         rows = self.sql.all(
-            "SELECT message_id, mailbox_id, uid, flags, keywords, modseq FROM membership"
+            f"SELECT message_id, mailbox_id, uid, {self._flags_of('p')}, keywords, modseq FROM membership p"
             f" WHERE {self.sql.listed('message_id')} ORDER BY message_id, mailbox_id, uid",
             (self.sql.as_list(messages),),
         )

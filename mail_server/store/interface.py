@@ -11,9 +11,11 @@ Invariants:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 from mail_server.store.model import (
+    EVERY_FLAG,
     AccountId,
     Conversation,
     Copied,
@@ -106,6 +108,13 @@ class Reader(Protocol):
 
     @property
     def sql(self) -> Sql: ...
+    def as_person(self, account: AccountId, person: AccountId | None) -> AbstractContextManager[None]:
+        """Within it, this account is seen (and flagged) with that person's own \\Seen and subscriptions.
+
+        None: as all see it.
+        """
+        ...
+
     def mailboxes(self, account: AccountId) -> list[Mailbox]: ...
     def mailbox(self, mailbox: MailboxId) -> Mailbox: ...
     def mailbox_by_name(self, account: AccountId, name: str) -> Mailbox: ...
@@ -159,6 +168,10 @@ class Reader(Protocol):
         """Raises NoSuchMessage for an unknown, expired or foreign one."""
         ...
 
+    def sent_copy(self, account: AccountId, message: bytes, since: int) -> Filed | None:
+        """Where a letter with this Message-ID lies in the account's Sent, if it was noted since then."""
+        ...
+
     def tags_taken(self, accounts: Sequence[AccountId], tags: Sequence[str]) -> set[str]: ...
 
 
@@ -171,6 +184,10 @@ class Transaction(Reader, Protocol):
 
     def remember_submission(self, fingerprint: bytes, now: int) -> None:
         """Raise AlreadyFiled if this HMAC (see Store.submission_fingerprint) was committed within 24 h."""
+        ...
+
+    def note_sent(self, message: bytes, filed: Filed, at: int) -> None:
+        """Remember for a day that the letter with this Message-ID has its copy in the account's Sent."""
         ...
 
     def lock(self, accounts: Sequence[AccountId]) -> None:
@@ -221,7 +238,16 @@ class Transaction(Reader, Protocol):
         flags: Flag,
         keywords: frozenset[str],
         unchanged_since: int | None = None,
-    ) -> FlagsChanged: ...
+        among: Flag = EVERY_FLAG,
+        words_too: bool = True,
+    ) -> FlagsChanged:
+        """Flags that are not `among` stay as they are (RFC 4314 §4: rights), keywords only where `words_too`."""
+        ...
+
+    def forget_reader(self, account: AccountId, person: AccountId) -> None:
+        """Drop what they have seen, and their subscriptions: they read this account no more."""
+        ...
+
     def copy(self, source: MailboxId, uids: Sequence[int], target: MailboxId) -> Copied:
         """Within one account a copy is one more membership; across accounts a new message (re-encrypted at rest)."""
         ...

@@ -61,6 +61,9 @@ class Flag(enum.IntFlag):
     DRAFT = 16
 
 
+EVERY_FLAG = Flag.SEEN | Flag.ANSWERED | Flag.FLAGGED | Flag.DELETED | Flag.DRAFT
+
+
 class SpecialUse(enum.StrEnum):
     """RFC 6154 roles; every account owns one mailbox of each (INBOX has no attribute on the wire)."""
 

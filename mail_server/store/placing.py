@@ -4,6 +4,8 @@ Invariants: one modseq for the whole change; a place that changes nothing keeps 
 fresh uid, one left keeps a tombstone; \\Deleted stays as each place has it, for JMAP knows no such keyword.
 """
 
+# ruff: noqa: S608 - what is put into statements are our own column names, never a value
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -13,7 +15,8 @@ from mail_server.store.copying import Copying
 from mail_server.store.filing import INSERT_MEMBERSHIP, now_ms
 from mail_server.store.interface import NoSuchMailbox
 from mail_server.store.model import AccountId, Flag, MailboxId, MessageId
-from mail_server.store.reader import NO_KEYWORDS
+from mail_server.store.reader import NO_KEYWORDS, Seer
+from mail_server.store.seen import SEEN, made_number, mark
 
 _DELETED = int(Flag.DELETED)
 
@@ -24,7 +27,8 @@ class _Stands:
 
     mailbox: MailboxId
     uid: int
-    flags: int
+    flags: int  # as who places it sees them
+    common: int  # as they lie there
     keywords: frozenset[str]
     created: int
     size: int
@@ -52,6 +56,7 @@ class Placing(Copying):
         joined = sorted(mailboxes - {one.mailbox for one in stands})
         left = [one for one in stands if one.mailbox not in mailboxes]
         wanted = int(flags) & ~_DELETED
+        seer = self._seer if self._seer is not None and self._seer.account == account else None
         changed = [
             one
             for one in stands
@@ -68,8 +73,16 @@ class Placing(Copying):
         for one in changed:
             self.sql.run(
                 "UPDATE membership SET flags = ?, keywords = ?, modseq = ? WHERE mailbox_id = ? AND uid = ?",
-                (wanted | one.flags & _DELETED, sealed, modseq, one.mailbox, one.uid),
+                (
+                    _lying(seer, wanted, one.common) | one.flags & _DELETED,
+                    sealed,
+                    modseq,
+                    one.mailbox,
+                    one.uid,
+                ),
             )
+        if seer is not None and any((one.flags ^ wanted) & SEEN for one in stands):
+            mark(self.sql, made_number(self.sql, account, seer.person), [message], wanted & SEEN)
         for mailbox in sorted({one.mailbox for one in changed}):
             self._raise_mailbox(mailbox, modseq)
         like, now = stands[0], now_ms()
@@ -78,8 +91,8 @@ class Placing(Copying):
             self.sql.run(
                 INSERT_MEMBERSHIP,
                 (
-                    mailbox, uid, message, wanted, sealed, modseq, modseq, now, like.size, like.received_at,
-                    like.thread_key,
+                    mailbox, uid, message, _lying(seer, wanted, like.common), sealed, modseq, modseq, now, like.size,
+                    like.received_at, like.thread_key,
                 ),
             )  # fmt: skip
         self._leave(account, message, left, modseq)
@@ -95,8 +108,8 @@ class Placing(Copying):
 
     def _stands(self, account: AccountId, message: MessageId) -> list[_Stands]:
         rows = self.sql.all(
-            "SELECT mailbox_id, uid, flags, keywords, created_modseq, size, received_at, thread_key"
-            " FROM membership WHERE message_id = ? ORDER BY mailbox_id, uid",
+            f"SELECT mailbox_id, uid, {self._flags_of('p')}, flags, keywords, created_modseq, size, received_at,"
+            " thread_key FROM membership p WHERE message_id = ? ORDER BY mailbox_id, uid",
             (message,),
         )
         return [
@@ -104,8 +117,14 @@ class Placing(Copying):
                 mailbox,
                 uid,
                 flags,
+                common,
                 NO_KEYWORDS if words is None else self._open_keywords(account, message, words),
                 *more,
             )
-            for mailbox, uid, flags, words, *more in rows
+            for mailbox, uid, flags, common, words, *more in rows
         ]
+
+
+def _lying(seer: Seer | None, wanted: int, common: int) -> int:
+    """The flags as they are to lie there: who reads as themselves leaves the common \\Seen alone."""
+    return wanted if seer is None else wanted & ~SEEN | common & SEEN

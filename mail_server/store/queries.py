@@ -26,7 +26,7 @@ _END = 1 << 62
 _Place = tuple[int, int, int]  # received_at, message, thread key
 
 # RFC 8621 §2: a message counts as unread with neither $seen nor $draft.
-_UNREAD = f"p.flags & {int(Flag.SEEN | Flag.DRAFT)} = 0"
+_READ = int(Flag.SEEN | Flag.DRAFT)
 
 
 class QueryReader(ChangeReader):
@@ -57,9 +57,10 @@ class QueryReader(ChangeReader):
 
     def thread_counts(self, mailbox: MailboxId) -> tuple[int, int]:
         def count() -> tuple[int, int]:
+            unread = f"{self._flags_of('p')} & {_READ} = 0"
             row = self.sql.one(
                 "SELECT count(DISTINCT p.thread_key),"
-                f" count(DISTINCT CASE WHEN {_UNREAD} THEN p.thread_key END)"
+                f" count(DISTINCT CASE WHEN {unread} THEN p.thread_key END)"
                 " FROM membership p WHERE p.mailbox_id = ?",
                 (mailbox,),
             )
@@ -77,7 +78,7 @@ class QueryReader(ChangeReader):
         return query.mailbox if self._owned(account, query.mailbox) else None
 
     def _slice(self, mailbox: MailboxId, query: EmailQuery, start: int, limit: int) -> list[int]:
-        condition, parameters = _condition(query)
+        condition, parameters = _condition(query, self._flags_of("p"))
         order = _order(query)
         rows = self.sql.all(
             f"SELECT p.message_id FROM membership p WHERE p.mailbox_id = ?{condition}"
@@ -88,7 +89,7 @@ class QueryReader(ChangeReader):
 
     def _rank(self, mailbox: MailboxId, query: EmailQuery, message: MessageId) -> int:
         """How many stand before it. Raises NoSuchMessage when it is not in the result."""
-        condition, parameters = _condition(query)
+        condition, parameters = _condition(query, self._flags_of("p"))
         place = self.sql.one(
             f"SELECT p.received_at FROM membership p WHERE p.mailbox_id = ? AND p.message_id = ?{condition}",
             (mailbox, message, *parameters),
@@ -128,7 +129,7 @@ class QueryReader(ChangeReader):
     def _places(
         self, account: AccountId, mailbox: MailboxId, query: EmailQuery, step: int
     ) -> Iterator[_Place]:
-        condition, parameters = _condition(query)
+        condition, parameters = _condition(query, self._flags_of("p"))
         words = _worded(query)
         statement = (
             f"SELECT p.received_at, p.message_id, p.thread_key{', p.keywords' if words else ''}"
@@ -171,7 +172,7 @@ class QueryReader(ChangeReader):
         mailboxes = self._searched(account, query)
         if not mailboxes:
             return 0
-        condition, parameters = _condition(query)
+        condition, parameters = _condition(query, self._flags_of("p"))
         counted = "p.thread_key" if query.collapse_threads else "p.message_id"
         among, values = (
             ("p.mailbox_id = ?", mailboxes[0])
@@ -218,8 +219,8 @@ def _worded(query: EmailQuery) -> bool:
     return query.keyword_set is not None or query.keyword_unset is not None
 
 
-def _condition(query: EmailQuery) -> tuple[str, list[int]]:
-    """What a place must be, as ` AND …`."""
+def _condition(query: EmailQuery, flags: str) -> tuple[str, list[int]]:
+    """What a place must be, as ` AND …`; `flags` is how its flags are named."""
     parts: list[str] = []
     parameters: list[int] = []
 
@@ -236,9 +237,9 @@ def _condition(query: EmailQuery) -> tuple[str, list[int]]:
     if query.max_size is not None:
         add("p.size < ?", query.max_size)  # RFC 8621 §4.4.1: less than, where minSize is "or equal"
     if query.flags_set:
-        add("p.flags & ? = ?", int(query.flags_set), int(query.flags_set))
+        add(f"{flags} & ? = ?", int(query.flags_set), int(query.flags_set))
     if query.flags_unset:
-        add("p.flags & ? = 0", int(query.flags_unset))
+        add(f"{flags} & ? = 0", int(query.flags_unset))
     if query.keyword_set is not None:
         add("p.keywords IS NOT NULL")
     if query.mailbox is not None and query.mailbox in query.other_than:

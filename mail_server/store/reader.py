@@ -8,10 +8,12 @@ read transactions (a write transaction may be rolled back and its modseq given a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Hashable, Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from mail_server.store import seen
 from mail_server.store.armor import armor
 from mail_server.store.at_rest import Cipher, bound_column, unpack_outer, unpack_rendered
 from mail_server.store.count_cache import CountCache
@@ -22,6 +24,7 @@ from mail_server.store.model import (
     AccountId,
     CoarseClass,
     Conversation,
+    Filed,
     FindingsColumns,
     Flag,
     Form,
@@ -79,6 +82,15 @@ class Shared:
     octets: Octets = field(default_factory=Octets)
 
 
+@dataclass(frozen=True, slots=True)
+class Seer:
+    """Who reads an account as themselves, with their own \\Seen."""
+
+    account: AccountId
+    person: AccountId
+    number: int
+
+
 class StoreReader:
     """One read transaction."""
 
@@ -86,6 +98,21 @@ class StoreReader:
         self.sql: Driver = driver
         self._shared = shared
         self._keyring = shared.keyring
+        self._seer: Seer | None = None
+
+    @contextmanager
+    def as_person(self, account: AccountId, person: AccountId | None) -> Generator[None]:
+        before = self._seer
+        if person is not None:
+            self._seer = Seer(account, person, seen.number_of(self.sql, account, person))
+        try:
+            yield
+        finally:
+            self._seer = before
+
+    def _flags_of(self, alias: str) -> str:
+        """How a statement names the flags of a place, as who reads sees them."""
+        return seen.flags_as(alias, None if self._seer is None else self._seer.number)
 
     # -- mailboxes ---------------------------------------------------------------------------------------
 
@@ -93,7 +120,11 @@ class StoreReader:
         rows = self.sql.all(
             f"SELECT {MAILBOX_COLUMNS} FROM mailbox WHERE account_id = ? ORDER BY id", (account,)
         )
-        return [self._mailbox(row) for row in rows]
+        found = [self._mailbox(row) for row in rows]
+        if self._seer is None:
+            return found
+        own = seen.subscriptions(self.sql, self._seer.number)
+        return [replace(each, subscribed=own.get(each.id, each.subscribed)) for each in found]
 
     def mailbox(self, mailbox: MailboxId) -> Mailbox:
         return self._mailbox(self.sql.one(f"SELECT {MAILBOX_COLUMNS} FROM mailbox WHERE id = ?", (mailbox,)))
@@ -120,11 +151,12 @@ class StoreReader:
         )
 
     def _count(self, mailbox: MailboxId) -> MailboxCounts:
+        flags = self._flags_of("p")
         row = self.sql.one(
-            "SELECT count(*), CAST(coalesce(sum(CASE WHEN flags & 1 = 0 THEN 1 ELSE 0 END), 0) AS BIGINT),"
+            f"SELECT count(*), CAST(coalesce(sum(CASE WHEN {flags} & 1 = 0 THEN 1 ELSE 0 END), 0) AS BIGINT),"
             " CAST(coalesce(sum(CASE WHEN flags & 8 <> 0 THEN 1 ELSE 0 END), 0) AS BIGINT),"
             " CAST(coalesce(sum(CASE WHEN uid >= (SELECT first_recent FROM mailbox WHERE id = ?) THEN 1 ELSE 0 END),"
-            " 0) AS BIGINT), CAST(coalesce(sum(size), 0) AS BIGINT) FROM membership WHERE mailbox_id = ?",
+            " 0) AS BIGINT), CAST(coalesce(sum(size), 0) AS BIGINT) FROM membership p WHERE mailbox_id = ?",
             (mailbox, mailbox),
         )
         assert row is not None
@@ -133,23 +165,36 @@ class StoreReader:
     # -- memberships and rows ----------------------------------------------------------------------------
 
     def memberships(self, mailbox: MailboxId, changed_since: int = 0) -> list[Membership]:
+        columns = f"uid, message_id, {self._flags_of('p')}, keywords, modseq FROM membership p"
         if changed_since > 0:
             # No ORDER BY: it would tempt the planner away from the index on modseq.
             rows = self.sql.all(
-                "SELECT uid, message_id, flags, keywords, modseq FROM membership"
-                " WHERE mailbox_id = ? AND modseq > ?",
+                f"SELECT {columns} WHERE mailbox_id = ? AND modseq > ?",
                 (mailbox, changed_since),
             )
             rows.sort()
         else:
             rows = self.sql.all(
-                "SELECT uid, message_id, flags, keywords, modseq FROM membership WHERE mailbox_id = ? ORDER BY uid",
+                f"SELECT {columns} WHERE mailbox_id = ? ORDER BY uid",
                 (mailbox,),
             )
         return self._memberships(mailbox, rows)
 
     def rows(self, mailbox: MailboxId, uids: Sequence[int]) -> list[MessageRow]:
         """Rows of the uids that exist, by uid."""
+        rows = self._common_rows(mailbox, uids)
+        if self._seer is None:
+            return rows
+        own = seen.overrides(self.sql, self._seer.number, [row.message for row in rows])
+        # Those who read as themselves share the cache with all others.
+        return [
+            row
+            if (mine := own.get(row.message)) is None
+            else row._replace(flags=FLAGS[int(row.flags) & ~seen.SEEN | mine])
+            for row in rows
+        ]
+
+    def _common_rows(self, mailbox: MailboxId, uids: Sequence[int]) -> list[MessageRow]:
         if not uids:
             return []
         if not self._shared.cache.may_hold(mailbox, uids):
@@ -327,6 +372,19 @@ class StoreReader:
             findings,
         )
 
+    def sent_copy(self, account: AccountId, message: bytes, since: int) -> Filed | None:
+        row = self.sql.one(
+            "SELECT b.id, b.uidvalidity, p.uid, m.id, m.email_id, m.thread_id, p.modseq FROM sent_copy s"
+            " JOIN message m ON m.id = s.message_id JOIN membership p ON p.message_id = m.id"
+            " JOIN mailbox b ON b.id = p.mailbox_id"
+            " WHERE s.reference = ? AND s.at >= ? AND m.account_id = ? AND b.special_use = ?",
+            (self._sent_reference(account, message), since, account, SpecialUse.SENT.value),
+        )
+        return None if row is None else Filed(account, *row)
+
+    def _sent_reference(self, account: AccountId, message: bytes) -> bytes:
+        return self._keyring.reference_hmac(account, message)
+
     # -- conversations -----------------------------------------------------------------------------------
 
     def conversations(
@@ -374,7 +432,8 @@ class StoreReader:
 
     def _once_a_change(self, question: Hashable, stamp: Hashable, count: Callable[[], T]) -> T:
         """Answer from memory while nothing changed since it was counted."""
-        return self._shared.counted.answer(question, stamp, count)
+        reader = seen.NOBODY if self._seer is None else self._seer.number
+        return self._shared.counted.answer((reader, question), stamp, count)
 
     def _mailbox_stamp(self, mailbox: MailboxId) -> tuple[int, int]:
         """Different whenever a membership of the mailbox, or what is recent in it, is."""

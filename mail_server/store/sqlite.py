@@ -105,6 +105,7 @@ class SqliteConnector:
                 "cache_size = -32768",
                 "temp_store = MEMORY",  # nothing of ours in a temporary file
                 "wal_autocheckpoint = 4000",
+                "secure_delete = ON",  # what is purged from the trace is gone from the pages, wherever this runs
             ):
                 connection.execute(f"PRAGMA {pragma}")
             if not self._read_only:

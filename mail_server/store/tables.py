@@ -205,6 +205,49 @@ upload = Table(
     sqlite_with_rowid=False,
 )
 
+# Who reads an account that is not theirs, by a number that the two tables below are narrow by.
+reader = Table(
+    "reader",
+    metadata,
+    Column("id", ROW_ID, primary_key=True),
+    Column("account_id", String, nullable=False),
+    Column("person", String, nullable=False),
+    UniqueConstraint("account_id", "person", name="reader_once"),
+    sqlite_autoincrement=True,
+)
+
+seen = Table(
+    "seen",
+    metadata,
+    Column("message_id", BigInteger, nullable=False),
+    Column("reader_id", BigInteger, nullable=False),
+    Column("seen", SmallInteger, nullable=False),
+    PrimaryKeyConstraint("message_id", "reader_id"),
+    Index("seen_reader", "reader_id"),
+    sqlite_with_rowid=False,
+)
+
+reader_subscription = Table(
+    "reader_subscription",
+    metadata,
+    Column("reader_id", BigInteger, nullable=False),
+    Column("mailbox_id", BigInteger, nullable=False),
+    Column("subscribed", SmallInteger, nullable=False),
+    PrimaryKeyConstraint("reader_id", "mailbox_id"),
+    sqlite_with_rowid=False,
+)
+
+# Copies in the Sent of a shared account, by the Message-ID they carry: the second of a letter is not filed.
+sent_copy = Table(
+    "sent_copy",
+    metadata,
+    Column("reference", LargeBinary, primary_key=True),  # HMAC of account and message-id, 16 bytes
+    Column("message_id", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index("sent_copy_at", "at"),
+    sqlite_with_rowid=False,
+)
+
 submission = Table(
     "submission",
     metadata,

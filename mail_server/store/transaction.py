@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from os import urandom
 
+from mail_server.store import seen
 from mail_server.store.at_rest import bound_column
 from mail_server.store.filing import now_ms
 from mail_server.store.interface import (
@@ -24,13 +25,16 @@ from mail_server.store.interface import (
     StoreError,
 )
 from mail_server.store.model import (
+    EVERY_FLAG,
     AccountId,
+    Filed,
     Flag,
     FlagChange,
     FlagsChanged,
     Mailbox,
     MailboxId,
     Membership,
+    MessageId,
     SpecialUse,
 )
 from mail_server.store.placing import Placing
@@ -75,6 +79,14 @@ class StoreTransaction(Placing):
         )
         if made != 1:
             raise AlreadyFiled
+
+    def note_sent(self, message: bytes, filed: Filed, at: int) -> None:
+        self.sql.run("DELETE FROM sent_copy WHERE at < ?", (at - RESENT_WITHIN,))
+        self.sql.run(
+            "INSERT INTO sent_copy (reference, message_id, at) VALUES (?, ?, ?)"
+            " ON CONFLICT (reference) DO UPDATE SET message_id = excluded.message_id, at = excluded.at",
+            (self._sent_reference(filed.account, message), filed.message, at),
+        )
 
     # -- mailboxes ---------------------------------------------------------------------------------------
 
@@ -123,11 +135,20 @@ class StoreTransaction(Placing):
             self.expunge(mailbox, uids)
         else:
             self._next_modseq(known.account)
+        self.sql.run("DELETE FROM reader_subscription WHERE mailbox_id = ?", (mailbox,))
         self.sql.run("DELETE FROM mailbox WHERE id = ?", (mailbox,))
 
     def subscribe(self, mailbox: MailboxId, subscribed: bool) -> None:
+        seer = self._seer
+        if seer is not None and seer.account == self._account_of(mailbox):
+            reader = seen.made_number(self.sql, seer.account, seer.person)
+            seen.subscribe(self.sql, reader, mailbox, subscribed)
+            return
         if not self.sql.run("UPDATE mailbox SET subscribed = ? WHERE id = ?", (int(subscribed), mailbox)):
             raise NoSuchMailbox
+
+    def forget_reader(self, account: AccountId, person: AccountId) -> None:
+        seen.forget_reader(self.sql, account, person)
 
     def claim_recent(self, mailbox: MailboxId) -> int:
         row = self.sql.one("SELECT first_recent, uidnext FROM mailbox WHERE id = ?", (mailbox,))
@@ -185,18 +206,22 @@ class StoreTransaction(Placing):
         flags: Flag,
         keywords: frozenset[str],
         unchanged_since: int | None = None,
+        among: Flag = EVERY_FLAG,
+        words_too: bool = True,
     ) -> FlagsChanged:
         account = self._account_of(mailbox)
         self._lock(account)
-        keep, add = _masks(change, int(flags))
-        words_move = bool(keywords) or change is FlagChange.REPLACE
+        keep, add = _masks(change, int(flags), int(among))
+        words_move = words_too and (bool(keywords) or change is FlagChange.REPLACE)
+        seer = self._seer if self._seer is not None and self._seer.account == account else None
+        turned: dict[int, list[MessageId]] = {0: [], 1: []}  # a reader's own \\Seen
         changed: list[Membership] = []
         modified: list[int] = []
         alike: dict[Flag, list[int]] = {}
         reworded: list[Membership] = []
         fresh = 0  # the modseq of this change, taken when the first membership moves
         for uid, message, old, stored, modseq in self._select(
-            mailbox, uids, "uid, message_id, flags, keywords, modseq"
+            mailbox, uids, f"uid, message_id, {self._flags_of('membership')}, keywords, modseq"
         ):
             if unchanged_since is not None and modseq > unchanged_since:
                 modified.append(uid)  # RFC 7162 §3.1.3: it moved on since, so it is left alone and named
@@ -211,42 +236,82 @@ class StoreTransaction(Placing):
             fresh = fresh or self._next_modseq(account)
             one = Membership(uid, message, new, words, fresh)
             changed.append(one)
+            if (number ^ old) & seen.SEEN:
+                turned[number & seen.SEEN].append(message)
             if words == before:
                 alike.setdefault(new, []).append(uid)
             else:
                 reworded.append(one)
         if fresh:
-            self._write_flags(mailbox, alike, fresh)
-            self._write_keywords(account, mailbox, reworded, fresh)
+            own = seen.SEEN if seer is not None else 0
+            self._write_flags(mailbox, alike, fresh, own)
+            self._write_keywords(account, mailbox, reworded, fresh, own)
             self._raise_mailbox(mailbox, fresh)
+            if seer is not None:
+                self._turn(account, seer.person, mailbox, turned, fresh)
         return FlagsChanged(changed, modified)
 
-    def _write_flags(self, mailbox: MailboxId, alike: Mapping[Flag, Sequence[int]], modseq: int) -> None:
-        """One UPDATE per distinct outcome, not per message: the table is narrow so that this is cheap."""
+    def _turn(
+        self,
+        account: AccountId,
+        person: AccountId,
+        mailbox: MailboxId,
+        turned: Mapping[int, Sequence[MessageId]],
+        modseq: int,
+    ) -> None:
+        """A reader's own \\Seen is the message's: its other places show it too."""
+        messages = [message for those in turned.values() for message in those]
+        if not messages:
+            return
+        reader = seen.made_number(self.sql, account, person)
+        for value, those in turned.items():
+            seen.mark(self.sql, reader, those, value)
+        listed = self.sql.as_list(messages)
+        elsewhere = self.sql.all(
+            f"SELECT DISTINCT mailbox_id FROM membership WHERE {self.sql.listed('message_id')} AND mailbox_id <> ?",
+            (listed, mailbox),
+        )
+        for (other,) in elsewhere:
+            self.sql.run(
+                f"UPDATE membership SET modseq = ? WHERE mailbox_id = ? AND {self.sql.listed('message_id')}",
+                (modseq, other, listed),
+            )
+            self._raise_mailbox(other, modseq)
+
+    def _write_flags(
+        self, mailbox: MailboxId, alike: Mapping[Flag, Sequence[int]], modseq: int, left: int
+    ) -> None:
+        """One UPDATE per distinct outcome, not per message: the table is narrow so that this is cheap.
+
+        `left`: flags that stay as they lie there.
+        """
         for flags, uids in alike.items():
             condition, parameters, filtered = self._among("uid", uids)
             if filtered is not None:
                 condition, parameters = self.sql.listed("uid"), (self.sql.as_list(uids),)
             self.sql.run(
-                f"UPDATE membership SET flags = ?, modseq = ? WHERE mailbox_id = ? AND {condition}",
-                (int(flags), modseq, mailbox, *parameters),
+                f"UPDATE membership SET flags = (flags & {left:d}) | ?, modseq = ?"
+                f" WHERE mailbox_id = ? AND {condition}",
+                (int(flags) & ~left, modseq, mailbox, *parameters),
             )
 
     def _write_keywords(
-        self, account: AccountId, mailbox: MailboxId, reworded: Sequence[Membership], modseq: int
+        self, account: AccountId, mailbox: MailboxId, reworded: Sequence[Membership], modseq: int, left: int
     ) -> None:
         for one in reworded:
             sealed = self._seal_keywords(account, one.message, one.keywords)
             self.sql.run(
-                "UPDATE membership SET flags = ?, keywords = ?, modseq = ? WHERE mailbox_id = ? AND uid = ?",
-                (int(one.flags), sealed, modseq, mailbox, one.uid),
+                f"UPDATE membership SET flags = (flags & {left:d}) | ?, keywords = ?, modseq = ?"
+                " WHERE mailbox_id = ? AND uid = ?",
+                (int(one.flags) & ~left, sealed, modseq, mailbox, one.uid),
             )
 
 
-def _masks(change: FlagChange, flags: int) -> tuple[int, int]:
-    """What stays of the old flags, and what comes on top."""
+def _masks(change: FlagChange, flags: int, among: int) -> tuple[int, int]:
+    """What stays of the old flags, and what comes on top; those not `among` are not touched."""
+    flags &= among
     if change is FlagChange.REPLACE:
-        return 0, flags
+        return ~among, flags
     return (-1, flags) if change is FlagChange.ADD else (~flags, 0)
 
 

@@ -12,6 +12,7 @@ import mail_server.keys.tables
 import mail_server.store.tables
 import policies.audit.tables
 import webmail.login.tables
+import webmail.spaces.tables
 
 
 def mail_metadata() -> list[MetaData]:
@@ -23,6 +24,7 @@ def mail_metadata() -> list[MetaData]:
         mail_server.keys.tables.metadata,
         mail_server.jmap.tables.metadata,
         webmail.login.tables.metadata,
+        webmail.spaces.tables.metadata,
     ]
 
 
