@@ -20,11 +20,13 @@ from deploy.node import logs
 from deploy.node.config import Config
 from deploy.node.failures import StartError
 from deploy.node.home import Home
+from deploy.node.identity import identity_providers
 from deploy.node.migrations.run import migrate_directory, migrate_mail
 from deploy.node.trace import Trace
 from directory.service import DirectoryService
 from mail_server.accounts.authenticator import PasswordAuthenticator
 from mail_server.accounts.interface import Account
+from mail_server.accounts.oidc.service import OidcService
 from mail_server.accounts.service import AccountService
 from mail_server.conversations.conversations import Conversations
 from mail_server.delivery.addressees import Addressees
@@ -68,6 +70,7 @@ class Node:
     trail: ChainedTrail
     trace: Trace
     authenticator: PasswordAuthenticator
+    oidc: OidcService
     operator_keys: GnuPgOperatorKeys
     authority: Authority
     pool: Pool
@@ -139,6 +142,8 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
     accounts = AccountService(store, trail, config.accounts, keys=keys)
     await accounts.start()
     stack.push_async_callback(accounts.flush)
+    oidc = identity_providers(config, accounts)
+    stack.push_async_callback(oidc.close)
     directory = DirectoryService.open(home.directory_database)
     stack.callback(directory.close)
     operator_keys = GnuPgOperatorKeys(config.keys, home.keystore, keys)
@@ -200,8 +205,15 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         trail=trail,
         trace=trace,
         authenticator=PasswordAuthenticator(
-            accounts, decisions, trace.note, config.accounts, trace_full=trace.full
+            accounts,
+            decisions,
+            trace.note,
+            config.accounts,
+            tokens=oidc,
+            provider_sessions=oidc,
+            trace_full=trace.full,
         ),
+        oidc=oidc,
         operator_keys=operator_keys,
         authority=authority,
         pool=pool,

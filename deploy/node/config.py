@@ -15,6 +15,7 @@ from typing import Any, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticUndefined
 
+from mail_server.accounts.oidc.settings import OidcSettings
 from mail_server.accounts.settings import AccountsSettings
 from mail_server.delivery.settings import DeliverySettings
 from mail_server.imap.settings import ImapSettings
@@ -114,6 +115,7 @@ class Config(BaseModel):
     node: NodeSettings = Field(default_factory=NodeSettings)
     tls: TlsSettings = Field(default_factory=TlsSettings)
     accounts: AccountsSettings
+    oidc: OidcSettings = Field(default_factory=OidcSettings)
     policies: PoliciesSettings = Field(default_factory=PoliciesSettings)
     limits: LimitsSettings = Field(default_factory=LimitsSettings)
     delivery: DeliverySettings = Field(default_factory=DeliverySettings)
@@ -234,6 +236,9 @@ def _toml(value: Any) -> str:
         return str(value)
     if isinstance(value, list | tuple | set | frozenset):
         return "[" + ", ".join(_toml(one) for one in value) + "]"  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, dict):
+        entries = cast(dict[str, Any], value).items()
+        return "{ " + ", ".join(f"{key} = {_toml(one)}" for key, one in entries) + " }"
     # A JSON string is a TOML basic string.
     return json.dumps(str(value), ensure_ascii=False)
 

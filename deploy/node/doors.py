@@ -99,6 +99,7 @@ class Doors:
         metrics.counters("imap", lambda: self._imap.counters, gauges={"open", "append_octets"})
         metrics.counters("jmap", lambda: self._jmap.counters, gauges={"listeners", "upload_octets"})
         metrics.counters("page", lambda: node.page.counters)
+        metrics.counters("oidc", lambda: node.oidc.counters, gauges={"sessions_open"})
         metrics.counters("sealing", lambda: node.pool.counters)
         metrics.gauge("smtp_connections_open", "Open SMTP connections.", lambda: self._smtp.open_connections)
         metrics.gauge("smtp_bytes_in_flight", "Mail held in memory.", lambda: self._smtp.bytes_in_flight)

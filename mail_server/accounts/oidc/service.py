@@ -81,6 +81,7 @@ class OidcService:
         self._by_issuer = {each.provider.issuer: each for each in self._issuers.values()}
         self._mail = [each for each in self._issuers.values() if each.provider.mail_tokens]
         self._sessions = OpenSessions(clock, self._bound)
+        self.ended = self._sessions.ended
         self._fresh = _Fresh(clock)
         self._logouts: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._counters = OidcCounters()
@@ -151,10 +152,6 @@ class OidcService:
         return self._mail[0]
 
     # -- ProviderSessions
-
-    @property
-    def ended(self) -> list[Callable[[AccountId, str], None]]:
-        return self._sessions.ended
 
     def open(self, proven: ProvenIdentity, account: AccountId) -> ProviderLogin:
         self._sessions.sweep()
