@@ -1,8 +1,8 @@
 """Answers questions from the Cedar rules: pure, fast, refused whenever in doubt.
 
 Invariants: the same question always has the same answer under the same rules, so answers are kept, keyed by
-the whole question; what cannot be evaluated is refused with the rule "evaluation-error", counted, logged,
-never kept; a reload that finds a problem changes nothing.
+the whole question; what cannot be evaluated is refused with the rule "evaluation-error", counted, logged, told
+to `on_alarm`, never kept; a reload that finds a problem changes nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import logging
 import marshal
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -53,25 +53,80 @@ class Reload:
     changed: tuple[Changed, ...] = ()
 
 
+# What a person is told where no rule of the text is at the origin: the engine's own answers.
+UNWRITTEN: dict[str, tuple[str, str]] = {
+    DEFAULT_REFUSE.rule: (
+        "Aucune règle ne le permet\u00a0: ce qui n'est pas permis est refusé.",
+        "No rule permits it: what is not permitted is refused.",
+    ),
+    EVALUATION_ERROR.rule: (
+        "La question n'a pas pu être évaluée\u00a0: elle est refusée et l'alarme est donnée.",
+        "The question could not be evaluated: it is refused, and the alarm is raised.",
+    ),
+}
+
+Guard = Callable[[ruleset.RuleSet], Sequence[str]]  # more problems that a set of rules may have
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A decision with every rule that held, in the order of the text. `fault`: why it was not evaluated."""
+
+    decision: Decision
+    held: tuple[ruleset.Rule, ...] = ()
+    fault: str = ""
+
+
 class CedarDecisions:
     """Implements `policies.interface.Decisions`. One loop calls it; it does no I/O but at load and reload."""
 
-    def __init__(self, rules: ruleset.RuleSet, folder: Path, kept: int = 4096) -> None:
+    def __init__(
+        self,
+        rules: ruleset.RuleSet,
+        folder: Path,
+        kept: int = 4096,
+        local: Path | None = None,
+        guard: Guard | None = None,
+    ) -> None:
         self._folder = folder
+        self._local = local
+        self._guard = guard
+        self.on_alarm: Callable[[Question, str], None] | None = None  # told of each question not evaluated
         self._kept_most = kept
         self._kept: OrderedDict[bytes, tuple[Question, Decision]] = OrderedDict()
         self._use(rules)
         self.evaluation_errors = 0
 
     @classmethod
-    def load(cls, folder: Path | None = None, kept: int = 4096) -> CedarDecisions:
-        """Read a rules folder (the one shipped here by default). Raises `ruleset.RulesRefused`."""
+    def load(
+        cls,
+        folder: Path | None = None,
+        kept: int = 4096,
+        *,
+        local: Path | None = None,
+        guard: Guard | None = None,
+    ) -> CedarDecisions:
+        """Read a rules folder (the one shipped here by default) and the local rules beside it.
+
+        `guard` looks for more problems, now and at each reload. Raises `ruleset.RulesRefused`.
+        """
         folder = folder or ruleset.DEFAULT_FOLDER
-        return cls(ruleset.read(folder), folder, kept)
+        return cls(_read(folder, local, guard), folder, kept, local, guard)
 
     @property
     def rules(self) -> tuple[ruleset.Rule, ...]:
         return self._rules.rules
+
+    @property
+    def in_force(self) -> ruleset.RuleSet:
+        """The rules in force, to compare others with."""
+        return self._rules
+
+    def sentence(self, rule: str) -> tuple[str, str]:
+        """What a rule says, in French and in English, for the person it refused. Raises KeyError."""
+        if rule in UNWRITTEN:
+            return UNWRITTEN[rule]
+        return self._sentences[rule]
 
     def kept(self) -> tuple[tuple[Question, Decision], ...]:
         """The questions whose answers are kept, least recently asked first."""
@@ -84,14 +139,14 @@ class CedarDecisions:
             try:
                 plain = _plain_question(question)
             except (TypeError, ValueError, RecursionError):
-                return self._alarm(question, "a value that no rule can read", "")
+                return self._alarm(question, "a value that no rule can read")
             return self._kept_or_new(_key(plain), plain)
         return self._kept_or_new(key, question)
 
     def reload(self, *, dry_run: bool = False) -> Reload:
         """Read the folder again. Bad rules keep the old ones; a dry run tells what would change, no more."""
         try:
-            fresh = ruleset.read(self._folder)
+            fresh = _read(self._folder, self._local, self._guard)
         except ruleset.RulesRefused as refused:
             _log.error("rules not reloaded, the old ones stay: %d problem(s)", len(refused.problems))
             return Reload(applied=False, problems=refused.problems)
@@ -106,8 +161,16 @@ class CedarDecisions:
             self._use(fresh)
         return Reload(applied=not dry_run, changed=changed)
 
+    def examine(self, question: Question) -> Answer:
+        """The answer with every rule that held, for who asks why: nothing is kept, counted or told."""
+        try:
+            return self._answer(_plain_question(question))
+        except (TypeError, ValueError, RecursionError):
+            return Answer(EVALUATION_ERROR, fault="a value that no rule can read")
+
     def _use(self, rules: ruleset.RuleSet) -> None:
         self._rules = rules
+        self._sentences = {rule.id: (rule.fr, rule.en) for rule in rules.rules}
 
     def _kept_or_new(self, key: bytes, question: Question) -> Decision:
         found = self._kept.get(key)
@@ -122,6 +185,10 @@ class CedarDecisions:
         return decision
 
     def _evaluate(self, question: Question) -> Decision:
+        answer = self._answer(question)
+        return self._alarm(question, answer.fault) if answer.fault else answer.decision
+
+    def _answer(self, question: Question) -> Answer:
         rules = self._rules
         try:
             entities = _engine.Entities.from_json_str(
@@ -135,14 +202,16 @@ class CedarDecisions:
             }
             result = _engine.is_authorized(request, rules.policies, entities, rules.schema)
         except Exception as error:  # fail closed, whatever the engine raises
-            return self._alarm(question, "a question that does not fit the schema", type(error).__name__)
+            return Answer(
+                EVALUATION_ERROR, fault=f"a question that does not fit the schema ({type(error).__name__})"
+            )
         if result.diagnostics.errors:
-            return self._alarm(question, "a rule that fails", self._named(result.diagnostics.errors))
-        if not result.diagnostics.reasons:
-            return DEFAULT_REFUSE
+            named = self._named(result.diagnostics.errors)
+            return Answer(EVALUATION_ERROR, fault=f"a rule that fails ({named})")
+        positions = sorted(int(reason.removeprefix("policy")) for reason in result.diagnostics.reasons)
+        held = tuple(rules.rules[position] for position in positions)
         # Several rules may hold: the first in the order of the text is the one that is told.
-        first = min(int(reason.removeprefix("policy")) for reason in result.diagnostics.reasons)
-        return Decision(result.allowed, rules.rules[first].id)
+        return Answer(Decision(result.allowed, held[0].id) if held else DEFAULT_REFUSE, held)
 
     def _entity(self, entity: Entity) -> dict[str, Any]:
         references = self._rules.references
@@ -152,18 +221,19 @@ class CedarDecisions:
         }
         return {"uid": {"type": entity.type, "id": entity.id}, "attrs": attributes, "parents": []}
 
-    def _alarm(self, question: Question, what: str, more: str) -> Decision:
+    def _alarm(self, question: Question, what: str) -> Decision:
         """Never the engine's own text: it repeats attribute values."""
         self.evaluation_errors += 1
         _errors.inc()
         _log.error(
-            "refused, not evaluated: %s (action %s, %s on %s) %s",
+            "refused, not evaluated: %s (action %s, %s on %s)",
             what,
             str(question.action)[:40],
             str(question.principal.type)[:40],
             str(question.resource.type)[:40],
-            more,
         )
+        if self.on_alarm is not None:
+            self.on_alarm(question, what)
         return EVALUATION_ERROR
 
     def _named(self, errors: list[str]) -> str:
@@ -172,13 +242,22 @@ class CedarDecisions:
         return ", ".join(rules[position].id for position in sorted(positions) if position < len(rules))
 
 
-def check(folder: Path | None = None) -> tuple[str, ...]:
-    """Every problem of a rules folder, for `vaguemestre policies check`; empty when it may be used."""
+def check(
+    folder: Path | None = None, local: Path | None = None, guard: Guard | None = None
+) -> tuple[str, ...]:
+    """Every problem of the rules, for `vaguemestre policies check`; empty when they may be used."""
     try:
-        ruleset.read(folder or ruleset.DEFAULT_FOLDER)
+        _read(folder or ruleset.DEFAULT_FOLDER, local, guard)
     except ruleset.RulesRefused as refused:
         return refused.problems
     return ()
+
+
+def _read(folder: Path, local: Path | None, guard: Guard | None) -> ruleset.RuleSet:
+    rules = ruleset.read(folder, local)
+    if guard is not None and (problems := tuple(guard(rules))):
+        raise ruleset.RulesRefused(problems)
+    return rules
 
 
 def _reference(value: Attribute, kind: str) -> Any:

@@ -1,8 +1,12 @@
 """Reads the rules folder into parsed Cedar handles, and says everything that is wrong with it.
 
+Two folders make one set: the rules shipped (or the operator's own in their place), and the operator's local
+rules beside them, which are checked against the same schema and bring none of their own.
+
 Invariants: a `RuleSet` is complete and checked (schema valid, every rule validates strictly, has a unique
-`@id`, a French and an English sentence, and a known `@caller` that asks its actions); a folder with any
-problem yields none.
+`@id`, a French and an English sentence, and a known `@caller` that asks its actions); a local permit says in
+`@accepted` who accepted that it widens what is allowed; folders with any problem yield none. Since a forbid
+always wins, no local rule grants what another rule refuses by name.
 """
 
 from __future__ import annotations
@@ -39,6 +43,8 @@ class Rule:
     fr: str
     en: str
     file: str
+    local: bool = False  # the operator's own, beside the others
+    accepted: str = ""  # local permits: who accepted what it widens, and why
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,30 +65,25 @@ class RulesRefused(Exception):
         self.problems = problems
 
 
-def read(folder: Path) -> RuleSet:
-    """Read and check a folder. Raises RulesRefused with every problem found."""
+def read(folder: Path, local: Path | None = None) -> RuleSet:
+    """Read and check a folder, and the local rules beside it. Raises RulesRefused with every problem found."""
     problems: list[str] = []
-    try:
-        schema_text = (folder / "schema.cedarschema").read_text("utf-8")
-        files = [(path.name, path.read_text("utf-8")) for path in sorted(folder.glob("*.cedar"))]
-    except OSError as error:
-        raise RulesRefused((f"{error.filename} cannot be read: {error.strerror}",)) from error
-    except UnicodeDecodeError as error:
-        raise RulesRefused(("the rules folder holds a file that is not UTF-8",)) from error
+    schema_text, files = _texts(folder, schema=True)
+    own = _texts(local, schema=False)[1] if local is not None else []
     try:
         schema = cedarpy.Schema.from_str(schema_text)
     except ValueError as error:
         raise RulesRefused((f"schema.cedarschema: {error}",)) from error
 
     rules: list[Rule] = []
-    for name, text in files:
-        rules.extend(_rules_of(name, text, problems))
+    for is_local, (name, text) in [*((False, file) for file in files), *((True, file) for file in own)]:
+        rules.extend(_rules_of(name, text, is_local, problems))
     if not rules and not problems:
         problems.append("the folder holds no rule")
     if problems:
         raise RulesRefused(tuple(problems))
 
-    text = "\n".join(text for _, text in files)
+    text = "\n".join(text for _, text in [*files, *own])
     validation = _engine.validate_policies(text, schema)
     if not validation.validation_passed:
         problems.extend(f"{_rule_named(rules, e.policy_id)}: {e.error}" for e in validation.errors)
@@ -92,7 +93,22 @@ def read(folder: Path) -> RuleSet:
     return RuleSet(tuple(rules), cedarpy.PolicySet.from_str(text), schema, _references(schema_text))
 
 
-def _rules_of(name: str, text: str, problems: list[str]) -> Iterator[Rule]:
+def _texts(folder: Path, *, schema: bool) -> tuple[str, list[tuple[str, str]]]:
+    """The schema and the rule files of a folder, by name. Raises RulesRefused."""
+    try:
+        if not schema and not folder.is_dir():
+            raise RulesRefused((f"{folder} is no folder: local rules lie in one",))
+        if not schema and (folder / "schema.cedarschema").exists():
+            raise RulesRefused(("local rules bring no schema.cedarschema: they are read against the other",))
+        schema_text = (folder / "schema.cedarschema").read_text("utf-8") if schema else ""
+        return schema_text, [(path.name, path.read_text("utf-8")) for path in sorted(folder.glob("*.cedar"))]
+    except OSError as error:
+        raise RulesRefused((f"{error.filename} cannot be read: {error.strerror}",)) from error
+    except UnicodeDecodeError as error:
+        raise RulesRefused(("the rules folder holds a file that is not UTF-8",)) from error
+
+
+def _rules_of(name: str, text: str, local: bool, problems: list[str]) -> Iterator[Rule]:
     """The rules of one file, in the order of its text (Cedar names them policy0, policy1...)."""
     try:
         tree = cast("dict[str, Any]", json.loads(cedarpy.policies_to_json_str(text)))
@@ -114,6 +130,8 @@ def _rules_of(name: str, text: str, problems: list[str]) -> Iterator[Rule]:
             fr=notes.get("fr") or "",
             en=notes.get("en") or "",
             file=name,
+            local=local,
+            accepted=(notes.get("accepted") or "").strip(),
         )
 
 
@@ -140,8 +158,12 @@ def _problems_of(rules: list[Rule]) -> Iterator[str]:
             yield f"{name}: {rule.caller} asks {', '.join(sorted(known[rule.caller]))} only"
         if not rule.fr.strip() or not rule.en.strip():
             yield f"{name}: needs a sentence in French (@fr) and in English (@en)"
+        if rule.local and rule.effect == "permit" and not rule.accepted:
+            yield f'{name}: a local permit widens what is allowed: @accepted("why, who, when") says who answers for it'
     for caller, actions in known.items():
-        covered = {action for rule in rules if rule.caller == caller for action in rule.actions}
+        covered = {
+            action for rule in rules if rule.caller == caller and not rule.local for action in rule.actions
+        }
         if missing := actions - covered:
             yield f"{caller}: no rule speaks of {', '.join(sorted(missing))}"
 

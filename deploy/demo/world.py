@@ -31,6 +31,7 @@ from deploy.demo.browser import derivations
 from deploy.node.control import NodeDown, ask
 from deploy.node.home import Home
 from deploy.node.initialise import Wishes, initialise
+from policies.local_rules import write_password_rule
 from policies.trust_list import listing
 
 DOMAIN = "mss.vaguemestre.test"
@@ -317,7 +318,13 @@ async def _initialise(
             "contact": "02 61 91 00 42",
         },
         "metrics": {"port": ports["metrics"]},
+        "policies": {"local_rules": str(folder / "policies")},
     }
+    write_password_rule(
+        folder / "policies",
+        [LABORATORY, IMAGING],
+        "Démonstration : deux automates inventés, sans certificat",
+    )
     for name, values in others.items():
         sections.setdefault(name, {}).update(values)
     wishes = Wishes(

@@ -45,6 +45,7 @@ from mail_server.sealing.pool import Pool
 from mail_server.store.home_lock import HomeLock
 from mail_server.store.interface import Store
 from mail_server.store.store import open_store
+from policies import corpus
 from policies.audit.trail import ChainedTrail
 from policies.decisions import CedarDecisions
 from policies.trust_list.listing import FileTrustList
@@ -137,7 +138,12 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
     stack.push_async_callback(store.stop)
     trace = Trace(store, trail)
     stack.push_async_callback(trace.stop)
-    decisions = CedarDecisions.load(config.policies.rules, config.policies.kept_decisions)
+    decisions = CedarDecisions.load(
+        config.policies.rules,
+        config.policies.kept_decisions,
+        local=config.policies.local_rules,
+        guard=corpus.guard(config.policies.local_rules),
+    )
     trust_list = FileTrustList.load(config.policies.trust_list, config.policies.trust_list_shrink)
     accounts = AccountService(store, trail, config.accounts, keys=keys)
     await accounts.start()

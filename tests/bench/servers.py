@@ -20,6 +20,7 @@ from typing import Any, Literal
 from deploy.demo import pki
 from deploy.node.control import NodeDown, ask
 from deploy.node.initialise import Wishes, initialise
+from policies.local_rules import write_password_rule
 from tests.bench.generator import Door
 from tests.bench.prepare import DOMAIN, SENDER, Place
 from tests.bench.process import Server
@@ -94,6 +95,7 @@ def _make_node(folder: Path, home: Path, ports: dict[str, int]) -> None:
     authority.write(folder / "pki")
     here = pki.Organisation.with_finess("GROUPEMENT DE SANTE TEST", 1, "Rhône (69)")
     authority.issue_server(f"smtp.{DOMAIN}", here).write(folder / "pki", "server")
+    write_password_rule(folder / "policies", [SENDER], "bench: the one sender sends all, by password")
     wishes = Wishes(
         home=home,
         config=None,
@@ -106,6 +108,7 @@ def _make_node(folder: Path, home: Path, ports: dict[str, int]) -> None:
         trust_list=None,
         operator="Bench",
         sections={
+            "policies": {"local_rules": str(folder / "policies")},
             "limits": {"system_letters_per_hour": 0, "system_recipients_per_day": 0},  # one sender sends all
             "smtp": {
                 "listen": ["127.0.0.1"],
