@@ -55,7 +55,9 @@ class TokenLogins:
         try:
             proven = await self._tokens.verify(token)
         except TokenRefused as refused:
-            raise NotProven(refused.reason, user, temporary=refused.temporary) from None
+            raise NotProven(
+                refused.reason, user, person=refused.account, temporary=refused.temporary
+            ) from None
         account = self._people.by_national_id(proven.national_id) if proven.national_id else None
         if account is None or account.kind is not Kind.PER:
             raise NotProven("person-unknown", user)
