@@ -78,7 +78,8 @@ class PageApi:
         self.ground = ground
         self.sessions = ground.sessions
         passkeys = Passkeys(ground.clock, operator.name)
-        logins = _pressure(settings, parts.sleep)
+        logins, codes = _pressure(settings, parts.sleep), _pressure(settings, parts.sleep)
+        self.throttles = {"page": logins.throttle, "codes": codes.throttle}
         challenges = Challenges(ground.clock)
         front = Front(ground)
         reseal = Reseal(ground, parts.large)
@@ -88,7 +89,7 @@ class PageApi:
         changes = Changes(ground, logins, passkeys, operator.name)
         activation = Activation(ground, challenges, reseal)
         lookups = Lookups(ground, parts.addressees, parts.conversations)
-        self.enrolments = Enrolments(ground, _pressure(settings, parts.sleep))
+        self.enrolments = Enrolments(ground, codes)
         self.routers: list[APIRouter] = [
             login_routes(ground, front, login, answers, operator),
             account_routes(ground, front, changes, answers),
@@ -137,5 +138,11 @@ class PageApi:
 
 
 def _pressure(settings: PageSettings, sleep: Callable[[float], Awaitable[None]]) -> Pressure:
-    throttle = Throttle(settings.failure_delay, settings.longest_delay, settings.failure_memory)
+    throttle = Throttle(
+        settings.failure_delay,
+        settings.longest_delay,
+        settings.failure_memory,
+        free_of_place=settings.failures_free_of_place,
+        free_of_account=settings.failures_free_of_account,
+    )
     return Pressure(throttle, sleep, settings.longest_delay)

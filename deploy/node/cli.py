@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from deploy.node.cli_accounts import account
+from deploy.node.cli_audit import audit
 from deploy.node.cli_profiles import profile
 from deploy.node.cli_spaces import page_code, space
 from deploy.node.terminal import (
@@ -38,7 +39,6 @@ app = typer.Typer(
     help="Vaguemestre: secure health messaging. Letters are sealed before they are laid down.",
 )
 key = typer.Typer(no_args_is_help=True, help="Certificates that seal to an account.")
-audit = typer.Typer(no_args_is_help=True, help="The tamper-evident trace.")
 policies = typer.Typer(no_args_is_help=True, help="The rules, as text.")
 account.command("page-code")(page_code)
 account.command("profile")(profile)
@@ -315,51 +315,6 @@ def policies_check(
     show(faults, as_json, "\n".join(faults) or "The rules hold together.")
     if faults:
         raise typer.Exit(1)
-
-
-@audit.command("show")
-def audit_show(
-    limit: Annotated[int, typer.Option(help="How many of the latest entries.")] = 50,
-    action: Annotated[str | None, typer.Option(help="Only this action: deliver, refuse, login...")] = None,
-    address: Annotated[str | None, typer.Option(help="Only what concerns this account.")] = None,
-    reference: Annotated[str | None, typer.Option(help="The reference a person was shown.")] = None,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Who did what, when, with which outcome. Never content."""
-    rows = ask_node(
-        home, config, "audit_show", limit=limit, action=action, address=address, reference=reference
-    )
-    if as_json:
-        show(rows, True, "")
-    else:
-        table(
-            rows,
-            {
-                "seq": "No",
-                "time": "When (UTC)",
-                "action": "Action",
-                "who": "Who",
-                "on": "On",
-                "outcome": "Outcome",
-                "reference": "Reference",
-                "detail": "Detail",
-            },
-            "Nothing of that is in the trace.",
-        )
-
-
-@audit.command("verify")
-def audit_verify(
-    home: HomeOption = DEFAULT_HOME, config: ConfigOption = None, as_json: JsonOption = False
-) -> None:
-    """Walk the chain of hashes from its first entry to its last."""
-    result = ask_node(home, config, "audit_verify")
-    if result["broken"]:
-        show(result, as_json, f"The chain is broken: {result['broken']}")
-        raise typer.Exit(1)
-    show(result, as_json, f"The chain is whole: {result['entries']} entries, head {result['head']}.")
 
 
 def main() -> None:

@@ -17,7 +17,9 @@ from typing import Any
 from sqlalchemy.exc import OperationalError
 
 from deploy.node import logs
+from deploy.node.audit_heads import HeadsWriter
 from deploy.node.config import Config
+from deploy.node.correspondence import Correspondence, add_receipts, correspondence
 from deploy.node.failures import StartError
 from deploy.node.home import Home
 from deploy.node.identity import identity_providers
@@ -27,13 +29,13 @@ from directory.service import DirectoryService
 from mail_server.accounts.authenticator import PasswordAuthenticator
 from mail_server.accounts.interface import Account
 from mail_server.accounts.oidc.service import OidcService
+from mail_server.accounts.profile_book import ProfileBook
 from mail_server.accounts.service import AccountService
-from mail_server.conversations.conversations import Conversations
 from mail_server.delivery.addressees import Addressees
 from mail_server.delivery.compose import Composer
-from mail_server.delivery.exchanges import Exchanges
 from mail_server.delivery.gate import Gate
 from mail_server.delivery.plan import Planner
+from mail_server.delivery.rates import Rates
 from mail_server.delivery.reseal import Resealer
 from mail_server.delivery.service import DeliveryService
 from mail_server.keys.interface import KeyWrapper
@@ -48,6 +50,7 @@ from mail_server.store.store import open_store
 from policies import corpus
 from policies.audit.trail import ChainedTrail
 from policies.decisions import CedarDecisions
+from policies.limits.limits import Limits
 from policies.trust_list.listing import FileTrustList
 from webmail.api import PageApi, Parts
 from webmail.login.routes import OperatorInfo
@@ -65,11 +68,13 @@ class Node:
     keys: KeyWrapper
     store: Store
     accounts: AccountService
+    profiles: ProfileBook
     directory: DirectoryService
     decisions: CedarDecisions
     trust_list: FileTrustList
     trail: ChainedTrail
     trace: Trace
+    heads: HeadsWriter
     authenticator: PasswordAuthenticator
     oidc: OidcService
     operator_keys: GnuPgOperatorKeys
@@ -78,8 +83,9 @@ class Node:
     planner: Planner
     delivery: DeliveryService
     resealer: Resealer
-    conversations: Conversations
+    correspondence: Correspondence
     addressees: Addressees
+    limits: Limits
     page: PageApi = field(init=False)
     _work: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
 
@@ -136,6 +142,16 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
     store = open_store(config.store, home.path, keys)
     await store.start()
     stack.push_async_callback(store.stop)
+    heads = HeadsWriter(
+        store,
+        config.policies.audit_chain,
+        keys,
+        config.policies.audit_heads,
+        config.policies.audit_heads_every,
+        now,
+    )
+    await heads.open()
+    stack.push_async_callback(heads.stop)
     trace = Trace(store, trail)
     stack.push_async_callback(trace.stop)
     decisions = CedarDecisions.load(
@@ -147,6 +163,8 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
     trust_list = FileTrustList.load(config.policies.trust_list, config.policies.trust_list_shrink)
     accounts = AccountService(store, trail, config.accounts, keys=keys)
     await accounts.start()
+    profiles = ProfileBook(store, trail)
+    await profiles.start()
     stack.push_async_callback(accounts.flush)
     oidc = identity_providers(config, accounts)
     stack.push_async_callback(oidc.close)
@@ -173,8 +191,10 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         planner=planner,
         max_message_size=config.delivery.max_message_size,
     )
-    conversations = Conversations(store=store, accounts=accounts, keys=keys)
-    exchanges = Exchanges(store=store, accounts=accounts, gate=gate, conversations=conversations)
+    writing = correspondence(config, store=store, accounts=accounts, keys=keys, gate=gate, trail=trail)
+    await writing.certificates.load()
+    limits = Limits(config.limits)
+    rates = Rates(limits, accounts, accounts.patient_domain)
     delivery = DeliveryService(
         settings=config.delivery,
         accounts=accounts,
@@ -185,9 +205,12 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         planner=planner,
         composer=composer,
         operator_keys=operator_keys,
-        exchanges=exchanges,
+        exchanges=writing.exchanges,
+        receipts=writing.asked,
+        rates=rates,
     )
     stack.push_async_callback(delivery.stop)
+    add_receipts(writing, config, store=store, accounts=accounts, keys=keys, delivery=delivery, trail=trail)
     resealer = Resealer(
         store=store,
         trail=trail,
@@ -205,11 +228,13 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         keys=keys,
         store=store,
         accounts=accounts,
+        profiles=profiles,
         directory=directory,
         decisions=decisions,
         trust_list=trust_list,
         trail=trail,
         trace=trace,
+        heads=heads,
         authenticator=PasswordAuthenticator(
             accounts,
             decisions,
@@ -226,9 +251,15 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         planner=planner,
         delivery=delivery,
         resealer=resealer,
-        conversations=conversations,
+        correspondence=writing,
+        limits=limits,
         addressees=Addressees(
-            gate=gate, planner=planner, exchanges=exchanges, operator_keys=operator_keys, audit=trace.note
+            gate=gate,
+            planner=planner,
+            exchanges=writing.exchanges,
+            operator_keys=operator_keys,
+            audit=trace.note,
+            rates=rates,
         ),
     )
     node.page = await _page(node)
@@ -248,11 +279,12 @@ async def _page(node: Node) -> PageApi:
         decisions=node.decisions,
         keys=node.keys,
         addressees=node.addressees,
-        conversations=node.conversations,
+        conversations=node.correspondence.conversations,
         resealing=node.reseal,
         trace_full=node.trace.full,
         large=node.config.delivery.large_message,
         clock=now,
+        profile_of=node.profiles.of,
     )
     operator = OperatorInfo(
         name=node.config.node.operator,

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from deploy.node import config as configuration
 from deploy.node import page_standing
 from deploy.node.composition import Node, now, opened
+from deploy.node.console_audit import AuditCommands
 from deploy.node.console_profiles import ProfileCommands
 from deploy.node.console_spaces import SpaceCommands
 from deploy.node.control import CommandFailed, NodeDown, Report, ask, unheard
@@ -32,10 +33,7 @@ from deploy.node.recovery import backup_node, check_node
 from directory.interface import Standing
 from mail_server.accounts.interface import Account, Kind
 from mail_server.delivery.plan import Treatment
-from mail_server.store.model import AccountId
 from policies import decisions
-from policies.audit.query import Filter, find
-from policies.audit.verify import verify
 from policies.interface import Event
 from policies.refusal import Refusal
 
@@ -47,6 +45,7 @@ class Console:
         self._node = node
         self._by = by
         spaces = SpaceCommands(node, by)
+        trace = AuditCommands(node, by)
         self._commands: dict[str, Callable[..., Awaitable[Any]]] = {
             "status": self.status,
             "account_profile": ProfileCommands(node, by).account_profile,
@@ -70,10 +69,13 @@ class Console:
             "space_list": spaces.space_list,
             "enrolment_code": spaces.enrolment_code,
             "page_standing": self.page_standing,
-            "audit_show": self.audit_show,
-            "audit_verify": self.audit_verify,
+            "audit_show": trace.audit_show,
+            "audit_heads": trace.audit_heads,
+            "audit_export": trace.audit_export,
         }
         self._long_commands: dict[str, Callable[..., Awaitable[Any]]] = {
+            "audit_verify": trace.audit_verify,
+            "audit_purge": trace.audit_purge,
             "check": self.check,
             "backup": self.backup,
         }
@@ -264,40 +266,7 @@ class Console:
                 )
         return rows
 
-    # -- audit, check, backup -----------------------------------------------------------------------------
-
-    async def audit_show(
-        self, limit: int, action: str | None, address: str | None, reference: str | None
-    ) -> list[dict[str, Any]]:
-        party = self._account(address).id if address else ""
-        wanted = Filter(
-            action=action or "", party=party, reference=reference or "", last=max(1, min(limit, 10_000))
-        )
-        entries = await self._node.store.read(lambda reader: find(reader.sql, wanted))
-        addresses = {account.id: account.address for account in self._node.accounts.all()}
-        return [
-            {
-                "seq": entry.seq,
-                "time": datetime.fromtimestamp(entry.at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3],
-                "action": entry.action,
-                "who": addresses.get(AccountId(entry.actor), entry.actor),
-                "on": addresses.get(AccountId(entry.subject), entry.subject),
-                "actor": entry.actor,
-                "subject": entry.subject,
-                "outcome": entry.outcome,
-                "reference": entry.reference,
-                "session": entry.session,
-                "network": entry.network,
-                "detail": dict(entry.details),
-            }
-            for entry in entries
-        ]
-
-    async def audit_verify(self) -> dict[str, Any]:
-        chain = self._node.trail.chain
-        found = await self._node.store.read(lambda reader: verify(reader.sql, chain))
-        broken = f"entry {found.broken.seq} is {found.broken.reason}" if found.broken else None
-        return {"chain": chain, "entries": found.entries, "head": str(found.head), "broken": broken}
+    # -- check, backup -----------------------------------------------------------------------------
 
     async def check(self, report: Report) -> dict[str, Any]:
         return await check_node(self._node, report)

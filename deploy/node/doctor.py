@@ -26,6 +26,7 @@ from cryptography import x509
 
 from deploy.node.config import Config, ConfigError, load
 from deploy.node.control import NodeDown, ask
+from deploy.node.doctor_audit import audit_findings
 from deploy.node.doctor_page import page_findings, running_page
 from deploy.node.failures import sentence
 from deploy.node.finding import Finding
@@ -62,6 +63,7 @@ async def examine_node(home: Path, config: Path | None, probe: Probe | None = No
     findings += _certificate(settings)
     findings += page_findings(settings)
     findings += _policies(settings)
+    findings += audit_findings(settings, home)
     findings += _machine(settings, home)
     findings += [one async for one in _running(settings, home)]
     if probe is not None:

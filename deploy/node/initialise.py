@@ -71,8 +71,10 @@ def _values(wishes: Wishes) -> dict[str, dict[str, Any]]:
     }
     tls = {"certificate": wishes.certificate, "key": wishes.key, "client_ca": wishes.client_ca}
     values["tls"] = {name: str(path) for name, path in tls.items() if path is not None}
+    # Beside the KEK, until the administrator names a better place: outside the home in any case.
+    values["policies"] = {"audit_heads": str(wishes.kek.with_name(f"{wishes.kek.stem}-audit-heads.jsonl"))}
     if wishes.trust_list is not None:
-        values["policies"] = {"trust_list": str(wishes.trust_list)}
+        values["policies"]["trust_list"] = str(wishes.trust_list)
     for section, given in wishes.sections.items():
         values.setdefault(section, {}).update(given)
     return values

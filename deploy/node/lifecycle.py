@@ -27,6 +27,7 @@ from deploy.node import logs
 from deploy.node.composition import opened
 from deploy.node.config import Config
 from deploy.node.console import Console
+from deploy.node.console_audit import purge_by_the_day
 from deploy.node.control import ControlServer
 from deploy.node.doors import Doors
 from deploy.node.failures import KNOWN, sentence
@@ -80,6 +81,9 @@ async def _serve(home: Home, settings: Config) -> None:
         stack.push_async_callback(control.stop)
         loop.add_signal_handler(signal.SIGHUP, _reload, doors)
         node.resume_reseal()
+        node.heads.keep_noting()
+        purging = asyncio.create_task(purge_by_the_day(node))
+        stack.callback(purging.cancel)
         upkeep = asyncio.create_task(node.maintain())
         stack.callback(upkeep.cancel)
         _log.info("serving; doors open: %s", doors.described())

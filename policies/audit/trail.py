@@ -1,42 +1,66 @@
 """Appends to the trace, inside the transaction of the act itself.
 
-Each entry holds the hash of the one before, so an entry altered, removed or put in later breaks the chain at
-a place that `verify` names. What a chain alone cannot show is a cut at its end: `Verification.head` is to be
-noted elsewhere (`audit verify --expect`).
+Each entry's link holds the link before it of its retention class, so an entry altered, removed or put in later breaks
+the chain at a place that `verify` names. What a chain alone cannot show is a cut at its end, or all of it written anew
+by who holds the database: `heads` are signed and noted outside the node for that.
 
-The head of the chain (last number and hash) is kept in memory, but memory may be wrong: the transaction
-that wrote it may have been rolled back, or its operation run again. So the first entry of each call is
-inserted only `WHERE EXISTS` the head it builds on; when nothing was inserted, the head is read from the
-table. A rollback therefore never leaves a gap, and the usual case costs no extra statement.
+The heads of the chain are kept in memory, but memory may be wrong: the transaction that wrote them may have been rolled
+back, or its operation run again. So each call first moves the stored head from what memory says to what it will be;
+when that touches no row, the head is read from the table. A rollback therefore never leaves a gap.
 
-Invariants: one writer per chain; two writers would collide on the primary key, and one of them fails whole.
+Invariants: one writer per chain; two writers would collide on the primary key, and one of them fails whole. The day of
+a class never falls: what a clock put back dates earlier goes on in the day that has begun, with its own time.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from os import urandom
 from typing import Any
 
 from policies.audit import entry
+from policies.audit.classes import Retention, retention_of
 from policies.interface import Event, SqlConnection
 
 _log = logging.getLogger("vaguemestre.policies")
 
-_INTO = f"INSERT INTO audit_entry ({', '.join(entry.COLUMNS)})"
+_INTO = f"INSERT INTO audit_entry ({', '.join(entry.COLUMNS)}) VALUES "  # noqa: S608 -- constant names
 _MARKS = f"({', '.join('?' * len(entry.COLUMNS))})"
-_IF_HEAD = "WHERE EXISTS (SELECT 1 FROM audit_entry WHERE chain = ? AND seq = ? AND hash = ?)"
-# PostgreSQL does not infer the types of bare parameters in a SELECT list.
-_SELECT_OF = {
-    "sqlite": f"SELECT {', '.join('?' * len(entry.COLUMNS))}",
-    "postgresql": (
-        "SELECT ?::text, ?::bigint, ?::bigint, ?::text, ?::text, ?::text, ?::text, ?::text, ?::text, ?::text,"
-        " ?::text, ?::bytea, ?::bytea"
-    ),
-}
-_GUARDED = {dialect: f"{_INTO} {select} {_IF_HEAD}" for dialect, select in _SELECT_OF.items()}
-_HEAD = "SELECT seq, hash FROM audit_entry WHERE chain = ? ORDER BY seq DESC LIMIT 1"
+_INTO_PARTY = "INSERT INTO audit_party (party, at, chain, seq) VALUES "
+_FIRST = (
+    "INSERT INTO audit_first_read (message, reader) VALUES (?, ?) ON CONFLICT (message, reader) DO NOTHING"
+)
+_HEAD = "SELECT seq, technical_day, technical, functional_day, functional FROM audit_head WHERE chain = ?"
+_MOVE = (
+    "UPDATE audit_head SET seq = ?, technical_day = ?, technical = ?, functional_day = ?, functional = ?"
+    " WHERE chain = ? AND seq = ? AND technical = ? AND functional = ?"
+)
+_BEGIN = (
+    "INSERT INTO audit_head (chain, seq, technical_day, technical, functional_day, functional,"
+    " technical_purged, functional_purged) VALUES (?, ?, ?, ?, ?, ?, 0, 0)"
+)
 _TOGETHER = 16  # rows per statement
+_STATEMENTS = [_INTO + ", ".join([_MARKS] * number) for number in range(_TOGETHER + 1)]
+_PARTIES = [_INTO_PARTY + ", ".join(["(?, ?, ?, ?)"] * number) for number in range(_TOGETHER + 1)]
+NO_DAY = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """Where a chain stands: its last number, and the last day and link of each class."""
+
+    seq: int = 0
+    technical_day: int = NO_DAY
+    technical: bytes = entry.GENESIS
+    functional_day: int = NO_DAY
+    functional: bytes = entry.GENESIS
+
+    def of(self, retention: int) -> tuple[int, bytes]:
+        if retention == Retention.TECHNICAL:
+            return self.technical_day, self.technical
+        return self.functional_day, self.functional
 
 
 class ChainedTrail:
@@ -44,8 +68,7 @@ class ChainedTrail:
 
     def __init__(self, chain: str) -> None:
         self._chain = chain
-        self._seq = 0
-        self._hash = entry.GENESIS
+        self._heads = Heads()
         self._told: set[str] = set()
 
     @property
@@ -55,31 +78,65 @@ class ChainedTrail:
     def append(self, sql: SqlConnection, events: Sequence[Event]) -> None:
         if not events:
             return
-        if not self._insert_after_kept_head(sql, events[0]):
-            self._seq, self._hash = head(sql, self._chain)
-            self._insert(sql, [self._next(events[0])])
-        for start in range(1, len(events), _TOGETHER):
-            self._insert(sql, [self._next(event) for event in events[start : start + _TOGETHER]])
+        more = [_first_read(sql, event) if event.action == "read" else None for event in events]
+        before = self._heads
+        rows, after = self._rows(before, events, more)
+        if not self._move(sql, before, after):
+            before = heads_of(sql, self._chain)
+            rows, after = self._rows(before, events, more)
+            if not self._move(sql, before, after):
+                sql.run(
+                    _BEGIN,
+                    (
+                        self._chain,
+                        after.seq,
+                        after.technical_day,
+                        after.technical,
+                        after.functional_day,
+                        after.functional,
+                    ),
+                )
+        self._heads = after
+        _insert(sql, _STATEMENTS, rows)
+        _insert(sql, _PARTIES, parties(rows))
 
-    def _insert_after_kept_head(self, sql: SqlConnection, event: Event) -> bool:
-        if not self._seq:
-            return False  # nothing kept yet
-        seq, before = self._seq, self._hash
-        row = self._next(event)
-        return sql.run(_GUARDED[sql.dialect], (*row, self._chain, seq, before)) == 1
+    def _rows(
+        self, heads: Heads, events: Sequence[Event], more: Sequence[Mapping[str, str] | None]
+    ) -> tuple[list[tuple[Any, ...]], Heads]:
+        seq = heads.seq
+        days = [heads.technical_day, heads.functional_day]
+        links = [heads.technical, heads.functional]
+        salts = urandom(entry.SALT * len(events))
+        rows: list[tuple[Any, ...]] = []
+        for number, event in enumerate(events):
+            if not entry.DETAIL_KEYS.issuperset(event.detail):
+                self._tell_unknown(event)
+            retention = retention_of(event.action)
+            seq += 1
+            day = event.at // entry.DAY_MS
+            if day > days[retention]:
+                days[retention] = day
+                links[retention] = entry.opening_of(self._chain, retention, day, links[retention])
+            fields = entry.fields_of(self._chain, seq, retention, days[retention], event, more[number])
+            salt = salts[number * entry.SALT : (number + 1) * entry.SALT]
+            link = entry.link_of(links[retention], entry.leaf_of(salt, fields))
+            links[retention] = link
+            rows.append((*fields, salt, None, link))
+        return rows, Heads(seq, days[0], links[0], days[1], links[1])
 
-    def _next(self, event: Event) -> tuple[Any, ...]:
-        """The row of the next entry; the kept head moves on to it."""
-        if event.detail and not entry.DETAIL_KEYS.issuperset(event.detail):
-            self._tell_unknown(event)
-        row = entry.row_of(self._chain, self._seq + 1, event, self._hash)
-        self._seq += 1
-        self._hash = row[-1]
-        return row
-
-    def _insert(self, sql: SqlConnection, rows: list[tuple[Any, ...]]) -> None:
-        values = ", ".join([_MARKS] * len(rows))
-        sql.run(f"{_INTO} VALUES {values}", [value for row in rows for value in row])
+    def _move(self, sql: SqlConnection, before: Heads, after: Heads) -> bool:
+        parameters = (
+            after.seq,
+            after.technical_day,
+            after.technical,
+            after.functional_day,
+            after.functional,
+            self._chain,
+            before.seq,
+            before.technical,
+            before.functional,
+        )
+        return sql.run(_MOVE, parameters) == 1
 
     def _tell_unknown(self, event: Event) -> None:
         for name in event.detail.keys() - entry.DETAIL_KEYS - self._told:
@@ -89,7 +146,27 @@ class ChainedTrail:
             )
 
 
-def head(sql: SqlConnection, chain: str) -> tuple[int, bytes]:
-    """Number and hash of a chain's last entry; (0, GENESIS) of an empty one."""
+def heads_of(sql: SqlConnection, chain: str) -> Heads:
+    """Where a chain stands, as committed (or as this transaction left it)."""
     row = sql.one(_HEAD, (chain,))
-    return (int(row[0]), bytes(row[1])) if row else (0, entry.GENESIS)
+    if row is None:
+        return Heads()
+    return Heads(int(row[0]), int(row[1]), bytes(row[2]), int(row[3]), bytes(row[4]))
+
+
+def parties(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """The lines of `audit_party` for these entries."""
+    return [(party, row[4], row[0], row[1]) for row in rows for party in entry.parties_of(row)]
+
+
+def _first_read(sql: SqlConnection, event: Event) -> dict[str, str] | None:
+    """Whether this person had this letter's text before, by whichever way."""
+    if not event.reference:
+        return None
+    return {"first": "yes"} if sql.run(_FIRST, (event.reference, event.actor)) == 1 else None
+
+
+def _insert(sql: SqlConnection, statements: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    for start in range(0, len(rows), _TOGETHER):
+        part = rows[start : start + _TOGETHER]
+        sql.run(statements[len(part)], [value for row in part for value in row])

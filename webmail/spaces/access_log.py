@@ -1,7 +1,7 @@
 """Who did what with an account, in words its holder reads: a JMAP capability over the trace.
 
-The trace has no index but its own order, so it is read backwards in bounded parts, on the store's threads; a page may
-come short, or empty, while there is more: `next` says where to go on.
+It is read through the trace's index of persons, newest first, over the chains of every node. An entry is named by one
+number: its own where there is one chain, else its own and its chain's together.
 
 Invariants: only one's own account is told; of a correspondent, the address that correspondents see and no network;
 what stands in the trace for the operator's use alone (ids, credentials) is left out.
@@ -9,7 +9,7 @@ what stands in the trace for the operator's use alone (ids, credentials) is left
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mail_server.accounts.interface import Account, Accounts, Kind
@@ -17,13 +17,12 @@ from mail_server.jmap.interface import Arguments, Capability, MethodError, Turn
 from mail_server.store.interface import Sql, Store
 from mail_server.store.model import AccountId
 from policies.audit.entry import Entry
-from policies.audit.query import Filter, find
-from policies.audit.trail import head
+from policies.audit.query import END, Place, at_number, chains, of_party, place_of
 
 URI = "https://vaguemestre.example/jmap/access-log"
 
-_WINDOW = 5_000  # entries read at a time: a millisecond or two of a reader's thread
-_WINDOWS = 60  # of one call
+_WINDOWS = 20  # readings of one call: what is not shown may come in long runs
+_CHAINS = 1024  # nodes that one store may have had
 _MOST = 100
 _USUAL = 50
 
@@ -63,10 +62,9 @@ _UNTOLD = "already-filed"  # the same letter again after a crash: it arrived onc
 
 
 class AccessLog:
-    def __init__(self, store: Store, accounts: Accounts, chain: Callable[[], str]) -> None:
+    def __init__(self, store: Store, accounts: Accounts) -> None:
         self._store = store
         self._accounts = accounts
-        self._chain = chain
 
     def capability(self) -> Capability:
         return Capability(URI, {"AccessLog/get": self.get}, {}, _has_one)
@@ -77,49 +75,61 @@ class AccessLog:
             raise MethodError("forbidden")
         before = _number(arguments, "before")
         limit = _number(arguments, "limit")
-        entries, following = await self.page(
+        lines, following = await self.page(
             account, before, _USUAL if limit is None else max(1, min(limit, _MOST))
         )
         return {
             "accountId": account.id,
-            "list": [self._shown(account, entry) for entry in entries],
+            "list": lines,
             "more": following is not None,
             "next": following,
         }
 
-    async def page(self, account: Account, before: int | None, limit: int) -> tuple[list[Entry], int | None]:
-        """The latest entries below `before`, newest first; where to go on, None at the beginning of the trace."""
-        chain, upper = self._chain(), before
-        if upper is None:
-            upper = 1 + await self._store.read(lambda reader: head(reader.sql, chain)[0])
-        found: list[Entry] = []
+    async def page(
+        self, account: Account, before: int | None, limit: int
+    ) -> tuple[list[dict[str, Any]], int | None]:
+        """The latest lines below `before`, newest first; where to go on, None at the beginning of the trace."""
+        return await self._store.read(lambda reader: self._page(reader.sql, account, before, limit))
+
+    def _page(
+        self, sql: Sql, account: Account, before: int | None, limit: int
+    ) -> tuple[list[dict[str, Any]], int | None]:
+        names = chains(sql)
+        below = END if before is None else _place(sql, names, before)
+        lines: list[dict[str, Any]] = []
+        last = 0
         for _ in range(_WINDOWS):
-            if upper <= 1 or len(found) >= limit:
-                break
-            wanted = limit - len(found)
-            part, upper = await self._part(account.id, chain, upper, wanted)
-            found += [entry for entry in part if _is_shown(entry)]
-        return found, upper if upper > 1 else None
+            part = of_party(sql, account.id, below, 0, limit)
+            for entry in part:
+                last = _number_of(names, entry)
+                if _is_shown(entry):
+                    lines.append(self._shown(account, entry, last))
+                if len(lines) == limit:
+                    return lines, last
+            if len(part) < limit:
+                return lines, None
+            below = place_of(part[-1])
+        return lines, last
 
-    async def _part(self, account: AccountId, chain: str, upper: int, wanted: int) -> tuple[list[Entry], int]:
-        """Newest first, and below which number to go on."""
-        low = max(1, upper - _WINDOW)
+    def lines(self, sql: Sql, account: Account, since: int, until: int, most: int) -> list[dict[str, Any]]:
+        """Every line of a period, newest first; at most `most`."""
+        names, below = chains(sql), Place(until, "", 0)
+        lines: list[dict[str, Any]] = []
+        while len(lines) < most and (part := of_party(sql, account.id, below, since, 500)):
+            lines += [
+                self._shown(account, entry, _number_of(names, entry)) for entry in part if _is_shown(entry)
+            ]
+            below = place_of(part[-1])
+        return lines[:most]
 
-        def query(sql: Sql) -> list[Entry]:
-            return find(sql, Filter(chain=chain, party=account, seq_from=low, seq_below=upper, last=wanted))
-
-        entries = await self._store.read(lambda reader: query(reader.sql))
-        entries.reverse()
-        return entries, entries[-1].seq if len(entries) >= wanted else low
-
-    def _shown(self, account: Account, entry: Entry) -> dict[str, Any]:
+    def _shown(self, account: Account, entry: Entry, number: int) -> dict[str, Any]:
         details = entry.details
         sent = entry.action == "deliver" and entry.actor == account.id and entry.subject != account.id
         other = entry.subject if sent else entry.actor
         who = self._who(account, entry)
         protocol = details.get("protocol", "")
         return {
-            "seq": entry.seq,
+            "seq": number,
             "at": entry.at,
             "action": "letter-sent" if sent else _ACTIONS[entry.action],
             "outcome": "done" if entry.action in _OF_LETTERS else entry.outcome,
@@ -142,6 +152,17 @@ class AccessLog:
     def _address(self, account: Account, other: str) -> str:
         found = self._accounts.by_id(AccountId(other))
         return found.shown if found is not None and found.id != account.id else ""
+
+
+def _number_of(names: Sequence[str], entry: Entry) -> int:
+    return entry.seq if len(names) <= 1 else entry.seq * _CHAINS + names.index(entry.chain)
+
+
+def _place(sql: Sql, names: Sequence[str], number: int) -> Place:
+    """Below which place to go on; what is no entry's number, or that of a purged one, has nothing below it."""
+    seq, ordinal = (number, 0) if len(names) <= 1 else divmod(number, _CHAINS)
+    found = at_number(sql, names[ordinal], seq) if ordinal < len(names) else None
+    return Place(0, "", 0) if found is None or found.purged else place_of(found)
 
 
 def _is_shown(entry: Entry) -> bool:
