@@ -17,7 +17,6 @@ from typing import Any
 from sqlalchemy.exc import OperationalError
 
 from deploy.node import logs
-from deploy.node.audit_heads import HeadsWriter
 from deploy.node.config import Config
 from deploy.node.correspondence import Correspondence, add_receipts, correspondence
 from deploy.node.failures import StartError
@@ -74,7 +73,6 @@ class Node:
     trust_list: FileTrustList
     trail: ChainedTrail
     trace: Trace
-    heads: HeadsWriter
     authenticator: PasswordAuthenticator
     oidc: OidcService
     operator_keys: GnuPgOperatorKeys
@@ -142,16 +140,6 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
     store = open_store(config.store, home.path, keys)
     await store.start()
     stack.push_async_callback(store.stop)
-    heads = HeadsWriter(
-        store,
-        config.policies.audit_chain,
-        keys,
-        config.policies.audit_heads,
-        config.policies.audit_heads_every,
-        now,
-    )
-    await heads.open()
-    stack.push_async_callback(heads.stop)
     trace = Trace(store, trail)
     stack.push_async_callback(trace.stop)
     decisions = CedarDecisions.load(
@@ -234,7 +222,6 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         trust_list=trust_list,
         trail=trail,
         trace=trace,
-        heads=heads,
         authenticator=PasswordAuthenticator(
             accounts,
             decisions,

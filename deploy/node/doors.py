@@ -125,6 +125,8 @@ class Doors:
             opening.push_async_callback(self._imap.stop)
             await self._jmap.start()
             opening.push_async_callback(self._jmap.stop)
+            self._node.correspondence.start()
+            opening.push_async_callback(self._node.correspondence.stop)
             for server in self._servers:
                 await server.start()
                 opening.push_async_callback(server.stop)
@@ -161,6 +163,8 @@ def _is_public(node: Node) -> Callable[[str], bool]:
 
     def public(address: str) -> bool:
         account = node.accounts.by_address(address)
+        if node.correspondence.certificates.certificate(address) is not None:
+            return True
         return account is not None and account.kind is not Kind.PATIENT and not account.suspended
 
     return public

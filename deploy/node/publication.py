@@ -19,6 +19,8 @@ class Published:
     def published(self, address: str) -> bytes | None:
         if (own := self._node.directory.published(address)) is not None:
             return own
+        if (closing := self._node.correspondence.certificates.certificate(address)) is not None:
+            return closing
         account = self._node.accounts.by_address(address)
         held = self._node.operator_keys.existing(account.id) if account else None
         return held.certificate if held else None
@@ -26,10 +28,11 @@ class Published:
     def address_by_wkd_hash(self, domain: str, name: str) -> str | None:
         if (own := self._node.directory.address_by_wkd_hash(domain, name)) is not None:
             return own
-        for account in self._node.accounts.all():
-            local, _, its_domain = account.address.partition("@")
+        addresses = [account.address for account in self._node.accounts.all()]
+        for address in (*self._node.correspondence.certificates.addresses(), *addresses):
+            local, _, its_domain = address.partition("@")
             if its_domain == domain.lower() and wkd_hash(local) == name:
-                return account.address
+                return address
         return None
 
     def has_domain(self, domain: str) -> bool:

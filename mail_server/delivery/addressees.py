@@ -15,6 +15,7 @@ from mail_server.accounts.interface import Account, Kind
 from mail_server.delivery.exchanges import Exchanges
 from mail_server.delivery.gate import Gate
 from mail_server.delivery.plan import Planner, Treatment
+from mail_server.delivery.rates import Rates
 from mail_server.keys.interface import KeyUnavailable, OperatorKeys
 from policies.interface import Event
 from policies.refusal import Refusal
@@ -43,35 +44,33 @@ class Addressees:
         exchanges: Exchanges,
         operator_keys: OperatorKeys,
         audit: Callable[[Sequence[Event]], None],
+        rates: Rates | None = None,
     ) -> None:
         self._gate = gate
         self._planner = planner
         self._exchanges = exchanges
         self._operator_keys = operator_keys
         self._audit = audit
+        self._rates = rates
 
     async def addressee(self, speaker: Account, address: str) -> Addressee:
         """Raises Refusal."""
         try:
+            if self._rates is not None:
+                self._rates.require_patient_of(speaker, address)
             return await self._addressee(speaker, address)
         except Refusal as refusal:
-            self._audit(
-                [
-                    Event(
-                        action="refuse",
-                        at=time.time_ns() // 1_000_000,
-                        actor=speaker.id,
-                        outcome=refusal.reason,
-                        reference=refusal.id,
-                    )
-                ]
-            )
+            at = time.time_ns() // 1_000_000
+            event = Event("refuse", at, speaker.id, outcome=refusal.reason, reference=refusal.id)
+            events = [event]
+            if self._rates is not None and self._rates.tried_by(speaker, address, refusal):
+                events.append(Event("probing", at, speaker.id, outcome="limit-unknown-patients"))
+            self._audit(events)
             raise
 
     async def _addressee(self, speaker: Account, address: str) -> Addressee:
         writer = self._gate.writer_for(speaker)
-        standing = await self._exchanges.standing(writer, address)
-        account = self._gate.addressee(writer, address, standing)
+        account = self._gate.addressee(writer, address, await self._exchanges.facts(writer, address))
         plan = self._planner.plan(account)
         if plan.treatment is Treatment.SEAL:
             certificates = tuple(one.minimised for one in plan.sealing_set)

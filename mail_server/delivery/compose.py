@@ -131,7 +131,8 @@ class Composer:
     ) -> bytes:
         """The whole original under its own headers, protected (RFC 9788), with our word on where it came from."""
         who = sender.mail_from or "<>"
-        by = sender.identity.mechanism if sender.identity else f"operator {sender.operator_dn}"
+        by = f"operator {sender.operator_dn}" if sender.operator_dn else "this server"
+        by = sender.identity.mechanism if sender.identity else by
         words = f"from {who} ({by}); {mime.date_text(at).decode()}; not end-to-end signed"
         return mime.protect(
             letter.data,

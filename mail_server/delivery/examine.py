@@ -51,7 +51,8 @@ class Letter:
 
     def closing_nothing(self) -> Letter:
         """The same letter, of someone who may not end an exchange."""
-        return replace(self, findings=replace(self.findings, closes_exchange=False))
+        findings = replace(self.findings, closes_exchange=False, fin_subject=False, no_answer=False)
+        return replace(self, findings=findings)
 
 
 async def examine(data: bytes, large: int) -> Letter:

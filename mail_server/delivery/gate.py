@@ -7,13 +7,13 @@ writes learns nothing of who has an account: someone unknown and someone they ne
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mail_server.accounts import ins
 from mail_server.accounts.entities import account_entity, rights_in
 from mail_server.accounts.interface import HELD, Account, Accounts, Identity, Kind, Peer
 from mail_server.accounts.standing import Ended, ended
-from mail_server.conversations.conversations import Standing
+from mail_server.conversations.model import Bar, Stand, Standing
 from mail_server.delivery.interface import MailParameters, Recipient, Road, Sender
 from mail_server.delivery.plan import Planner
 from policies import questions
@@ -29,6 +29,41 @@ class Writer:
     entity: Entity
     patient: Account | None = None  # one of ours
     from_patient: bool = False  # ours or another operator's
+    names: tuple[str, ...] = ()  # whom a block would name: the address that writes, and the person who does
+
+
+_STRANGERS = Stand(Standing.NONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the rules ask about the two, when one of them is a patient."""
+
+    stand: Stand = _STRANGERS
+    blocked: bool = False  # by the patient of the two
+    dispensed: bool = False  # by the addressee to the patient, within a year
+
+
+NO_FACTS = Facts()
+
+
+class ConversationClosed(Refusal):
+    """An exchange, or one message of it, takes no answer; the refusal says who closed it."""
+
+    __slots__ = ("closed_by",)
+
+    def __init__(self, bar: Bar) -> None:
+        named = bar.closed_by if bar.closed_by.isascii() and bar.closed_by.isprintable() else ""
+        who = named or "This correspondent"
+        sentence = (
+            f"{who} takes no answer to this message"
+            if bar.message_alone
+            else f"{who} has closed this exchange"
+        )
+        super().__init__(
+            550, "5.7.1", sentence, "message-closed" if bar.message_alone else "conversation-closed"
+        )
+        self.closed_by = bar.closed_by
 
 
 class Gate:
@@ -120,50 +155,75 @@ class Gate:
             )
         return Sender(Road.OPERATOR, mail_from, peer, operator_dn=dn)
 
-    def recipient(self, writer: Writer, address: str, standing: Standing = Standing.NONE) -> Recipient:
+    def recipient(self, writer: Writer, address: str, facts: Facts = NO_FACTS) -> Recipient:
         """Admit one RCPT TO; the others are none of its business. Raises Refusal."""
-        account = self.addressee(writer, address, standing)
+        account = self.addressee(writer, address, facts)
         return Recipient(account.address, account.id)
 
-    def addressee(self, writer: Writer, address: str, standing: Standing) -> Account:
-        """Whom `writer` may write to at this address. `standing` matters for patients. Raises Refusal."""
+    def addressee(self, writer: Writer, address: str, facts: Facts) -> Account:
+        """Whom `writer` may write to at this address. `facts` matter for patients. Raises Refusal."""
         if not self._accounts.is_local_domain(domain_of(address)):
             raise Refusal(550, "5.7.1", "This server does not relay to other operators", "relay-refused")
         account = self._accounts.by_address(address)
         if account is None:
             raise _nobody(writer, address)
         if writer.from_patient or account.kind is Kind.PATIENT:
-            self._may_write_to(writer, account, standing)
+            self._may_write_to(writer, account, facts)
         decision = self._decisions.decide(questions.may_receive(writer.entity, account_entity(account)))
         if not decision.allowed:
             raise Refusal(550, "5.2.1", "This mailbox is suspended", "recipient-suspended")
         self._planner.plan(account)  # refuses a revoked certificate now, while the peer can still be told
         return account
 
-    def _may_write_to(self, writer: Writer, account: Account, standing: Standing) -> None:
+    def _may_write_to(self, writer: Writer, account: Account, facts: Facts) -> None:
         question = questions.may_write_to(
             writer.entity,
             account_entity(account),
             from_patient=writer.from_patient,
             to_patient=account.kind is Kind.PATIENT,
-            standing=standing.value,
+            standing=facts.stand.standing.value,
+            blocked=facts.blocked,
+            dispensed=facts.dispensed,
         )
-        if self._decisions.decide(question).allowed:
+        decision = self._decisions.decide(question)
+        if decision.allowed:
             return
-        if standing is Standing.CLOSED and account.kind is not Kind.PATIENT:
-            raise conversation_closed()
+        if facts.blocked and account.kind is Kind.PATIENT and not writer.from_patient:
+            raise Refusal(
+                550, "5.7.1", "This patient has chosen to receive no letters from you", "write-to-blocked"
+            )
+        if facts.blocked and account.kind is not Kind.PATIENT:
+            raise Refusal(
+                550,
+                "5.7.1",
+                "You blocked this correspondent: unblock them to write",
+                "write-to-one-you-blocked",
+            )
+        if facts.stand.standing is Standing.CLOSED and account.kind is not Kind.PATIENT:
+            raise ConversationClosed(Bar(False, facts.stand.closed_by))
         raise _not_a_correspondent()
+
+    def may_close(self, speaker: Account | Sender, patient: Account) -> bool:
+        """Whether `speaker` may close an exchange with this patient."""
+        writer = self.writer_for(speaker) if isinstance(speaker, Account) else self.writer(speaker)
+        question = questions.may_close_exchange(
+            writer.entity, account_entity(patient), from_patient=writer.from_patient
+        )
+        return self._decisions.decide(question).allowed
 
     def writer(self, sender: Sender) -> Writer:
         account = self._accounts.by_id(sender.identity.account) if sender.identity else None
         if sender.identity is not None and account is not None:
-            return self.writer_for(account, speaker_entity(sender.identity, account))
+            names = (sender.mail_from, account.address)
+            return replace(self.writer_for(account, speaker_entity(sender.identity, account)), names=names)
         local, _, _ = sender.mail_from.rpartition("@")
-        return Writer(questions.operator(sender.operator_dn or ""), from_patient=_is_patient_number(local))
+        entity = questions.operator(sender.operator_dn or "")
+        return Writer(entity, from_patient=_is_patient_number(local), names=(sender.mail_from,))
 
     def writer_for(self, account: Account, entity: Entity | None = None) -> Writer:
         is_patient = account.kind is Kind.PATIENT
-        return Writer(entity or account_entity(account), account if is_patient else None, is_patient)
+        who = entity or account_entity(account)
+        return Writer(who, account if is_patient else None, is_patient, (account.address,))
 
     def names_of(self, sender: Sender) -> frozenset[str]:
         """Every address of the account that sends; none for another operator's."""
@@ -196,10 +256,6 @@ def speaker_entity(identity: Identity, account: Account) -> Entity:
             identity.credential, account.id, suspended=account.suspended, closed=account.closed
         )
     return account_entity(account)
-
-
-def conversation_closed() -> Refusal:
-    return Refusal(550, "5.7.1", "This correspondent has closed the exchange", "conversation-closed")
 
 
 def _not_a_correspondent() -> Refusal:

@@ -34,6 +34,8 @@ class Plan:
     account: Account
     treatment: Treatment
     sealing_set: tuple[Certificate, ...] = ()  # distinct by fingerprint; empty unless SEAL
+    required: tuple[Certificate, ...] = ()
+    """Those of the set that a letter sealed elsewhere must name: its sender may know of no delegate."""
 
 
 class Planner:
@@ -61,12 +63,17 @@ class Planner:
             # Sealed until yesterday, say: a suspension must not lay its letters down openable by the operator.
             raise Refusal(450, "4.2.1", "Nobody reads this mailbox at the moment", "no-active-reader")
         standings = [self._directory.certificate(reader.address, at) for reader in readers]
+        if account.kind is Kind.PER:
+            # The holder's own key decides; a delegate who has none yet reads nothing, and keeps nobody from sealing.
+            standings, along = standings[:1], standings[1:]
+        else:
+            along = []
         if any(found.standing is Standing.NONE for found in standings) or not standings:
             # Someone who reads this account cannot open a sealed letter yet.
             return Plan(account, Treatment.CUSTODY if self._custody_allowed(account) else Treatment.WAIT)
         valid = _distinct(standings)
         if valid:
-            return Plan(account, Treatment.SEAL, valid)
+            return Plan(account, Treatment.SEAL, _distinct([*standings, *along]), valid)
         if all(found.standing is Standing.REVOKED for found in standings):
             raise Refusal(
                 550,
@@ -75,6 +82,13 @@ class Planner:
                 "certificate-revoked",
             )
         return Plan(account, Treatment.WAIT)  # expired: waits for the holder to renew (DESIGN §4)
+
+    def certificate(self, account: Account) -> Certificate | None:
+        """The account's own, while it is valid and its space open: what others may be told."""
+        if not account.activated:
+            return None
+        found = self._directory.certificate(account.address, self._clock())
+        return found.certificate if found.standing is Standing.VALID else None
 
     def _custody_allowed(self, account: Account) -> bool:
         allowed = self._decisions.decide(questions.may_hold_in_custody(account_entity(account))).allowed

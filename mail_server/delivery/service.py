@@ -25,11 +25,14 @@ from mail_server.delivery.gate import Gate
 from mail_server.delivery.interface import Accepted, Envelope, MailParameters, Recipient, Road, Sender
 from mail_server.delivery.plan import Plan, Planner, Treatment
 from mail_server.delivery.quota import Quota
+from mail_server.delivery.rates import Rates
+from mail_server.delivery.receipts import ReceiptsAsked
 from mail_server.delivery.settings import DeliverySettings
 from mail_server.keys.interface import KeyUnavailable, OperatorKeys
 from mail_server.store.interface import AlreadyFiled, NoSpace, Store, TagTaken, Transaction
 from mail_server.store.model import AccountId, Filed, Flag, MailboxId, NewMessage
 from policies.interface import AuditTrail, Event
+from policies.limits.limits import unlimited
 from policies.refusal import Refusal
 
 _log = logging.getLogger("vaguemestre.delivery")
@@ -53,6 +56,8 @@ class DeliveryService:
         composer: Composer,
         operator_keys: OperatorKeys,
         exchanges: Exchanges,
+        receipts: ReceiptsAsked,
+        rates: Rates | None = None,
     ) -> None:
         self._settings = settings
         self._accounts = accounts
@@ -64,7 +69,9 @@ class DeliveryService:
         self._composer = composer
         self._operator_keys = operator_keys
         self._exchanges = exchanges
+        self._receipts = receipts
         self._quota = Quota(store.used, settings.account_quota)
+        self._rates = rates or Rates(unlimited(), accounts)
         self._key_makers: dict[AccountId, asyncio.Task[None]] = {}
         self._one_key_at_a_time = asyncio.Semaphore(1)  # GnuPG takes a processor for each
 
@@ -72,20 +79,29 @@ class DeliveryService:
         self, road: Road, mail_from: str, parameters: MailParameters, peer: Peer, identity: Identity | None
     ) -> Sender:
         try:
-            return self._gate.sender(road, mail_from, parameters, peer, identity)
+            sender = self._gate.sender(road, mail_from, parameters, peer, identity)
+            self._rates.require_sender(sender)
+            return sender
         except Refusal as refusal:
             self._audit([_refusal_event(refusal, peer, identity.account if identity else "")])
             raise
 
     async def admit_recipient(self, envelope: Envelope, address: str) -> Recipient:
         try:
+            self._rates.require_recipient(envelope)
+            self._rates.require_patient(envelope.sender, address)
             writer = self._gate.writer(envelope.sender)
-            standing = await self._exchanges.standing(writer, address)
-            recipient = self._gate.recipient(writer, address, standing)
+            closing = self._exchanges.closing_recipient(writer, envelope.sender, address)
+            if closing is not None:
+                return closing
+            recipient = self._gate.recipient(writer, address, await self._exchanges.facts(writer, address))
             self._quota.require(recipient.account, envelope.parameters.size or 0)
             return recipient
         except Refusal as refusal:
-            self._audit([_refusal_event(refusal, envelope.sender.peer, _actor(envelope.sender))])
+            events = [_refusal_event(refusal, envelope.sender.peer, _actor(envelope.sender))]
+            if self._rates.tried(envelope.sender, address, refusal):
+                events.append(probing_event(envelope.sender.peer, _actor(envelope.sender)))
+            self._audit(events)
             raise
 
     async def deliver(self, envelope: Envelope, message: bytes) -> Accepted:
@@ -98,9 +114,31 @@ class DeliveryService:
     async def _deliver(self, envelope: Envelope, message: bytes) -> Accepted:
         if len(message) > self._settings.max_message_size:
             raise Refusal(552, "5.3.4", "Message is larger than this server accepts", "too-large")
+        kept = self._exchanges.without_closing(envelope)
+        self._quota.require_all([recipient.account for recipient in kept.recipients], len(message))
+        self._rates.take_letter(envelope)
         letter = await self._signed_as_shown(message, envelope.sender)
         await self._exchanges.require_open(envelope, letter)
-        return await self._compose_and_file(envelope, letter)
+        if not kept.recipients:
+            return await self._close(envelope, letter)
+        notes = (self._exchanges.note(envelope, letter), self._receipts.note(kept, letter))
+        fingerprint = await self._fingerprint(envelope, letter.data)
+        accepted = await self._compose_and_file(kept, letter, fingerprint, _together(notes))
+        await self._exchanges.filed(kept)
+        return accepted
+
+    async def _close(self, envelope: Envelope, letter: Letter) -> Accepted:
+        """A letter to `fin@` and nobody else: it acts, and is laid down nowhere."""
+        await self._store.write(self._exchanges.closing(envelope, letter))
+        return Accepted("R" + secrets.token_hex(12))
+
+    async def notify(self, envelope: Envelope, message: bytes, fingerprint: bytes, note: Note) -> None:
+        """What the node itself says (a receipt), sealed and filed like any letter; `note` in the same transaction.
+
+        Raises Refusal, and StoreError; a notice that was filed already is not filed again.
+        """
+        letter = await examine(message, self._settings.large_message)
+        await self._compose_and_file(envelope, letter, fingerprint, note)
 
     async def _signed_as_shown(self, message: bytes, sender: Sender) -> Letter:
         """The letter, once it is sure whose it is; correspondents see a patient's alias alone. Raises Refusal."""
@@ -109,15 +147,18 @@ class DeliveryService:
         author = self._gate.author(sender)
         if author is None or author.kind is not Kind.PATIENT:
             return letter
-        shown = outer.without(message, letter.fields, outer.PROFESSIONALS_ALONE)
+        shown = outer.without(message, letter.fields, outer.NOT_FROM_PATIENTS)
         shown = outer.shown_as(shown, letter.fields, author.address, author.shown)
+        certificate = self._planner.certificate(author)
+        if certificate is not None:
+            shown = outer.autocrypt(author.shown, certificate.minimised) + shown
         if shown is not message:
             letter = await examine(shown, self._settings.large_message)
         return letter.closing_nothing()
 
-    async def _compose_and_file(self, envelope: Envelope, letter: Letter) -> Accepted:
-        fingerprint = await self._fingerprint(envelope, letter.data)
-        note = self._exchanges.note(envelope, letter)
+    async def _compose_and_file(
+        self, envelope: Envelope, letter: Letter, fingerprint: bytes, note: Note | None
+    ) -> Accepted:
         plans = self._plans(envelope)
         for attempt in range(_ATTEMPTS):
             keys = self._key_changes(plans)
@@ -374,7 +415,21 @@ def _now() -> int:
 
 
 def _actor(sender: Sender) -> str:
-    return sender.identity.account if sender.identity else f"operator:{sender.operator_dn}"
+    if sender.identity is not None:
+        return sender.identity.account
+    return f"operator:{sender.operator_dn}" if sender.operator_dn else "node"
+
+
+def _together(notes: Sequence[Note | None]) -> Note | None:
+    asked = [note for note in notes if note is not None]
+    if not asked:
+        return None
+
+    def write(transaction: Transaction, filed: Sequence[Filed], at: int) -> None:
+        for note in asked:
+            note(transaction, filed, at)
+
+    return write
 
 
 def _is_sealed_summary(summary: bytes) -> bool:
@@ -393,6 +448,18 @@ def _tells_nothing(letter: Letter) -> bool:
 
 def _no_space() -> Refusal:
     return Refusal(452, "4.3.1", "Not enough storage at the moment, please try again later", "no-space")
+
+
+def probing_event(peer: Peer, actor: str) -> Event:
+    """Someone tries patients' addresses that nobody has: told once, when their limit is reached."""
+    return Event(
+        action="probing",
+        at=_now(),
+        actor=actor or "unknown",
+        outcome="limit-unknown-patients",
+        session=peer.session,
+        network=peer.address,
+    )
 
 
 def _refusal_event(refusal: Refusal, peer: Peer, actor: str) -> Event:

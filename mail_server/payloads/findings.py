@@ -17,6 +17,7 @@ from mail_server.payloads.xdm import is_xdm, is_zip
 from mail_server.store.model import CoarseClass, FindingsColumns, ScanVerdict
 
 SUMMARY_LIMIT = 1024  # octets
+_FIN = "[FIN]"
 _TEXT = 300  # characters shown of the text
 _PEEK = 2048  # octets of an encoded text looked at
 _NAMES = 5  # attachments named
@@ -30,7 +31,9 @@ _LAST_CHARACTER = re.compile(rb"[\xc0-\xff][\x80-\xbf]{0,3}\Z")
 @dataclass(frozen=True, slots=True)
 class Findings:
     coarse_class: CoarseClass = CoarseClass.MESSAGE
-    closes_exchange: bool = False
+    closes_exchange: bool = False  # in one of the two ways that follow
+    fin_subject: bool = False  # a subject that is exactly "[FIN]": closes the whole exchange
+    no_answer: bool = False  # `X-MSS-MES: FIN`: this letter alone takes no answer
     has_xdm: bool = False
     has_calendar: bool = False
     scan: ScanVerdict = ScanVerdict.NOT_SCANNED
@@ -76,9 +79,13 @@ def find(message: bytes, tree: Part) -> Findings:
         coarse = CoarseClass.RECORD
     else:
         coarse = CoarseClass.AGENDA if has_calendar else CoarseClass.MESSAGE
+    fin_subject = subject == _FIN or _protected_subject(tree) == _FIN
+    no_answer = _says_fin(message, tree)
     return Findings(
         coarse_class=coarse,
-        closes_exchange=subject == "[FIN]" or _says_fin(message, tree),
+        closes_exchange=fin_subject or no_answer,
+        fin_subject=fin_subject,
+        no_answer=no_answer,
         has_xdm=has_xdm,
         has_calendar=has_calendar,
         summary=_summary(message, tree, subject, text, attachments[:_NAMES]),
@@ -92,6 +99,16 @@ def _is_calendar(part: Part) -> bool:
     return part.content_type in ("application/octet-stream", "text/plain") and (
         (part.filename or "").lower().endswith(".ics")
     )
+
+
+def _protected_subject(tree: Part) -> str | None:
+    """What a signed letter says its subject is, where its program hid the one outside (RFC 9788 §2)."""
+    part = tree.children[0] if tree.content_type == "multipart/signed" and tree.children else tree
+    names = {name.lower() for name, _ in part.params}
+    subject = part.fields.get(b"subject")
+    if part is tree or subject is None or not names & {b"hp", b"protected-headers"}:
+        return None
+    return decoded(subject[:4096]).strip()
 
 
 def _says_fin(message: bytes, tree: Part) -> bool:

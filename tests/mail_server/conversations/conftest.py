@@ -20,7 +20,11 @@ from mail_server.accounts.interface import Account, Kind
 from mail_server.accounts.patients import PatientIdentity
 from mail_server.accounts.service import AccountService
 from mail_server.accounts.settings import AccountsSettings
-from mail_server.conversations.conversations import Conversations, Correspondence, Standing
+from mail_server.conversations.blocks import Blocks, Dispensings
+from mail_server.conversations.closings import Closings
+from mail_server.conversations.conversations import Conversations
+from mail_server.conversations.model import Correspondence, How, Standing
+from mail_server.conversations.roots import LetterIds
 from mail_server.keys.wrapper import AesKeyWrapper
 from mail_server.store.interface import Store
 from mail_server.store.model import AccountId, NewMessage, Rendered, SpecialUse, State, VerbatimContent
@@ -43,6 +47,9 @@ class Town:
     store: Store
     accounts: AccountService
     conversations: Conversations
+    closings: Closings
+    blocks: Blocks
+    dispensings: Dispensings
     clock: int = 1000
     persons: dict[str, Account] = field(default_factory=dict)
 
@@ -64,17 +71,22 @@ class Town:
         patient: Account,
         thread: str = "T1",
         *reply_to: str,
-        closes: bool = False,
-        closes_all: bool = False,
+        closes: How | None = None,
+        no_answer: bool = False,
+        ids: LetterIds | None = None,
     ) -> bool:
-        written = self.conversations.written(
-            sender, reply_to, closes=closes or closes_all, closes_all=closes_all
-        )
+        """A letter whose root is named like its thread, unless `ids` says otherwise."""
+        ids = ids or self.ids(f"n{self.clock}", thread)
+        written = self.conversations.written(sender, reply_to, ids, closes=closes, no_answer=no_answer)
         if written is None:
             return False
         at = self.tick()
         await self.store.write(lambda tx: self.conversations.record(tx, written, {patient.id: thread}, at))
         return True
+
+    def ids(self, own: str, *references: str) -> LetterIds:
+        named = tuple(f"<{each}@x>".encode() for each in references)
+        return LetterIds(f"<{own}@x>".encode(), named, named[-1:])
 
     async def standing(self, patient: Account, correspondent: Account) -> Standing:
         return await self.store.read(
@@ -123,7 +135,18 @@ async def town(
     await store.start()
     accounts = AccountService(store, ChainedTrail("node"), AccountsSettings(domains=("chu.test",)), keys=keys)
     await accounts.start()
-    yield Town(store, accounts, Conversations(store=store, accounts=accounts, keys=keys))
+    conversations = Conversations(store=store, accounts=accounts, keys=keys)
+    trail = ChainedTrail("node")
+    closings = Closings(
+        store=store,
+        accounts=accounts,
+        conversations=conversations,
+        trail=trail,
+        may_close=lambda speaker, _: speaker.kind is not Kind.PATIENT,
+        clock=lambda: 5000,
+    )
+    blocks = Blocks(accounts=accounts, conversations=conversations, trail=trail)
+    yield Town(store, accounts, conversations, closings, blocks, Dispensings())
     await store.stop()
 
 

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mail_server import mime
 from mail_server.accounts.interface import Kind
-from mail_server.conversations.conversations import MOST, Correspondence, Standing
+from mail_server.conversations.conversations import MOST
+from mail_server.conversations.model import Bar, Correspondence, How, Standing
+from mail_server.conversations.roots import LetterIds, thread_root
 from mail_server.store.model import SpecialUse
 
 
@@ -16,7 +22,7 @@ async def test_a_professional_s_letter_opens_and_their_fin_closes_and_their_next
     assert await town.standing(patient, gp) is Standing.NONE
     await town.writes(gp.address, patient)
     assert await town.standing(patient, gp) is Standing.OPEN
-    await town.writes(gp.address, patient, closes=True)
+    await town.writes(gp.address, patient, closes=How.SUBJECT)
     assert await town.standing(patient, gp) is Standing.CLOSED
     await town.writes(gp.address, patient)
     assert await town.standing(patient, gp) is Standing.OPEN
@@ -26,9 +32,9 @@ async def test_closing_one_thread_leaves_another_open(town: Any) -> None:
     gp, patient = await town.person("gp"), await town.patient()
     await town.writes(gp.address, patient, "T1")
     await town.writes(gp.address, patient, "T2")
-    await town.writes(gp.address, patient, "T1", closes=True)
+    await town.writes(gp.address, patient, "T1", closes=How.SUBJECT)
     assert await town.standing(patient, gp) is Standing.OPEN
-    await town.writes(gp.address, patient, "T3", closes_all=True)
+    await town.writes(gp.address, patient, "T3", closes=How.SUBJECT)
     assert await town.standing(patient, gp) is Standing.CLOSED
 
 
@@ -37,11 +43,11 @@ async def test_who_closes_ends_what_they_opened_for_others_and_not_what_others_o
     gp, patient = await town.person("gp"), await town.patient()
     await town.writes(robot.address, patient, "T1", ward.address)
     await town.writes(gp.address, patient, "T1")
-    await town.writes(robot.address, patient, "T1", closes=True)
+    await town.writes(robot.address, patient, "T1", closes=How.SUBJECT)
     assert await town.standing(patient, ward) is Standing.CLOSED
     assert await town.standing(patient, gp) is Standing.OPEN
     await town.writes(gp.address, patient, "T2", ward.address)
-    await town.writes(robot.address, patient, "T2", ward.address, closes_all=True)
+    await town.writes(robot.address, patient, "T2", ward.address, closes=How.SUBJECT)
     assert await town.standing(patient, ward) is Standing.OPEN, "the GP opened that one"
 
 
@@ -87,8 +93,8 @@ async def test_a_patient_sees_every_exchange_newest_first_with_its_threads(town:
     await town.writes(gp.address, patient, "T1")
     await town.writes(nurse.address, patient, "T2")
     await town.writes(gp.address, patient, "T3")
-    await town.writes(gp.address, patient, "T1", closes=True)
-    await town.writes(nurse.address, patient, "T2", closes=True)
+    await town.writes(gp.address, patient, "T1", closes=How.SUBJECT)
+    await town.writes(nurse.address, patient, "T2", closes=How.SUBJECT)
     seen = [(one.address, one.open, one.threads) for one in await town.of(patient)]
     assert seen == [(nurse.address, False, ("T2",)), (gp.address, True, ("T1", "T3"))]
 
@@ -97,7 +103,7 @@ async def test_a_patient_is_told_which_threads_of_an_exchange_take_no_answer(tow
     gp, patient = await town.person("gp"), await town.patient()
     for thread in ("T1", "T2"):
         await town.writes(gp.address, patient, thread)
-    await town.writes(gp.address, patient, "T1", closes=True)
+    await town.writes(gp.address, patient, "T1", closes=How.SUBJECT)
     assert [(one.open, one.closed) for one in await town.of(patient)] == [(True, {"T1"})]
     await town.writes(gp.address, patient, "T1")
     assert [(one.open, one.closed) for one in await town.of(patient)] == [(True, frozenset())]
@@ -105,36 +111,105 @@ async def test_a_patient_is_told_which_threads_of_an_exchange_take_no_answer(tow
 
 async def test_a_patient_s_answer_makes_the_exchange_recent(town: Any) -> None:
     gp, nurse, patient = await town.person("gp"), await town.person("nurse"), await town.patient()
-    thread = await town.files(patient, SpecialUse.INBOX, f"From: <{gp.address}>", "un")
-    await town.writes(gp.address, patient, thread)
-    await town.writes(nurse.address, patient, "T2")
+    await town.writes(gp.address, patient, "T1", ids=town.ids("un"))
+    await town.writes(nurse.address, patient, "T2", ids=town.ids("deux"))
     at = town.tick()
     await town.store.write(
-        lambda tx: town.conversations.answered(tx, patient.id, [gp.id], [b"<deux@x>", b"<un@x>"], at)
+        lambda tx: town.conversations.answered(tx, patient.id, [gp.id], town.ids("trois", "un"), at)
     )
-    assert [one.address for one in await town.of(patient)] == [gp.address, nurse.address]
-    later = town.tick()
+    assert next((one.address, one.last_at) for one in await town.of(patient)) == (gp.address, at)
+
+
+async def test_a_patient_s_own_new_thread_opens_nothing(town: Any) -> None:
+    gp, patient = await town.person("gp"), await town.patient()
+    at = town.tick()
     await town.store.write(
-        lambda tx: town.conversations.answered(tx, patient.id, [nurse.id], [b"<new@x>"], later)
+        lambda tx: town.conversations.answered(tx, patient.id, [gp.id], town.ids("premier"), at)
     )
-    assert [one.last_at for one in await town.of(patient)] == [later, at]
+    assert await town.standing(patient, gp) is Standing.NONE
+    assert [one.open for one in await town.of(patient)] == [False]
+    await town.writes(gp.address, patient, "T1", ids=town.ids("reponse", "premier"))
+    assert await town.standing(patient, gp) is Standing.OPEN
+    assert len(await town.of(patient)) == 1
 
 
-async def test_an_answer_to_a_closed_thread_is_known_as_one(town: Any) -> None:
+async def test_closing_ends_also_a_thread_that_the_patient_began_and_nobody_answered(town: Any) -> None:
+    gp, patient = await town.person("gp"), await town.patient()
+    await town.writes(gp.address, patient, "T1", ids=town.ids("un"))
+    at = town.tick()
+    await town.store.write(
+        lambda tx: town.conversations.answered(tx, patient.id, [gp.id], town.ids("autre"), at)
+    )
+    await town.writes(gp.address, patient, "T1", ids=town.ids("fin", "un"), closes=How.SUBJECT)
+    assert await town.standing(patient, gp) is Standing.CLOSED
+
+
+async def barred(town: Any, patient: Any, who: Any, *references: str) -> Bar | None:
+    ids = town.ids("reponse", *references)
+    return await town.store.read(lambda reader: town.conversations.barred(reader, patient.id, [who.id], ids))
+
+
+async def test_an_answer_into_a_closed_exchange_is_known_as_one_and_by_whom_it_is_closed(town: Any) -> None:
     gp, nurse, patient = await town.person("gp"), await town.person("nurse"), await town.patient()
-    thread = await town.files(patient, SpecialUse.INBOX, f"From: <{gp.address}>", "un")
-    await town.writes(gp.address, patient, thread)
+    await town.writes(gp.address, patient, "T1", ids=town.ids("un"))
+    assert await barred(town, patient, gp, "un") is None
+    await town.writes(gp.address, patient, "T1", ids=town.ids("fin", "un"), closes=How.SUBJECT)
+    assert await barred(town, patient, gp, "un") == Bar(False, gp.address)
+    assert await barred(town, patient, nurse, "un") is None
+    assert await barred(town, patient, gp, "elsewhere") is None
 
-    async def closed(who: Any, *names: bytes) -> bool:
-        return await town.store.read(
-            lambda reader: town.conversations.closed_thread(reader, patient.id, [who.id], names)
+
+async def test_an_answer_that_forgets_the_first_letters_is_still_known(town: Any) -> None:
+    gp, patient = await town.person("gp"), await town.patient()
+    await town.writes(gp.address, patient, "T1", ids=town.ids("un"))
+    await town.writes(gp.address, patient, "T1", ids=town.ids("deux", "un"))
+    await town.writes(gp.address, patient, "T1", ids=town.ids("trois", "deux"))
+    await town.writes(gp.address, patient, "T1", ids=town.ids("fin", "trois"), closes=How.SUBJECT)
+    assert await town.standing(patient, gp) is Standing.CLOSED
+    assert await barred(town, patient, gp, "autre-chose", "deux") == Bar(False, gp.address)
+
+
+async def test_x_mss_mes_closes_one_message_and_leaves_the_exchange_open(town: Any) -> None:
+    gp, patient = await town.person("gp"), await town.patient()
+    await town.writes(gp.address, patient, "T1", ids=town.ids("un"))
+    await town.writes(gp.address, patient, "T1", ids=town.ids("deux", "un"), no_answer=True)
+    assert await town.standing(patient, gp) is Standing.OPEN
+    assert await barred(town, patient, gp, "un", "deux") == Bar(True, gp.address)
+    assert await barred(town, patient, gp, "un") is None
+
+
+async def test_a_first_letter_that_takes_no_answer_is_a_closed_exchange(town: Any) -> None:
+    gp, patient = await town.person("gp"), await town.patient()
+    await town.writes(gp.address, patient, "T1", ids=town.ids("un"), no_answer=True)
+    assert await town.standing(patient, gp) is Standing.CLOSED
+
+
+async def test_an_exchange_from_before_roots_were_kept_is_known_by_its_thread(town: Any) -> None:
+    gp, patient = await town.person("gp"), await town.patient()
+    thread = await town.files(patient, SpecialUse.INBOX, f"From: <{gp.address}>", "ancien")
+    await town.store.write(
+        lambda tx: tx.sql.run(
+            "INSERT INTO conversation (patient, correspondent, root, thread_id, opener, opened_at, last_at)"
+            " VALUES (?, ?, ?, ?, ?, 1, 1)",
+            (patient.id, gp.id, thread_root(thread), thread, gp.id),
         )
+    )
+    await town.writes(gp.address, patient, thread, ids=town.ids("fin", "ancien"), closes=How.SUBJECT)
+    assert await town.standing(patient, gp) is Standing.CLOSED
+    assert await barred(town, patient, gp, "ancien") == Bar(False, gp.address)
 
-    assert not await closed(gp, b"<deux@x>", b"<un@x>")
-    await town.writes(gp.address, patient, thread, closes=True)
-    assert await closed(gp, b"<deux@x>", b"<un@x>")
-    assert not await closed(nurse, b"<deux@x>", b"<un@x>")
-    assert not await closed(gp, b"<deux@x>", b"<elsewhere@x>")
+
+def test_what_a_letter_names_is_read_in_order() -> None:
+    header = b"Message-ID: <c@x>\r\nReferences: <a@x> <b@x>\r\nIn-Reply-To: <b@x>\r\n\r\n"
+    assert LetterIds.of(mime.fields(header)) == LetterIds(b"<c@x>", (b"<a@x>", b"<b@x>"), (b"<b@x>",))
+    assert LetterIds.of(mime.fields(b"References: <a@x> <b@x>\r\n\r\n")).answered == (b"<b@x>",)
+    assert LetterIds.of(mime.fields(b"Subject: x\r\n\r\n")) == LetterIds()
+
+
+@given(st.binary(max_size=400))
+def test_any_header_has_ids_or_none_and_never_raises(data: bytes) -> None:
+    found = LetterIds.of(mime.fields(b"References: " + data + b"\r\n\r\n"))
+    assert set(found.answered) <= set(found.named)
 
 
 async def test_a_professional_sees_patients_and_whom_they_wrote_with_lately(town: Any) -> None:
@@ -144,7 +219,7 @@ async def test_a_professional_sees_patients_and_whom_they_wrote_with_lately(town
     sent = await town.files(
         gp, SpecialUse.SENT, f"From: <{gp.address}>\r\nTo: <{nurse.address}>, <x@loin.test>", "deux"
     )
-    await town.writes(gp.address, patient, closes=True)
+    await town.writes(gp.address, patient, closes=How.SUBJECT)
     seen = [(one.address, one.open, one.threads) for one in await town.of(gp)]
     assert seen == [
         (patient.alias, True, ()),
@@ -166,7 +241,7 @@ async def test_what_is_shown_is_bounded(town: Any) -> None:
 
     def many(tx: Any) -> None:
         for number in range(MOST + 20):
-            written = town.conversations.written(f"dr{number}@loin.test", (), closes=False, closes_all=False)
+            written = town.conversations.written(f"dr{number}@loin.test", (), town.ids(f"{number}"))
             town.conversations.record(tx, written, {patient.id: f"T{number}"}, at)
 
     await town.store.write(many)

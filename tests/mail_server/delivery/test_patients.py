@@ -9,7 +9,7 @@ import pytest
 
 from mail_server import mime
 from mail_server.accounts.interface import Kind, Peer
-from mail_server.conversations.conversations import Standing
+from mail_server.conversations.model import Standing
 from mail_server.delivery.interface import Envelope, MailParameters, Road
 from mail_server.delivery.plan import Treatment
 from mail_server.store.armor import armor
@@ -261,9 +261,9 @@ async def test_two_patients_never_write_to_each_other_whatever_the_tables_say(de
     one, other = await desk.patient(activated=True), await desk.patient("185052A004123")
     await desk.node.store.write(
         lambda tx: tx.sql.run(
-            "INSERT INTO conversation (patient, correspondent, thread_id, opener, opened_at, last_at)"
-            " VALUES (?, ?, 'T', ?, 1, 1)",
-            (one.id, other.id, other.id),
+            "INSERT INTO conversation (patient, correspondent, root, thread_id, opener, opened_at, last_at)"
+            " VALUES (?, ?, ?, 'T', ?, 1, 1)",
+            (one.id, other.id, b"root", other.id),
         )
     )
     assert (await refused(desk.page_envelope(one, other.alias))).reason == "not-a-correspondent"
@@ -290,17 +290,14 @@ async def test_a_suspended_patient_sends_nothing(desk) -> None:
 # -- open and closed ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("subject", "more"), [("[FIN]", ""), ("Au revoir", "X-MSS-MES: FIN\r\n")])
-async def test_who_closes_the_exchange_is_not_written_to_until_they_write_again(
-    desk, subject: str, more: str
-) -> None:
+async def test_who_closes_the_exchange_is_not_written_to_until_they_write_again(desk) -> None:
     gp, patient = await talking(desk)
     await answer(desk, patient, gp)
-    closing = letter(gp.address, patient.alias, subject, "fin", more=f"In-Reply-To: <un@essai>\r\n{more}")
+    closing = letter(gp.address, patient.alias, "[FIN]", "fin", more="In-Reply-To: <un@essai>\r\n")
     await desk.send(gp, closing, patient.alias)
     found = await refused(desk.page_envelope(patient, gp.address))
     assert (found.code, found.enhanced, found.sentence, found.reason) == (
-        550, "5.7.1", "This correspondent has closed the exchange", "conversation-closed",
+        550, "5.7.1", f"{gp.address} has closed this exchange", "conversation-closed",
     )  # fmt: skip
     again = letter(gp.address, patient.alias, "Encore", "encore", more="In-Reply-To: <un@essai>\r\n")
     await desk.send(gp, again, patient.alias)
@@ -316,9 +313,7 @@ async def test_a_subject_that_only_holds_fin_closes_nothing(desk) -> None:
 
 async def test_a_closed_thread_takes_no_answer_though_another_is_open(desk) -> None:
     gp, patient = await talking(desk)
-    closing = letter(
-        gp.address, patient.alias, "Fin", "fin", more="In-Reply-To: <un@essai>\r\nX-MSS-MES: FIN\r\n"
-    )
+    closing = letter(gp.address, patient.alias, "[FIN]", "fin", more="In-Reply-To: <un@essai>\r\n")
     await desk.send(gp, closing, patient.alias)
     await desk.send(gp, letter(gp.address, patient.alias, "Autre", "autre"), patient.alias)
     await answer(desk, patient, gp, to="autre", name="a1")
@@ -362,9 +357,9 @@ async def test_a_professional_ends_the_exchange_also_by_a_letter_sealed_in_the_p
         gp.address,
         patient.alias,
         *own_certificates(desk, patient),
-        more="In-Reply-To: <un@essai>\r\nX-MSS-MES: FIN\r\n",
+        more="In-Reply-To: <un@essai>\r\nCc: fin@mss.essai.test\r\n",
     )
-    await desk.send(gp, sealed, patient.alias)
+    await desk.send(gp, sealed, patient.alias, "fin@mss.essai.test")
     assert (await refused(desk.page_envelope(patient, gp.address))).reason == "conversation-closed"
 
 
@@ -420,8 +415,8 @@ async def test_a_ward_that_wrote_is_answered_as_the_ward(desk) -> None:
 async def test_mail_without_a_patient_writes_no_conversation(desk, monkeypatch) -> None:
     gp, nurse = await desk.sealed("gp"), await desk.sealed("nurse")
     asked: list[object] = []
-    conversations = desk.node.conversations
-    for name in ("record", "written", "answered", "standing", "closed_thread"):
+    conversations = desk.node.correspondence.conversations
+    for name in ("record", "written", "answered", "stand", "barred"):
         monkeypatch.setattr(
             type(conversations), name, lambda *found, **more: asked.append(found), raising=True
         )
@@ -436,7 +431,7 @@ async def test_a_letter_that_is_not_filed_opens_nothing(desk, monkeypatch) -> No
     with pytest.raises(RuntimeError, match="the trace cannot be written"):
         await desk.send(gp, letter(gp.address, patient.alias), patient.alias)
     standing = await desk.node.store.read(
-        lambda reader: desk.node.conversations.standing(reader, patient.id, gp.id)
+        lambda reader: desk.node.correspondence.conversations.standing(reader, patient.id, gp.id)
     )
     assert standing is Standing.NONE
     assert await desk.inbox(patient) == []
