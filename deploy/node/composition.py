@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy.exc import OperationalError
 
 from deploy.node import logs
+from deploy.node.audit_heads import HeadsWriter
 from deploy.node.config import Config
 from deploy.node.correspondence import Correspondence, add_receipts, correspondence
 from deploy.node.failures import StartError
@@ -73,6 +74,7 @@ class Node:
     trust_list: FileTrustList
     trail: ChainedTrail
     trace: Trace
+    heads: HeadsWriter
     authenticator: PasswordAuthenticator
     oidc: OidcService
     operator_keys: GnuPgOperatorKeys
@@ -140,6 +142,16 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
     store = open_store(config.store, home.path, keys)
     await store.start()
     stack.push_async_callback(store.stop)
+    heads = HeadsWriter(
+        store,
+        config.policies.audit_chain,
+        keys,
+        config.policies.audit_heads,
+        config.policies.audit_heads_every,
+        now,
+    )
+    await heads.open()
+    stack.push_async_callback(heads.stop)
     trace = Trace(store, trail)
     stack.push_async_callback(trace.stop)
     decisions = CedarDecisions.load(
@@ -222,6 +234,7 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         trust_list=trust_list,
         trail=trail,
         trace=trace,
+        heads=heads,
         authenticator=PasswordAuthenticator(
             accounts,
             decisions,
