@@ -18,6 +18,7 @@ from sqlalchemy.exc import OperationalError
 
 from deploy.node import logs
 from deploy.node.audit_heads import HeadsWriter
+from deploy.node.administrators import Administrators
 from deploy.node.config import Config
 from deploy.node.correspondence import Correspondence, add_receipts, correspondence
 from deploy.node.failures import StartError
@@ -71,6 +72,7 @@ class Node:
     profiles: ProfileBook
     directory: DirectoryService
     decisions: CedarDecisions
+    administrators: Administrators
     trust_list: FileTrustList
     trail: ChainedTrail
     trace: Trace
@@ -231,6 +233,9 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         profiles=profiles,
         directory=directory,
         decisions=decisions,
+        administrators=Administrators(
+            config.administrators, home.path, decisions=decisions, accounts=accounts, audit=trace.note, clock=now
+        ),
         trust_list=trust_list,
         trail=trail,
         trace=trace,

@@ -15,6 +15,7 @@ from typing import Any, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticUndefined
 
+from deploy.node.administrators import AdministratorsSettings
 from mail_server.accounts.oidc.settings import OidcSettings
 from mail_server.accounts.settings import AccountsSettings
 from mail_server.delivery.settings import DeliverySettings
@@ -115,6 +116,7 @@ class Config(BaseModel):
     node: NodeSettings = Field(default_factory=NodeSettings)
     tls: TlsSettings = Field(default_factory=TlsSettings)
     accounts: AccountsSettings
+    administrators: AdministratorsSettings = Field(default_factory=AdministratorsSettings)
     oidc: OidcSettings = Field(default_factory=OidcSettings)
     policies: PoliciesSettings = Field(default_factory=PoliciesSettings)
     limits: LimitsSettings = Field(default_factory=LimitsSettings)

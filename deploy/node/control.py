@@ -1,8 +1,9 @@
 """The console's way into a running node: one JSON request, then how far it is, then its answer, line by line, over a
 Unix socket.
 
-Invariants: the socket lies in the home, open to its owner alone; a request names a command of `Console` and
-nothing else can be called; an error answer carries the sentence for the administrator, never a trace.
+Invariants: the socket in the home is open to its owner alone, a second one to one group; a request names a command
+of `Console` and nothing else can be called; who asks is what the kernel says; an error answer carries the sentence
+for the administrator, never a trace.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import contextlib
 import json
 import logging
 import os
+import socket
+import struct
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ _log = logging.getLogger("vaguemestre.node")
 Report = Callable[[str, int, int], None]  # stage, done, of all; called on the loop
 Handler = Callable[[str, Mapping[str, Any], Report], Awaitable[Any]]
 
+_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 _REQUEST_LIMIT = 4 * 1024 * 1024
 
 
@@ -46,9 +50,12 @@ def _short_path(path: Path) -> Any:
 
 
 class ControlServer:
-    def __init__(self, path: Path, handler: Handler) -> None:
+    """`handler_for` gives the handler of a user, by the uid that the kernel tells."""
+
+    def __init__(self, path: Path, handler_for: Callable[[int], Handler], group: int | None = None) -> None:
         self._path = path
-        self._handler = handler
+        self._handler_for = handler_for
+        self._group = group  # None: for its owner alone
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -59,6 +66,9 @@ class ControlServer:
                 self._server = await asyncio.start_unix_server(self._serve, name, limit=_REQUEST_LIMIT)
             finally:
                 os.umask(previous)
+            if self._group is not None:
+                os.chown(name, -1, self._group)
+                os.chmod(name, 0o660)
 
     async def stop(self) -> None:
         if self._server is not None:
@@ -72,7 +82,7 @@ class ControlServer:
                 writer.write(json.dumps({"progress": [stage, done, total]}).encode() + b"\n")
 
         try:
-            answer = await self._answer(await reader.readline(), report)
+            answer = await self._answer(_peer(writer), await reader.readline(), report)
             writer.write(json.dumps(answer).encode() + b"\n")
             await writer.drain()
         except (ConnectionError, asyncio.LimitOverrunError, ValueError):
@@ -80,10 +90,12 @@ class ControlServer:
         finally:
             writer.close()
 
-    async def _answer(self, line: bytes, report: Report) -> dict[str, Any]:
+    async def _answer(self, uid: int, line: bytes, report: Report) -> dict[str, Any]:
         try:
             request: dict[str, Any] = json.loads(line)
-            return {"result": await self._handler(str(request["command"]), request["arguments"], report)}
+            return {
+                "result": await self._handler_for(uid)(str(request["command"]), request["arguments"], report)
+            }
         except CommandFailed as failure:
             return {"error": str(failure)}
         except (KeyError, TypeError, json.JSONDecodeError):
@@ -112,6 +124,15 @@ async def ask(path: Path, command: str, arguments: Mapping[str, Any], report: Re
     if "error" in answer:
         raise CommandFailed(str(answer["error"]))
     return answer["result"]
+
+
+def _peer(writer: asyncio.StreamWriter) -> int:
+    """Who is at the other end (unix(7), SO_PEERCRED): the kernel's word, not the request's."""
+    credentials = writer.get_extra_info("socket").getsockopt(
+        socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size
+    )
+    _, uid, _ = _CREDENTIALS.unpack(credentials)
+    return uid
 
 
 async def _next_line(reader: asyncio.StreamReader) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import errno
+import grp
 import logging
 import os
 import re
@@ -24,13 +25,14 @@ import uvloop
 
 from deploy.node import config as configuration
 from deploy.node import logs
-from deploy.node.composition import opened
+from deploy.node.administrators import user_of
+from deploy.node.composition import Node, opened
 from deploy.node.config import Config
 from deploy.node.console import Console
 from deploy.node.console_audit import purge_by_the_day
-from deploy.node.control import ControlServer
+from deploy.node.control import ControlServer, Handler
 from deploy.node.doors import Doors
-from deploy.node.failures import KNOWN, sentence
+from deploy.node.failures import KNOWN, StartError, sentence
 from deploy.node.home import Home
 
 _log = logging.getLogger("vaguemestre.node")
@@ -75,10 +77,9 @@ async def _serve(home: Home, settings: Config) -> None:
         doors = Doors(node)
         await doors.start()
         stack.push_async_callback(doors.stop)
-        console = Console(node, by="console:socket")
-        control = ControlServer(home.control_socket, console.handle)
-        await control.start()
-        stack.push_async_callback(control.stop)
+        for control in control_servers(node):
+            await control.start()
+            stack.push_async_callback(control.stop)
         loop.add_signal_handler(signal.SIGHUP, _reload, doors)
         node.resume_reseal()
         node.heads.keep_noting()
@@ -91,6 +92,25 @@ async def _serve(home: Home, settings: Config) -> None:
         await stop.wait()
         _log.info("stopping: what is open may finish")
         _notify("STOPPING=1")
+
+
+def control_servers(node: Node) -> list[ControlServer]:
+    """The home's own socket, and one for administrators who do not own it, if one is named. Raises StartError."""
+
+    def handler_for(uid: int) -> Handler:
+        return Console(node, user_of(uid)).handle
+
+    servers = [ControlServer(node.home.control_socket, handler_for)]
+    named = node.config.administrators
+    if named.socket is not None:
+        try:
+            group = grp.getgrnam(named.socket_group).gr_gid
+        except KeyError:
+            raise StartError(
+                f"There is no group {named.socket_group!r} here (administrators.socket_group)."
+            ) from None
+        servers.append(ControlServer(named.socket, handler_for, group))
+    return servers
 
 
 def _reload(doors: Doors) -> None:

@@ -29,6 +29,7 @@ DETAIL_KEYS = frozenset(
         "certificate",  # SHA-256 of a certificate
         "class",
         "code",
+        "command",  # of the console
         "count",
         "credential",
         "dn",
@@ -54,6 +55,7 @@ DETAIL_KEYS = frozenset(
         "mode",
         "phase",
         "port",
+        "power",  # of an administrator
         "protocol",
         "reason",
         "reference",  # moved to its own column

@@ -24,7 +24,7 @@ async def counting(command: str, arguments: Mapping[str, Any], report: Report) -
 
 
 async def test_long_work_tells_how_far_it_is_before_its_answer(tmp_path: Path) -> None:
-    server = ControlServer(tmp_path / "s", counting)
+    server = ControlServer(tmp_path / "s", lambda uid: counting)
     await server.start()
     heard: Steps = []
 
@@ -53,7 +53,7 @@ async def test_a_console_that_leaves_does_not_stop_the_work(tmp_path: Path) -> N
             await asyncio.sleep(0.001)
         ended.set()
 
-    server = ControlServer(tmp_path / "s", long)
+    server = ControlServer(tmp_path / "s", lambda uid: long)
     await server.start()
     try:
         _, writer = await asyncio.open_unix_connection(str(tmp_path / "s"))
