@@ -210,10 +210,46 @@ async def test_an_app_password_serves_its_protocols_and_its_time_only(house: Any
     smtp = await house.accounts.app_password_create(account.id, "sends only", protocols=["submission"])
     old = await house.accounts.app_password_create(account.id, "old", expires=now_ms() + 30)
     await asyncio.sleep(0.04)
-    for secret in (smtp.secret, old.secret):
+    for secret, reason in ((smtp.secret, "wrong-protocol"), (old.secret, "password-expired")):
         for way in (plain, scram):
-            assert (await refusal(way(house, peer, ADDRESS, secret))).code == 535
+            refused = await refusal(way(house, peer, ADDRESS, secret))
+            assert (refused.code, refused.enhanced, refused.sentence) == (
+                535,
+                "5.7.8",
+                "Authentication failed",
+            )
+            assert house.events[-1].outcome == reason, "the trace says what the peer is not told"
     assert await plain(house, replace(peer, protocol="submission"), ADDRESS, smtp.secret)
+
+
+@pytest.mark.parametrize("way", [plain, scram])
+async def test_an_app_password_serves_from_its_ranges_only(house: Any, peer: Peer, way: Any) -> None:
+    account = await house.accounts.add(ADDRESS, Kind.PER)
+    new = await house.accounts.app_password_create(
+        account.id, "cabinet", network="198.51.100.0/24 2001:db8::/32"
+    )
+    refused = await refusal(way(house, peer, ADDRESS, new.secret))
+    assert (refused.code, refused.sentence) == (535, "Authentication failed")
+    event = house.events[-1]
+    assert (event.outcome, event.network, event.reference) == ("wrong-network", "192.0.2.7", refused.id)
+    for address in ("198.51.100.9", "2001:db8::9", "::ffff:198.51.100.9"):
+        assert await way(house, replace(peer, address=address), ADDRESS, new.secret)
+    assert house.accounts.last_place(house.accounts.app_passwords(account.id)[0]) == "198.51.100.9"
+
+
+async def test_a_password_known_a_moment_ago_is_still_bound_to_its_ranges(house: Any, peer: Peer) -> None:
+    account = await house.accounts.add(ADDRESS, Kind.PER)
+    new = await house.accounts.app_password_create(account.id, "cabinet", network="192.0.2.0/24")
+    assert await plain(house, peer, ADDRESS, new.secret)
+    assert await refusal(plain(house, replace(peer, address="203.0.113.5"), ADDRESS, new.secret))
+
+
+async def test_who_lost_the_right_to_practise_is_not_let_in_by_a_password(house: Any, peer: Peer) -> None:
+    account = await house.person(ADDRESS)
+    await house.accounts.practice_set(account.id, False, by="provider:psc")
+    for way in (plain, scram):
+        assert (await refusal(way(house, peer, ADDRESS, house.passwords[ADDRESS]))).code == 535
+        assert house.events[-1].outcome == "log-in-not-practising"
 
 
 async def test_a_password_revoked_between_the_two_messages_of_scram_is_refused(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mail_server.accounts.networks import place_of
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mail_server.accounts.networks import place_of, ranges, within
 from mail_server.accounts.throttle import Throttle
 
 
@@ -31,3 +34,64 @@ def test_who_fails_from_many_addresses_of_one_network_is_suspected_on_each() -> 
         throttle.failed(f"2001:db8::{number}", "a@b")
     assert throttle.suspect("2001:db8::ffff", "a@b")
     assert not throttle.suspect("2001:db8:0:1::1", "a@b")
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("", ""),
+        ("192.0.2.7", "192.0.2.7/32"),
+        ("192.0.2.0/24", "192.0.2.0/24"),
+        ("192.0.2.0/24, 2001:DB8::/32", "192.0.2.0/24 2001:db8::/32"),
+        (" 192.0.2.0/24  192.0.2.0/24 ", "192.0.2.0/24"),
+        ("192.0.2.0/255.255.255.0", "192.0.2.0/24"),
+        ("::ffff:192.0.2.0/120", "192.0.2.0/24"),
+        ("2001:db8::1", "2001:db8::1/128"),
+    ],
+)
+def test_ranges_are_kept_in_one_spelling(typed: str, kept: str) -> None:
+    assert ranges(typed) == kept
+    assert ranges(kept) == kept
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["192.0.2.7/24", "192.0.2.0/33", "example.org", "192.0.2.*", "::ffff:0:0/90", "a" * 2000, "192.0.2", "/"],
+)
+def test_what_is_no_range_is_refused(typed: str) -> None:
+    with pytest.raises(ValueError):
+        ranges(typed)
+
+
+def test_there_are_sixteen_ranges_at_most() -> None:
+    assert ranges(" ".join(f"192.0.{n}.0/24" for n in range(16)))
+    with pytest.raises(ValueError, match="too many"):
+        ranges(" ".join(f"192.0.{n}.0/24" for n in range(17)))
+
+
+@pytest.mark.parametrize(
+    ("address", "kept", "inside"),
+    [
+        ("192.0.2.7", "", True),
+        ("192.0.2.7", "192.0.2.0/24", True),
+        ("::ffff:192.0.2.7", "192.0.2.0/24", True),
+        ("192.0.3.7", "192.0.2.0/24", False),
+        ("192.0.3.7", "192.0.2.0/24 192.0.3.0/24", True),
+        ("2001:db8:1::5", "192.0.2.0/24 2001:db8::/32", True),
+        ("2001:db9::5", "2001:db8::/32", False),
+        ("2001:db8::5", "0.0.0.0/0", False),
+        ("", "0.0.0.0/0", False),
+        ("not an address", "0.0.0.0/0 ::/0", False),
+    ],
+)
+def test_an_address_lies_in_a_range_or_does_not(address: str, kept: str, inside: bool) -> None:
+    assert within(address, kept) is inside
+
+
+@given(typed=st.text(max_size=60))
+def test_any_text_is_ranges_or_refused(typed: str) -> None:
+    try:
+        kept = ranges(typed)
+    except ValueError:
+        return
+    assert ranges(kept) == kept

@@ -235,6 +235,38 @@ async def test_the_last_use_is_known_at_once_and_written_at_the_flush(house: Any
     assert (kept.last_used, kept.last_place) == (1_000, _NETWORK)
 
 
+async def test_a_password_ends_in_90_days_unless_said_otherwise(house: Any) -> None:
+    account = await house.accounts.add("dr@chu.mssante.fr", Kind.PER)
+    day = 86_400_000
+    ends = now_ms() + 10 * day
+    await house.accounts.app_password_create(account.id, "by itself")
+    await house.accounts.app_password_create(
+        account.id, "as told", expires=ends, network="192.0.2.0/24", made_by="page-1", protocols=["imap"]
+    )
+    by_label = {each.label: each for each in house.accounts.app_passwords(account.id)}
+    default, told = by_label["by itself"], by_label["as told"]
+    assert (default.expires or 0) - default.created == 90 * day
+    assert (default.network, default.made_by) == ("", "node")
+    assert (told.expires, told.network, told.made_by) == (ends, "192.0.2.0/24", "page-1")
+
+
+@pytest.mark.parametrize(
+    ("bounds", "reason"),
+    [
+        ({"expires": 1}, "bad-expiry"),
+        ({"expires": 99_999_999_999_999}, "bad-expiry"),
+        ({"network": "192.0.2.7/24"}, "bad-network"),
+        ({"network": "chez moi"}, "bad-network"),
+    ],
+)
+async def test_bounds_that_make_no_sense_are_refused(house: Any, bounds: dict[str, Any], reason: str) -> None:
+    account = await house.accounts.add("dr@chu.mssante.fr", Kind.PER)
+    with pytest.raises(AccountError) as refused:
+        await house.accounts.app_password_create(account.id, "x", **bounds)
+    assert refused.value.reason == reason
+    assert not house.accounts.app_passwords(account.id)
+
+
 # -- certificates -----------------------------------------------------------------------------------------------
 
 
