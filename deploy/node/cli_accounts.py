@@ -20,6 +20,7 @@ from deploy.node.terminal import (
     show,
     table,
 )
+from mail_server.accounts.app_passwords import DEFAULT_DAYS
 
 account = typer.Typer(no_args_is_help=True, help="Accounts: who has a mailbox here.")
 member = typer.Typer(no_args_is_help=True, help="Members of a shared account (ORG, CAB).")
@@ -105,12 +106,29 @@ def account_reinstate(
 def password_add(
     address: str,
     label: Annotated[str, typer.Option(help="Which program or device it is for.")] = "mail program",
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option(help="Where it serves: imap, submission, jmap; several times for several. Else all."),
+    ] = None,
+    days: Annotated[int, typer.Option(min=1, max=366, help="Days until it ends.")] = DEFAULT_DAYS,
+    network: Annotated[
+        str, typer.Option(help="Ranges it may be used from, such as '192.0.2.0/24 2001:db8::/32'. Else all.")
+    ] = "",
     home: HomeOption = DEFAULT_HOME,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make one more app password, shown once."""
-    result = ask_node(home, config, "account_password", address=address, label=label)
+    result = ask_node(
+        home,
+        config,
+        "account_password",
+        address=address,
+        label=label,
+        protocols=protocol or [],
+        days=days,
+        network=network,
+    )
     show(result, as_json, f"App password, shown this once: {result['password']}")
 
 
@@ -125,6 +143,7 @@ def password_list(
     else:
         columns = {
             "credential": "Id", "label": "For", "created": "Made (UTC)", "expires": "Until", "last_used": "Last used",
+            "last_place": "From", "protocols": "Serves", "network": "Allowed from",
         }  # fmt: skip
         table(rows, columns, f"{address} has no app password.")
 

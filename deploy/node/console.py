@@ -10,7 +10,7 @@ import asyncio
 import base64
 import binascii
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -31,12 +31,12 @@ from deploy.node.failures import KNOWN, sentence
 from deploy.node.home import Home
 from deploy.node.recovery import backup_node, check_node
 from directory.interface import Standing
+from mail_server.accounts.app_passwords import DAY
 from mail_server.accounts.interface import Account, Kind
 from mail_server.delivery.plan import Treatment
 from policies import decisions
 from policies.interface import Event
 from policies.refusal import Refusal
-
 
 CONTROL_VARIABLE = "VAGUEMESTRE_CONTROL"
 
@@ -128,9 +128,23 @@ class Console:
             made |= await self.account_password(account.address, "Premier logiciel")
         return made
 
-    async def account_password(self, address: str, label: str) -> dict[str, Any]:
+    async def account_password(
+        self,
+        address: str,
+        label: str,
+        protocols: Sequence[str] = (),
+        days: int | None = None,
+        network: str = "",
+    ) -> dict[str, Any]:
         account = self._account(address)
-        new = await self._node.accounts.app_password_create(account.id, label, by=self._by)
+        new = await self._node.accounts.app_password_create(
+            account.id,
+            label,
+            protocols=protocols,
+            expires=None if days is None else now() + days * DAY,
+            network=network,
+            by=self._by,
+        )
         return {"address": account.address, "password": new.secret, "credential": new.id}
 
     async def account_password_set(self, address: str, label: str, password: str) -> dict[str, Any]:
@@ -148,6 +162,10 @@ class Console:
                 "created": _day_and_time(each.created),
                 "expires": _day_and_time(each.expires),
                 "last_used": _day_and_time(accounts.last_used(each)),
+                "last_place": accounts.last_place(each),
+                "protocols": sorted(each.protocols),
+                "network": each.network,
+                "made_by": each.made_by,
             }
             for each in accounts.app_passwords(self._account(address).id)
         ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -59,7 +58,7 @@ def test_ranges_are_kept_in_one_spelling(typed: str, kept: str) -> None:
     ["192.0.2.7/24", "192.0.2.0/33", "example.org", "192.0.2.*", "::ffff:0:0/90", "a" * 2000, "192.0.2", "/"],
 )
 def test_what_is_no_range_is_refused(typed: str) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"."):
         ranges(typed)
 
 
