@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 
 from fastapi import APIRouter
 
-from deploy.node import page_standing
+from deploy.node import limits_shown, page_standing
 from deploy.node.composition import Node, now
 from deploy.node.failures import StartError
 from deploy.node.https import Listener, WebServer, application
@@ -21,6 +21,7 @@ from deploy.node.publication import Published
 from deploy.node.tls import ReplaceableContext, server_context
 from directory.publication.wkd import web_key_directory
 from mail_server.accounts.interface import Kind
+from mail_server.accounts.life import in_service
 from mail_server.delivery.interface import Road
 from mail_server.imap.server import ImapDoor
 from mail_server.jmap.door import JmapDoor
@@ -47,6 +48,7 @@ class Doors:
             trace_full=node.trace.full,
         )
         self._jmap = self._jmap_door()
+        limits_shown.watch_doors(node, self._smtp, self._imap, self._jmap)
         wkd = web_key_directory(Published(node), _is_public(node))
         pages = application([*node.page.routers, self._jmap.router, self._page(), wkd])
         web, front = config.web, self._tls.front
@@ -75,6 +77,7 @@ class Doors:
             audit=node.trace.note,
             capabilities=node.page.capabilities,
             trace_full=node.trace.full,
+            limits=node.limits,
             display_name=node.profiles.display_name,
         )
 
@@ -104,6 +107,7 @@ class Doors:
         metrics.gauge("smtp_connections_open", "Open SMTP connections.", lambda: self._smtp.open_connections)
         metrics.gauge("smtp_bytes_in_flight", "Mail held in memory.", lambda: self._smtp.bytes_in_flight)
         metrics.gauge("page_sessions_open", "Open sessions of the page.", lambda: node.page.sessions.open)
+        metrics.families(lambda: limits_shown.families(node.limits))
         metrics.looked_up(page_standing.SHOWN, lambda: page_standing.shown(node, now()))
         metrics.gauge("sealing_waiting", "Letters that wait for a worker.", lambda: node.pool.waiting)
         metrics.gauge("store_writable", "0 below the free-space floor.", lambda: float(node.store.writable))
@@ -165,6 +169,7 @@ def _is_public(node: Node) -> Callable[[str], bool]:
         account = node.accounts.by_address(address)
         if node.correspondence.certificates.certificate(address) is not None:
             return True
-        return account is not None and account.kind is not Kind.PATIENT and not account.suspended
+        # Who is closed or has no right to practise any more is published no more (row 29).
+        return account is not None and account.kind is not Kind.PATIENT and in_service(account)
 
     return public

@@ -65,6 +65,10 @@ class Metrics(Collector):
         """Show one number that may fall."""
         self._readers.append(lambda: iter((GaugeMetricFamily(f"{_PREFIX}_{name}", words, read()),)))
 
+    def families(self, read: Callable[[], Iterator[Metric]]) -> None:
+        """Show what `read` makes: families with labels."""
+        self._readers.append(read)
+
     def looked_up(self, words: Mapping[str, str], look: Callable[[], Awaitable[Mapping[str, float]]]) -> None:
         """Show what `look` finds, at each scrape; what it cannot find is left out, rather than shown as it was."""
         found: dict[str, float] = {}

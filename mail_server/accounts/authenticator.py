@@ -55,7 +55,13 @@ class PasswordAuthenticator:
         self._audit = audit
         self._sleep = sleep
         self._trace_full = trace_full
-        self._throttle = Throttle(settings.failure_delay, settings.longest_delay, settings.failure_memory)
+        self._throttle = Throttle(
+            settings.failure_delay,
+            settings.longest_delay,
+            settings.failure_memory,
+            free_of_place=settings.failures_free_of_place,
+            free_of_account=settings.failures_free_of_account,
+        )
         self._clean_lane = asyncio.Semaphore(settings.password_threads)
         self._suspect_lane = asyncio.Semaphore(1)
         self._verified = _Verified(settings.verified_password_memory)
@@ -70,6 +76,10 @@ class PasswordAuthenticator:
     def tokens(self) -> TokenLogins | None:
         """Who takes tokens of identity providers; None while none is configured."""
         return self._tokens if self._tokens is not None and self._tokens.offered() else None
+
+    @property
+    def throttle(self) -> Throttle:
+        return self._throttle
 
     def mechanisms(self, peer: Peer) -> Sequence[str]:
         if not peer.tls:

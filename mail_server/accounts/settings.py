@@ -35,6 +35,12 @@ class AccountsSettings(BaseModel):
     failure_memory: float = Field(
         default=600.0, gt=0, le=86400, description="Seconds after which a failed login is forgotten."
     )
+    failures_free_of_place: int = Field(
+        default=20, ge=0, description="Failed logins of one place, on different addresses, that do not wait."
+    )
+    failures_free_of_account: int = Field(
+        default=10, ge=0, description="Failed logins on one address, from different places, that do not wait."
+    )
     password_threads: int = Field(
         default=2, ge=1, le=64, description="How many passwords are checked at once (PBKDF2, in threads)."
     )

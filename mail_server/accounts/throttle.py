@@ -27,12 +27,23 @@ _FREE_FOR_ACCOUNT = 10
 
 class Throttle:
     def __init__(
-        self, delay: float, longest: float, memory: float, clock: Callable[[], float] = time.monotonic
+        self,
+        delay: float,
+        longest: float,
+        memory: float,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        free_of_place: int = _FREE_FOR_PLACE,
+        free_of_account: int = _FREE_FOR_ACCOUNT,
     ) -> None:
         self._delay = delay
         self._longest = longest
         self._memory = memory
         self._clock = clock
+        self._free_of_place = free_of_place
+        self._free_of_account = free_of_account
+        self.failures = 0  # since the start
+        self.slowed = 0  # of these, how many had to wait
         self._failures: OrderedDict[tuple[str, str], tuple[int, float]] = OrderedDict()
 
     def failed(self, place: str, address: str) -> float:
@@ -40,9 +51,11 @@ class Throttle:
         place, address = place_of(place), _key(address)
         count = max(
             self._count((place, address)),
-            self._count((place, "")) - _FREE_FOR_PLACE,
-            self._count(("", address)) - _FREE_FOR_ACCOUNT,
+            self._count((place, "")) - self._free_of_place,
+            self._count(("", address)) - self._free_of_account,
         )
+        self.failures += 1
+        self.slowed += count > 0
         return min(self._longest, self._delay * 2.0 ** min(count - 1, 16)) if count > 0 else 0.0
 
     def succeeded(self, place: str, address: str) -> None:
@@ -53,8 +66,13 @@ class Throttle:
         place, address = place_of(place), _key(address)
         return (
             self._recent((place, address)) >= _SUSPECT_AFTER
-            or self._recent((place, "")) >= _FREE_FOR_PLACE + _SUSPECT_AFTER
+            or self._recent((place, "")) >= self._free_of_place + _SUSPECT_AFTER
         )
+
+    @property
+    def suspects(self) -> int:
+        """Failures of the place or address that failed most lately."""
+        return max((self._recent(key) for key in self._failures), default=0)
 
     def _recent(self, key: tuple[str, str]) -> int:
         count, last = self._failures.get(key, (0, 0.0))

@@ -16,6 +16,9 @@ class Quota:
     def __init__(self, used: Callable[[AccountId], int], limit: int) -> None:
         self._used = used
         self._limit = limit
+        self.asked = 0
+        self.refused = 0
+        self.fullest = 0  # the most that was found in an account that was asked about
 
     def of(self, account: AccountId) -> tuple[int, int]:
         """Octets used, and the limit (0: none)."""
@@ -25,6 +28,15 @@ class Quota:
         """Room for `size` more octets (0: not known yet). Raises Refusal."""
         if not self._limit:
             return
+        self.asked += 1
+        self.fullest = max(self.fullest, self._used(account))
+        try:
+            self._require(account, size)
+        except Refusal:
+            self.refused += 1
+            raise
+
+    def _require(self, account: AccountId, size: int) -> None:
         if size > self._limit:
             # RFC 5321 §4.2.2 and RFC 3463 §3.3 (X.2.2): no removal makes room for it.
             raise Refusal(552, "5.2.2", "This message is larger than the whole mailbox", "over-quota")

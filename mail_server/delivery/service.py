@@ -376,6 +376,10 @@ class DeliveryService:
         self._trail.append(transaction.sql, [event])
         return filed
 
+    @property
+    def quota(self) -> Quota:
+        return self._quota
+
     def quota_of(self, account: AccountId) -> tuple[int, int]:
         return self._quota.of(account)
 

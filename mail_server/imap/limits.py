@@ -23,6 +23,7 @@ class Counters:
     handshakes_failed: int = 0
     logins: int = 0
     login_failures: int = 0
+    crowded_accounts: int = 0  # refused: too many connections of one account
     commands: int = 0
     bad_commands: int = 0
     messages_fetched: int = 0
@@ -61,10 +62,19 @@ class Limits:
 
     def log_in(self, account: str) -> bool:
         if self._by_account[account] >= self.settings.max_connections_per_account:
+            self.counters.crowded_accounts += 1
             return False
         self._by_account[account] += 1
         self.counters.logins += 1
         return True
+
+    @property
+    def fullest_place(self) -> int:
+        return max(self._by_place.values(), default=0)
+
+    @property
+    def fullest_account(self) -> int:
+        return max(self._by_account.values(), default=0)
 
     def log_out(self, account: str) -> None:
         self._by_account[account] -= 1

@@ -117,7 +117,7 @@ async def _refuse(session: Session, refusal: Refusal) -> bytes:
 
 async def _admit(session: Session, identity: Identity) -> bytes:
     if not session.services.limits.log_in(identity.account):
-        raise Refused("[LIMIT] Too many connections for this account")
+        raise Refused("[LIMIT] Too many connections for this account: close one, or try again in a minute")
     session.identity = identity
     session.connection.state = State.AUTHENTICATED
     await _open_accounts(session, [identity.account, *session.shared_accounts().values()])

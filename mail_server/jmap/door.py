@@ -34,6 +34,7 @@ from mail_server.jmap.transfers import Transfers
 from mail_server.keys.interface import KeyWrapper
 from mail_server.store.interface import NoSuchAccount, NoSuchMailbox, Reader, Store, StoreError, Transaction
 from mail_server.store.model import AccountId, SpecialUse
+from policies.limits.limits import Limits, unlimited
 
 _PARSED_INLINE = 16_384  # octets of a request read on the loop; larger ones in a thread
 
@@ -55,9 +56,12 @@ class JmapDoor:
         capabilities: Sequence[Capability] = (),
         trace_full: Callable[[], bool] = lambda: False,
         display_name: Callable[[Account], str] = lambda _: "",
+        limits: Limits | None = None,
     ) -> None:
         self.settings = settings
-        self._services = Services(settings, store, delivery, accounts, audit, trace_full, display_name)
+        self._services = Services(
+            settings, store, delivery, accounts, audit, trace_full, display_name, limits or unlimited()
+        )
         self.entrance = Entrance(settings, accounts, authenticator, sessions, self.counters)
         rows = SubmissionRows(keys)
         self.queue = SubmissionQueue(self._services, rows)
@@ -74,6 +78,15 @@ class JmapDoor:
     @property
     def counters(self) -> Counters:
         return self._services.counters
+
+    @property
+    def busiest(self) -> int:
+        """Requests of one account at this moment, of the one that has most."""
+        return max(self._answering.values(), default=0)
+
+    @property
+    def busiest_upload(self) -> int:
+        return self._transfers.busiest
 
     async def start(self) -> None:
         await self.queue.start()
@@ -117,6 +130,7 @@ class JmapDoor:
     async def _api(self, request: Request, guest: Guest) -> Response:
         speaker = guest.identity.account
         if self._answering[speaker] >= self.settings.max_concurrent_requests:
+            self.counters.crowded_requests += 1
             raise RequestError.beyond("maxConcurrentRequests")
         self._answering[speaker] += 1
         try:

@@ -116,6 +116,7 @@ class Events:
             or len(self._listeners) >= settings.max_listeners
             or self._by_speaker[speaker] >= settings.max_listeners_per_account
         ):
+            self._services.counters.crowded_listeners += 1
             raise Refused("too-many")
         wanted = TYPES if types == "*" else frozenset(types.split(",")) & TYPES
         if close_after not in ("state", "no") or not ping.isascii() or not ping.isdigit() or len(ping) > 9:

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 
 from mail_server.accounts.interface import Account, Accounts, Kind
 from mail_server.delivery.interface import Delivery
+from mail_server.jmap.exchanges import Exchanges
 from mail_server.jmap.interface import MethodError, Turn
 from mail_server.jmap.settings import JmapSettings
 from mail_server.store.interface import Store
 from mail_server.store.model import AccountId, MessageId
 from policies.interface import Event
+from policies.limits.limits import Limits, unlimited
 
 _SESSIONS = 20_000
 Audit = Callable[[Sequence[Event]], None]
@@ -38,6 +40,9 @@ class Counters:
     downloads: int = 0
     submissions: int = 0
     submissions_failed: int = 0
+    crowded_requests: int = 0  # beyond what one account may ask at one time
+    crowded_uploads: int = 0
+    crowded_listeners: int = 0
     listeners: int = 0  # open at this moment
     upload_octets: int = 0  # held at this moment
 
@@ -55,6 +60,8 @@ class Services:
     audit: Audit
     trace_full: Callable[[], bool] = lambda: False
     display_name: Callable[[Account], str] = lambda _: ""
+    limits: Limits = field(default_factory=unlimited)
+    exchanges: Exchanges | None = None
     clock: Callable[[], int] = now_ms
     submissions_changed: Callable[[AccountId], None] = lambda _: None
     counters: Counters = field(default_factory=Counters)
@@ -66,6 +73,11 @@ class Services:
         """Nothing is read that could not be told."""
         if self.trace_full():
             raise MethodError("serverUnavailable", "Temporarily out of order, try again later")
+
+    async def opened(self, account: AccountId, email_ids: Sequence[str]) -> None:
+        """A patient's first opening of a letter whose sender asked to know. Raises StoreError."""
+        if self.exchanges is not None:
+            await self.exchanges.opened(self.store, self.accounts.by_id(account), email_ids)
 
     def trace_reads(self, turn: Turn, account: AccountId, read: Iterable[tuple[MessageId, str]]) -> None:
         """To be called before the content is answered; what the session read already is in the trace."""

@@ -35,6 +35,7 @@ from mail_server.jmap.submission_rows import (
 from mail_server.jmap.submissions import told
 from mail_server.store.interface import Damaged, NoSpace, NoSuchMessage, Reader, StoreError, Transaction
 from mail_server.store.model import AccountId, EmailRow
+from policies.limits.limits import Limit
 from policies.refusal import Refusal
 
 _COPY_LIFETIME_MS = 7 * 86_400_000  # after its time, for a letter that cannot leave at once
@@ -153,6 +154,7 @@ class SubmissionSet:
         )  # fmt: skip
         speaker = Speaker(turn.identity, turn.peer)
         await self._admitted(speaker, to, row.size)
+        self._counted(speaker)
         message = await self._content(account, row)
         if leaves > now:
             await self._hold(account.id, one, message)
@@ -191,6 +193,13 @@ class SubmissionSet:
             to.outcomes[address] = refused_outcome(refusal)
         if len(refused) == len(to.recipients):
             raise _nobody(refused)
+
+    def _counted(self, speaker: Speaker) -> None:
+        """One more letter handed over by this person within the hour. Raises SetError rateLimit."""
+        try:
+            self._services.limits.take(Limit.SUBMISSIONS, speaker.identity.account)
+        except Refusal as refusal:
+            raise _told_refusal(refusal) from None
 
     async def _send_now(self, speaker: Speaker, one: Submission, message: bytes) -> None:
         to = one.addressed
@@ -310,7 +319,10 @@ def _nobody(refused: Mapping[str, Refusal]) -> SetError:
 
 
 def _told_refusal(refusal: Refusal) -> SetError:
-    more = {"reason": refusal.reason, "reference": refusal.id}
+    more: dict[str, Any] = {"reason": refusal.reason, "reference": refusal.id}
+    if refusal.retry_after:
+        # RFC 8620 §5.3
+        return SetError("rateLimit", refusal.sentence, **more, retryAfter=refusal.retry_after)
     if refusal.code == 552 and refusal.reason.startswith("too-large"):
         return SetError("tooLarge", refusal.sentence, **more)
     if refusal.reason in _FROM:

@@ -49,6 +49,10 @@ class Transfers:
         self._services = services
         self._uploading: Counter[AccountId] = Counter()
 
+    @property
+    def busiest(self) -> int:
+        return max(self._uploading.values(), default=0)
+
     # ── in ──
 
     async def upload(self, request: Request, turn: Turn, guest: Guest, account: str) -> Response:
@@ -58,6 +62,7 @@ class Transfers:
             raise Refused("unknown-account")
         settings, speaker = self._services.settings, guest.identity.account
         if self._uploading[speaker] >= settings.max_concurrent_uploads:
+            self._services.counters.crowded_uploads += 1
             raise Refused("too-many", limit="maxConcurrentUpload")
         self._uploading[speaker] += 1
         held = _Held(self._services)
@@ -129,6 +134,8 @@ class Transfers:
             raise Refused("trace-full")
         try:
             found = await self._services.store.read(lambda reader: read_blob(reader, target.id, blob))
+            if found.message is not None:
+                await self._services.opened(target.id, [found.message[1]])
         except (NoSuchBlob, Damaged):
             raise Refused("unknown-blob") from None
         except StoreUnavailable:

@@ -29,6 +29,10 @@ class ConnectionGate:
         self._of_peer[ticket] = held + 1
         return ticket
 
+    @property
+    def fullest_peer(self) -> int:
+        return max(self._of_peer.values(), default=0)
+
     def leave(self, ticket: str) -> None:
         self.open -= 1
         held = self._of_peer[ticket] - 1

@@ -82,6 +82,10 @@ class SmtpDoor:
         return self._services.gate.open
 
     @property
+    def fullest_place(self) -> int:
+        return self._services.gate.fullest_peer
+
+    @property
     def bytes_in_flight(self) -> int:
         return self._services.budget.used
 

@@ -13,3 +13,5 @@ class Counters:
     refused_codes: int = 0
     activations: int = 0  # spaces opened, professionals' first logins, and those who began anew
     resealed_letters: int = 0
+    lookups: int = 0
+    crowded_lookups: int = 0  # more addresses than one account may ask about in a minute

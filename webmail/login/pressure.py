@@ -29,6 +29,10 @@ class Pressure:
         self._retry_after = max(1, round(longest))
         self._waiting: Counter[str] = Counter()
 
+    @property
+    def throttle(self) -> Throttle:
+        return self._throttle
+
     def enter(self, network: str, who: str) -> None:
         """Before a secret is looked at. Raises Problem too-many."""
         crowded = (

@@ -51,6 +51,12 @@ class PageSettings(BaseModel):
     failure_memory: float = Field(
         default=600.0, gt=0, le=86400, description="Seconds after which a failed login is forgotten."
     )
+    failures_free_of_place: int = Field(
+        default=20, ge=0, description="Failed logins of one place, on different addresses, that do not wait."
+    )
+    failures_free_of_account: int = Field(
+        default=10, ge=0, description="Failed logins on one address, from different places, that do not wait."
+    )
     undo_seconds: int = Field(
         default=15,
         ge=0,

@@ -105,5 +105,7 @@ class Lookups:
         if spent is None or now - spent.since >= _MINUTE:
             spent = self._spent[speaker.id] = _Spent(now)
         if spent.count + count > max(self._ground.settings.lookups_per_minute, MOST):
+            self._ground.counters.crowded_lookups += 1
             raise Problem("too-many", retry_after=max(1, (spent.since + _MINUTE - now) // 1000))
         spent.count += count
+        self._ground.counters.lookups += count

@@ -186,7 +186,7 @@ async def test_connections_from_one_peer_and_in_all_are_limited(open_door):
     first = await world.connect(Entrance.OPERATOR)
     await world.connect(Entrance.SUBMISSIONS)
     third = await world.connect(Entrance.OPERATOR, greeted=False)
-    await third.transcript("S: 421 4.7.0 Too many connections, try again later\nS: closed")
+    await third.transcript("S: 421 4.7.0 Too many connections, try again in a minute\nS: closed")
     with pytest.raises(OSError):  # noqa: PT011 - whichever way the handshake is broken off
         await world.connect(Entrance.SUBMISSIONS)
     assert world.door.counters.connections_refused == 2
