@@ -40,7 +40,11 @@ _SELECT = (
     f"SELECT {', '.join(entry.COLUMNS)} FROM audit_entry"  # noqa: S608 -- constant names
     " WHERE chain = ? AND seq >= ? AND seq < ? ORDER BY seq LIMIT ?"
 )
-_BEFORE = "SELECT day, link FROM audit_entry WHERE chain = ? AND seq < ? AND retention = ? ORDER BY seq DESC LIMIT 1"
+_BEFORE = (
+    "SELECT day, link, seq FROM audit_entry"
+    " WHERE chain = ? AND seq < ? AND retention = ? ORDER BY seq DESC LIMIT 1"
+)
+_BETWEEN = "SELECT COUNT(*) FROM audit_entry WHERE chain = ? AND seq > ? AND seq < ?"
 _LAST = "SELECT seq, at, leaf FROM audit_entry WHERE chain = ? AND seq < ? ORDER BY seq DESC LIMIT 1"
 
 
@@ -184,9 +188,7 @@ class _Walk:
         classes = [self._before(each) for each in Retention]
         previous = max(0, self._from - 1)
         day = max(each.day for each in classes)
-        before, highest = self._last()
-        for each in classes:
-            each.sure = before == previous
+        highest = self._last_time()
         behind = False
         for row in _rows(self._sql, self._chain, self._from, self._below):
             seq, at, purged = row[1], row[4], row[-2] is not None
@@ -219,13 +221,17 @@ class _Walk:
         return found
 
     def _before(self, retention: Retention) -> _Class:
+        """Where the class stood before this part; not sure of it when something between is missing."""
+        if self._from <= 1 or heads_of(self._sql, self._chain).of(retention)[0] == NO_DAY:
+            return _Class(NO_DAY, entry.GENESIS)
         row = self._sql.one(_BEFORE, (self._chain, self._from, int(retention)))
-        return _Class(int(row[0]), bytes(row[1])) if row else _Class(NO_DAY, entry.GENESIS)
+        day, link, seq = (int(row[0]), bytes(row[1]), int(row[2])) if row else (NO_DAY, entry.GENESIS, 0)
+        between = self._sql.one(_BETWEEN, (self._chain, seq, self._from))
+        return _Class(day, link, between is not None and int(between[0]) == self._from - 1 - seq)
 
-    def _last(self) -> tuple[int, int]:
-        """Number and time of the entry before this part."""
+    def _last_time(self) -> int:
         row = self._sql.one(_LAST, (self._chain, self._from))
-        return (int(row[0]), int(row[1]) if row[2] is None else 0) if row else (0, 0)
+        return int(row[1]) if row and row[2] is None else 0
 
     def _gap(self, previous: int, seq: int, day: int, next_day: int) -> None:
         if seq <= previous:
@@ -264,6 +270,8 @@ class _Walk:
 
     def _purged(self, row: tuple[Any, ...]) -> None:
         seq, retention, day = row[1], row[2], row[3]
+        if any(row[4 : entry.FIELDS]):
+            return  # not emptied: altered
         known = self.found.purges.get(retention, Purges())
         self.found.purges[retention] = replace(
             known,
