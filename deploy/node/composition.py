@@ -17,16 +17,18 @@ from typing import Any
 from sqlalchemy.exc import OperationalError
 
 from deploy.node import logs
-from deploy.node.audit_heads import HeadsWriter
 from deploy.node.administrators import Administrators
+from deploy.node.audit_heads import HeadsWriter
 from deploy.node.config import Config
 from deploy.node.correspondence import Correspondence, add_receipts, correspondence
 from deploy.node.failures import StartError
 from deploy.node.home import Home
 from deploy.node.identity import identity_providers
 from deploy.node.migrations.run import migrate_directory, migrate_mail
+from deploy.node.policy_alarm import PolicyAlarm
 from deploy.node.trace import Trace
 from directory.service import DirectoryService
+from mail_server.accounts.access import Access
 from mail_server.accounts.authenticator import PasswordAuthenticator
 from mail_server.accounts.interface import Account
 from mail_server.accounts.oidc.service import OidcService
@@ -39,6 +41,7 @@ from mail_server.delivery.plan import Planner
 from mail_server.delivery.rates import Rates
 from mail_server.delivery.reseal import Resealer
 from mail_server.delivery.service import DeliveryService
+from mail_server.delivery.sharing import ReaderChanges
 from mail_server.keys.interface import KeyWrapper
 from mail_server.keys.kek import load_kek
 from mail_server.keys.operator_keys import GnuPgOperatorKeys
@@ -52,6 +55,7 @@ from policies import corpus
 from policies.audit.trail import ChainedTrail
 from policies.decisions import CedarDecisions
 from policies.limits.limits import Limits
+from policies.trust_list import blocks
 from policies.trust_list.listing import FileTrustList
 from webmail.api import PageApi, Parts
 from webmail.login.routes import OperatorInfo
@@ -74,6 +78,7 @@ class Node:
     decisions: CedarDecisions
     administrators: Administrators
     trust_list: FileTrustList
+    operator_blocks: blocks.OperatorBlocks
     trail: ChainedTrail
     trace: Trace
     heads: HeadsWriter
@@ -88,6 +93,8 @@ class Node:
     correspondence: Correspondence
     addressees: Addressees
     limits: Limits
+    access: Access
+    sharing: ReaderChanges = field(init=False)
     page: PageApi = field(init=False)
     _work: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
 
@@ -162,6 +169,8 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         local=config.policies.local_rules,
         guard=corpus.guard(config.policies.local_rules),
     )
+    decisions.on_alarm = PolicyAlarm(trace.note, now).raised
+    operator_blocks = blocks.OperatorBlocks(await store.read(lambda reader: blocks.read(reader.sql)))
     trust_list = FileTrustList.load(config.policies.trust_list, config.policies.trust_list_shrink)
     accounts = AccountService(store, trail, config.accounts, keys=keys)
     await accounts.start()
@@ -192,6 +201,7 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         trust_list=trust_list,
         planner=planner,
         max_message_size=config.delivery.max_message_size,
+        operator_blocked=operator_blocks.blocked,
     )
     writing = correspondence(config, store=store, accounts=accounts, keys=keys, gate=gate, trail=trail)
     await writing.certificates.load()
@@ -234,9 +244,15 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         directory=directory,
         decisions=decisions,
         administrators=Administrators(
-            config.administrators, home.path, decisions=decisions, accounts=accounts, audit=trace.note, clock=now
+            config.administrators,
+            home.path,
+            decisions=decisions,
+            accounts=accounts,
+            audit=trace.note,
+            clock=now,
         ),
         trust_list=trust_list,
+        operator_blocks=operator_blocks,
         trail=trail,
         trace=trace,
         heads=heads,
@@ -266,6 +282,16 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
             audit=trace.note,
             rates=rates,
         ),
+        access=Access(accounts, decisions, now),
+    )
+    node.sharing = ReaderChanges(
+        accounts=accounts,
+        planner=planner,
+        directory=directory,
+        decisions=decisions,
+        audit=trace.note,
+        resealing=node.reseal,
+        clock=now,
     )
     node.page = await _page(node)
     stack.push_async_callback(node.page.stop)

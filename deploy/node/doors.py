@@ -46,6 +46,8 @@ class Doors:
             tls=server_context(config.tls, ask_client=True),
             audit=node.trace.note,
             trace_full=node.trace.full,
+            access=node.access,
+            sharing=node.sharing,
         )
         self._jmap = self._jmap_door()
         limits_shown.watch_doors(node, self._smtp, self._imap, self._jmap)

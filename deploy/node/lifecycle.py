@@ -85,6 +85,8 @@ async def _serve(home: Home, settings: Config) -> None:
         node.heads.keep_noting()
         purging = asyncio.create_task(purge_by_the_day(node))
         stack.callback(purging.cancel)
+        readers = asyncio.create_task(node.accounts.watch_grants())
+        stack.callback(readers.cancel)
         upkeep = asyncio.create_task(node.maintain())
         stack.callback(upkeep.cancel)
         _log.info("serving; doors open: %s", doors.described())

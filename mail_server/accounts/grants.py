@@ -118,7 +118,7 @@ class Grants(PatientSpaces):
         self._swept_at = now
         for holder in self.all():
             for grant in holder.grants:
-                if grant.until is not None and grant.until <= now:
+                if grant.until is not None and grant.until <= now and grant.rights:
                     await self._take(holder.id, self._ending(holder.id, grant, "node", "ended"))
                 elif before and before < grant.since <= now:
                     self._announce(Change(What.MEMBER_ADDED, holder.id, grant.person))
@@ -135,9 +135,14 @@ class Grants(PatientSpaces):
     # -- inside
 
     def _ending(self, account: AccountId, grant: Grant, by: str, outcome: str) -> _Step:
+        # A shared account whose last reader's time is over is not one that never had any: its letters wait at their
+        # sender's for somebody to be let in, and are not laid down openable by the operator. So the row stays.
+        stays = outcome == "ended" and grant.role is Role.MEMBER
+        statement = "UPDATE account_member SET rights = ''" if stays else "DELETE FROM account_member"
+
         def write(tx: Transaction) -> None:
             gone = tx.sql.run(
-                "DELETE FROM account_member WHERE account = ? AND member = ? AND since = ?",
+                f"{statement} WHERE account = ? AND member = ? AND since = ?",  # noqa: S608 - one of the two above
                 (account, grant.person, grant.since),
             )
             if not gone:

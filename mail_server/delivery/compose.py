@@ -149,7 +149,7 @@ class Composer:
         named = recipient_key_ids(letter.ciphertext)
         state = State.SUBJECT_OUTSIDE if letter.subject_outside else State.SEALED
         if plan.treatment is Treatment.SEAL:
-            wanted = {one.encryption_key_id for one in plan.sealing_set}
+            wanted = {one.encryption_key_id for one in plan.required}
             # RFC 9580 §5.1: an all-zero key id hides its recipient; then only the count can be checked.
             hidden = named.count("0" * 16)
             if len(wanted - set(named)) > hidden:

@@ -6,6 +6,7 @@ taken from the budget is given back however the command ends.
 
 from __future__ import annotations
 
+from mail_server.imap.access import require, rights, settable
 from mail_server.imap.changing import flags_of
 from mail_server.imap.mailboxes import find
 from mail_server.imap.protocol import MessageAnnounced, MessageReceived
@@ -21,9 +22,10 @@ async def announce(session: Session, event: MessageAnnounced) -> None:
     session.require_space()
     if event.size == 0:
         raise Refused("[CANNOT] An empty message cannot be kept")
-    await _mailbox(session, event.append)
+    mailbox = await _mailbox(session, event.append)
+    require(session, mailbox.account, "i")
     if not session.services.limits.hold(event.size):
-        raise Refused("[UNAVAILABLE] Too many messages are being stored, try again")
+        raise Refused("[UNAVAILABLE] Too many messages are being stored, try again in a minute")
 
 
 async def _mailbox(session: Session, append: Append) -> Mailbox:
@@ -40,6 +42,8 @@ async def append(session: Session, event: MessageReceived) -> bytes:
         raise Refused("[UNKNOWN-CTE] NUL octets cannot be stored")
     wanted = event.append
     mailbox = await _mailbox(session, wanted)
+    require(session, mailbox.account, "i")
+    letters = rights(session, mailbox.account)
     view = session.view
     here = view is not None and view.mailbox.id == mailbox.id
     spelling = view.spelling if view is not None and here else str
@@ -48,8 +52,9 @@ async def append(session: Session, event: MessageReceived) -> bytes:
             session.person,
             mailbox.id,
             event.message,
-            flags_of(wanted.flags.system),
-            frozenset(spelling(word) for word in wanted.flags.keywords),
+            # RFC 4314 §4: flags that this person may not set there are left out.
+            flags_of(wanted.flags.system) & settable(letters),
+            frozenset(spelling(word) for word in wanted.flags.keywords if "w" in letters),
             wanted.received_at,
         )
     except Refusal as refusal:

@@ -34,6 +34,8 @@ TABLE = (
     Capability("ENABLE", "RFC 5161", "test_login.py", When.ALWAYS),
     Capability("SASL-IR", "RFC 4959", "test_login.py", When.BEFORE_LOGIN),
     Capability("IDLE", "RFC 2177", "test_updates.py", When.ALWAYS),
+    Capability("ACL", "RFC 4314", "test_acl.py"),
+    Capability("RIGHTS=texk", "RFC 4314", "test_acl.py"),
     Capability("NAMESPACE", "RFC 2342", "test_other_users.py"),
     Capability("CHILDREN", "RFC 3348", "test_mailboxes.py"),
     Capability("SPECIAL-USE", "RFC 6154", "test_mailboxes.py"),

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
+from mail_server.imap.access import require, rights, settable, write
 from mail_server.imap.mailboxes import target_of
 from mail_server.imap.protocol.commands import Change, Copy, Expunge, Store
 from mail_server.imap.protocol.sequence import SequenceSet, compact
 from mail_server.imap.session import SLICE, Refused, Session, Wrong
 from mail_server.imap.view import FLAG_NAMES, MailboxView
 from mail_server.store.interface import NoSuchMailbox, Transaction
-from mail_server.store.model import Copied, Flag, FlagChange, FlagsChanged
+from mail_server.store.model import EVERY_FLAG, Copied, Flag, FlagChange, FlagsChanged, MailboxId
 
 _CHANGES = {
     Change.REPLACE: FlagChange.REPLACE,
@@ -58,11 +59,16 @@ async def store(session: Session, wanted: Store) -> bytes:
     uids = [view.uids[i] for i in indexes]
     flags = flags_of(wanted.flags.system)
     keywords = frozenset(view.spelling(word) for word in wanted.flags.keywords)
+    among, words_too = _allowed(session, view, wanted.change, flags, bool(keywords))
     mailbox, change, since = view.mailbox.id, _CHANGES[wanted.change], wanted.unchanged_since
     changed = FlagsChanged([], [])
     if uids:
-        changed = await session.services.store.write(
-            lambda transaction: transaction.set_flags(mailbox, uids, change, flags, keywords, since)
+        changed = await write(
+            session,
+            view.mailbox.account,
+            lambda transaction: transaction.set_flags(
+                mailbox, uids, change, flags, keywords, since, among, words_too
+            ),
         )
     for start in range(0, len(changed.changed), SLICE):
         touched, new_keywords = view.take(changed.changed[start : start + SLICE])
@@ -73,6 +79,21 @@ async def store(session: Session, wanted: Store) -> bytes:
             await session.tell_flags(touched, wanted.by_uid, only_modseq=wanted.silent)
         await session.drain()
     return _stored(session, view, wanted, uids, changed)
+
+
+def _allowed(
+    session: Session, view: MailboxView, change: Change, flags: Flag, keywords: bool
+) -> tuple[Flag, bool]:
+    """RFC 4314 §4: which flags this STORE touches; it fails only when it may touch none that it names."""
+    letters = rights(session, view.mailbox.account)
+    among = settable(letters)
+    words_too = "w" in letters
+    named = EVERY_FLAG if change is Change.REPLACE else flags
+    if (named & among) or (words_too and (keywords or change is Change.REPLACE)):
+        return among, words_too
+    if named or keywords:
+        raise Refused("[NOPERM] You may not change these flags here")
+    return among, words_too
 
 
 def _stored(
@@ -102,6 +123,7 @@ async def copy(session: Session, wanted: Copy) -> bytes:
 async def move(session: Session, wanted: Copy) -> bytes:
     """RFC 6851 §3.3: COPYUID first, untagged, then the EXPUNGEs, then OK."""
     view = session.writable_view
+    require(session, view.mailbox.account, "te")  # RFC 4314 §4
     _, copied = await _transfer(session, wanted, moving=True)
     if copied.source_uids:
         session.untagged(b"OK " + _copyuid(copied) + b"Moved")
@@ -116,7 +138,10 @@ async def _transfer(session: Session, wanted: Copy, moving: bool) -> tuple[list[
     indexes = indexes_of(session, wanted.which, wanted.by_uid)
     target = target_of(session, wanted.mailbox)
     uids = [view.uids[i] for i in indexes]
+    require(session, target.account, "i")
     source = view.mailbox.id
+    kept_out = EVERY_FLAG & ~settable(rights(session, target.account))
+    own_seen = session.seer(view.mailbox.account) is not None
     leaves = target.account != view.mailbox.account
     if leaves:
         session.require_trace()
@@ -128,10 +153,15 @@ async def _transfer(session: Session, wanted: Copy, moving: bool) -> tuple[list[
             return Copied(to.uidvalidity, [], [])
         if leaves:
             taken.update((row.uid, row.email_id) for row in transaction.rows(source, uids))
-        return transaction.move(source, uids, to.id) if moving else transaction.copy(source, uids, to.id)
+        done = transaction.move(source, uids, to.id) if moving else transaction.copy(source, uids, to.id)
+        if leaves and own_seen:
+            _take_seen_along(transaction, to.id, done, view)
+        if leaves and kept_out and done.target_uids:
+            transaction.set_flags(to.id, done.target_uids, FlagChange.REMOVE, kept_out, frozenset())
+        return done
 
     try:
-        copied = await session.services.store.write(transfer)
+        copied = await write(session, target.account, transfer)
     except NoSuchMailbox:
         # RFC 9051 §6.4.7
         raise Refused("[TRYCREATE] No such mailbox") from None
@@ -143,6 +173,17 @@ async def _transfer(session: Session, wanted: Copy, moving: bool) -> tuple[list[
     else:
         session.dirty = True
     return uids, copied
+
+
+def _take_seen_along(transaction: Transaction, to: MailboxId, done: Copied, view: MailboxView) -> None:
+    """What this person has seen is theirs: in another account it is a flag of the copy."""
+    seen = [
+        target
+        for source, target in zip(done.source_uids, done.target_uids, strict=True)
+        if (i := view.index_of(source)) is not None and view.flags[i] & Flag.SEEN
+    ]
+    if seen:
+        transaction.set_flags(to, seen, FlagChange.ADD, Flag.SEEN, frozenset())
 
 
 def _copyuid(copied: Copied) -> bytes:
@@ -158,6 +199,7 @@ def _copyuid(copied: Copied) -> bytes:
 
 async def expunge(session: Session, wanted: Expunge) -> bytes:
     view = session.writable_view
+    require(session, view.mailbox.account, "e")
     ranges = None if wanted.uids is None else ranges_of(session, wanted.uids, by_uid=True)
     deleted = view.deleted_among(ranges)
     if deleted:

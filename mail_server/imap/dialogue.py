@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from mail_server.imap import appending, changing, fetching, login, mailboxes, searching, selecting
+from mail_server.imap import appending, changing, fetching, login, mailboxes, searching, selecting, sharing
 from mail_server.imap.protocol import (
     CommandReceived,
     CommandRejected,
@@ -57,6 +57,11 @@ HANDLERS: dict[str, Handler] = {
     "LIST": mailboxes.list_mailboxes,
     "LSUB": mailboxes.list_subscribed,
     "NAMESPACE": mailboxes.namespace,
+    "SETACL": sharing.set_acl,
+    "DELETEACL": sharing.delete_acl,
+    "GETACL": sharing.get_acl,
+    "LISTRIGHTS": sharing.list_rights,
+    "MYRIGHTS": sharing.my_rights,
     "STATUS": mailboxes.status,
     "IDLE": selecting.idle,
     "CHECK": selecting.check,

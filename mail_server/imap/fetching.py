@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
+from mail_server.imap.access import may, write
 from mail_server.imap.changing import ranges_of
 from mail_server.imap.fetch_plan import Plan, TooMuch, UndecodablePart, compile_plan, cut_sections
 from mail_server.imap.protocol.commands import Fetch, Item
@@ -115,12 +116,16 @@ async def _mark_seen(session: Session, plan: Plan, view: MailboxView, part: Sequ
     """\\Seen as BODY[...] without PEEK sets it; UIDs it was new to."""
     if not plan.marks_seen or view.read_only or not session.services.store.writable:
         return set()
+    if not may(session, view.mailbox.account, "s"):
+        return set()
     mailbox = view.mailbox.id
     unseen = [view.uids[i] for i in part if not view.flags[i] & _SEEN]
     if not unseen:
         return set()
-    changed = await session.services.store.write(
-        lambda transaction: transaction.set_flags(mailbox, unseen, FlagChange.ADD, Flag.SEEN, frozenset())
+    changed = await write(
+        session,
+        view.mailbox.account,
+        lambda transaction: transaction.set_flags(mailbox, unseen, FlagChange.ADD, Flag.SEEN, frozenset()),
     )
     view.take(changed.changed)
     return {membership.uid for membership in changed.changed}

@@ -6,10 +6,13 @@ Invariants: a level that only has children is shown as \\Noselect and cannot be 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mail_server.imap.names import Pattern, Target, resolve, shown
+from mail_server.imap.access import may, require, trace_refusal
+from mail_server.imap.access import read as read_as
+from mail_server.imap.access import write as write_as
+from mail_server.imap.names import Pattern, Target, named_account, resolve, shown
 from mail_server.imap.protocol.commands import Bare, Create, List, OnMailbox, Rename, Status
 from mail_server.imap.protocol.responses import mailbox as mailbox_text
 from mail_server.imap.protocol.responses import parenthesized
@@ -43,13 +46,16 @@ async def _entries(session: Session) -> list[_Entry]:
     person = session.person.account
     shared = session.shared_accounts()
     places: list[tuple[AccountId, str | None]] = [(person, None)]
-    places += [(account, address) for address, account in shared.items()]
+    # RFC 4314 §4: without "l" a mailbox is not told.
+    places += [(account, address) for address, account in shared.items() if may(session, account, "l")]
+    seers = {account: session.seer(account) for account, _ in places}
 
     def read(reader: Reader) -> dict[str, tuple[Mailbox, bytes | None]]:
         found: dict[str, tuple[Mailbox, bytes | None]] = {}
         for account, address in places:
             try:
-                mailboxes = reader.mailboxes(account)
+                with reader.as_person(account, seers[account]):
+                    mailboxes = reader.mailboxes(account)
             except NoSuchAccount:
                 continue
             for mailbox in mailboxes:
@@ -102,9 +108,14 @@ async def list_mailboxes(session: Session, wanted: List) -> bytes:
         attributes = _attributes(entry, wanted)
         name = mailbox_text(entry.name, session.rev2)
         session.untagged(b"LIST " + parenthesized(attributes) + b' "/" ' + name + info)
-        if chosen and wanted.return_status and entry.mailbox is not None:
-            # RFC 5819 §2
-            await _tell_status(session, entry.mailbox.id, entry.name, wanted.return_status)
+        # RFC 5819 §2
+        if (
+            chosen
+            and wanted.return_status
+            and entry.mailbox is not None
+            and may(session, entry.mailbox.account, "r")
+        ):
+            await _tell_status(session, entry.mailbox, entry.name, wanted.return_status)
     return b"LIST completed"
 
 
@@ -156,7 +167,19 @@ async def namespace(session: Session, _: Bare) -> bytes:
 
 
 def target_of(session: Session, name: str) -> Target:
-    return resolve(name, session.person.account, session.shared_accounts())
+    shared = session.shared_accounts()
+    try:
+        return resolve(name, session.person.account, shared)
+    except Refused:
+        _trace_foreign(session, name, shared)
+        raise
+
+
+def _trace_foreign(session: Session, name: str, shared: Mapping[str, AccountId]) -> None:
+    """Somebody else's mailbox was asked for (reference/mssante.md, row 18): the client is told as if there was none."""
+    account = session.services.accounts.by_address(named_account(name) or "")
+    if account is not None and account.address not in shared:
+        trace_refusal(session, account.id, "mailbox-not-yours")
 
 
 async def find(session: Session, name: str) -> Mailbox:
@@ -169,21 +192,23 @@ async def find(session: Session, name: str) -> Mailbox:
 
 async def status(session: Session, wanted: Status) -> bytes:
     mailbox = await find(session, wanted.mailbox)
-    await _tell_status(session, mailbox.id, wanted.mailbox, wanted.items)
+    require(session, mailbox.account, "r")
+    await _tell_status(session, mailbox, wanted.mailbox, wanted.items)
     return b"STATUS completed"
 
 
 _COUNTED = frozenset({"MESSAGES", "RECENT", "UNSEEN", "SIZE", "DELETED"})
 
 
-async def _tell_status(session: Session, mailbox_id: MailboxId, name: str, items: Sequence[str]) -> None:
+async def _tell_status(session: Session, known: Mailbox, name: str, items: Sequence[str]) -> None:
+    mailbox_id = known.id
     counting = not _COUNTED.isdisjoint(items)
 
     def read(reader: Reader) -> tuple[Mailbox, MailboxCounts | None]:
         return reader.mailbox(mailbox_id), reader.counts(mailbox_id) if counting else None
 
     try:
-        mailbox, counts = await session.services.store.read(read)
+        mailbox, counts = await read_as(session, known.account, read)
     except NoSuchMailbox:
         if session.view is not None and session.view.mailbox.id == mailbox_id:
             session.dirty = True
@@ -221,6 +246,7 @@ def _checked(name: str) -> str:
 async def create(session: Session, wanted: Create) -> bytes:
     session.require_space()
     target = target_of(session, wanted.mailbox)
+    require(session, target.account, "k")
     name = _checked(target.name)
     if name == "INBOX":
         raise Refused("[ALREADYEXISTS] INBOX is always there")
@@ -239,6 +265,7 @@ async def create(session: Session, wanted: Create) -> bytes:
 async def delete(session: Session, wanted: OnMailbox) -> bytes:
     session.require_space()
     target = target_of(session, wanted.mailbox)
+    require(session, target.account, "x")
 
     def drop(transaction: Transaction) -> MailboxId:
         try:
@@ -264,6 +291,7 @@ async def rename(session: Session, wanted: Rename) -> bytes:
     old, new = target_of(session, wanted.old), target_of(session, wanted.new.rstrip("/"))
     if old.account != new.account:
         raise Refused("[CANNOT] A mailbox stays in its account; move its messages")
+    require(session, old.account, "xk")
     name = _checked(new.name)
     if name == "INBOX":
         raise Refused("[ALREADYEXISTS] INBOX is always there")
@@ -319,13 +347,17 @@ async def unsubscribe(session: Session, wanted: OnMailbox) -> bytes:
 async def _set_subscribed(session: Session, name: str, subscribed: bool) -> None:
     session.require_space()
     target = target_of(session, name)
+    if subscribed:
+        require(session, target.account, "l")  # RFC 4314 §4: UNSUBSCRIBE needs none
+
+    own = session.seer(target.account) is not None
 
     def change(transaction: Transaction) -> None:
         mailbox = transaction.mailbox_by_name(target.account, target.name)
-        if mailbox.subscribed is not subscribed:
+        if own or mailbox.subscribed is not subscribed:
             transaction.subscribe(mailbox.id, subscribed)
 
-    await session.services.store.write(change)
+    await write_as(session, target.account, change)
 
 
 __all__ = [

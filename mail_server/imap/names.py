@@ -38,6 +38,11 @@ def resolve(name: str, person: AccountId, shared: Mapping[str, AccountId]) -> Ta
     return Target(account, inside, shared=True)
 
 
+def named_account(name: str) -> str | None:
+    """The address of the account that a name lies in, as it is written; None for one's own mailboxes."""
+    return name[len(_PREFIX) :].partition("/")[0].lower() if name.startswith(_PREFIX) else None
+
+
 def shown(mailbox: Mailbox, address: str | None) -> str:
     """The client's name of a mailbox; `address` is its shared account's, None in the personal namespace."""
     if address is None:

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from mail_server.accounts.access import CHANGING, READ
+from mail_server.imap.access import may, read, require, rights, settable
 from mail_server.imap.mailboxes import target_of
 from mail_server.imap.protocol import LineReceived
 from mail_server.imap.protocol.commands import Bare, Select
 from mail_server.imap.protocol.responses import mailbox as mailbox_text
 from mail_server.imap.session import Farewell, Refused, Session, Wrong
-from mail_server.imap.view import MailboxView
+from mail_server.imap.view import FLAG_WORDS, MailboxView
 from mail_server.store.interface import NoSuchMailbox, Reader
-from mail_server.store.model import MailboxId
+from mail_server.store.model import EVERY_FLAG, MailboxId
 
 
 async def select(session: Session, wanted: Select) -> bytes:
@@ -31,7 +33,8 @@ async def _open(session: Session, wanted: Select, read_only: bool) -> bytes:
         await session.close_view()
         session.untagged(b"OK [CLOSED] Previous mailbox closed")
     target = target_of(session, wanted.mailbox)
-    writable = session.services.store.writable
+    require(session, target.account, READ)
+    writable = session.services.store.writable and bool(CHANGING & set(rights(session, target.account)))
 
     def load(reader: Reader) -> MailboxView:
         mailbox = reader.mailbox_by_name(target.account, target.name)
@@ -39,7 +42,7 @@ async def _open(session: Session, wanted: Select, read_only: bool) -> bytes:
         view.load(reader.memberships(mailbox.id))
         return view
 
-    view = await session.services.store.read(load)
+    view = await read(session, target.account, load)
     session.open_view(view)
     if not view.read_only and view.recent:
         view.recent_from = await _claim_recent(session, view.mailbox.id)
@@ -70,7 +73,7 @@ def _tell(session: Session, view: MailboxView) -> None:
     mailbox = view.mailbox
     known = view.known_flags()
     session.untagged(b"FLAGS (" + known + b")")
-    permanent = b"" if view.read_only else known + b" \\*"
+    permanent = b"" if view.read_only else _permanent(session, view)
     session.untagged(b"OK [PERMANENTFLAGS (" + permanent + b")] Flags permitted")
     session.untagged(b"%d EXISTS" % len(view))
     if session.rev2:
@@ -87,11 +90,22 @@ def _tell(session: Session, view: MailboxView) -> None:
     session.untagged(b"OK [MAILBOXID (" + mailbox.object_id.encode("ascii") + b")] Its id")
 
 
+def _permanent(session: Session, view: MailboxView) -> bytes:
+    """RFC 4314 §5.1.1: the flags that this person may change here."""
+    letters = rights(session, view.mailbox.account)
+    may_set = settable(letters)
+    words = [word for flag, word in FLAG_WORDS.items() if flag & may_set]
+    if "w" in letters:
+        return view.known_flags() + b" \\*" if may_set == EVERY_FLAG else b" ".join([*words, b"\\*"])
+    return b" ".join(words)
+
+
 async def close(session: Session, _: Bare) -> bytes:
     """RFC 9051 §6.4.1: what is \\Deleted goes, silently; after EXAMINE nothing goes and the answer is OK."""
     view = session.selected
     if not view.read_only and session.services.store.writable:
-        deleted = view.deleted_among()
+        # RFC 4314 §4: without "e" CLOSE removes nothing, and says so to nobody.
+        deleted = view.deleted_among() if may(session, view.mailbox.account, "e") else []
         if deleted:
             mailbox = view.mailbox.id
             try:

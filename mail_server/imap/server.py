@@ -14,8 +14,10 @@ import ssl
 import time
 from collections.abc import Callable
 
+from mail_server.accounts.access import Access
 from mail_server.accounts.interface import Accounts, Authenticator, Peer
 from mail_server.delivery.interface import Delivery
+from mail_server.delivery.sharing import Sharing
 from mail_server.imap.dialogue import run
 from mail_server.imap.limits import Counters, Limits
 from mail_server.imap.session import Audit, Services, Session
@@ -42,12 +44,15 @@ class ImapDoor:
         tls: ssl.SSLContext,
         audit: Audit,
         trace_full: Callable[[], bool] = lambda: False,
+        access: Access | None = None,
+        sharing: Sharing | None = None,
     ) -> None:
         self.settings = settings
         self.limits = Limits(settings)
         self._services = Services(
-            settings, store, delivery, accounts, authenticator, audit, self.limits, trace_full=trace_full
-        )
+            settings, store, delivery, accounts, authenticator, audit, self.limits, trace_full=trace_full,
+            access=access, sharing=sharing,
+        )  # fmt: skip
         self._tls = tls
         self._servers: list[asyncio.Server] = []
         self._listeners: list[socket.socket] = []
@@ -130,7 +135,7 @@ class ImapDoor:
         def made(link: SocketLink) -> None:
             address, port = link.peer
             if self._stopping or not self.limits.connect(address):
-                link.write(b"* BYE [UNAVAILABLE] Too many connections\r\n")
+                link.write(b"* BYE [UNAVAILABLE] Too many connections, try again in a minute\r\n")
                 link.close()
             else:
                 self._begin(link, Peer(address, port, "imap", secrets.token_hex(8), tls=False))

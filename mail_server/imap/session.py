@@ -17,10 +17,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
+from mail_server.accounts.access import READ, Access
 from mail_server.accounts.handshakes import cause_of
 from mail_server.accounts.interface import Accounts, Authenticator, Identity, Peer
 from mail_server.accounts.standing import Ended, ended
 from mail_server.delivery.interface import Delivery
+from mail_server.delivery.sharing import Sharing
 from mail_server.imap import capabilities
 from mail_server.imap.limits import Limits
 from mail_server.imap.protocol import Caps, Connection, State
@@ -107,6 +109,8 @@ class Services:
     limits: Limits
     may_start_tls: bool = True
     trace_full: Callable[[], bool] = lambda: False
+    access: Access | None = None  # None: the letters of the grants alone count
+    sharing: Sharing | None = None  # who makes the changes of SETACL and DELETEACL
 
     def trace_handshake(self, peer: Peer, error: BaseException) -> None:
         """A certificate or a TLS version that was refused; a port scan that just hangs up is only counted."""
@@ -136,6 +140,7 @@ class Session:
     __slots__ = (
         "_watch",
         "_watcher",
+        "access",
         "audited",
         "bad_commands",
         "condstore",
@@ -154,6 +159,7 @@ class Session:
 
     def __init__(self, services: Services, link: Link, peer: Peer) -> None:
         self.services = services
+        self.access = services.access or Access(services.accounts)
         self.link = link
         self.peer = peer
         self.connection = Connection(services.caps)
@@ -244,8 +250,12 @@ class Session:
 
     def shared_accounts(self) -> dict[str, AccountId]:
         """Addresses under "Other Users/", at this moment."""
-        shared = self.services.accounts.shared_with(self.person.account)
-        return {account.address: account.id for account in shared if not account.suspended}
+        return {account.address: account.id for account in self.access.shared_with(self.person.account)}
+
+    def seer(self, account: AccountId) -> AccountId | None:
+        """The person whose own \\Seen counts there; None where it is common, which costs nothing."""
+        found = self.services.accounts.by_id(account)
+        return self.person.account if found is not None and found.seen_per_person else None
 
     def check_rights(self) -> None:
         """Rights are looked at again before each command and at each wake. Raises Farewell."""
@@ -266,8 +276,7 @@ class Session:
             return _WITHDRAWN[why]
         if self.view is None or self.view.mailbox.account == identity.account:
             return None
-        owner = accounts.by_id(self.view.mailbox.account)
-        if owner is None or owner.suspended or identity.account not in owner.members:
+        if not self.access.may(identity.account, self.view.mailbox.account, READ):
             return Withdrawn.MAILBOX
         return None
 
@@ -334,12 +343,15 @@ class Session:
             return
         self.dirty = False
         mailbox_id, since = view.mailbox.id, view.mailbox.highestmodseq
+        seer = self.seer(view.mailbox.account)
 
         def changes(reader: Reader) -> tuple[Mailbox, list[Membership], list[int]]:
             mailbox = reader.mailbox(mailbox_id)
             if mailbox.highestmodseq == since:
                 return mailbox, [], []
-            return mailbox, reader.memberships(mailbox_id, since), reader.vanished(mailbox_id, since)
+            with reader.as_person(mailbox.account, seer):
+                changed = reader.memberships(mailbox_id, since)
+            return mailbox, changed, reader.vanished(mailbox_id, since)
 
         try:
             mailbox, changed, vanished = await self.services.store.read(changes)
@@ -367,7 +379,7 @@ class Session:
     def tell_known_flags(self, view: MailboxView) -> None:
         known = view.known_flags()
         self.untagged(b"FLAGS (" + known + b")")
-        if not view.read_only:
+        if not view.read_only and "w" in self.access.rights(self.person.account, view.mailbox.account):
             self.untagged(b"OK [PERMANENTFLAGS (" + known + b" \\*)] Flags permitted")
 
     async def tell_flags(self, indexes: Iterable[int], with_uid: bool, only_modseq: bool = False) -> None:

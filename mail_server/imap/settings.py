@@ -46,5 +46,9 @@ class ImapSettings(BaseModel):
     )
     max_line: int = Field(default=65_536, ge=8192, description="Octets of one command line.")
     max_command: int = Field(default=262_144, ge=8192, description="Octets of a command, its message apart.")
+    sharing_by_password: bool = Field(
+        default=False,
+        description="SETACL may let someone new read a mailbox also after a login by app password.",
+    )
     max_mailboxes: int = Field(default=10_000, ge=10, description="Folders one account may have.")
     shutdown_grace: float = Field(default=5.0, ge=0, description="Seconds left to running commands at stop.")

@@ -90,6 +90,15 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
+class Acl:
+    """SETACL, DELETEACL, GETACL, LISTRIGHTS, MYRIGHTS (RFC 4314 §3): what a command does not take stays empty."""
+
+    mailbox: str
+    identifier: str = ""
+    rights: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class FlagList:
     system: frozenset[str] = frozenset()  # "seen", "answered", "flagged", "deleted", "draft", "recent"
     keywords: tuple[str, ...] = ()
@@ -287,7 +296,7 @@ class Search:
 
 Arguments = (
     Bare | Id | Login | Authenticate | Enable | Select | Create | OnMailbox | Rename | List | Status | Append
-    | Expunge | Fetch | Store | Copy | Search
+    | Expunge | Fetch | Store | Copy | Search | Acl
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from mail_server.imap.protocol.commands import (
+    Acl,
     Append,
     Arguments,
     Authenticate,
@@ -351,6 +352,35 @@ def _uid_expunge(lexer: Lexer, _: str) -> Arguments:
     return Expunge(lexer.sequence_set())
 
 
+_TAKES_IDENTIFIER = frozenset({"SETACL", "DELETEACL", "LISTRIGHTS"})
+_LONGEST_IDENTIFIER = 1000
+_MOST_RIGHTS = 100
+
+
+def _acl(lexer: Lexer, name: str) -> Arguments:
+    """RFC 4314 §3, §5.1."""
+    lexer.space()
+    mailbox = lexer.mailbox()
+    identifier = rights = ""
+    if name in _TAKES_IDENTIFIER:
+        lexer.space()
+        identifier = _text(lexer.astring(), _LONGEST_IDENTIFIER)
+    if name == "SETACL":
+        lexer.space()
+        rights = _text(lexer.astring(), _MOST_RIGHTS)
+    return Acl(mailbox, identifier, rights)
+
+
+def _text(value: bytes, longest: int) -> str:
+    try:
+        text = value.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Malformed("Not UTF-8") from None
+    if len(text) > longest or not text.isprintable():
+        raise Malformed("Not an identifier, or not rights")
+    return text
+
+
 def _search(lexer: Lexer, name: str) -> Arguments:
     return parse_search(lexer, name.startswith("UID"))
 
@@ -373,6 +403,7 @@ _READERS: dict[str, Callable[[Lexer, str], Arguments]] = {
     "APPEND": _append,
     "EXPUNGE": _expunge,
     "UID EXPUNGE": _uid_expunge,
+    **dict.fromkeys(("SETACL", "DELETEACL", "GETACL", "LISTRIGHTS", "MYRIGHTS"), _acl),
     **dict.fromkeys(("SEARCH", "UID SEARCH"), _search),
     **dict.fromkeys(("FETCH", "UID FETCH"), _fetch),
     **dict.fromkeys(("STORE", "UID STORE"), _store),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from mail_server.accounts.interface import Grant, Role
 from mail_server.store.model import AccountId
 
 M = b"Subject: m\r\n\r\nbody\r\n"
@@ -43,6 +44,8 @@ async def test_the_ward_itself_is_its_inbox(world):
 
 
 async def test_members_file_and_move_there(world):
+    person = world.book.by_address("alice@example.org").id
+    world.book.change(ward(world), grants=(Grant(person, Role.MEMBER, "eiklprstwx", 0),))
     client = await world.client()
     await client('CREATE "Other Users/ward@example.org/Done"')
     assert (await client(b'APPEND "Other Users/ward@example.org/Done" {17+}\r\nSubject: x\r\n\r\nabc'))[
