@@ -13,7 +13,7 @@ import marshal
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -51,6 +51,7 @@ class Reload:
     applied: bool
     problems: tuple[str, ...] = ()
     changed: tuple[Changed, ...] = ()
+    fresh: ruleset.RuleSet | None = field(default=None, repr=False)  # what was read, when it may be used
 
 
 # What a person is told where no rule of the text is at the origin: the engine's own answers.
@@ -159,7 +160,7 @@ class CedarDecisions:
         if not dry_run:
             self._kept.clear()
             self._use(fresh)
-        return Reload(applied=not dry_run, changed=changed)
+        return Reload(applied=not dry_run, changed=changed, fresh=fresh)
 
     def examine(self, question: Question) -> Answer:
         """The answer with every rule that held, for who asks why: nothing is kept, counted or told."""

@@ -11,6 +11,7 @@ always wins, no local rule grants what another rule refuses by name.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -54,6 +55,7 @@ class RuleSet:
     rules: tuple[Rule, ...]  # in the order of the text; Cedar's own `policy<N>` is the position here
     policies: cedarpy.PolicySet = field(repr=False)
     schema: cedarpy.Schema = field(repr=False)
+    digest: str  # SHA-256 of the whole text, for the trace
     references: Mapping[str, str]  # attribute name -> entity type, for attributes that name entities
 
 
@@ -90,7 +92,9 @@ def read(folder: Path, local: Path | None = None) -> RuleSet:
     problems.extend(_problems_of(rules))
     if problems:
         raise RulesRefused(tuple(problems))
-    return RuleSet(tuple(rules), cedarpy.PolicySet.from_str(text), schema, _references(schema_text))
+    digest = hashlib.sha256(f"{schema_text}\0{text}".encode()).hexdigest()
+    references = _references(schema_text)
+    return RuleSet(tuple(rules), cedarpy.PolicySet.from_str(text), schema, digest, references)
 
 
 def _texts(folder: Path, *, schema: bool) -> tuple[str, list[tuple[str, str]]]:

@@ -40,6 +40,14 @@ POWER_OF: dict[str, Power] = {
     "certificate_unbind": Power.ACCOUNTS,
     "account_suspend": Power.ACCOUNTS,
     "account_reinstate": Power.ACCOUNTS,
+    "account_practice": Power.ACCOUNTS,
+    "account_contact": Power.ACCOUNTS,
+    "account_sector": Power.ACCOUNTS,
+    "account_close": Power.ACCOUNTS,
+    "account_unused": Power.ACCOUNTS,
+    "account_unused_sweep": Power.ACCOUNTS,
+    "limits_show": Power.LOOK,
+    "operator_statistics": Power.OPERATION,
     "member_add": Power.READERS,
     "member_remove": Power.READERS,
     "key_publish": Power.KEYS,
@@ -50,7 +58,6 @@ POWER_OF: dict[str, Power] = {
     "enrolment_code": Power.SPACES,
     "policies_explain": Power.POLICIES,
     "policies_reload": Power.POLICIES,
-    "policies_changes": Power.POLICIES,
     "operator_block": Power.POLICIES,
     "operator_unblock": Power.POLICIES,
     "operator_list": Power.POLICIES,
@@ -100,6 +107,13 @@ def user_of(uid: int) -> User:
         return User(uid, pwd.getpwuid(uid).pw_name)
     except KeyError:
         return User(uid, str(uid))
+
+
+def user_named(name: str) -> User:
+    try:
+        return User(pwd.getpwnam(name).pw_uid, name)
+    except KeyError:
+        return User(-1, name)
 
 
 def this_user() -> User:

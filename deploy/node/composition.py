@@ -26,6 +26,7 @@ from deploy.node.home import Home
 from deploy.node.identity import identity_providers
 from deploy.node.migrations.run import migrate_directory, migrate_mail
 from deploy.node.policy_alarm import PolicyAlarm
+from deploy.node.rules import load_rules
 from deploy.node.trace import Trace
 from directory.service import DirectoryService
 from mail_server.accounts.access import Access
@@ -51,7 +52,6 @@ from mail_server.sealing.pool import Pool
 from mail_server.store.home_lock import HomeLock
 from mail_server.store.interface import Store
 from mail_server.store.store import open_store
-from policies import corpus
 from policies.audit.trail import ChainedTrail
 from policies.decisions import CedarDecisions
 from policies.limits.limits import Limits
@@ -88,6 +88,7 @@ class Node:
     authority: Authority
     pool: Pool
     planner: Planner
+    gate: Gate
     delivery: DeliveryService
     resealer: Resealer
     correspondence: Correspondence
@@ -163,12 +164,7 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
     stack.push_async_callback(heads.stop)
     trace = Trace(store, trail)
     stack.push_async_callback(trace.stop)
-    decisions = CedarDecisions.load(
-        config.policies.rules,
-        config.policies.kept_decisions,
-        local=config.policies.local_rules,
-        guard=corpus.guard(config.policies.local_rules),
-    )
+    decisions = load_rules(config.policies)
     decisions.on_alarm = PolicyAlarm(trace.note, now).raised
     operator_blocks = blocks.OperatorBlocks(await store.read(lambda reader: blocks.read(reader.sql)))
     trust_list = FileTrustList.load(config.policies.trust_list, config.policies.trust_list_shrink)
@@ -270,6 +266,7 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         authority=authority,
         pool=pool,
         planner=planner,
+        gate=gate,
         delivery=delivery,
         resealer=resealer,
         correspondence=writing,

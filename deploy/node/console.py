@@ -24,6 +24,7 @@ from deploy.node import page_standing
 from deploy.node.administrators import User, this_user
 from deploy.node.composition import Node, now, opened
 from deploy.node.console_audit import AuditCommands
+from deploy.node.console_policies import PolicyCommands
 from deploy.node.console_profiles import ProfileCommands
 from deploy.node.console_spaces import SpaceCommands
 from deploy.node.control import CommandFailed, NodeDown, Report, ask, unheard
@@ -50,6 +51,7 @@ class Console:
         self._by = by = user.by
         spaces = SpaceCommands(node, by)
         trace = AuditCommands(node, by)
+        rules = PolicyCommands(node, user)
         self._commands: dict[str, Callable[..., Awaitable[Any]]] = {
             "status": self.status,
             "account_profile": ProfileCommands(node, by).account_profile,
@@ -73,6 +75,11 @@ class Console:
             "space_list": spaces.space_list,
             "enrolment_code": spaces.enrolment_code,
             "page_standing": self.page_standing,
+            "policies_explain": rules.policies_explain,
+            "policies_reload": rules.policies_reload,
+            "operator_block": rules.operator_block,
+            "operator_unblock": rules.operator_unblock,
+            "operator_list": rules.operator_list,
             "audit_show": trace.audit_show,
             "audit_heads": trace.audit_heads,
             "audit_export": trace.audit_export,
@@ -102,6 +109,7 @@ class Console:
             "pid": os.getpid(),
             "accounts": len(self._node.accounts.all()),
             "writable": self._node.store.writable,
+            "policy_errors": self._node.decisions.evaluation_errors,
         }
 
     async def page_standing(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 
 from fastapi import APIRouter
 
-from deploy.node import limits_shown, page_standing
+from deploy.node import limits_shown, page_standing, rules
 from deploy.node.composition import Node, now
 from deploy.node.failures import StartError
 from deploy.node.https import Listener, WebServer, application
@@ -157,7 +157,8 @@ class Doors:
             self._tls.use(server_context(self._node.config.tls, ask_client=False))
         except StartError as failure:
             kept.append(str(failure))
-        kept += self._node.decisions.reload().problems
+        again = rules.reload(self._node.decisions, self._node.trace.note, now())
+        kept += again["problems"]
         listed = self._node.trust_list.reload()
         if not listed.applied and self._node.config.policies.trust_list is not None:
             kept.append(listed.sentence)

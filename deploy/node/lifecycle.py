@@ -24,9 +24,9 @@ from pathlib import Path
 import uvloop
 
 from deploy.node import config as configuration
-from deploy.node import logs
+from deploy.node import logs, rules
 from deploy.node.administrators import user_of
-from deploy.node.composition import Node, opened
+from deploy.node.composition import Node, now, opened
 from deploy.node.config import Config
 from deploy.node.console import Console
 from deploy.node.console_audit import purge_by_the_day
@@ -76,6 +76,7 @@ async def _serve(home: Home, settings: Config) -> None:
         node = await stack.enter_async_context(opened(home, settings))
         doors = Doors(node)
         await doors.start()
+        node.trace.note([rules.in_force(node.decisions, now())])
         stack.push_async_callback(doors.stop)
         for control in control_servers(node):
             await control.start()

@@ -7,6 +7,7 @@ writes learns nothing of who has an account: someone unknown and someone they ne
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from mail_server.accounts import ins
@@ -16,8 +17,9 @@ from mail_server.accounts.standing import Ended, ended
 from mail_server.conversations.model import Bar, Stand, Standing
 from mail_server.delivery.interface import MailParameters, Recipient, Road, Sender
 from mail_server.delivery.plan import Planner
+from mail_server.delivery.refusals import not_handed_over, not_received, not_submitted
 from policies import questions
-from policies.interface import Decisions, Entity, TrustList
+from policies.interface import Decision, Decisions, Entity, TrustList
 from policies.refusal import Refusal
 from policies.trust_list.names import NameRefused, subject_dn
 
@@ -77,12 +79,14 @@ class Gate:
         trust_list: TrustList,
         planner: Planner,
         max_message_size: int,
+        operator_blocked: Callable[[str], bool] = lambda dn: False,
     ) -> None:
         self._accounts = accounts
         self._decisions = decisions
         self._trust_list = trust_list
         self._planner = planner
         self._max_message_size = max_message_size
+        self._operator_blocked = operator_blocked
 
     def sender(
         self, road: Road, mail_from: str, parameters: MailParameters, peer: Peer, identity: Identity | None
@@ -124,12 +128,7 @@ class Gate:
         )
         decision = self._decisions.decide(question)
         if not decision.allowed:
-            raise Refusal(
-                550,
-                "5.7.1",
-                "You may send only as the address you logged in with, or for a mailbox you are a member of",
-                "sender-not-yours" if not account.suspended else "account-suspended",
-            )
+            raise not_submitted(decision.rule)
         return Sender(Road.CLIENT, target.shown, peer, identity=identity)
 
     def _operator(self, mail_from: str, peer: Peer) -> Sender:
@@ -146,13 +145,9 @@ class Gate:
         domains = self._trust_list.domains_of(dn)
         if not domains:
             raise Refusal(550, "5.7.1", "Your certificate is not in the trust list", "certificate-unlisted")
-        if not self._may_hand_over(dn, domains, domain_of(mail_from)):
-            raise Refusal(
-                550,
-                "5.7.1",
-                "Your certificate does not speak for the domain of this sender",
-                "certificate-of-another-domain",
-            )
+        decision = self._hand_over(dn, domains, domain_of(mail_from))
+        if not decision.allowed:
+            raise not_handed_over(decision.rule)
         return Sender(Road.OPERATOR, mail_from, peer, operator_dn=dn)
 
     def recipient(self, writer: Writer, address: str, facts: Facts = NO_FACTS) -> Recipient:
@@ -171,7 +166,9 @@ class Gate:
             self._may_write_to(writer, account, facts)
         decision = self._decisions.decide(questions.may_receive(writer.entity, account_entity(account)))
         if not decision.allowed:
-            raise Refusal(550, "5.2.1", "This mailbox is suspended", "recipient-suspended")
+            if account.kind is Kind.PATIENT and account.closed:
+                raise _nobody(writer, address)  # who had a space here is not told apart from who never had one
+            raise not_received(decision.rule)
         self._planner.plan(account)  # refuses a revoked certificate now, while the peer can still be told
         return account
 
@@ -241,12 +238,18 @@ class Gate:
         dn = sender.operator_dn
         if not dn or not domain:
             return False  # the rules read no domain as the null sender, which no author is
-        return self._may_hand_over(dn, self._trust_list.domains_of(dn), domain.lower())
+        return self._hand_over(dn, self._trust_list.domains_of(dn), domain.lower()).allowed
 
-    def _may_hand_over(self, dn: str, domains: frozenset[str], domain: str) -> bool:
-        local = self._accounts.is_local_domain(domain)
-        question = questions.may_hand_over(dn, domains, domain, certificate=True, local=local)
-        return self._decisions.decide(question).allowed
+    def _hand_over(self, dn: str, domains: frozenset[str], domain: str) -> Decision:
+        question = questions.may_hand_over(
+            dn,
+            domains,
+            domain,
+            certificate=True,
+            local=self._accounts.is_local_domain(domain),
+            blocked=self._operator_blocked(dn),
+        )
+        return self._decisions.decide(question)
 
 
 def speaker_entity(identity: Identity, account: Account) -> Entity:

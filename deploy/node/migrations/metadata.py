@@ -11,6 +11,7 @@ import mail_server.jmap.tables
 import mail_server.keys.tables
 import mail_server.store.tables
 import policies.audit.tables
+import policies.trust_list.blocks
 import webmail.login.tables
 import webmail.spaces.tables
 
@@ -21,6 +22,7 @@ def mail_metadata() -> list[MetaData]:
         mail_server.accounts.tables.metadata,
         mail_server.conversations.tables.metadata,
         policies.audit.tables.metadata,
+        policies.trust_list.blocks.metadata,
         mail_server.keys.tables.metadata,
         mail_server.jmap.tables.metadata,
         webmail.login.tables.metadata,
