@@ -13,6 +13,7 @@ import typer
 
 from deploy.node.cli_accounts import account
 from deploy.node.cli_audit import audit
+from deploy.node.cli_life import limits, operator
 from deploy.node.cli_profiles import profile
 from deploy.node.cli_spaces import page_code, space
 from deploy.node.terminal import (
@@ -47,6 +48,8 @@ app.add_typer(space, name="space")
 app.add_typer(key, name="key")
 app.add_typer(audit, name="audit")
 app.add_typer(policies, name="policies")
+app.add_typer(limits, name="limits")
+app.add_typer(operator, name="operator")
 
 
 # -- the node ---------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from deploy.node.cli_life import add_life
 from deploy.node.terminal import (
     DEFAULT_HOME,
     ConfigOption,
@@ -26,6 +27,7 @@ account = typer.Typer(no_args_is_help=True, help="Accounts: who has a mailbox he
 member = typer.Typer(no_args_is_help=True, help="Members of a shared account (ORG, CAB).")
 password = typer.Typer(no_args_is_help=True, help="App passwords: one for each mail program.")
 certificate = typer.Typer(no_args_is_help=True, help="Client certificates a system logs in with.")
+add_life(account)
 account.add_typer(member, name="member")
 account.add_typer(password, name="password")
 account.add_typer(certificate, name="certificate")
@@ -82,24 +84,6 @@ def account_list(
             },
             "No account yet: `vaguemestre account add` makes one.",
         )
-
-
-@account.command("suspend")
-def account_suspend(
-    address: str, home: HomeOption = DEFAULT_HOME, config: ConfigOption = None, as_json: JsonOption = False
-) -> None:
-    """No more logins, no more letters; what lies there stays."""
-    result = ask_node(home, config, "account_suspend", address=address)
-    show(result, as_json, f"{address} is suspended.")
-
-
-@account.command("reinstate")
-def account_reinstate(
-    address: str, home: HomeOption = DEFAULT_HOME, config: ConfigOption = None, as_json: JsonOption = False
-) -> None:
-    """End a suspension."""
-    result = ask_node(home, config, "account_reinstate", address=address)
-    show(result, as_json, f"{address} is open again.")
 
 
 @password.command("add")

@@ -24,6 +24,7 @@ from deploy.node.correspondence import Correspondence, add_receipts, corresponde
 from deploy.node.failures import StartError
 from deploy.node.home import Home
 from deploy.node.identity import identity_providers
+from deploy.node.inactivity import Inactivity
 from deploy.node.migrations.run import migrate_directory, migrate_mail
 from deploy.node.policy_alarm import PolicyAlarm
 from deploy.node.rules import load_rules
@@ -94,19 +95,22 @@ class Node:
     correspondence: Correspondence
     addressees: Addressees
     limits: Limits
+    inactivity: Inactivity
     access: Access
     sharing: ReaderChanges = field(init=False)
     page: PageApi = field(init=False)
     _work: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
 
     async def maintain(self) -> None:
-        """What a running node does by the hour: renew the signing key in time, write last uses of passwords."""
+        """What a running node does by the hour: renew the signing key in time, write last uses of passwords,
+        tell whose mailbox lies unused."""
         while True:
             await asyncio.sleep(_HOUR)
             try:
                 if await asyncio.to_thread(self.authority.needs_renewal, now()):
                     await self.pool.load(await asyncio.to_thread(self.authority.signing_key))
                 await self.accounts.flush()
+                await self.inactivity.sweep()
             except Exception as failure:  # a key that is not renewed would stop all sealing within a week
                 _log.error("upkeep failed (%s); tried again in an hour", logs.told(failure))
 
@@ -271,6 +275,9 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         resealer=resealer,
         correspondence=writing,
         limits=limits,
+        inactivity=Inactivity(
+            config.life, accounts, trace.note, now, lambda account: directory.hide(account.address)
+        ),
         addressees=Addressees(
             gate=gate,
             planner=planner,
@@ -288,6 +295,7 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         decisions=decisions,
         audit=trace.note,
         resealing=node.reseal,
+        oidc=node.oidc,
         clock=now,
     )
     node.page = await _page(node)

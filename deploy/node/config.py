@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import PydanticUndefined
 
 from deploy.node.administrators import AdministratorsSettings
+from deploy.node.inactivity import LifeSettings
 from mail_server.accounts.oidc.settings import OidcSettings
 from mail_server.accounts.settings import AccountsSettings
 from mail_server.delivery.settings import DeliverySettings
@@ -123,6 +124,7 @@ class Config(BaseModel):
     administrators: AdministratorsSettings = Field(default_factory=AdministratorsSettings)
     oidc: OidcSettings = Field(default_factory=OidcSettings)
     policies: PoliciesSettings = Field(default_factory=PoliciesSettings)
+    life: LifeSettings = Field(default_factory=LifeSettings)
     limits: LimitsSettings = Field(default_factory=LimitsSettings)
     delivery: DeliverySettings = Field(default_factory=DeliverySettings)
     sealing: SealingSettings = Field(default_factory=SealingSettings)

@@ -24,6 +24,7 @@ from deploy.node import page_standing
 from deploy.node.administrators import User, this_user
 from deploy.node.composition import Node, now, opened
 from deploy.node.console_audit import AuditCommands
+from deploy.node.console_life import LifeCommands
 from deploy.node.console_policies import PolicyCommands
 from deploy.node.console_profiles import ProfileCommands
 from deploy.node.console_spaces import SpaceCommands
@@ -50,6 +51,7 @@ class Console:
         self._user = user
         self._by = by = user.by
         spaces = SpaceCommands(node, by)
+        life = LifeCommands(node, by)
         trace = AuditCommands(node, by)
         rules = PolicyCommands(node, user)
         self._commands: dict[str, Callable[..., Awaitable[Any]]] = {
@@ -64,8 +66,16 @@ class Console:
             "certificate_list": self.certificate_list,
             "certificate_bind": self.certificate_bind,
             "certificate_unbind": self.certificate_unbind,
-            "account_suspend": self.account_suspend,
-            "account_reinstate": self.account_reinstate,
+            "account_suspend": life.account_suspend,
+            "account_reinstate": life.account_reinstate,
+            "account_practice": life.account_practice,
+            "account_contact": life.account_contact,
+            "account_sector": life.account_sector,
+            "account_close": life.account_close,
+            "account_unused": life.account_unused,
+            "account_unused_sweep": life.account_unused_sweep,
+            "limits_show": life.limits_show,
+            "operator_statistics": life.operator_statistics,
             "member_add": self.member_add,
             "member_remove": self.member_remove,
             "key_publish": self.key_publish,
@@ -222,16 +232,6 @@ class Console:
         except Refusal as refusal:
             return refusal.reason
         return {Treatment.SEAL: "sealed", Treatment.CUSTODY: "custody", Treatment.WAIT: "waiting"}[treatment]
-
-    async def account_suspend(self, address: str) -> dict[str, Any]:
-        account = self._account(address)
-        await self._node.accounts.suspend(account.id, by=self._by)
-        return {"address": account.address, "suspended": True}
-
-    async def account_reinstate(self, address: str) -> dict[str, Any]:
-        account = self._account(address)
-        await self._node.accounts.reinstate(account.id, by=self._by)
-        return {"address": account.address, "suspended": False}
 
     async def member_add(self, shared: str, person: str) -> dict[str, Any]:
         ward, reader = self._account(shared), self._account(person)

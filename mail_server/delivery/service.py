@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 
 from directory.openpgp.packets import PacketError, recipient_key_ids
 from mail_server.accounts.interface import Accounts, Identity, Kind, Peer
+from mail_server.accounts.life import in_service
 from mail_server.delivery import outer
 from mail_server.delivery.compose import Composer
 from mail_server.delivery.examine import Letter, check_identity, examine
@@ -183,7 +184,7 @@ class DeliveryService:
         plans: dict[AccountId, Plan] = {}
         for recipient in envelope.recipients:
             account = self._accounts.by_id(recipient.account)
-            if account is None or account.suspended:
+            if account is None or not in_service(account):
                 raise Refusal(
                     451, "4.2.1", "A mailbox was closed while the message came in", "recipient-gone"
                 )
