@@ -25,6 +25,7 @@ from mail_server.accounts.life import in_service
 from mail_server.delivery.interface import Road
 from mail_server.imap.server import ImapDoor
 from mail_server.jmap.door import JmapDoor
+from mail_server.jmap.exchanges import Exchanges
 from mail_server.smtp.server import SmtpDoor
 from webmail.help import HelpInfo
 from webmail.page import page_routes
@@ -48,6 +49,8 @@ class Doors:
             trace_full=node.trace.full,
             access=node.access,
             sharing=node.sharing,
+            closings=node.correspondence.closings,
+            receipts=node.correspondence.receipts,
         )
         self._jmap = self._jmap_door()
         limits_shown.watch_doors(node, self._smtp, self._imap, self._jmap)
@@ -68,6 +71,7 @@ class Doors:
         node = self._node
         # One address for both, unless programs are sent elsewhere.
         where = node.config.jmap.public_url or node.config.page.public_url or None
+        writing = node.correspondence
         return JmapDoor(
             node.config.jmap.model_copy(update={"public_url": where}),
             store=node.store,
@@ -81,6 +85,7 @@ class Doors:
             trace_full=node.trace.full,
             limits=node.limits,
             display_name=node.profiles.display_name,
+            exchanges=Exchanges(writing.closings, writing.asked, writing.receipts),
         )
 
     def _page(self) -> APIRouter:

@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
+from mail_server.conversations.closings import MAILBOX as CLOSING_MAILBOX
+from mail_server.conversations.closings import Actor, Wish
 from mail_server.imap.access import require, rights, settable, write
 from mail_server.imap.mailboxes import target_of
+from mail_server.imap.names import Target
 from mail_server.imap.protocol.commands import Change, Copy, Expunge, Store
 from mail_server.imap.protocol.sequence import SequenceSet, compact
 from mail_server.imap.session import SLICE, Refused, Session, Wrong
@@ -146,6 +149,7 @@ async def _transfer(session: Session, wanted: Copy, moving: bool) -> tuple[list[
     if leaves:
         session.require_trace()
     taken: dict[int, str] = {}  # uid: EMAILID, of what goes over to another account
+    closing = await _closing(session, target, source, uids)
 
     def transfer(transaction: Transaction) -> Copied:
         to = transaction.mailbox_by_name(target.account, target.name)
@@ -153,6 +157,9 @@ async def _transfer(session: Session, wanted: Copy, moving: bool) -> tuple[list[
             return Copied(to.uidvalidity, [], [])
         if leaves:
             taken.update((row.uid, row.email_id) for row in transaction.rows(source, uids))
+        if closing is not None:
+            for row in transaction.rows(source, uids):
+                closing(transaction, row.rendered.header)
         done = transaction.move(source, uids, to.id) if moving else transaction.copy(source, uids, to.id)
         if leaves and own_seen:
             _take_seen_along(transaction, to.id, done, view)
@@ -173,6 +180,18 @@ async def _transfer(session: Session, wanted: Copy, moving: bool) -> tuple[list[
     else:
         session.dirty = True
     return uids, copied
+
+
+async def _closing(session: Session, target: Target, source: MailboxId, uids: Sequence[int]) -> Wish | None:
+    """What a professional closes who files letters in `Clos`; asked before the transaction that files them."""
+    closings = session.services.closings
+    if closings is None or target.name != CLOSING_MAILBOX or not uids:
+        return None
+    return await closings.wish(
+        target.account,
+        Actor(session.person.account, session.peer.session, session.peer.address),
+        lambda reader: [row.rendered.header for row in reader.rows(source, uids)],
+    )
 
 
 def _take_seen_along(transaction: Transaction, to: MailboxId, done: Copied, view: MailboxView) -> None:

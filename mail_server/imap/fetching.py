@@ -199,6 +199,9 @@ async def _bodies(
         batch.cut = []
         marked = await _mark_seen(session, plan, view, [i for i, _, _ in here])
         if plan.reads_body:
+            if session.services.receipts is not None:
+                headers = [row.rendered.header for _, row, _ in here]
+                await session.services.receipts.opened(view.mailbox.account, headers)
             session.trace_reads(((row.message, row.email_id) for _, row, _ in here), view.mailbox.account)
         await _write_bodies(session, plan, view, here, marked)
 

@@ -16,7 +16,9 @@ from collections.abc import Callable
 
 from mail_server.accounts.access import Access
 from mail_server.accounts.interface import Accounts, Authenticator, Peer
+from mail_server.conversations.closings import Closings
 from mail_server.delivery.interface import Delivery
+from mail_server.delivery.receipts import Receipts
 from mail_server.delivery.sharing import Sharing
 from mail_server.imap.dialogue import run
 from mail_server.imap.limits import Counters, Limits
@@ -46,12 +48,14 @@ class ImapDoor:
         trace_full: Callable[[], bool] = lambda: False,
         access: Access | None = None,
         sharing: Sharing | None = None,
+        closings: Closings | None = None,
+        receipts: Receipts | None = None,
     ) -> None:
         self.settings = settings
         self.limits = Limits(settings)
         self._services = Services(
             settings, store, delivery, accounts, authenticator, audit, self.limits, trace_full=trace_full,
-            access=access, sharing=sharing,
+            access=access, sharing=sharing, closings=closings, receipts=receipts,
         )  # fmt: skip
         self._tls = tls
         self._servers: list[asyncio.Server] = []

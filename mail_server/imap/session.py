@@ -21,7 +21,9 @@ from mail_server.accounts.access import READ, Access
 from mail_server.accounts.handshakes import cause_of
 from mail_server.accounts.interface import Accounts, Authenticator, Identity, Peer
 from mail_server.accounts.standing import Ended, ended
+from mail_server.conversations.closings import Closings
 from mail_server.delivery.interface import Delivery
+from mail_server.delivery.receipts import Receipts
 from mail_server.delivery.sharing import Sharing
 from mail_server.imap import capabilities
 from mail_server.imap.limits import Limits
@@ -111,6 +113,8 @@ class Services:
     trace_full: Callable[[], bool] = lambda: False
     access: Access | None = None  # None: the letters of the grants alone count
     sharing: Sharing | None = None  # who makes the changes of SETACL and DELETEACL
+    closings: Closings | None = None  # what filing a letter in `Clos` means
+    receipts: Receipts | None = None  # who is told that a patient opened a letter
 
     def trace_handshake(self, peer: Peer, error: BaseException) -> None:
         """A certificate or a TLS version that was refused; a port scan that just hangs up is only counted."""

@@ -21,6 +21,7 @@ from mail_server.jmap.dispatcher import Dispatcher
 from mail_server.jmap.encoding import encode, encode_session
 from mail_server.jmap.entrance import Entrance, Guest, site_of
 from mail_server.jmap.events import Events
+from mail_server.jmap.exchanges import Exchanges
 from mail_server.jmap.interface import Capability, Turn
 from mail_server.jmap.problems import Refused
 from mail_server.jmap.protocol import RequestError, parse_request
@@ -57,11 +58,13 @@ class JmapDoor:
         trace_full: Callable[[], bool] = lambda: False,
         display_name: Callable[[Account], str] = lambda _: "",
         limits: Limits | None = None,
+        exchanges: Exchanges | None = None,
     ) -> None:
         self.settings = settings
         self._services = Services(
             settings, store, delivery, accounts, audit, trace_full, display_name, limits or unlimited()
         )
+        self._services.exchanges = exchanges
         self.entrance = Entrance(settings, accounts, authenticator, sessions, self.counters)
         rows = SubmissionRows(keys)
         self.queue = SubmissionQueue(self._services, rows)

@@ -7,12 +7,15 @@ by itself, with a SetError; `ifInState` is compared inside that transaction.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
+from mail_server.accounts.entities import EVERY_RIGHT
 from mail_server.jmap import keywords, states
 from mail_server.jmap.email_create import EmailCreation
 from mail_server.jmap.emails import shown_placements, visible
+from mail_server.jmap.exchanges import Closing, closing_of
 from mail_server.jmap.interface import Arguments, MethodError, SetError, Turn
 from mail_server.jmap.mailbox_ids import mailboxes_of
 from mail_server.jmap.objects import resolve, set_response
@@ -60,8 +63,15 @@ class EmailSet:
         updates = {key: (resolve(turn, key), patch) for key, patch in update.items()}
         # The letters made just now moved the state; what others did meanwhile must not be overrun.
         expected = if_in_state if not created else None
-        outcome = await self._services.store.write(
-            lambda transaction: change(transaction, account.id, updates, destroy, expected, turn.created)
+        services = self._services
+        closing = await closing_of(services.exchanges, services.store, turn, account.id, updates)
+        letters = turn.letters(account.id)
+        outcome = await services.write(
+            turn,
+            account,
+            lambda transaction: change(
+                transaction, account.id, updates, destroy, expected, turn.created, closing, letters
+            ),
         )
         return set_response(
             account,
@@ -83,8 +93,13 @@ def change(
     destroy: Sequence[str],
     if_in_state: str | None,
     created: Mapping[str, str],
+    closing: Closing | None = None,
+    letters: str = EVERY_RIGHT,
 ) -> Outcome:
-    """In the store's transaction; `updates` by the key they are told under. Raises MethodError stateMismatch."""
+    """In the store's transaction; `updates` by the key they are told under, `letters` what the speaker may do.
+
+    Raises MethodError stateMismatch.
+    """
     transaction.lock([account])
     outcome = Outcome(old=states.email_state(transaction, account))
     if if_in_state is not None and if_in_state != outcome.old:
@@ -99,7 +114,7 @@ def change(
                 raise SetError("notFound")
             if email in doomed:
                 raise SetError("willDestroy")
-            _update(transaction, account, row, patch, names, created)
+            _update(transaction, account, row, patch, names, created, closing, letters)
             outcome.updated[key] = None
         except SetError as error:
             outcome.not_updated[key] = error
@@ -107,6 +122,9 @@ def change(
         row = rows.get(email)
         if row is None:
             outcome.not_destroyed[email] = SetError("notFound")
+            continue
+        if not {"t", "e"} <= set(letters):
+            outcome.not_destroyed[email] = _not_yours()
             continue
         transaction.place(account, email, frozenset(), *keywords.split(()))
         outcome.destroyed.append(email)
@@ -121,6 +139,8 @@ def _update(
     patch: Patch,
     names: Mapping[str, MailboxId],
     created: Mapping[str, str],
+    closing: Closing | None,
+    letters: str,
 ) -> None:
     placements = shown_placements(row)
     object_ids = {number: name for name, number in names.items()}
@@ -139,16 +159,43 @@ def _update(
     if words is None:
         raise invalid_properties("keywords")
     wanted = mailboxes_of(after["mailboxIds"], names, created)
+    _within_rights(letters, set(before["keywords"]), words, {each.mailbox for each in placements}, wanted)
     # Places marked \Deleted over IMAP are not JMAP's to keep or drop.
     unseen = frozenset(each.mailbox for each in row.placements) - {each.mailbox for each in placements}
     try:
         transaction.place(account, row.email_id, wanted | unseen, *keywords.split(words, row.placements))
+        if closing is not None:
+            closing.filed(transaction, row, wanted)
     except NoSuchMessage:
         raise SetError("notFound") from None
     except NoSuchMailbox:
         raise invalid_properties("mailboxIds") from None
     except NoSpace:
         raise SetError("overQuota", "Not enough storage at the moment") from None
+
+
+def _within_rights(
+    letters: str,
+    words_before: AbstractSet[str],
+    words: AbstractSet[str],
+    mailboxes_before: AbstractSet[MailboxId],
+    mailboxes: AbstractSet[MailboxId],
+) -> None:
+    """What RFC 4314 §4 asks for the same over IMAP. Raises SetError forbidden."""
+    turned = words_before ^ words
+    needed = {"s"} if "$seen" in turned else set[str]()
+    if turned - {"$seen"}:
+        needed.add("w")
+    if mailboxes - mailboxes_before:
+        needed.add("i")
+    if mailboxes_before - mailboxes:
+        needed |= {"t", "e"}
+    if not needed <= set(letters):
+        raise _not_yours()
+
+
+def _not_yours() -> SetError:
+    return SetError("forbidden", "Your rights in this account do not allow it")
 
 
 def _canonical(key: str, created: Mapping[str, str]) -> str:

@@ -8,14 +8,15 @@ answered; contents are read on the store's threads, a bounded volume at a time.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from directory.openpgp.packets import PacketError, Tag, key_packet, recipient_key_ids, spans
 from mail_server import mime
 from mail_server.accounts.interface import Account
-from mail_server.jmap import bodies, header_forms, states
+from mail_server.jmap import bodies, exchanges, header_forms, states
 from mail_server.jmap.interface import Arguments, MethodError, Turn
 from mail_server.jmap.keywords import keywords_of
 from mail_server.jmap.objects import get_response, wanted_ids
@@ -41,7 +42,7 @@ _SLICE = 64  # rows read in one go
 
 METADATA = ("id", "blobId", "threadId", "mailboxIds", "keywords", "size", "receivedAt")
 BODY = ("bodyStructure", "bodyValues", "textBody", "htmlBody", "attachments", "hasAttachment", "preview")
-VENDOR = ("sealedSummary", "guard", "coarseClass", "closesExchange", "keyIds")
+VENDOR = ("sealedSummary", "guard", "coarseClass", "closesExchange", "keyIds", *exchanges.PROPERTIES)
 DEFAULT = (
     *METADATA, "messageId", "inReplyTo", "references", "sender", "from", "to", "cc", "bcc", "replyTo",
     "subject", "sentAt", "hasAttachment", "preview", "bodyValues", "textBody", "htmlBody", "attachments",
@@ -87,6 +88,7 @@ class Plan:
     html_values: bool
     all_values: bool
     most: int  # octets of a body value; 0: all
+    exchange: Callable[[Reader, EmailRow, frozenset[str]], dict[str, Any]] | None = None
 
     @property
     def needs_body(self) -> bool:
@@ -156,6 +158,8 @@ def tell(
             told["headers"] = header_forms.headers(fields)
     for name in plan.properties & _VENDOR_SET:
         told[name] = _vendor(reader, name, row)
+    if plan.exchange is not None and plan.properties & _EXCHANGE_SET:
+        told |= plan.exchange(reader, row, plan.properties & _EXCHANGE_SET)
     cost = 0
     if plan.needs_body:
         cost = _tell_body(reader, row, plan, told, progress)
@@ -270,7 +274,8 @@ def _values(message: bytes, tree: mime.Part, lists: bodies.Shown, plan: Plan) ->
 
 
 _METADATA_SET = frozenset(METADATA)
-_VENDOR_SET = frozenset(VENDOR)
+_EXCHANGE_SET = frozenset(exchanges.PROPERTIES)
+_VENDOR_SET = frozenset(VENDOR) - _EXCHANGE_SET
 _STRUCTURE_SET = frozenset(BODY) - {"hasAttachment", "preview"}
 
 
@@ -288,6 +293,9 @@ class EmailGet:
             "fetchAllBodyValues", "maxBodyValueBytes",
         )  # fmt: skip
         plan = plan_of(given, turn.using)
+        view = self._services.exchanges
+        if view is not None:
+            plan = replace(plan, exchange=partial(view.told, account))
         most = self._services.settings.max_objects_get
         ids = wanted_ids(turn, given, most)
         if ids is None:
@@ -299,6 +307,7 @@ class EmailGet:
                 self._services.require_trace()
             await self._services.store.read(lambda reader: _read_ahead(reader, account.id, plan, progress))
             if progress.read:
+                await self._services.opened(account.id, [email for _, email in progress.read])
                 self._services.trace_reads(turn, account.id, progress.read)
                 progress.read = []
             first = False

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mail_server.accounts.interface import Account
+from mail_server.delivery.gate import ConversationClosed
 from mail_server.jmap.email_set import change
 from mail_server.jmap.emails import visible
 from mail_server.jmap.envelopes import is_from, read_envelope, send_at
+from mail_server.jmap.exchanges import closing_of
 from mail_server.jmap.identities import identities_of
 from mail_server.jmap.interface import Arguments, MethodError, SetError, Turn
 from mail_server.jmap.objects import resolve, set_response
@@ -294,8 +296,10 @@ class SubmissionSet:
         updates = {done.emails[key]: patch for key, patch in on_update.items() if key in done.emails}
         doomed = list(dict.fromkeys(done.emails[key] for key in on_destroy if key in done.emails))
         named = {email: (email, patch) for email, patch in updates.items()}
-        outcome = await self._services.store.write(
-            lambda transaction: change(transaction, account.id, named, doomed, None, turn.created)
+        services = self._services
+        closing = await closing_of(services.exchanges, services.store, turn, account.id, named)
+        outcome = await services.store.write(
+            lambda transaction: change(transaction, account.id, named, doomed, None, turn.created, closing)
         )
         answer = set_response(
             account,
@@ -320,6 +324,8 @@ def _nobody(refused: Mapping[str, Refusal]) -> SetError:
 
 def _told_refusal(refusal: Refusal) -> SetError:
     more: dict[str, Any] = {"reason": refusal.reason, "reference": refusal.id}
+    if isinstance(refusal, ConversationClosed) and refusal.closed_by:
+        more["closedBy"] = refusal.closed_by
     if refusal.retry_after:
         # RFC 8620 §5.3
         return SetError("rateLimit", refusal.sentence, **more, retryAfter=refusal.retry_after)
