@@ -15,6 +15,8 @@ from fastapi import APIRouter
 
 from directory.interface import Directory
 from mail_server.accounts.interface import Account
+from mail_server.accounts.oidc.service import OidcService
+from mail_server.accounts.oidc.settings import OidcSettings
 from mail_server.accounts.profiles import Profile
 from mail_server.accounts.service import AccountService
 from mail_server.accounts.throttle import Throttle
@@ -29,6 +31,9 @@ from webmail.login.changes import Changes
 from webmail.login.counters import Counters
 from webmail.login.front import Front
 from webmail.login.ground import Ground
+from webmail.login.oidc import ProviderLogins
+from webmail.login.oidc_device import DeviceLogins
+from webmail.login.oidc_routes import provider_routes
 from webmail.login.passkeys import Passkeys
 from webmail.login.pressure import Pressure
 from webmail.login.routes import OperatorInfo, account_routes, login_routes
@@ -37,6 +42,7 @@ from webmail.login.service import LoginService
 from webmail.login.sessions import Sessions
 from webmail.login.settings import PageSettings
 from webmail.login.totp import Factors
+from webmail.login.tries import CodeTries
 from webmail.spaces.access_log import AccessLog
 from webmail.spaces.activation import Activation
 from webmail.spaces.answers import SessionAnswers
@@ -63,6 +69,7 @@ class Parts:
     addressees: Addressees
     conversations: Conversations
     resealing: Callable[[Account], None]
+    oidc: OidcService | None = None  # identity providers; None: there are none
     trace_full: Callable[[], bool] = lambda: False
     large: int = 256 * 1024  # octets from which a letter is parsed in a thread
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -85,13 +92,18 @@ class PageApi:
         reseal = Reseal(ground, parts.large)
         keys = Keys(ground, challenges)
         answers = SessionAnswers(ground, keys, reseal)
-        login = LoginService(ground, logins, passkeys)
-        changes = Changes(ground, logins, passkeys, operator.name)
+        tries = CodeTries(ground.clock)
+        login = LoginService(ground, logins, passkeys, tries)
+        changes = Changes(ground, logins, passkeys, operator.name, tries)
+        oidc = parts.oidc or OidcService(OidcSettings(), ground.accounts)
+        providers = ProviderLogins(ground, oidc, login)
+        devices = DeviceLogins(ground, oidc, providers)
         activation = Activation(ground, challenges, reseal)
         lookups = Lookups(ground, parts.addressees, parts.conversations)
         self.enrolments = Enrolments(ground, codes)
         self.routers: list[APIRouter] = [
-            login_routes(ground, front, login, answers, operator),
+            login_routes(ground, front, login, answers, operator, providers.providers()),
+            provider_routes(front, providers, devices, answers),
             account_routes(ground, front, changes, answers),
             enrolment_routes(ground, front, self.enrolments, challenges, activation, answers),
             key_routes(front, keys, reseal, lookups, answers),

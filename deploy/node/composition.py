@@ -295,6 +295,7 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         decisions=decisions,
         audit=trace.note,
         resealing=node.reseal,
+        oidc=node.oidc,
         clock=now,
     )
     node.page = await _page(node)

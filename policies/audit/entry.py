@@ -22,6 +22,7 @@ from policies.interface import Event
 DETAIL_KEYS = frozenset(
     {
         "account",
+        "acr",  # eIDAS level that an identity provider vouched for
         "address",
         "after",
         "before",

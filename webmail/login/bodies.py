@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from directory.openpgp.armor import ArmorError, dearmor, looks_armored
 from mail_server.keys.slots import Stretching
-from webmail.login.changes import NewPassword, NewRecovery
+from webmail.login.changes import PROGRAMS, NewPassword, NewRecovery, WantedPassword
 from webmail.login.front import Binary, Body
 
 _WRAP_VERSION = 1
@@ -147,5 +147,28 @@ class TotpCode(Body):
     code: Code
 
 
-class AppPasswordLabel(Body):
+class StepUp(Body):
+    login: LoginSecret
+    totp: Code | None = None
+
+
+class PasskeyAnswer(Body):
+    id: Id
+    credential: dict[str, Any]
+
+
+class AppPassword(Body):
     label: Annotated[Label, StringConstraints(min_length=1)]
+    protocols: Annotated[list[Literal["imap", "submission", "jmap"]], Field(min_length=1, max_length=3)] = (
+        Field(default_factory=lambda: list(PROGRAMS))
+    )
+    days: int = Field(default=90, ge=1, le=365)
+    network: Annotated[str, StringConstraints(max_length=1000)] = ""
+
+    def as_wanted(self) -> WantedPassword:
+        return WantedPassword(self.label, tuple(self.protocols), self.days, self.network)
+
+
+class CibaAnswer(Body):
+    id: Id
+    shared: bool = False

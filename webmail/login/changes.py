@@ -2,21 +2,24 @@
 
 Invariants: a change is durable, with its trace, before it shows; whoever changes the password puts every other
 session out; a session gets a new cookie whenever it may do more than before; a password and a sheet are replaced, never
-removed; nothing is changed on the word of a session alone where the password can be asked.
+removed; nothing is changed on the word of a session alone where the password can be asked; a way in is added or a
+second factor taken away only by who has just proved who they are; what ends is durable before memory forgets it.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mail_server.accounts.app_passwords import AppPassword, NewAppPassword
 from mail_server.accounts.changes import AccountError
+from mail_server.accounts.entities import account_entity
 from mail_server.accounts.interface import Account, Kind
 from mail_server.keys.slots import Slot, SlotKind, Stretching
 from mail_server.store.interface import Sql, Transaction
+from policies import questions
 from policies.interface import Event
 from webmail.login import totp
 from webmail.login.ground import Ground, Visitor
@@ -25,9 +28,11 @@ from webmail.login.passkeys import Passkeys
 from webmail.login.pressure import Pressure
 from webmail.login.problems import Problem
 from webmail.login.sessions import Drawn, PageSession, Renew, SessionKind, Way
+from webmail.login.tries import CodeTries
 
 _TOTP_LIFETIME = 10 * 60_000
 _MOST_PASSKEYS = 10
+_DAY = 86_400_000
 PROGRAMS = ("imap", "submission", "jmap")
 
 
@@ -46,9 +51,22 @@ class NewRecovery:
     wrapped: bytes = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class WantedPassword:
+    """A password of a mail program, as its holder bounds it."""
+
+    label: str
+    protocols: tuple[str, ...] = PROGRAMS
+    days: int = 90
+    network: str = ""
+
+
 class Changes:
-    def __init__(self, ground: Ground, pressure: Pressure, passkeys: Passkeys, operator: str) -> None:
+    def __init__(
+        self, ground: Ground, pressure: Pressure, passkeys: Passkeys, operator: str, tries: CodeTries
+    ) -> None:
         self._ground = ground
+        self._tries = tries
         self._pressure = pressure
         self._passkeys = passkeys
         self._operator = operator
@@ -136,6 +154,7 @@ class Changes:
 
     async def passkey_options(self, session: PageSession, visitor: Visitor) -> tuple[str, dict[str, Any]]:
         account = self._ground.account(session)
+        self._needs_fresh(session)  # what is asked now is answered within minutes, in this session
         known = [slot.passkey for slot in await self.slots(account) if slot.passkey is not None]
         if len(known) >= _MOST_PASSKEYS:
             raise Problem("forbidden")
@@ -187,6 +206,7 @@ class Changes:
         """A passkey goes, and the sessions it opened. Raises Problem slot-needed, unknown-slot."""
         ground = self._ground
         account = ground.account(session)
+        self._needs_fresh(session)
         ended = [each for each in ground.sessions.opened_by(account.id, slot) if each != session.id]
 
         def change(sql: Sql, generation: int) -> None:
@@ -219,6 +239,8 @@ class Changes:
     def totp_start(self, session: PageSession) -> tuple[str, str]:
         """Secret and URI, to be confirmed by a code within ten minutes."""
         account = self._ground.account(session)
+        if not session.renew & Renew.TOTP:
+            self._needs_fresh(session)
         secret = totp.new_secret()
         if (before := self._totp_of.pop(session.id, None)) is not None:
             self._totp.take(before)
@@ -229,7 +251,7 @@ class Changes:
         name = account.address if account.kind is not Kind.PATIENT else "espace"
         return totp.shown(secret), totp.uri(secret, name, self._operator)
 
-    async def totp_confirm(self, session: PageSession, code: str, visitor: Visitor) -> Drawn | None:
+    async def totp_confirm(self, session: PageSession, code: str, visitor: Visitor) -> Drawn:
         ground = self._ground
         account = ground.account(session)
         key = self._totp_of.get(session.id, "")
@@ -242,7 +264,8 @@ class Changes:
             self._totp_of[session.id] = self._totp.put(found, account.id)
             raise Problem("totp-refused")
         self._totp_of.pop(session.id, None)
-        drawn = self._risen(session, Renew.TOTP)
+        left = replace(session, renew=session.renew & ~Renew.TOTP)
+        drawn = ground.sessions.step_up(left, strong=True)
 
         def change(sql: Sql, generation: int) -> None:
             if session.renew & Renew.TOTP and ground.factors.has(sql, account.id):
@@ -258,12 +281,16 @@ class Changes:
         account = ground.account(session)
         if ground.needs_totp(account):
             raise Problem("totp-required")
+        self._needs_fresh(session)
         self._pressure.enter(visitor.network, account.id)
+        self._tries.enter(account.id, visitor.network, session.id)
         factor = await ground.store.read(lambda reader: ground.factors.of(reader.sql, account.id))
         step = totp.step_of(factor.secret, code, ground.clock(), factor.last_step) if factor else None
         if step is None:
+            self._tries.wrong(account.id, visitor.network, session.id)
             await self._pressure.failed(visitor.network, account.id)
             raise Problem("totp-refused")
+        self._tries.right(account.id, visitor.network, session.id)
 
         def change(sql: Sql, generation: int) -> None:
             if not ground.factors.use(sql, account.id, step):
@@ -279,7 +306,6 @@ class Changes:
         account = ground.account(session)
         if not any(each.id == other for each, _ in ground.sessions.of(account.id)):
             raise Problem("unknown-session")
-        ground.sessions.forget_one(other)
         event = ground.event("session-end", account.id, visitor, credential=other)
 
         def write(tx: Transaction) -> None:
@@ -287,12 +313,12 @@ class Changes:
             ground.trail.append(tx.sql, [event])
 
         await ground.store.write(write)
+        ground.sessions.forget_one(other)
 
     async def end_other_sessions(self, session: PageSession, visitor: Visitor) -> None:
         ground = self._ground
         account = ground.account(session)
         count = len(ground.sessions.of(account.id)) - 1
-        ground.sessions.forget(account.id, keep=session.id)
         event = ground.event("session-end", account.id, visitor, count=str(max(0, count)))
 
         def write(tx: Transaction) -> None:
@@ -300,10 +326,11 @@ class Changes:
             ground.trail.append(tx.sql, [event])
 
         await ground.store.write(write)
+        ground.sessions.forget(account.id, keep=session.id)
 
     async def log_out(self, session: PageSession, visitor: Visitor) -> None:
+        """A logout that cannot be written is not one: a restart would bring the session back."""
         ground = self._ground
-        ground.sessions.forget_one(session.id)
         acts = [ground.event("logout", session.account, visitor)] if session.kind is SessionKind.FULL else []
 
         def write(tx: Transaction) -> None:
@@ -311,6 +338,7 @@ class Changes:
             ground.trail.append(tx.sql, acts)
 
         await ground.store.write(write)
+        ground.sessions.forget_one(session.id)
 
     # -- mail programs
 
@@ -319,14 +347,51 @@ class Changes:
         accounts = self._ground.accounts
         return [(each, accounts.last_used(each)) for each in accounts.app_passwords(account.id)]
 
-    async def app_password_add(self, session: PageSession, label: str) -> NewAppPassword:
+    def may_add_app_password(self, session: PageSession) -> str:
+        """The rule that stands in the way; "" when none does."""
+        ground = self._ground
+        person = account_entity(ground.account(session))
+        asked = questions.may_make_app_password(
+            person,
+            person,
+            acr=session.acr,
+            strong=session.strong,
+            fresh=ground.sessions.fresh(session),
+        )
+        decision = ground.decisions.decide(asked)
+        return "" if decision.allowed else decision.rule
+
+    async def app_password_add(
+        self, session: PageSession, wanted: WantedPassword, visitor: Visitor
+    ) -> tuple[NewAppPassword, int]:
+        """With the time it ends. Raises Problem forbidden, step-up-needed, bad-request."""
+        ground = self._ground
         account = self._of_a_professional(session)
+        if rule := self.may_add_app_password(session):
+            fresh = ground.sessions.fresh(session)
+            problem = (
+                Problem("forbidden")
+                if fresh and session.strong
+                else Problem("step-up-needed", detail="fresh" if not fresh else "strong")
+            )
+            ground.audit(
+                [ground.event("password-add", account.id, visitor, outcome=rule, reference=problem.reference)]
+            )
+            raise problem
+        expires = ground.clock() + wanted.days * _DAY
         try:
-            return await self._ground.accounts.app_password_create(
-                account.id, label, protocols=PROGRAMS, by=account.id
+            made = await ground.accounts.app_password_create(
+                account.id,
+                wanted.label,
+                protocols=wanted.protocols,
+                expires=expires,
+                network=wanted.network,
+                made_by=session.id,
+                by=account.id,
             )
         except AccountError as refused:
             raise Problem("busy" if refused.reason == "try-again" else "bad-request") from None
+        return made, expires
 
     async def app_password_revoke(self, session: PageSession, credential: str) -> None:
         account = self._of_a_professional(session)
@@ -342,6 +407,11 @@ class Changes:
         return account
 
     # -- inside
+
+    def _needs_fresh(self, session: PageSession) -> None:
+        """Raises Problem step-up-needed."""
+        if not self._ground.sessions.fresh(session):
+            raise Problem("step-up-needed", detail="fresh")
 
     def _risen(self, session: PageSession, done: Renew) -> Drawn | None:
         """The session under a new cookie, when it may do more from now on."""

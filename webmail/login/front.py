@@ -7,6 +7,7 @@ is `no-store`; a fault tells nothing but that there was one.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import logging
@@ -30,6 +31,7 @@ from webmail.login.sessions import Drawn, PageSession, Renew, SessionKind
 log = logging.getLogger("vaguemestre.page")
 
 MAX_BODY = 1024 * 1024
+BODY_SECONDS = 30.0  # over a telephone, 1 MiB takes less
 MAX_STRANGERS_BODY = 16 * 1024  # of a request by nobody in particular: thousands of them may come at once
 M = TypeVar("M", bound=BaseModel)
 
@@ -108,19 +110,29 @@ def text(data: bytes | None) -> str | None:
 
 
 async def body(request: Request, model: type[M], most: int = MAX_BODY) -> M:
-    """Raises Problem bad-request, too-large."""
+    """Raises Problem bad-request, too-large, too-slow."""
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > most:
         raise Problem("too-large")
-    received = bytearray()
-    async for piece in request.stream():
-        received += piece
-        if len(received) > most:
-            raise Problem("too-large")
+    received = await read(request, most)
     try:
-        return model.model_validate_json(bytes(received) or b"{}")
+        return model.model_validate_json(received or b"{}")
     except (ValidationError, ValueError, RecursionError):
         raise Problem("bad-request") from None
+
+
+async def read(request: Request, most: int) -> bytes:
+    """A whole body, with a bound and a clock: who drips holds a connection, never for long."""
+    received = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for piece in request.stream():
+                received += piece
+                if len(received) > most:
+                    raise Problem("too-large")
+    except TimeoutError:
+        raise Problem("too-slow") from None
+    return bytes(received)
 
 
 class Front:
@@ -204,7 +216,7 @@ class Front:
             # A session cookie on a shared device: it ends with the browser.
             max_age=(session.expires - self._ground.clock()) // 1000 if lasts else None,
             path="/",
-            secure=self._secure(request),
+            secure=self.secure(request),
             httponly=True,
             samesite="strict",
         )
@@ -212,7 +224,7 @@ class Front:
 
     def take_back(self, response: Response, request: Request) -> Response:
         response.delete_cookie(
-            self._name(request), path="/", secure=self._secure(request), httponly=True, samesite="strict"
+            self._name(request), path="/", secure=self.secure(request), httponly=True, samesite="strict"
         )
         response.headers["clear-site-data"] = '"cache", "storage"'
         return response
@@ -221,7 +233,7 @@ class Front:
         return request.cookies.get(self._name(request)) or None
 
     def _name(self, request: Request) -> str:
-        return "__Host-vaguemestre" if self._secure(request) else "vaguemestre"
+        return "__Host-vaguemestre" if self.secure(request) else "vaguemestre"
 
-    def _secure(self, request: Request) -> bool:
+    def secure(self, request: Request) -> bool:
         return self.origin(request).startswith("https:")

@@ -33,9 +33,10 @@ class Once(Generic[T]):
         self._waiting: OrderedDict[str, _Waiting[T]] = OrderedDict()
         self._of: dict[str, OrderedDict[str, None]] = {}
 
-    def put(self, value: T, asker: str) -> str:
-        """An id that gives it back, once. `asker`: whose oldest goes when they ask too often."""
-        key = secrets.token_urlsafe(18)
+    def put(self, value: T, asker: str, *, key: str = "") -> str:
+        """An id that gives it back, once. `asker`: whose oldest goes when they ask too often. `key`: an id as hard to
+        guess, which who asks has drawn already."""
+        key = key or secrets.token_urlsafe(18)
         self._waiting[key] = _Waiting(value, self._clock() + self._lifetime, asker)
         theirs = self._of.setdefault(asker, OrderedDict())
         theirs[key] = None

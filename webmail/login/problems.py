@@ -14,6 +14,31 @@ _WORDS: dict[str, tuple[int, str]] = {
     "no-session": (401, "Votre connexion est terminée. Connectez-vous de nouveau."),
     "forbidden": (403, "Cela n’est pas permis ici."),
     "suspended": (403, "Cet espace est suspendu. Appelez votre interlocuteur."),
+    "closed": (403, "Cet espace est fermé. Appelez votre interlocuteur."),
+    "not-practising": (
+        403,
+        "Votre fournisseur d’identité ou votre établissement dit que vous n’exercez plus. Appelez-le.",
+    ),
+    "step-up-needed": (403, "Par sécurité, prouvez de nouveau que c’est bien vous."),
+    "strong-login-needed": (
+        403,
+        "Il faut une connexion forte : clé d’accès, code à 6 chiffres ou fournisseur d’identité.",
+    ),
+    "too-slow": (408, "La demande a mis trop de temps à arriver. Réessayez."),
+    "unknown-provider": (404, "Ce fournisseur d’identité n’est pas connu ici."),
+    "provider-refused": (401, "Le fournisseur d’identité n’a pas confirmé qui vous êtes. Recommencez."),
+    "provider-unreachable": (
+        503,
+        "Le fournisseur d’identité ne répond pas. Réessayez dans un moment, ou entrez autrement.",
+    ),
+    "other-browser": (
+        401,
+        "Cette connexion n’a pas été commencée ici, ou a attendu trop longtemps. Recommencez.",
+    ),
+    "no-account-here": (403, "Vous êtes bien reconnu, mais aucun compte ici n’est à votre nom."),
+    "not-activated": (403, "Activez d’abord votre espace avec le code de votre lettre."),
+    "other-person": (403, "Le fournisseur d’identité a reconnu une autre personne que vous."),
+    "level-too-low": (403, "Votre moyen de connexion n’est pas d’un niveau suffisant pour entrer ici."),
     "too-many": (429, "Trop d’essais. Par sécurité, il faut attendre."),
     "busy": (503, "Le service est très demandé. Réessayez dans un moment."),
     "failure": (

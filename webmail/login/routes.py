@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Request, Response
@@ -28,7 +28,12 @@ class OperatorInfo:
 
 
 def login_routes(
-    ground: Ground, front: Front, login: LoginService, answers: SessionAnswers, operator: OperatorInfo
+    ground: Ground,
+    front: Front,
+    login: LoginService,
+    answers: SessionAnswers,
+    operator: OperatorInfo,
+    providers: Sequence[Mapping[str, str | bool]] = (),
 ) -> APIRouter:
     routes = router()
     settings = ground.settings
@@ -50,6 +55,7 @@ def login_routes(
                 "undoSeconds": settings.undo_seconds,
                 "totpForProfessionals": settings.totp_for_professionals,
                 "gateway": operator.gateway(),
+                "providers": [dict(each) for each in providers],
             }
         )
 
@@ -89,6 +95,26 @@ def login_routes(
         front.check_origin(request)
         given = await body(request, bodies.PasskeyLogin, MAX_STRANGERS_BODY)
         drawn = await login.by_passkey(given.id, given.credential, given.shared, front.visitor(request))
+        return await entered(request, drawn)
+
+    @routes.post("/step-up")
+    async def step_up(request: Request) -> Response:
+        session, visitor = front.acting(request)
+        given = await body(request, bodies.StepUp, MAX_STRANGERS_BODY)
+        return await entered(request, await login.step_up(session, given.login, given.totp, visitor))
+
+    @routes.post("/step-up/passkey/start")
+    async def step_up_start(request: Request) -> Response:
+        _, visitor = front.acting(request)
+        await body(request, bodies.Empty, MAX_STRANGERS_BODY)
+        asked, options = login.passkey_options(visitor)
+        return answer({"id": asked, "options": options})
+
+    @routes.post("/step-up/passkey")
+    async def step_up_by_passkey(request: Request) -> Response:
+        session, visitor = front.acting(request)
+        given = await body(request, bodies.PasskeyAnswer, MAX_STRANGERS_BODY)
+        drawn = await login.step_up_by_passkey(session, given.id, given.credential, visitor)
         return await entered(request, drawn)
 
     @routes.get("/session")
@@ -201,24 +227,33 @@ def account_routes(ground: Ground, front: Front, changes: Changes, answers: Sess
 
     @routes.get("/app-passwords")
     async def app_passwords(request: Request) -> Response:
-        known = changes.app_passwords(front.session(request))
+        session = front.session(request)
+        known = changes.app_passwords(session)
         return answer(
             {
                 "passwords": [
-                    {"id": each.id, "label": each.label, "created": each.created, "lastUsed": last_used}
+                    {
+                        "id": each.id,
+                        "label": each.label,
+                        "protocols": sorted(each.protocols),
+                        "created": each.created,
+                        "expires": each.expires,
+                        "lastUsed": last_used,
+                        "network": each.network,
+                    }
                     for each, last_used in known
-                ]
+                ],
+                "allowed": not changes.may_add_app_password(session),
             }
         )
 
     @routes.post("/app-passwords")
     async def app_password_add(request: Request) -> Response:
-        session, _ = front.acting(request)
-        given = await body(request, bodies.AppPasswordLabel)
-        made = await changes.app_password_add(session, given.label)
-        address = ground.account(session).address
-        token = bearer.token(address, made.secret)
-        return answer({"id": made.id, "password": made.secret, "token": token})
+        session, visitor = front.acting(request)
+        given = await body(request, bodies.AppPassword)
+        made, expires = await changes.app_password_add(session, given.as_wanted(), visitor)
+        token = bearer.token(ground.account(session).address, made.secret)
+        return answer({"id": made.id, "password": made.secret, "token": token, "expires": expires})
 
     @routes.delete("/app-passwords/{credential}")
     async def app_password_revoke(request: Request, credential: str) -> Response:

@@ -23,7 +23,7 @@ SALT_LENGTH = 16
 class PageSecrets:
     """Keyed hashes, one key per purpose."""
 
-    __slots__ = ("_codes", "_credentials", "_logins", "_people", "_salts")
+    __slots__ = ("_codes", "_credentials", "_logins", "_people", "_providers", "_salts")
 
     def __init__(self, secret: bytes) -> None:
         def key(purpose: str) -> bytes:
@@ -34,6 +34,7 @@ class PageSecrets:
         self._salts = key("false-salt")
         self._credentials = key("credential-id")
         self._people = key("who-tried")
+        self._providers = key("provider-session")
 
     @classmethod
     async def load(cls, store: Store, keys: KeyWrapper) -> PageSecrets:
@@ -67,6 +68,11 @@ class PageSecrets:
 
     def credential_mark(self, credential: bytes) -> bytes:
         return hmac.digest(self._credentials, credential, "sha256")
+
+    def provider_mark(self, provider: str, what: str, name: str) -> bytes:
+        """A provider's name for a session ("session") or for a person ("subject"), to know it again by."""
+        told = "\0".join((provider, what, name))
+        return hmac.digest(self._providers, told.encode("utf-8", "replace"), "sha256")
 
     def tried_mark(self, user: str) -> str:
         """Whom an attempt was for, to count by: what people type may be a patient's number."""

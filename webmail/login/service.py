@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mail_server.accounts.entities import account_entity
 from mail_server.accounts.interface import Account
 from mail_server.keys.slots import KeyState, Slot, SlotKind, Stretching
 from mail_server.store.interface import Sql, Transaction
@@ -26,9 +27,11 @@ from webmail.login.ground import Ground, Visitor
 from webmail.login.passkeys import Passkeys, credential_id
 from webmail.login.pressure import Pressure
 from webmail.login.problems import Problem
-from webmail.login.sessions import Drawn, Renew, SessionKind, Way
+from webmail.login.sessions import Drawn, PageSession, Renew, SessionKind, Vouched, Way
+from webmail.login.tries import CodeTries
 
 _NOBODY = AccountId("")
+_REFUSALS = {"log-in-closed": "closed", "log-in-not-practising": "not-practising"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,9 @@ class _Proof:
 
 
 class LoginService:
-    def __init__(self, ground: Ground, pressure: Pressure, passkeys: Passkeys) -> None:
+    def __init__(self, ground: Ground, pressure: Pressure, passkeys: Passkeys, tries: CodeTries) -> None:
         self._ground = ground
+        self._tries = tries
         self._pressure = pressure
         self._passkeys = passkeys
         # Opened and compared against where there is nothing, so that the steps are the same.
@@ -108,19 +112,13 @@ class LoginService:
 
         return await self._ground.store.read(lambda reader: query(reader.sql))
 
-    async def _admit(self, account: Account, way: Way, who: str, visitor: Visitor) -> None:
-        """Ask the policy. Raises Problem suspended."""
-        speaker = questions.account(
-            account.id,
-            account.address,
-            account.kind.value,
-            suspended=account.suspended,
-            members=account.members,
-            activated=account.activated,
-        )
-        decision = self._ground.decisions.decide(questions.may_log_in(speaker, way.value.upper(), "page"))
+    async def _admit(self, account: Account, way: Way, who: str, visitor: Visitor, acr: int = 0) -> None:
+        """Ask the policy. Raises Problem suspended, closed, not-practising."""
+        asked = questions.may_log_in(account_entity(account), way.value.upper(), "page", acr=acr)
+        decision = self._ground.decisions.decide(asked)
         if not decision.allowed:
-            raise await self._refused("suspended", decision.rule, account, who, way, visitor)
+            reason = _REFUSALS.get(decision.rule, "suspended")
+            raise await self._refused(reason, decision.rule, account, who, way, visitor)
 
     async def _second_factor(self, proof: _Proof, code: str | None, visitor: Visitor) -> int | None:
         """The step that the code is of; None where the account has no second factor."""
@@ -130,9 +128,13 @@ class LoginService:
             return None
         if not code:
             raise Problem("totp-needed")
+        guessing = (account.id, visitor.network, visitor.session.id if visitor.session is not None else "")
+        self._tries.enter(*guessing)
         step = totp.step_of(factor.secret, code, ground.clock(), factor.last_step)
         if step is None:
+            self._tries.wrong(*guessing)
             raise await self._refused("totp-refused", "wrong-totp", account, proof.who, proof.way, visitor)
+        self._tries.right(*guessing)
         return step
 
     # -- by passkey
@@ -169,6 +171,136 @@ class LoginService:
         counted = replace(slot, passkey=replace(slot.passkey, sign_count=count))
         return await self._enter(_Proof(account, counted, Way.PASSKEY, who), visitor, None, shared=shared)
 
+    # -- by an identity provider
+
+    async def by_provider(self, account: Account, vouched: Vouched, shared: bool, visitor: Visitor) -> Drawn:
+        """`account` is the person whom a provider vouched for, after every check of its answer."""
+        ground = self._ground
+        self._needs_trace()
+        await self._admit(account, Way.PROVIDER, account.id, visitor, vouched.acr)
+        drawn = ground.sessions.draw(
+            account,
+            SessionKind.FULL,
+            Way.PROVIDER,
+            vouched.provider,
+            label=visitor.label,
+            network=visitor.network,
+            shared=shared,
+            strong=True,
+            vouched=vouched,
+        )
+        event = ground.event(
+            "login",
+            account.id,
+            visitor,
+            session=drawn.session.id,
+            mechanism=Way.PROVIDER.value,
+            protocol="page",
+            issuer=vouched.provider,
+            acr=str(vouched.acr),
+        )
+
+        def write(tx: Transaction) -> None:
+            ground.sessions.write(tx.sql, drawn)
+            ground.trail.append(tx.sql, [event])
+
+        await ground.store.write(write)
+        ground.sessions.adopt(drawn)
+        ground.counters.logins += 1
+        ground.accounts.came(account.id, ground.clock())
+        return drawn
+
+    async def provider_refused(
+        self, reason: str, outcome: str, account: Account | None, provider: str, visitor: Visitor
+    ) -> Problem:
+        """Traced like every failed login; who it was for is known to few of them."""
+        return await self._refused(
+            reason, outcome, account, f"provider {provider}", Way.PROVIDER, visitor, issuer=provider
+        )
+
+    # -- again, by who is in already
+
+    async def step_up(self, session: PageSession, login: bytes, code: str | None, visitor: Visitor) -> Drawn:
+        """By the password, and the second factor where there is one."""
+        ground = self._ground
+        account = ground.account(session)
+        self._needs_trace()
+        self._pressure.enter(visitor.network, account.id)
+        slot = await self._slot(account, SlotKind.PASSWORD)
+        proof = _Proof(account, slot, Way.PASSWORD, account.id)
+        if not slot.account or not ground.secrets.proves(login, slot.verifier):
+            raise await self._refused(
+                "password-refused", "wrong-password", account, account.id, Way.PASSWORD, visitor
+            )
+        step = await self._second_factor(proof, code, visitor)
+        self._pressure.succeeded(visitor.network, account.id)
+        drawn = ground.sessions.step_up(session, strong=step is not None)
+        return await self._risen(session, drawn, Way.PASSWORD, visitor, slot, step)
+
+    async def step_up_by_passkey(
+        self, session: PageSession, asked: str, credential: Mapping[str, Any], visitor: Visitor
+    ) -> Drawn:
+        ground = self._ground
+        account = ground.account(session)
+        self._needs_trace()
+        challenge = self._passkeys.login_challenge(asked)
+        if challenge is None:
+            raise Problem("challenge-refused")
+        self._pressure.enter(visitor.network, account.id)
+        mark = ground.secrets.credential_mark(credential_id(credential))
+        slot, state = await ground.store.read(lambda reader: self._by_credential(reader.sql, mark))
+        theirs = slot is not None and slot.account == account.id and slot.generation == state.generation
+        try:
+            if slot is None or slot.passkey is None or not theirs:
+                raise Problem("passkey-refused")
+            count = await self._passkeys.proven(credential, challenge, slot.passkey)
+        except Problem:
+            raise await self._refused(
+                "passkey-refused", "wrong-passkey", account, account.id, Way.PASSKEY, visitor
+            ) from None
+        counted = replace(slot, passkey=replace(slot.passkey, sign_count=count))
+        drawn = ground.sessions.step_up(session, strong=True)
+        return await self._risen(session, drawn, Way.PASSKEY, visitor, counted, None)
+
+    async def step_up_by_provider(self, session: PageSession, vouched: Vouched, visitor: Visitor) -> Drawn:
+        """`vouched` is of the session's own account: the caller has compared them."""
+        self._needs_trace()
+        drawn = self._ground.sessions.step_up(session, strong=True, vouched=vouched)
+        return await self._risen(session, drawn, Way.PROVIDER, visitor, None, None)
+
+    async def _risen(
+        self,
+        session: PageSession,
+        drawn: Drawn,
+        way: Way,
+        visitor: Visitor,
+        slot: Slot | None,
+        step: int | None,
+    ) -> Drawn:
+        """Durable, with its trace. Raises Problem when the session, or what proved it, ended meanwhile."""
+        ground = self._ground
+        account = ground.account(session)
+        event = ground.event("step-up", account.id, visitor, session=session.id, mechanism=way.value)
+
+        def write(tx: Transaction) -> str:
+            if not ground.sessions.unchanged(tx.sql, session):
+                return "no-session"
+            if slot is not None and not self._still(tx.sql, slot):
+                return "login-refused"
+            if step is not None and not ground.factors.use(tx.sql, account.id, step):
+                return "totp-refused"
+            if slot is not None:
+                ground.slots.used(tx.sql, slot, ground.clock())
+            ground.sessions.write(tx.sql, drawn)
+            ground.trail.append(tx.sql, [event])
+            return ""
+
+        async with ground.turn(account.id):
+            if reason := await ground.store.write(write):
+                raise Problem(reason)
+            ground.sessions.adopt(drawn)
+        return drawn
+
     def _by_credential(self, sql: Sql, mark: bytes) -> tuple[Slot | None, KeyState]:
         slot = self._ground.slots.by_credential(sql, mark)
         return slot, self._ground.slots.state(sql, slot.account if slot is not None else _NOBODY)
@@ -185,7 +317,8 @@ class LoginService:
         renew: Renew = Renew.NOTHING,
     ) -> Drawn:
         ground, account = self._ground, proof.account
-        if proof.way is not Way.PASSKEY and step is None and ground.needs_totp(account):
+        strong = proof.way is Way.PASSKEY or step is not None
+        if not strong and ground.needs_totp(account):
             renew |= Renew.TOTP
         drawn = ground.sessions.draw(
             account,
@@ -196,6 +329,7 @@ class LoginService:
             network=visitor.network,
             shared=shared,
             renew=renew,
+            strong=strong,
         )
         event = ground.event(
             "login",
@@ -242,7 +376,14 @@ class LoginService:
         return True
 
     async def _refused(
-        self, reason: str, outcome: str, account: Account | None, who: str, way: Way, visitor: Visitor
+        self,
+        reason: str,
+        outcome: str,
+        account: Account | None,
+        who: str,
+        way: Way,
+        visitor: Visitor,
+        **detail: str,
     ) -> Problem:
         problem = Problem(reason)
         subject = account.id if account is not None else "unknown"
@@ -255,6 +396,7 @@ class LoginService:
             reference=problem.reference,
             mechanism=way.value,
             protocol="page",
+            **detail,
         )
         self._ground.audit([event])
         self._ground.counters.refused_logins += 1

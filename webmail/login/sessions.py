@@ -5,8 +5,9 @@ nobody out and a stolen database logs nobody in. An *enrolment* session is of an
 activation and opens nothing else.
 
 Invariants: a session that has something to renew (after a login by recovery code, or where a second factor is
-still missing) speaks for nobody towards mail; what ends, ends in memory first; a cookie's value changes whenever its
-session may do more than before; neither value nor digest is shown by repr.
+still missing) speaks for nobody towards mail; what policy ends, ends in memory first, what its holder ends is durable
+first; a cookie's value changes whenever its session may do more than before; neither value nor digest is shown by
+repr; of a session at an identity provider only keyed marks are kept, enough to know it again when it ends there.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ _WRITTEN_AFTER = 60.0  # seconds until a last use reaches the database
 _MOST = 50  # sessions of one account; the least used goes
 _MINUTE = 60_000
 _HOUR = 60 * _MINUTE
+FRESH = 15 * _MINUTE  # how long somebody counts as having just proved who they are
+_PROVIDER_IDLE = 30 * _MINUTE  # as providers' own sessions (reference/mssante.md §6)
 
 
 class SessionKind(enum.StrEnum):
@@ -46,6 +49,7 @@ class Way(enum.StrEnum):
     PASSKEY = "passkey"
     RECOVERY = "recovery"
     CODE = "code"
+    PROVIDER = "provider"
 
 
 class Renew(enum.IntFlag):
@@ -55,6 +59,17 @@ class Renew(enum.IntFlag):
     PASSWORD = 1
     RECOVERY = 2
     TOTP = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """What an identity provider's login adds to a session."""
+
+    provider: str  # its name in the configuration
+    acr: int
+    until: int  # ms: when the session there is over at the latest
+    session: bytes = field(repr=False)  # marks (PageSecrets.provider_mark); b"" when it told no session
+    subject: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +86,12 @@ class PageSession:
     created: int
     expires: int
     digest: bytes = field(repr=False)
+    strong: bool = False  # two factors, a passkey, or an identity provider
+    fresh_until: int = 0  # ms: until then its holder counts as having just proved who they are
+    acr: int = 0
+    provider: str = ""
+    provider_session: bytes = field(default=b"", repr=False)
+    provider_subject: bytes = field(default=b"", repr=False)
 
     @property
     def must_renew(self) -> bool:
@@ -85,9 +106,12 @@ class Drawn:
     cookie: str = field(repr=False)
 
 
-_COLUMNS = "id, digest, account, kind, way, slot, shared, renew, label, network, created, last_seen, expires"
+_COLUMNS = (
+    "id, digest, account, kind, way, slot, shared, renew, label, network, created, last_seen, expires,"
+    " strong, fresh_until, acr, provider, provider_session, provider_subject"
+)
 _ALL = f"SELECT {_COLUMNS} FROM page_session"  # noqa: S608 - constant names
-_INSERT = f"INSERT INTO page_session ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+_INSERT = f"INSERT INTO page_session ({_COLUMNS}) VALUES ({', '.join('?' * 19)})"  # noqa: S608
 
 
 class Sessions:
@@ -131,7 +155,7 @@ class Sessions:
         account = self._accounts.by_id(session.account)
         if account is None:
             return None
-        return Identity(account.id, account.address, account.kind, PAGE, session.id)
+        return Identity(account.id, account.address, account.kind, PAGE, session.id, acr=session.acr)
 
     def holds(self, account: AccountId, credential: str) -> bool:
         session = self._by_id.get(credential)
@@ -168,6 +192,11 @@ class Sessions:
         ]
         return sorted(found, key=lambda one: -one[1])
 
+    def by_id(self, session: str) -> PageSession | None:
+        """One that is alive."""
+        found = self._by_id.get(session)
+        return found if found is not None and self._alive(found) else None
+
     def current(self, session: PageSession) -> PageSession | None:
         """As it is by now: it may have ended, or changed, since it was found."""
         return self._by_id.get(session.id)
@@ -187,9 +216,12 @@ class Sessions:
         network: str,
         shared: bool = False,
         renew: Renew = Renew.NOTHING,
+        strong: bool = False,
+        vouched: Vouched | None = None,
     ) -> Drawn:
-        """A new session with a new cookie."""
+        """A new session with a new cookie; whoever comes in has just proved who they are, but by a sheet."""
         now = self._clock()
+        expires = now + self._lifetime(kind, shared)
         session = PageSession(
             id=secrets.token_hex(8),
             account=account.id,
@@ -201,14 +233,35 @@ class Sessions:
             label=label,
             network=network,
             created=now,
-            expires=now + self._lifetime(kind, shared),
+            expires=expires if vouched is None else min(expires, vouched.until),
             digest=b"",
+            strong=strong,
+            fresh_until=0 if way is Way.RECOVERY or kind is SessionKind.ENROLMENT else now + FRESH,
         )
-        return _with_new_cookie(session)
+        return _with_new_cookie(session if vouched is None else _vouched(session, vouched))
 
     def redraw(self, session: PageSession, renew: Renew) -> Drawn:
         """The same session under a new cookie: what it may do changes."""
         return _with_new_cookie(replace(session, renew=renew))
+
+    def step_up(self, session: PageSession, *, strong: bool, vouched: Vouched | None = None) -> Drawn:
+        """The same session under a new cookie: its holder has proved again who they are."""
+        risen = replace(session, strong=session.strong or strong, fresh_until=self._clock() + FRESH)
+        return _with_new_cookie(risen if vouched is None else replace(risen, acr=max(risen.acr, vouched.acr)))
+
+    def unchanged(self, sql: Sql, session: PageSession) -> bool:
+        """Whether it is still there under the same cookie, as the transaction sees it."""
+        row = sql.one("SELECT digest FROM page_session WHERE id = ?", (session.id,))
+        return row is not None and bytes(row[0]) == session.digest
+
+    def fresh(self, session: PageSession) -> bool:
+        return self._clock() < session.fresh_until
+
+    def of_provider(self, mark: bytes) -> list[PageSession]:
+        """Every session that this session, or this person, at a provider opened."""
+        return [
+            each for each in self._by_id.values() if mark in (each.provider_session, each.provider_subject)
+        ]
 
     def write(self, sql: Sql, drawn: Drawn) -> None:
         """Inside the caller's transaction."""
@@ -230,6 +283,12 @@ class Sessions:
                 one.created,
                 self._clock(),
                 one.expires,
+                int(one.strong),
+                one.fresh_until,
+                one.acr,
+                one.provider,
+                one.provider_session,
+                one.provider_subject,
             ),
         )
 
@@ -267,8 +326,8 @@ class Sessions:
         return [each.id for each in self._of_account(account) if each.slot == slot]
 
     def on_change(self, change: Change) -> None:
-        """Listener of `AccountService.changed`: who is suspended is out at once."""
-        if change.what is What.SUSPENDED:
+        """Listener of `AccountService.changed`: who is suspended, closed or no longer practises is out at once."""
+        if change.what in (What.SUSPENDED, What.CLOSED, What.PRACTICE_LOST):
             self._end_behind([each.id for each in self._of_account(change.account)])
 
     # -- inside
@@ -279,7 +338,9 @@ class Sessions:
     def _alive(self, session: PageSession) -> bool:
         now = self._clock()
         account = self._accounts.by_id(session.account)
-        if account is None or account.suspended or now >= session.expires:
+        if account is None or account.suspended or account.closed or not account.practising:
+            return False
+        if now >= session.expires:
             return False
         return now < self._last_seen[session.id] + self._idle(session)
 
@@ -293,7 +354,7 @@ class Sessions:
         if session.kind is SessionKind.ENROLMENT:
             return self._settings.enrolment_minutes * _MINUTE
         minutes = self._settings.shared_idle_minutes if session.shared else self._settings.idle_minutes
-        return minutes * _MINUTE
+        return min(minutes * _MINUTE, _PROVIDER_IDLE) if session.provider else minutes * _MINUTE
 
     def _take(self, session: PageSession, last_seen: int) -> None:
         self._by_id[session.id] = session
@@ -345,6 +406,16 @@ class Sessions:
             _log.warning("last uses of sessions were not written (%s)", type(failure).__name__)
 
 
+def _vouched(session: PageSession, vouched: Vouched) -> PageSession:
+    return replace(
+        session,
+        acr=vouched.acr,
+        provider=vouched.provider,
+        provider_session=vouched.session,
+        provider_subject=vouched.subject,
+    )
+
+
 def _with_new_cookie(session: PageSession) -> Drawn:
     cookie = secrets.token_urlsafe(32)
     return Drawn(replace(session, digest=_digest(cookie)), cookie)
@@ -355,7 +426,8 @@ def _digest(cookie: str) -> bytes:
 
 
 def _session(row: tuple[Any, ...]) -> tuple[PageSession, int]:
-    key, digest, account, kind, way, slot, shared, renew, label, network, created, last_seen, expires = row
+    (key, digest, account, kind, way, slot, shared, renew, label, network, created, last_seen, expires,
+     strong, fresh_until, acr, provider, provider_session, provider_subject) = row  # fmt: skip
     session = PageSession(
         key,
         AccountId(account),
@@ -369,6 +441,12 @@ def _session(row: tuple[Any, ...]) -> tuple[PageSession, int]:
         int(created),
         int(expires),
         bytes(digest),
+        bool(strong),
+        int(fresh_until),
+        int(acr),
+        provider,
+        bytes(provider_session or b""),
+        bytes(provider_subject or b""),
     )
     return session, int(last_seen)
 

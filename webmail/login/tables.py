@@ -17,7 +17,7 @@ page_session = sa.Table(
     sa.Column("digest", sa.LargeBinary, nullable=False, unique=True),  # SHA-256 of the cookie's value
     sa.Column("account", sa.Text, nullable=False, index=True),
     sa.Column("kind", sa.Text, nullable=False),  # "full", "enrolment"
-    sa.Column("way", sa.Text, nullable=False),  # "password", "passkey", "recovery", "code"
+    sa.Column("way", sa.Text, nullable=False),  # "password", "passkey", "recovery", "code", "provider"
     sa.Column("slot", sa.Text, nullable=False),  # the slot, or the enrolment code, that opened it
     sa.Column("shared", sa.SmallInteger, nullable=False),
     sa.Column(
@@ -28,6 +28,15 @@ page_session = sa.Table(
     sa.Column("created", sa.BigInteger, nullable=False),
     sa.Column("last_seen", sa.BigInteger, nullable=False),  # written at most once a minute
     sa.Column("expires", sa.BigInteger, nullable=False),
+    sa.Column("strong", sa.SmallInteger, nullable=False, server_default="0"),  # two factors, or a provider
+    sa.Column("fresh_until", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column(
+        "acr", sa.SmallInteger, nullable=False, server_default="0"
+    ),  # eIDAS level a provider vouched for
+    sa.Column("provider", sa.Text, nullable=False, server_default=""),
+    # HMACs of the provider's names for its session and for the person: to know them again at a logout there.
+    sa.Column("provider_session", sa.LargeBinary),
+    sa.Column("provider_subject", sa.LargeBinary),
 )
 
 page_totp = sa.Table(

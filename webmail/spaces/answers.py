@@ -52,6 +52,10 @@ class SessionAnswers:
             "mustRenew": session.must_renew,
             "totp": await ground.store.read(lambda reader: ground.factors.has(reader.sql, account.id)),
             "expires": ground.sessions.until(session),
+            "way": session.way.value,
+            "provider": session.provider or None,
+            "strong": session.strong,
+            "freshUntil": session.fresh_until,
         }
 
 

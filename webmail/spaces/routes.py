@@ -115,6 +115,7 @@ def key_routes(
 
     @routes.get("/reseal")
     async def standing(request: Request) -> Response:
+        front.check_origin(request)  # it may hand the waiting key out: no other page may ask
         session = _unrestricted(front, request)
         found = await reseal.standing(session, front.visitor(request, session))
         return answer({"left": found.left, "total": found.total, "waitingKey": text(found.waiting_key)})

@@ -30,20 +30,23 @@ class Begun:
     state: str = field(repr=False)
     nonce: str = field(repr=False)
     verifier: str = field(repr=False)
+    since: int | None = None  # ms: people must have proved themselves there after this
 
 
-def begin(provider: str, redirect: str) -> Begun:
+def begin(provider: str, redirect: str, since: int | None = None) -> Begun:
+    """`since`: the person proves themselves again, whatever session they have there."""
     return Begun(
         provider,
         redirect,
         state=secrets.token_urlsafe(32),
         nonce=secrets.token_urlsafe(32),
         verifier=secrets.token_urlsafe(48),
+        since=since,
     )
 
 
-def request_url(begun: Begun, provider: ProviderSettings, where: Endpoints, *, fresh: bool) -> str:
-    """Where the browser goes. `fresh`: the person proves themselves again, whatever session they have there."""
+def request_url(begun: Begun, provider: ProviderSettings, where: Endpoints) -> str:
+    """Where the browser goes."""
     challenge = hashlib.sha256(begun.verifier.encode()).digest()
     asked = {
         "response_type": "code",
@@ -56,7 +59,7 @@ def request_url(begun: Begun, provider: ProviderSettings, where: Endpoints, *, f
         "code_challenge": base64.urlsafe_b64encode(challenge).rstrip(b"=").decode(),
         "code_challenge_method": "S256",  # RFC 7636 §4.3
     }
-    if fresh:
+    if begun.since is not None:
         asked |= {"prompt": "login", "max_age": "0"}
     parts = urlsplit(where.authorization)
     query = [*parse_qsl(parts.query, keep_blank_values=True), *asked.items()]

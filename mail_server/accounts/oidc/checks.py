@@ -69,6 +69,13 @@ def id_token(claims: Claims, expected: Expected, now: int, *, nonce: str | None,
     _level(claims, expected)
 
 
+def authenticated_since(claims: Claims, expected: Expected, since: int) -> None:
+    """OIDC Core §3.1.2.1: asked with max_age, the provider says when the person proved themselves."""
+    proved = _moment(claims, "auth_time")
+    if proved is None or proved < since - expected.skew:
+        raise TokenRefused("not-fresh")
+
+
 def access_token(claims: Claims, expected: Expected, now: int, *, header_type: str) -> None:
     """A signed access token that a mail program shows, after the signature. Raises TokenRefused."""
     _issuer(claims, expected)

@@ -35,7 +35,7 @@ class ProvenIdentity:
 
 class TokenRefused(Exception):
     """`reason` is a stable slug: expired, not-yet-valid, wrong-issuer, wrong-audience, wrong-algorithm, wrong-type,
-    wrong-nonce, wrong-state, wrong-subject, wrong-access-token, bad-signature, acr-too-low, revoked, replayed,
+    wrong-nonce, not-fresh, wrong-subject, wrong-access-token, bad-signature, acr-too-low, revoked, replayed,
     malformed, unknown-key, no-identity, practice-unknown, practice-lost, unknown-person, session-too-old,
     refused-there (by the person or the provider), provider-unreachable (temporary).
 

@@ -153,19 +153,26 @@ class Issuer:
 
     # -- logins of the page
 
-    async def redeemed(self, form: Mapping[str, str], *, nonce: str | None) -> ProvenIdentity:
+    async def redeemed(
+        self, form: Mapping[str, str], *, nonce: str | None, since: int | None = None
+    ) -> ProvenIdentity:
         """Tokens for a code, or for a confirmed request (CIBA), and whom they speak for. Raises TokenRefused."""
         answer = await self.token(form)
         if not answer.ok:
             raise refused_by(answer)
-        return await self.logged_in(answer.said, nonce=nonce)
+        return await self.logged_in(answer.said, nonce=nonce, since=since)
 
     async def token(self, form: Mapping[str, str]) -> Answer:
         where = await self.endpoints()
         return await self._http.post(where.token, form)
 
     async def logged_in(
-        self, tokens: Mapping[str, Any], *, nonce: str | None, request: str = ""
+        self,
+        tokens: Mapping[str, Any],
+        *,
+        nonce: str | None,
+        request: str = "",
+        since: int | None = None,
     ) -> ProvenIdentity:
         """`request`: the auth_req_id that was confirmed (CIBA Core §7.3.1)."""
         identity, access = tokens.get("id_token"), tokens.get("access_token")
@@ -175,6 +182,8 @@ class Issuer:
         if kind not in ("", "jwt"):
             raise TokenRefused("wrong-type")
         checks.id_token(claims, self.expected, self._clock(), nonce=nonce, access_token=access)
+        if since is not None:
+            checks.authenticated_since(claims, self.expected, since)
         if request and claims.get(_REQUEST_CLAIM, request) != request:
             raise TokenRefused("wrong-subject")
         return people.proven(self.provider, await self._completed(claims, access))

@@ -169,10 +169,10 @@ class OidcService:
     async def begin(self, provider: str, redirect: str, *, fresh: bool = False) -> tuple[Begun, str]:
         """A login, and where the browser goes for it. Raises TokenRefused."""
         issuer = self._known(provider)
-        begun = authorization.begin(provider, redirect)
+        begun = authorization.begin(provider, redirect, self._clock() if fresh else None)
         where = await self._asked(issuer.endpoints())
         self._counters.logins_begun += 1
-        return begun, authorization.request_url(begun, issuer.provider, where, fresh=fresh)
+        return begun, authorization.request_url(begun, issuer.provider, where)
 
     async def finish(self, begun: Begun, answer: Mapping[str, str]) -> tuple[ProvenIdentity, Account]:
         """Whom the provider's answer proves. The caller has matched browser and state. Raises TokenRefused."""
@@ -180,7 +180,9 @@ class OidcService:
         where = await self._asked(issuer.endpoints())
         code = authorization.code_of(answer, issuer.provider, where)
         form = authorization.redemption(begun, code)
-        return await self._recognised(await self._asked(issuer.redeemed(form, nonce=begun.nonce)))
+        return await self._recognised(
+            await self._asked(issuer.redeemed(form, nonce=begun.nonce, since=begun.since))
+        )
 
     async def ciba_begin(self, provider: str, national_id: str, message: str) -> Asked:
         """Ask somebody on their own device. Raises TokenRefused."""
@@ -239,28 +241,30 @@ class OidcService:
     # -- logouts
 
     async def logged_out(self, provider: str, token: str) -> LogoutNotice:
-        """A session ended at the provider: what mail programs opened with it ends here. Raises TokenRefused."""
+        """A session ended at the provider: what mail programs opened with it ends here. Raises TokenRefused.
+
+        Once whoever else opened something with it has ended that too, `logout_done` makes the token serve no more.
+        """
         issuer = self._known(provider)
         try:
             notice = await issuer.logout(token)
         except TokenRefused as refused:
             self._note_failure(refused)
             raise
-        self._once(provider, notice)
-        self._counters.logouts += 1
+        if (provider, notice.token) in self._logouts:
+            raise TokenRefused("replayed")
         self._fresh.clear()
         self._sessions.end(provider, notice)
         return notice
 
-    def _once(self, provider: str, notice: LogoutNotice) -> None:
-        now, mark = self._clock(), (provider, notice.token)
+    def logout_done(self, provider: str, notice: LogoutNotice) -> None:
+        now = self._clock()
         while self._logouts and next(iter(self._logouts.values())) < now - _LOGOUT_MEMORY:
             self._logouts.popitem(last=False)
-        if mark in self._logouts:
-            raise TokenRefused("replayed")
-        self._logouts[mark] = now
+        self._logouts[provider, notice.token] = now
         if len(self._logouts) > _REMEMBERED:
             self._logouts.popitem(last=False)
+        self._counters.logouts += 1
 
     # -- inside
 
