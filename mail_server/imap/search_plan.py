@@ -48,6 +48,11 @@ class Evidence:
     _tree: mime.Part | None = field(default=None, repr=False)
     sealed: bool = False  # a text key met a sealed message
 
+    @property
+    def opened(self) -> bool:
+        """Whether its text was looked through."""
+        return self._content is not None
+
     def contains(self, needle: str, with_header: bool) -> bool:
         """RFC 9051 §6.4.4 BODY and TEXT, by substring."""
         if self.row.form is Form.SPLIT:

@@ -97,6 +97,7 @@ class _Turn:
     matched: list[int] = field(default_factory=list[int])  # uids
     examined: int = 0
     sealed: bool = False
+    opened: int = 0  # letters whose text was looked through
 
 
 async def _examine(
@@ -106,7 +107,10 @@ async def _examine(
     size = ROW_SLICE if dearest < FROM_CONTENT else ROW_SLICE // 10
     found: list[int] = []
     sealed = False
+    opened = 0
     start = 0
+    if dearest >= FROM_CONTENT:
+        session.require_trace()
     while start < len(candidates):
         uids = [view.uids[i] for i in candidates[start : start + size]]
         turn = await session.services.store.read(
@@ -114,7 +118,10 @@ async def _examine(
         )
         start += turn.examined
         sealed |= turn.sealed
+        opened += turn.opened
         found += [i for uid in turn.matched if (i := view.index_of(uid)) is not None]
+    if opened:
+        session.trace_search(opened, view.mailbox.account)
     if sealed:
         session.untagged(NOTICE)
     return found
@@ -139,6 +146,7 @@ def _turn(
             continue
         finally:
             turn.sealed |= evidence.sealed
+            turn.opened += evidence.opened
         if time.monotonic() > until:
             turn.examined = sum(1 for uid in uids if uid <= row.uid)
             break

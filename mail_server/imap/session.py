@@ -428,11 +428,20 @@ class Session:
             events.append(
                 AuditEvent(
                     "read", now, person.account, subject=account, reference=email_id,
-                    session=self.peer.session, network=self.peer.address,
+                    session=self.peer.session, network=self.peer.address, kind="message", door="imap",
                 )
             )  # fmt: skip
         if events:
             self.services.audit(events)
+
+    def trace_search(self, opened: int, account: AccountId) -> None:
+        """Letters in custody whose text was looked through, before it is told which of them hold the word."""
+        event = AuditEvent(
+            "search", int(time.time() * 1000), self.person.account, subject=account,
+            session=self.peer.session, network=self.peer.address, detail={"count": str(opened)},
+            kind="message", door="imap",
+        )  # fmt: skip
+        self.services.audit([event])
 
     def trace_taken(
         self, action: str, email_ids: Iterable[str], source: AccountId, target: AccountId
@@ -444,6 +453,7 @@ class Session:
                 AuditEvent(
                     action, now, self.person.account, subject=source, reference=email_id,
                     session=self.peer.session, network=self.peer.address, detail={"account": target},
+                    kind="message", door="imap",
                 )
                 for email_id in email_ids
             ]

@@ -24,6 +24,7 @@ class Blob:
     data: bytes = field(repr=False)
     type: str
     message: tuple[MessageId, str] | None = None  # whose content it is, for the trace
+    part: bool = False  # an attachment, not the whole letter
 
 
 def read_blob(reader: Reader, account: AccountId, blob: str) -> Blob:
@@ -41,7 +42,7 @@ def read_blob(reader: Reader, account: AccountId, blob: str) -> Blob:
             tree = mime.parse(data)
             part = mime.find_part(tree, named[1])
             if part is not None and not part.is_multipart:
-                return Blob(bodies.octets_of(data, part)[0], part.content_type, message)
+                return Blob(bodies.octets_of(data, part)[0], part.content_type, message, part=True)
     except NoSuchMessage:
         pass
     raise NoSuchBlob

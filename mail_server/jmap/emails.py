@@ -311,6 +311,9 @@ class EmailGet:
                 self._services.trace_reads(turn, account.id, progress.read)
                 progress.read = []
             first = False
+        if "sealedSummary" in plan.properties:
+            shown = [email for email, told in progress.found.items() if told.get("sealedSummary")]
+            self._services.trace_summaries(turn, account.id, shown)
         return get_response(account, progress.state, ids, progress.found)
 
     async def _all(self, account: Account, most: int) -> list[str]:

@@ -141,7 +141,8 @@ class Transfers:
         except StoreUnavailable:
             raise Refused("unavailable") from None
         if found.message is not None:
-            self._services.trace_reads(turn, target.id, [found.message])
+            action, kind = ("download", "attachment") if found.part else ("read", "message")
+            self._services.trace_reads(turn, target.id, [found.message], action, kind)
         self._services.counters.downloads += 1
         headers = {"Content-Disposition": disposition(name), **_LOCKED_DOWN}
         return Response(found.data, 200, headers, safe_type(wanted or found.type))

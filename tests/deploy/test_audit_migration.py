@@ -57,21 +57,8 @@ def test_entries_of_before_are_chained_anew_and_the_old_head_is_told(
         patch.setattr(command, "upgrade", lambda config, revision: upgraded(config, "0009"))
         migrate_mail(url)
     engine = create_engine(engine_url(url))
-    names = [
-        "chain",
-        "seq",
-        "at",
-        "action",
-        "actor",
-        "subject",
-        "outcome",
-        "reference",
-        "session",
-        "network",
-        "detail",
-        "previous",
-        "hash",
-    ]
+    names = ("chain", "seq", "at", "action", "actor", "subject", "outcome", "reference", "session")
+    names += ("network", "detail", "previous", "hash")
     insert = (
         f"INSERT INTO audit_entry ({', '.join(names)}) VALUES ({', '.join(':' + name for name in names)})"
     )
