@@ -14,6 +14,7 @@ import typer
 from deploy.node.cli_accounts import account
 from deploy.node.cli_audit import audit
 from deploy.node.cli_life import limits, operator
+from deploy.node.cli_policies import policies
 from deploy.node.cli_profiles import profile
 from deploy.node.cli_spaces import page_code, space
 from deploy.node.terminal import (
@@ -40,7 +41,6 @@ app = typer.Typer(
     help="Vaguemestre: secure health messaging. Letters are sealed before they are laid down.",
 )
 key = typer.Typer(no_args_is_help=True, help="Certificates that seal to an account.")
-policies = typer.Typer(no_args_is_help=True, help="The rules, as text.")
 account.command("page-code")(page_code)
 account.command("profile")(profile)
 app.add_typer(account, name="account")
@@ -302,22 +302,6 @@ def key_list(
             },
             "No certificate yet: `vaguemestre key publish` brings one.",
         )
-
-
-# -- policies and audit -----------------------------------------------------------------------------------
-
-
-@policies.command("check")
-def policies_check(
-    home: HomeOption = DEFAULT_HOME, config: ConfigOption = None, as_json: JsonOption = False
-) -> None:
-    """Check the rules: schema, ids, and that each one is called."""
-    from deploy.node.console import check_policies
-
-    faults = run(check_policies(home.absolute(), config))
-    show(faults, as_json, "\n".join(faults) or "The rules hold together.")
-    if faults:
-        raise typer.Exit(1)
 
 
 def main() -> None:

@@ -36,7 +36,6 @@ from directory.interface import Standing
 from mail_server.accounts.app_passwords import DAY
 from mail_server.accounts.interface import Account, Kind
 from mail_server.delivery.plan import Treatment
-from policies import decisions
 from policies.interface import Event
 from policies.refusal import Refusal
 
@@ -334,13 +333,6 @@ async def command(
             result = await Console(node, this_user()).handle(name, arguments, report)
             await node.settled()
             return result
-
-
-async def check_policies(home: Path, config: Path | None) -> list[str]:
-    """Every fault of the rules in force; empty when they hold together."""
-    path = config or Home(home).config
-    folder = configuration.load(path).policies.rules if path.exists() else None
-    return list(decisions.check(folder))
 
 
 def _der(pem: str) -> bytes:

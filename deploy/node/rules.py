@@ -7,11 +7,17 @@ start and change, with who changed them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from policies import corpus
+from deploy.node.config import load
+from deploy.node.control import CommandFailed
+from deploy.node.home import Home
+from policies import corpus, explain
 from policies.decisions import CedarDecisions, Changed
-from policies.interface import Event
+from policies.interface import Attribute, Event
+from policies.ruleset import RulesRefused
 from policies.settings import PoliciesSettings
 
 _MOST_SHOWN = 200
@@ -57,6 +63,52 @@ def reload(
         "changed_count": len(outcome.changed),
         "corpus": [{"line": case.name, "before": old, "after": new} for case, old, new in lines],
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]  # what an operator may want to know, and nothing is wrong with
+    rules: int
+
+    def as_json(self) -> dict[str, Any]:
+        return {"problems": list(self.problems), "notes": list(self.notes), "rules": self.rules}
+
+
+def check(settings: PoliciesSettings) -> Checked:
+    """Whether the rules may be used, and what they answer otherwise than the corpus says."""
+    try:
+        decisions = load_rules(settings)
+    except RulesRefused as refused:
+        return Checked(refused.problems, (), 0)
+    notes = [
+        f"{rule.id} widens what is allowed; accepted: {rule.accepted}"
+        for rule in decisions.rules
+        if rule.accepted
+    ]
+    notes += [each.sentence for each in corpus.differences(decisions.in_force)]
+    return Checked((), tuple(notes), len(decisions.rules))
+
+
+async def explained(
+    home: Path, config: Path | None, principal: str, action: str, resource: str, context: Sequence[str]
+) -> dict[str, Any]:
+    """`policies explain` without a node: who and whom are told in words. Raises CommandFailed, RulesRefused."""
+    path = config or Home(home).config
+    decisions = load_rules(load(path).policies if path.exists() else PoliciesSettings())
+    try:
+        who, what = explain.described(principal, "principal"), explain.described(resource, "resource")
+        if principal == resource:
+            what = who if who.type == what.type else what
+        known: dict[str, Attribute] = {}
+        if action == "write_to":
+            known["to_patient"] = what.attributes.get("kind") == "PATIENT"
+        if action in ("write_to", "close_exchange"):
+            known["from_patient"] = who.attributes.get("kind") == "PATIENT"
+        question, assumed = explain.ask(who, action, what, explain.given_context(context), known)
+    except explain.NotUnderstood as refused:
+        raise CommandFailed(str(refused)) from None
+    return explain.explain(decisions, question, assumed).as_json()
 
 
 def _changed(each: Changed) -> dict[str, str]:
