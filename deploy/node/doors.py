@@ -86,6 +86,7 @@ class Doors:
             limits=node.limits,
             display_name=node.profiles.display_name,
             exchanges=Exchanges(writing.closings, writing.asked, writing.receipts),
+            access=node.access,
         )
 
     def _page(self) -> APIRouter:

@@ -14,6 +14,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 
+from mail_server.accounts.access import Access
 from mail_server.accounts.interface import Account, Accounts, Authenticator, PageSessions
 from mail_server.delivery.interface import Delivery
 from mail_server.jmap import methods, problems, session_object
@@ -59,13 +60,14 @@ class JmapDoor:
         display_name: Callable[[Account], str] = lambda _: "",
         limits: Limits | None = None,
         exchanges: Exchanges | None = None,
+        access: Access | None = None,
     ) -> None:
         self.settings = settings
         self._services = Services(
             settings, store, delivery, accounts, audit, trace_full, display_name, limits or unlimited()
         )
         self._services.exchanges = exchanges
-        self.entrance = Entrance(settings, accounts, authenticator, sessions, self.counters)
+        self.entrance = Entrance(settings, accounts, authenticator, sessions, self.counters, access)
         rows = SubmissionRows(keys)
         self.queue = SubmissionQueue(self._services, rows)
         quotas = QuotaMethods(self._services)
@@ -173,9 +175,10 @@ class JmapDoor:
     def _session(self, request: Request, guest: Guest) -> dict[str, Any]:
         return session_object.session_object(
             guest.identity,
-            self.entrance.reached(guest.identity),
+            (turn := self.entrance.turn(guest, frozenset())).accounts,
             self._dispatcher.capabilities.values(),
             site_of(request, self.settings).origin,
+            turn.rights,
         )
 
     def _session_state(self, request: Request, guest: Guest) -> str:

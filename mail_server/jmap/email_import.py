@@ -33,7 +33,7 @@ class EmailImport:
         self._services = services
 
     async def import_(self, turn: Turn, arguments: Arguments) -> dict[str, Any]:
-        account = turn.account(arguments)
+        account = turn.account(arguments, "i")
         given = Given(arguments, "ifInState", "emails")
         emails = given.objects("emails")
         within(len(emails), self._services.settings.max_objects_set)

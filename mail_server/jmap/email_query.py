@@ -95,7 +95,7 @@ class EmailQueries:
                 told["total"] = total
             return told | ({"limit": window.limit} if window.clamped else {})
 
-        return await self._services.store.read(read)
+        return await self._services.read(turn, account, read)
 
     async def query_changes(self, turn: Turn, arguments: Arguments) -> dict[str, Any]:
         account = turn.account(arguments)
@@ -126,7 +126,7 @@ class EmailQueries:
             }
             return told | ({"total": _total(reader, account.id, question)} if total else {})
 
-        return await self._services.store.read(read)
+        return await self._services.read(turn, account, read)
 
     async def changes(self, turn: Turn, arguments: Arguments) -> dict[str, Any]:
         account = turn.account(arguments)
@@ -138,7 +138,7 @@ class EmailQueries:
             changes = _told_changes(reader, account, since, most)
             return changes_response(account, old, states.state_at(reader, account.id, changes.upto), changes)
 
-        return await self._services.store.read(read)
+        return await self._services.read(turn, account, read)
 
 
 def spanned(changes: EmailChanges, since: int) -> EmailChanges:

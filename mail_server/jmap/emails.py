@@ -305,7 +305,9 @@ class EmailGet:
         while first or progress.waiting:
             if plan.shows_content:
                 self._services.require_trace()
-            await self._services.store.read(lambda reader: _read_ahead(reader, account.id, plan, progress))
+            await self._services.read(
+                turn, account, lambda reader: _read_ahead(reader, account.id, plan, progress)
+            )
             if progress.read:
                 await self._services.opened(account.id, [email for _, email in progress.read])
                 self._services.trace_reads(turn, account.id, progress.read)

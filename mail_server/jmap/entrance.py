@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from mail_server.accounts import bearer, provenance
+from mail_server.accounts.access import READ, Access
 from mail_server.accounts.interface import (
     Account,
     Accounts,
@@ -79,12 +80,14 @@ class Entrance:
         authenticator: Authenticator,
         sessions: PageSessions,
         counters: Counters,
+        access: Access | None = None,
     ) -> None:
         self._settings = settings
         self._accounts = accounts
         self._authenticator = authenticator
         self._sessions = sessions
         self._counters = counters
+        self._access = access or Access(accounts)
         self._known = _Known()
 
     async def admit(self, request: Request, *, header_needed: bool = True) -> Guest:
@@ -108,14 +111,20 @@ class Entrance:
         return self._accounts.holds(identity.account, identity.credential)
 
     def turn(self, guest: Guest, using: frozenset[str]) -> Turn:
-        return Turn(guest.identity, guest.peer, self.reached(guest.identity), using)
+        accounts, person = self.reached(guest.identity), guest.identity.account
+        rights = {each: self._access.rights(person, each) for each in accounts if each != person}
+        return Turn(guest.identity, guest.peer, accounts, using, rights=rights)
 
     def reached(self, identity: Identity) -> dict[AccountId, Account]:
-        """One's own account first, then those one is a member of, at this moment."""
+        """One's own account first, then those that are shared with its holder at this moment."""
         own = self._accounts.by_id(identity.account)
         found = {own.id: own} if own is not None else {}
-        shared = self._accounts.shared_with(identity.account)
-        return found | {each.id: each for each in shared if not each.suspended}
+        return found | {each.id: each for each in self._access.shared_with(identity.account)}
+
+    def listened_to(self, identity: Identity) -> list[AccountId]:
+        """Those whose changes one may be told of: where one may read."""
+        person = identity.account
+        return [each for each in self.reached(identity) if self._access.may(person, each, READ)]
 
     # ── the page ──
 

@@ -286,7 +286,7 @@ class Events:
     def _may_go_on(self, listener: Listener) -> bool:
         if not self._entrance.still(listener.guest):
             return False
-        reached = self._entrance.reached(listener.guest.identity)
+        reached = self._entrance.listened_to(listener.guest.identity)
         return all(account in reached for account in listener.accounts)
 
     def _spawn(self, work: Any) -> None:
@@ -295,7 +295,7 @@ class Events:
         task.add_done_callback(self._work.discard)
 
     def open_to(self, guest: Guest) -> tuple[AccountId, ...]:
-        return tuple(self._entrance.reached(guest.identity))
+        return tuple(self._entrance.listened_to(guest.identity))
 
 
 class EventSource(Response):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from mail_server.accounts.access import POST
 from mail_server.accounts.interface import Account
 from mail_server.jmap.interface import Arguments, MethodError, Turn
 from mail_server.jmap.objects import (
@@ -27,10 +28,10 @@ PROPERTIES = ("id", "name", "email", "replyTo", "bcc", "textSignature", "htmlSig
 
 
 def identities_of(turn: Turn, account: Account) -> dict[str, Account]:
-    """From one's own account also as the accounts one is a member of; from a shared one as itself alone."""
+    """From one's own account also as those of others that one may write for; from another's as itself alone."""
     if account.id != turn.identity.account:
         return {account.id: account}
-    return {each.id: each for each in turn.accounts.values()}
+    return {each.id: each for each in turn.accounts.values() if turn.may(each.id, POST)}
 
 
 class IdentityMethods:
@@ -38,7 +39,7 @@ class IdentityMethods:
         self._services = services
 
     async def get(self, turn: Turn, arguments: Arguments) -> dict[str, Any]:
-        account = turn.account(arguments)
+        account = turn.account(arguments, "p")
         given = Given(arguments, "ids", "properties")
         properties = given.properties(PROPERTIES)
         ids = wanted_ids(turn, given, self._services.settings.max_objects_get)
@@ -47,7 +48,7 @@ class IdentityMethods:
         return get_response(account, _state(identities), ids, found)
 
     async def changes(self, turn: Turn, arguments: Arguments) -> dict[str, Any]:
-        account = turn.account(arguments)
+        account = turn.account(arguments, "p")
         given = Given(arguments, "sinceState", "maxChanges")
         old, new = since_state(given), _state(identities_of(turn, account))
         most_changes(given)

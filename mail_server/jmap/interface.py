@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mail_server.accounts.entities import EVERY_RIGHT
 from mail_server.accounts.interface import Account, Identity, Peer
 from mail_server.jmap.protocol.errors import MethodError, SetError
 from mail_server.store.model import AccountId
@@ -35,14 +36,28 @@ class Turn:
     )
     """Further responses of the call being answered, put after its own (onSuccessUpdateEmail, RFC 8621 §7.5)."""
 
-    def account(self, arguments: Arguments) -> Account:
-        """The account a call names. Raises MethodError (accountNotFound also for another's: nothing is told)."""
+    rights: Mapping[AccountId, str] = field(default_factory=dict[AccountId, str])
+    """Letters of RFC 4314 that its speaker has in the accounts of others among `accounts`."""
+
+    def may(self, account: AccountId, letter: str) -> bool:
+        return letter in self.letters(account)
+
+    def letters(self, account: AccountId) -> str:
+        return EVERY_RIGHT if account == self.identity.account else self.rights.get(account, "")
+
+    def account(self, arguments: Arguments, needed: str = "r") -> Account:
+        """The account a call names, in which one may read, or what else is `needed` ("": nothing in particular).
+
+        Raises MethodError (accountNotFound also for another's: nothing is told).
+        """
         named = arguments.get("accountId")
         if not isinstance(named, str):
             raise MethodError("invalidArguments", "accountId is missing")
         found = self.accounts.get(AccountId(named))
         if found is None:
             raise MethodError("accountNotFound")
+        if needed and not self.may(found.id, needed):
+            raise MethodError("forbidden", "Your rights in this account do not allow it")
         return found
 
 

@@ -69,7 +69,7 @@ class MailboxQuery:
                 told["total"] = len(ids)
             return told | ({"limit": MOST_FOUND} if window.clamped else {})
 
-        return await self._services.store.read(read)
+        return await self._services.read(turn, account, read)
 
 
 def folders_of(mailboxes: Sequence[Mailbox]) -> list[Folder]:

@@ -30,17 +30,17 @@ PROPERTIES = (
 )  # fmt: skip
 COUNTS = ("totalEmails", "unreadEmails", "totalThreads", "unreadThreads")
 _ORDER = {"inbox": 1, "drafts": 2, "sent": 3, "archive": 4, "junk": 5, "trash": 6}
+# RFC 8621 §2, with the right of RFC 4314 that each stands for; Mailbox/set is not offered: folders are made over IMAP.
 _RIGHTS = {
-    "mayReadItems": True,
-    "mayAddItems": True,
-    "mayRemoveItems": True,
-    "maySetSeen": True,
-    "maySetKeywords": True,
-    # Mailbox/set is not offered: folders are made and named over IMAP.
-    "mayCreateChild": False,
-    "mayRename": False,
-    "mayDelete": False,
-    "maySubmit": True,
+    "mayReadItems": "lr",
+    "mayAddItems": "i",
+    "mayRemoveItems": "te",
+    "maySetSeen": "s",
+    "maySetKeywords": "w",
+    "mayCreateChild": None,
+    "mayRename": None,
+    "mayDelete": None,
+    "maySubmit": "p",
 }
 
 
@@ -58,14 +58,14 @@ class MailboxMethods:
             mailboxes = reader.mailboxes(account.id)
             by_name = {each.name: each for each in mailboxes}
             found = {
-                each.object_id: _told(reader, account, each, by_name, properties)
+                each.object_id: _told(reader, turn, account, each, by_name, properties)
                 for each in mailboxes
                 if ids is None or each.object_id in ids
             }
             state = states.mailbox_state(reader, account.id, mailboxes)
             return get_response(account, state, ids, found)
 
-        return await self._services.store.read(read)
+        return await self._services.read(turn, account, read)
 
     async def changes(self, turn: Turn, arguments: Arguments) -> dict[str, Any]:
         account = turn.account(arguments)
@@ -85,11 +85,12 @@ class MailboxMethods:
             told = list(COUNTS) if touched else None
             return changes_response(account, old, new, changes, updatedProperties=told)
 
-        return await self._services.store.read(read)
+        return await self._services.read(turn, account, read)
 
 
 def _told(
     reader: Reader,
+    turn: Turn,
     account: Account,
     mailbox: Mailbox,
     by_name: dict[str, Mailbox],
@@ -103,7 +104,10 @@ def _told(
         "parentId": parent.object_id if parent else None,
         "role": role,
         "sortOrder": sort_order(role),
-        "myRights": _RIGHTS,
+        "myRights": {
+            name: letters is not None and all(turn.may(account.id, each) for each in letters)
+            for name, letters in _RIGHTS.items()
+        },
         "isSubscribed": mailbox.subscribed,
     }
     if properties is None or any(each in COUNTS for each in properties):

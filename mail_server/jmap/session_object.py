@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mail_server.accounts.access import CHANGING
 from mail_server.accounts.interface import Account, Identity
 from mail_server.jmap.interface import Capability
 from mail_server.jmap.settings import JmapSettings
@@ -19,6 +20,9 @@ CORE = "urn:ietf:params:jmap:core"
 MAIL = "urn:ietf:params:jmap:mail"
 SUBMISSION = "urn:ietf:params:jmap:submission"
 QUOTA = "urn:ietf:params:jmap:quota"
+
+
+_NO_RIGHTS: Mapping[AccountId, str] = {}
 
 
 def core_told(settings: JmapSettings) -> dict[str, Any]:
@@ -59,11 +63,14 @@ def session_object(
     accounts: Mapping[AccountId, Account],
     capabilities: Iterable[Capability],
     origin: str,
+    rights: Mapping[AccountId, str] = _NO_RIGHTS,
 ) -> dict[str, Any]:
     offered = list(capabilities)
     told: dict[str, Any] = {
         "capabilities": {each.uri: dict(each.session) for each in offered},
-        "accounts": {each.id: _account(each, identity, offered) for each in accounts.values()},
+        "accounts": {
+            each.id: _account(each, identity, offered, rights.get(each.id, "")) for each in accounts.values()
+        },
         "primaryAccounts": {
             each.uri: identity.account
             for each in offered
@@ -79,17 +86,24 @@ def session_object(
 
 
 def session_state(
-    identity: Identity, accounts: Mapping[AccountId, Account], capabilities: Iterable[Capability], origin: str
+    identity: Identity,
+    accounts: Mapping[AccountId, Account],
+    capabilities: Iterable[Capability],
+    origin: str,
+    rights: Mapping[AccountId, str] = _NO_RIGHTS,
 ) -> str:
-    return session_object(identity, accounts, capabilities, origin)["state"]
+    return session_object(identity, accounts, capabilities, origin, rights)["state"]
 
 
-def _account(account: Account, identity: Identity, offered: Iterable[Capability]) -> dict[str, Any]:
+def _account(
+    account: Account, identity: Identity, offered: Iterable[Capability], rights: str
+) -> dict[str, Any]:
     told = {each.uri: each.account(account) for each in offered}
     return {
         "name": account.shown,
         "isPersonal": account.id == identity.account,
-        "isReadOnly": False,
+        # RFC 8620 §2: the whole account, as far as this person goes.
+        "isReadOnly": account.id != identity.account and not CHANGING & set(rights),
         "accountCapabilities": {uri: dict(what) for uri, what in told.items() if what is not None},
     }
 

@@ -65,7 +65,7 @@ class SubmissionSet:
         self._queue = queue
 
     async def set(self, turn: Turn, arguments: Arguments) -> dict[str, Any]:
-        account = turn.account(arguments)
+        account = turn.account(arguments, "p")
         given = Given(
             arguments, "ifInState", "create", "update", "destroy", "onSuccessUpdateEmail",
             "onSuccessDestroyEmail",
@@ -298,8 +298,13 @@ class SubmissionSet:
         named = {email: (email, patch) for email, patch in updates.items()}
         services = self._services
         closing = await closing_of(services.exchanges, services.store, turn, account.id, named)
-        outcome = await services.store.write(
-            lambda transaction: change(transaction, account.id, named, doomed, None, turn.created, closing)
+        letters = turn.letters(account.id)
+        outcome = await services.write(
+            turn,
+            account,
+            lambda transaction: change(
+                transaction, account.id, named, doomed, None, turn.created, closing, letters
+            ),
         )
         answer = set_response(
             account,

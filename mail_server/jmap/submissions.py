@@ -69,7 +69,7 @@ class SubmissionReads:
         self._rows = rows
 
     async def get(self, turn: Turn, arguments: Arguments) -> dict[str, Any]:
-        account = turn.account(arguments)
+        account = turn.account(arguments, "p")
         given = Given(arguments, "ids", "properties")
         properties = given.properties(PROPERTIES)
         most = self._services.settings.max_objects_get
@@ -84,7 +84,7 @@ class SubmissionReads:
         return await self._services.store.read(read)
 
     async def changes(self, turn: Turn, arguments: Arguments) -> dict[str, Any]:
-        account = turn.account(arguments)
+        account = turn.account(arguments, "p")
         given = Given(arguments, "sinceState", "maxChanges")
         old, most = since_state(given), most_changes(given)
 
@@ -95,7 +95,7 @@ class SubmissionReads:
         return await self._services.store.read(read)
 
     async def query(self, turn: Turn, arguments: Arguments) -> dict[str, Any]:
-        account = turn.account(arguments)
+        account = turn.account(arguments, "p")
         given = Given(
             arguments, "filter", "sort", "position", "anchor", "anchorOffset", "limit", "calculateTotal"
         )

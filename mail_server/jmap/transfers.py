@@ -60,6 +60,8 @@ class Transfers:
         target = turn.accounts.get(AccountId(account))
         if target is None:
             raise Refused("unknown-account")
+        if not turn.may(target.id, "i") and not turn.may(target.id, "p"):
+            raise Refused("not-allowed")
         settings, speaker = self._services.settings, guest.identity.account
         if self._uploading[speaker] >= settings.max_concurrent_uploads:
             self._services.counters.crowded_uploads += 1
@@ -130,6 +132,8 @@ class Transfers:
         target = turn.accounts.get(AccountId(account))
         if target is None:
             raise Refused("unknown-account")
+        if not turn.may(target.id, "r"):
+            raise Refused("not-allowed")
         if self._services.trace_full():
             raise Refused("trace-full")
         try:

@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from sqlalchemy import create_engine
 
 from mail_server import mime
+from mail_server.accounts.entities import rights_in
 from mail_server.accounts.interface import PAGE, Account, Exchange, Identity, Kind, Peer
 from mail_server.delivery.interface import Accepted, Envelope, MailParameters, Recipient, Road, Sender
 from mail_server.jmap.door import JmapDoor
@@ -100,7 +101,8 @@ class Book:
         return self.by.get(account)
 
     def shared_with(self, person: AccountId) -> Sequence[Account]:
-        return sorted((a for a in self.by.values() if person in a.members), key=lambda a: a.address)
+        shared = (a for a in self.by.values() if a.id != person and rights_in(a, person))
+        return sorted(shared, key=lambda a: a.address)
 
     def is_local_domain(self, domain: str) -> bool:
         return domain == "example.org"
