@@ -47,6 +47,7 @@ from webmail.spaces.access_log import AccessLog
 from webmail.spaces.activation import Activation
 from webmail.spaces.answers import SessionAnswers
 from webmail.spaces.challenges import Challenges
+from webmail.spaces.conversations import Exchanges, Writing, conversation_routes
 from webmail.spaces.enrolments import Enrolments
 from webmail.spaces.keys import Keys
 from webmail.spaces.lookups import Addressees, Conversations, Lookups
@@ -69,6 +70,7 @@ class Parts:
     addressees: Addressees
     conversations: Conversations
     resealing: Callable[[Account], None]
+    writing: Writing | None = None  # exchanges and their end, blocks, receipts
     oidc: OidcService | None = None  # identity providers; None: there are none
     trace_full: Callable[[], bool] = lambda: False
     large: int = 256 * 1024  # octets from which a letter is parsed in a thread
@@ -108,6 +110,8 @@ class PageApi:
             enrolment_routes(ground, front, self.enrolments, challenges, activation, answers),
             key_routes(front, keys, reseal, lookups, answers),
         ]
+        if parts.writing is not None:
+            self.routers.append(conversation_routes(front, Exchanges(ground, parts.writing)))
         log = AccessLog(ground.store, ground.accounts)
         self.capabilities: list[Capability] = [log.capability()]
 

@@ -56,6 +56,7 @@ POWER_OF: dict[str, Power] = {
     "space_add": Power.SPACES,
     "space_list": Power.SPACES,
     "enrolment_code": Power.SPACES,
+    "space_dispensing": Power.SPACES,
     "policies_explain": Power.POLICIES,
     "policies_reload": Power.POLICIES,
     "operator_block": Power.POLICIES,

@@ -98,6 +98,22 @@ def space_list(
         )
 
 
+@space.command("dispensing")
+def space_dispensing(
+    patient: Annotated[
+        str, typer.Argument(help="The space: its 15 digits (- asks for them), or either of its addresses.")
+    ],
+    pharmacy: Annotated[str, typer.Argument(help="The pharmacy's address (ORG).")],
+    date: Annotated[str, typer.Option(help="The day of the dispensing, YYYY-MM-DD.")],
+    home: HomeOption = DEFAULT_HOME,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Proof that a pharmacy dispensed to a patient: they may write to it first for a year, where it accepts that."""
+    result = ask_node(home, config, "space_dispensing", patient=_typed(patient), pharmacy=pharmacy, date=date)
+    show(result, as_json, f"Noted: {result['pharmacy']}, {result['date']}. It counts for a year.")
+
+
 def page_code(
     address: str,
     home: HomeOption = DEFAULT_HOME,

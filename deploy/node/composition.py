@@ -60,6 +60,7 @@ from policies.trust_list import blocks
 from policies.trust_list.listing import FileTrustList
 from webmail.api import PageApi, Parts
 from webmail.login.routes import OperatorInfo
+from webmail.spaces.conversations import Writing
 
 _log = logging.getLogger("vaguemestre.node")
 _HOUR = 3600.0
@@ -315,6 +316,12 @@ async def _page(node: Node) -> PageApi:
         decisions=node.decisions,
         keys=node.keys,
         addressees=node.addressees,
+        writing=Writing(
+            node.correspondence.closings,
+            node.correspondence.blocks,
+            node.correspondence.receipts,
+            node.access.may,
+        ),
         conversations=node.correspondence.conversations,
         resealing=node.reseal,
         trace_full=node.trace.full,

@@ -83,6 +83,7 @@ class Console:
             "space_add": spaces.space_add,
             "space_list": spaces.space_list,
             "enrolment_code": spaces.enrolment_code,
+            "space_dispensing": spaces.space_dispensing,
             "page_standing": self.page_standing,
             "policies_explain": rules.policies_explain,
             "policies_reload": rules.policies_reload,

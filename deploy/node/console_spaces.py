@@ -16,7 +16,10 @@ from mail_server.accounts import ins
 from mail_server.accounts.changes import AccountError
 from mail_server.accounts.interface import Account, Kind
 from mail_server.accounts.patients import PatientIdentity
+from mail_server.conversations.blocks import a_year_before
+from mail_server.store.interface import Transaction
 from mail_server.store.model import MessageId, State
+from policies.interface import Event
 
 _MOST_COUNTED = 10_000
 _LIKE_A_NUMBER = 12  # digits
@@ -24,7 +27,7 @@ _MONTHS = range(1, 13)  # others stand for a month that is not known
 
 
 class SpaceCommands:
-    """`space_add`, `space_list`, `enrolment_code`."""
+    """`space_add`, `space_list`, `enrolment_code`, `space_dispensing`."""
 
     def __init__(self, node: Node, by: str) -> None:
         self._node = node
@@ -61,6 +64,33 @@ class SpaceCommands:
 
     async def enrolment_code(self, address: str) -> dict[str, Any]:
         return await self._coded(self._found(address))
+
+    async def space_dispensing(self, patient: str, pharmacy: str, date: str) -> dict[str, Any]:
+        """The operator's pharmacy system says that this pharmacy dispensed to this patient on that day."""
+        space, seller = self._found(patient), self._node.accounts.by_address(pharmacy)
+        if space.kind is not Kind.PATIENT:
+            raise CommandFailed("This account is not a patient's space.")
+        if seller is None or seller.kind is not Kind.ORG:
+            raise CommandFailed("The pharmacy is an organisation (ORG) of this node.")
+        try:
+            day = datetime.strptime(date, "%Y-%m-%d").replace(tzinfo=UTC)
+        except ValueError:
+            raise CommandFailed("The day is YYYY-MM-DD.") from None
+        at, now = int(day.timestamp() * 1000), int(datetime.now(UTC).timestamp() * 1000)
+        if at > now:
+            raise CommandFailed("That day is still to come.")
+        if at < a_year_before(now):
+            raise CommandFailed("A dispensing counts for a year: this one is older.")
+        dispensings = self._node.correspondence.dispensings
+        event = Event("dispensing", now, self._by, space.id, detail={"account": seller.id})
+
+        def write(transaction: Transaction) -> None:
+            dispensings.forget_old(transaction, now)
+            dispensings.record(transaction, space.id, seller.id, at)
+            self._node.trail.append(transaction.sql, [event])
+
+        await self._node.store.write(write)
+        return {"address": space.address, "pharmacy": seller.address, "date": date}
 
     def _found(self, name: str) -> Account:
         """Raises CommandFailed, InsRefused."""

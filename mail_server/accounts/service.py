@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mail_server.accounts import app_passwords, networks
-from mail_server.accounts.addresses import parsed
+from mail_server.accounts.addresses import RESERVED, parsed
 from mail_server.accounts.app_passwords import AppPassword, NewAppPassword
 from mail_server.accounts.book import SHARED, CertificateBinding, Record
 from mail_server.accounts.changes import AccountError, Change, What
@@ -95,6 +95,8 @@ class AccountService(AccountLife, Grants):
             raise AccountError("bad-address", "This is not a plain mail address.")
         if not self.is_local_domain(local_and_domain[1]):
             raise AccountError("foreign-domain", "This domain is not one of this node's.")
+        if local_and_domain[0] in RESERVED:
+            raise AccountError("address-reserved", "This address closes exchanges: no account can have it.")
         if kind is Kind.PATIENT or local_and_domain[1] == self._patient_domain:
             raise AccountError("needs-identity", "A patient's space is made for a qualified INS.")
         address = "@".join(local_and_domain)

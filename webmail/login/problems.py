@@ -63,6 +63,7 @@ _WORDS: dict[str, tuple[int, str]] = {
     "slot-needed": (409, "C’est le dernier moyen d’ouvrir vos lettres : il ne peut pas être retiré."),
     "unknown-slot": (404, "Ce moyen d’accès n’existe plus."),
     "unknown-session": (404, "Cet appareil est déjà déconnecté."),
+    "unknown-letter": (404, "Ce message n’est plus là."),
     "unknown-key": (404, "Cette clé n’est pas connue ici."),
     "unknown-credential": (404, "Ce mot de passe n’existe plus."),
 }
