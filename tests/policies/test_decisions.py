@@ -227,11 +227,3 @@ def test_check_refuses_a_bad_schema_and_an_absent_folder(folder: Path, tmp_path:
     (folder / "schema.cedarschema").write_text("entity {", "utf-8")
     assert check(folder)[0].startswith("schema.cedarschema:")
     assert "cannot be read" in check(tmp_path / "nowhere")[0]
-
-
-def test_every_question_is_asked_by_the_product() -> None:
-    """A rule whose question nobody asks would be for show."""
-    product = Path(__file__).parents[2] / "mail_server"
-    text = "\n".join(path.read_text("utf-8") for path in product.rglob("*.py"))
-    for action in set[str]().union(*questions.ACTIONS_OF.values()):
-        assert f"questions.may_{action}(" in text, action

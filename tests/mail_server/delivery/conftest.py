@@ -22,6 +22,7 @@ from mail_server.accounts.interface import HELD, Account, Identity, Kind, Peer
 from mail_server.accounts.patients import PatientIdentity
 from mail_server.delivery.interface import Envelope, MailParameters, Road
 from mail_server.store.model import MessageRow
+from policies.local_rules import write_password_rule
 from policies.trust_list import listing
 
 DOMAIN = "mss.essai.test"
@@ -45,8 +46,13 @@ def template() -> Iterator[Path]:
         kek=folder / "kek" / "kek",
         hostname="localhost",
         trust_list=folder / "trust-list.xml",
-        sections={"sealing": {"workers": 1}, "store": {"readers": 1}},
+        sections={
+            "sealing": {"workers": 1},
+            "store": {"readers": 1},
+            "policies": {"local_rules": str(folder / "policies")},
+        },
     )
+    write_password_rule(folder / "policies", [f"robot@{DOMAIN}"], "tests: it has no certificate")
     asyncio.run(initialise(wishes))
     for name in ("gp", "nurse", "doctor"):
         people.make_key(name, f"{name}@{DOMAIN}", PASSPHRASE, folder / "people")
