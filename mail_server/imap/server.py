@@ -7,6 +7,7 @@ account or membership was withdrawn ends within a second, also in IDLE.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import secrets
 import socket
@@ -30,7 +31,8 @@ from mail_server.store.interface import Store
 log = logging.getLogger("vaguemestre.imap")
 SWEEP_SECONDS = 1.0
 LINGER_SECONDS = 10.0
-_SWEEP_SLICE = 500
+_SWEEP_SLICE = 50
+_ACCEPTED_AT_ONCE = 8  # when all come back together, those already here get their turn in between
 
 
 class ImapDoor:
@@ -149,7 +151,9 @@ class ImapDoor:
     async def _accept(self, listener: socket.socket) -> None:
         """TLS from the first byte; accepted here, so that each handshake takes the newest context."""
         loop = asyncio.get_running_loop()
-        while True:
+        for number in itertools.count(1):
+            if number % _ACCEPTED_AT_ONCE == 0:
+                await asyncio.sleep(0)
             try:
                 connection, address = await loop.sock_accept(listener)
             except OSError as error:  # out of file descriptors, or a client already gone

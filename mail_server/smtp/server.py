@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import functools
+import itertools
 import logging
 import socket
 import ssl
@@ -24,6 +25,8 @@ from mail_server.smtp.settings import SmtpSettings
 from mail_server.smtp.tls import SHUTDOWN_SECONDS, checked, plain_address, report_failed_handshake
 
 _BACKLOG = 512
+_WATCHED_AT_ONCE = 50
+_ACCEPTED_AT_ONCE = 8  # when all come back together, those already here get their turn in between
 
 
 class Entrance(enum.StrEnum):
@@ -143,7 +146,9 @@ class SmtpDoor:
         The loop's own TLS server tells nobody of a handshake that fails.
         """
         loop = asyncio.get_running_loop()
-        while True:
+        for number in itertools.count(1):
+            if number % _ACCEPTED_AT_ONCE == 0:
+                await asyncio.sleep(0)
             try:
                 connection, address = await loop.sock_accept(listener)
             except OSError as error:  # out of file descriptors, or a peer already gone
@@ -184,8 +189,10 @@ class SmtpDoor:
         while True:
             await asyncio.sleep(period)
             now = loop.time()
-            for session in list(self._services.sessions):
+            for number, session in enumerate(list(self._services.sessions), 1):
                 session.watch(now)
+                if number % _WATCHED_AT_ONCE == 0:
+                    await asyncio.sleep(0)
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)

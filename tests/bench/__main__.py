@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from tests.bench import expected, fsyncs, page, peers, prepare, report, rounds
+from tests.bench import expected, fsyncs, page, peers, prepare, reconnect, report, rounds
 from tests.bench.generator import LoadGenerator
 from tests.bench.process import CouldNotRun
 from tests.bench.system import LISTED, READERS, RECIPIENTS, Measure, System
@@ -38,6 +38,7 @@ class Extent:
     traced: tuple[tuple[str, int, int], ...]  # rows whose fsyncs are counted, and letters sent for that
     pages: int  # pages of 50 asked in a round
     mailbox: int  # letters in the mailbox they are taken from
+    returning: int = 0  # mail programs that come back at once
 
 
 FULL = Extent(
@@ -51,6 +52,7 @@ FULL = Extent(
     traced=(("4k", 1, 100), ("4k", 10, 300), ("4k", 50, 300), ("50k", 10, 200), ("1M", 10, 40)),
     pages=400,
     mailbox=page.MESSAGES,
+    returning=reconnect.CLIENTS,
 )
 QUICK = Extent(
     ingest=(("4k", 10, 1000), ("4k", 50, 1000), ("50k", 10, 300), ("1M", 10, 40)),
@@ -59,6 +61,7 @@ QUICK = Extent(
     traced=(("4k", 10, 200),),
     pages=100,
     mailbox=10_000,
+    returning=reconnect.CLIENTS,
 )
 
 
@@ -69,6 +72,7 @@ def main(
     connections: Annotated[str, typer.Option(help="Which numbers of connections.")] = "1,10,50",
     listing: Annotated[bool, typer.Option(help="Measure the listing too.")] = True,
     pages: Annotated[bool, typer.Option(help="Measure pages of 50 by JMAP and IMAP too.")] = True,
+    returning: Annotated[bool, typer.Option(help="Let 2,000 mail programs come back at once too.")] = True,
     number_of_rounds: Annotated[int | None, typer.Option("--rounds", help="Rounds per row.")] = None,
     pipelining: Annotated[bool, typer.Option(help="Send MAIL, RCPT and DATA in one write.")] = False,
     home: Annotated[
@@ -89,6 +93,7 @@ def main(
         listings=extent.listings if listing else 0,
         rounds=number_of_rounds or extent.rounds,
         pages=extent.pages if pages else 0,
+        returning=extent.returning if returning else 0,
     )
     place = prepare.Place(home.absolute())
     try:
@@ -185,6 +190,10 @@ class Bench:
             self._measure_listing(extent)
         if extent.pages:
             self._measure_pages(extent)
+        if extent.returning:
+            with self._noting("reconnecting"):
+                found = reconnect.measured(self._place.run / "reconnect", _say, extent.returning)
+                self.remarks += [str(each) for each in found]
 
     def _measure_listing(self, extent: Extent) -> None:
         title = f"listing {LISTED:,}, {READERS} connections"
