@@ -30,6 +30,7 @@ POWER_OF: dict[str, Power] = {
     "page_standing": Power.LOOK,
     "account_add": Power.ACCOUNTS,
     "account_list": Power.ACCOUNTS,
+    "account_national_id": Power.ACCOUNTS,
     "account_profile": Power.ACCOUNTS,
     "account_password": Power.ACCOUNTS,
     "account_password_set": Power.ACCOUNTS,

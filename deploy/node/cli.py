@@ -13,6 +13,7 @@ import typer
 
 from deploy.node.cli_accounts import account
 from deploy.node.cli_audit import audit
+from deploy.node.cli_identity import national_id
 from deploy.node.cli_life import limits, operator
 from deploy.node.cli_policies import policies
 from deploy.node.cli_profiles import profile
@@ -42,6 +43,7 @@ app = typer.Typer(
 )
 key = typer.Typer(no_args_is_help=True, help="Certificates that seal to an account.")
 account.command("page-code")(page_code)
+account.command("national-id")(national_id)
 account.command("profile")(profile)
 app.add_typer(account, name="account")
 app.add_typer(space, name="space")

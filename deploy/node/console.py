@@ -26,6 +26,7 @@ from deploy.node.composition import Node, now, opened
 from deploy.node.console_audit import AuditCommands
 from deploy.node.console_life import LifeCommands
 from deploy.node.console_policies import PolicyCommands
+from deploy.node.console_identity import IdentityCommands
 from deploy.node.console_profiles import ProfileCommands
 from deploy.node.console_spaces import SpaceCommands
 from deploy.node.control import CommandFailed, NodeDown, Report, ask, unheard
@@ -55,6 +56,7 @@ class Console:
         rules = PolicyCommands(node, user)
         self._commands: dict[str, Callable[..., Awaitable[Any]]] = {
             "status": self.status,
+            "account_national_id": IdentityCommands(node, by).account_national_id,
             "account_profile": ProfileCommands(node, by).account_profile,
             "account_add": self.account_add,
             "account_list": self.account_list,

@@ -28,6 +28,7 @@ from deploy.node.migrations.metadata import directory_metadata, mail_metadata
 from directory.service import DirectoryService, open_database
 from mail_server.accounts import ins
 from mail_server.accounts.interface import Account, Kind
+from mail_server.accounts.oidc.service import OidcService
 from mail_server.accounts.patients import PatientIdentity
 from mail_server.accounts.service import AccountService
 from mail_server.accounts.settings import AccountsSettings
@@ -103,6 +104,7 @@ class Office:
     operator_keys: GnuPgOperatorKeys
     clock: Clock
     settings: PageSettings
+    oidc: OidcService | None = None
     page: PageApi = field(init=False)
     app: Any = field(init=False)
     slept: list[float] = field(default_factory=list)
@@ -126,6 +128,7 @@ class Office:
             addressees=Nobody(),
             conversations=Nobody(),
             resealing=lambda account: self.resealed.append(account.id),
+            oidc=self.oidc,
             sleep=sleep,
             clock=self.clock,
         )

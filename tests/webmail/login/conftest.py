@@ -2,4 +2,5 @@
 
 from __future__ import annotations
 
+from tests.webmail.login.providers import idp as idp
 from tests.webmail.office import office as office
