@@ -296,7 +296,6 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         decisions=decisions,
         audit=trace.note,
         resealing=node.reseal,
-        oidc=node.oidc,
         clock=now,
     )
     node.page = await _page(node)
@@ -324,6 +323,7 @@ async def _page(node: Node) -> PageApi:
         ),
         conversations=node.correspondence.conversations,
         resealing=node.reseal,
+        oidc=node.oidc,
         trace_full=node.trace.full,
         large=node.config.delivery.large_message,
         clock=now,

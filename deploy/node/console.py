@@ -24,9 +24,9 @@ from deploy.node import page_standing
 from deploy.node.administrators import User, this_user
 from deploy.node.composition import Node, now, opened
 from deploy.node.console_audit import AuditCommands
+from deploy.node.console_identity import IdentityCommands
 from deploy.node.console_life import LifeCommands
 from deploy.node.console_policies import PolicyCommands
-from deploy.node.console_identity import IdentityCommands
 from deploy.node.console_profiles import ProfileCommands
 from deploy.node.console_spaces import SpaceCommands
 from deploy.node.control import CommandFailed, NodeDown, Report, ask, unheard
