@@ -43,6 +43,7 @@ from webmail.login.sessions import Sessions
 from webmail.login.settings import PageSettings
 from webmail.login.totp import Factors
 from webmail.login.tries import CodeTries
+from webmail.spaces.access_exports import AccessExports, export_routes
 from webmail.spaces.access_log import AccessLog
 from webmail.spaces.activation import Activation
 from webmail.spaces.answers import SessionAnswers
@@ -113,6 +114,7 @@ class PageApi:
         if parts.writing is not None:
             self.routers.append(conversation_routes(front, Exchanges(ground, parts.writing)))
         log = AccessLog(ground.store, ground.accounts)
+        self.routers.append(export_routes(ground, front, AccessExports(ground, log)))
         self.capabilities: list[Capability] = [log.capability()]
 
     @classmethod

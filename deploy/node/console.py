@@ -302,7 +302,9 @@ class Console:
     # -- check, backup -----------------------------------------------------------------------------
 
     async def check(self, report: Report) -> dict[str, Any]:
-        return await check_node(self._node, report)
+        found = await check_node(self._node, report)
+        self._node.trace.note([Event("check", _now(), self._by)])
+        return found
 
     async def backup(self, report: Report, to: str, keystore_to: str | None) -> dict[str, Any]:
         made = await backup_node(self._node, Path(to), Path(keystore_to) if keystore_to else None, report)

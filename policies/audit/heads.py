@@ -29,6 +29,7 @@ from policies.retention.periods import day_of, number_of
 
 _MARK = b"vaguemestre audit head 1\n"
 _LONGEST = 4096  # octets of a line
+_TAIL = 256 * 1024  # octets read again at a start, of a file that grows for years
 
 _dumps = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), sort_keys=True).encode
 
@@ -60,24 +61,25 @@ class HeadsFile:
     chain: str
     key: Ed25519PrivateKey = field(repr=False)
     _before: str | None = None
-    _noted: Heads = field(default_factory=Heads)
+    _noted: dict[str, str] = field(default_factory=dict[str, str])  # class → the link of its last line
 
     def note(self, heads: Heads, at: int, why: str) -> int:
         """Add a line for each class that went on since the last call; how many. Raises OSError."""
         lines: list[bytes] = []
         if self._before is None:
-            self._before = _last_line(self.path, self.chain)
-        before = self._before
+            self._before, self._noted = _last_lines(self.path, self.chain)
+        before, noted_now = self._before, dict(self._noted)
         for each in Retention:
             day, link = heads.of(each)
-            if day == NO_DAY or (day, link) == self._noted.of(each):
+            if day == NO_DAY or noted_now.get(each.word) == link.hex():
                 continue
+            noted_now[each.word] = link.hex()
             line = signed(self.key, self.chain, each, day, heads.seq, link, at, why, before)
             before = hashlib.sha256(line).hexdigest()
             lines.append(line + b"\n")
         if lines:
             _append(self.path, b"".join(lines))
-        self._before, self._noted = before, heads
+        self._before, self._noted = before, noted_now
         return len(lines)
 
 
@@ -174,16 +176,19 @@ def _checked(head: dict[str, Any], key: str | None) -> Expected | None:
         return None
 
 
-def _last_line(path: Path, chain: str) -> str:
-    """The hash of this chain's last line in the file; "" when it has none."""
-    found = ""
+def _last_lines(path: Path, chain: str) -> tuple[str, dict[str, str]]:
+    """The hash of this chain's last line in the file, and each class's last link; nothing when it has none lately."""
+    found, links = "", dict[str, str]()
     with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _TAIL))
         for raw in file:
             line = raw.rstrip(b"\n")
             head = _parsed(line)
             if head is not None and head["chain"] == chain:
                 found = hashlib.sha256(line).hexdigest()
-    return found
+                links[head["class"]] = head["link"]
+    return found, links
 
 
 def _append(path: Path, lines: bytes) -> None:

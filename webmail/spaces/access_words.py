@@ -1,0 +1,167 @@
+"""The access log in the words of the page's History screen, for what is handed out as a file: French, then English.
+
+Invariant: what the page calls by a name is called the same here (a test compares both).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    language: str
+    title: str
+    account: str
+    period: str
+    cut: str
+    times: str
+    page: str
+    headings: tuple[str, ...]
+    refused: str
+    who: Mapping[str, str]
+    actions: Mapping[str, str]
+    file: str
+
+    def action(self, action: str) -> str:
+        return self.actions.get(action, self.actions["other"])
+
+
+_HEADINGS_FR = ("Quand", "Quoi", "Qui", "Résultat", "Appareil ou logiciel", "Réseau", "Numéro")
+_HEADINGS_EN = ("When", "What", "Who", "Result", "Device or program", "Network", "Number")
+
+FRENCH = Words(
+    language="fr",
+    title="Qui a fait quoi",
+    account="Adresse\u00a0: {address}.",
+    period="Du {since} au {until}. {count} lignes.",
+    cut="Il y a plus de lignes que cela\u00a0: voici les plus récentes. Choisissez une période plus courte.",
+    times="Les heures sont celles de {zone}.",
+    page="Page",
+    headings=_HEADINGS_FR,
+    refused="refusé",
+    who={
+        "you": "Vous",
+        "operator": "L’opérateur",
+        "unknown": "Une personne inconnue",
+        "correspondent": "Un correspondant",
+        "reader": "Une personne qui lit cette boîte",
+    },
+    file="qui-a-fait-quoi",
+    actions={
+        "login": "Connexion",
+        "login-failed": "Connexion refusée",
+        "logout": "Déconnexion",
+        "session-end": "Un appareil a été déconnecté",
+        "letter-arrived": "Lettre reçue",
+        "letter-sent": "Lettre envoyée",
+        "letter-read": "Lettre ouverte",
+        "letter-kept": "Lettre rangée",
+        "letter-deleted": "Lettre effacée",
+        "letter-downloaded": "Pièce jointe ouverte",
+        "letters-searched": "Recherche dans le texte des lettres",
+        "letter-taken": "Lettre reprise dans une autre boîte",
+        "reseal": "Lettres en attente refermées pour vous seul",
+        "operator-key-destroyed": (
+            "L’opérateur a détruit la serrure d’attente\u00a0: vous seul ouvrez vos lettres"
+        ),
+        "key-publish": "Clé mise en service",
+        "key-revoke": "Clé retirée",
+        "activate": "Espace activé",
+        "code-issue": "Code d’activation créé",
+        "code-refused": "Code d’activation refusé",
+        "password-change": "Mot de passe changé",
+        "recovery-change": "Nouvelle feuille de secours",
+        "passkey-add": "Appareil ajouté",
+        "passkey-remove": "Appareil retiré",
+        "totp-on": "Second contrôle mis en place",
+        "totp-off": "Second contrôle retiré",
+        "app-password-add": "Mot de passe de logiciel créé",
+        "app-password-revoke": "Mot de passe de logiciel retiré",
+        "account-add": "Espace créé",
+        "account-suspend": "Espace suspendu",
+        "account-reinstate": "Espace rouvert",
+        "member-add": "Un membre a été ajouté à la boîte partagée",
+        "member-remove": "Un membre a été retiré de la boîte partagée",
+        "reader-add": "Une personne peut désormais lire cette boîte",
+        "reader-remove": "Une personne ne peut plus lire cette boîte",
+        "past-begin": "Les anciennes lettres sont ouvertes à un nouveau lecteur",
+        "past-end": "Les anciennes lettres ont été ouvertes à un nouveau lecteur",
+        "conversation-close": "Échange terminé",
+        "block": "Correspondant bloqué",
+        "unblock": "Correspondant débloqué",
+        "contact": "Choix de qui peut vous écrire",
+        "access-log-export": "Cet historique a été téléchargé",
+        "audit-export": "Un auditeur a demandé cet historique",
+        "other": "Autre opération",
+    },
+)
+ENGLISH = Words(
+    language="en",
+    title="Who did what",
+    account="Address: {address}.",
+    period="From {since} to {until}. {count} lines.",
+    cut="There are more lines than these: here are the latest. Choose a shorter period.",
+    times="Times are those of {zone}.",
+    page="Page",
+    headings=_HEADINGS_EN,
+    refused="refused",
+    who={
+        "you": "You",
+        "operator": "The operator",
+        "unknown": "Someone unknown",
+        "correspondent": "A correspondent",
+        "reader": "Someone who reads this mailbox",
+    },
+    file="who-did-what",
+    actions={
+        "login": "Login",
+        "login-failed": "Login refused",
+        "logout": "Logout",
+        "session-end": "A device was logged out",
+        "letter-arrived": "Letter received",
+        "letter-sent": "Letter sent",
+        "letter-read": "Letter opened",
+        "letter-kept": "Letter filed",
+        "letter-deleted": "Letter deleted",
+        "letter-downloaded": "Attachment opened",
+        "letters-searched": "Text of letters searched",
+        "letter-taken": "Letter taken into another mailbox",
+        "reseal": "Waiting letters closed again for you alone",
+        "operator-key-destroyed": "The operator destroyed the waiting lock: you alone open your letters",
+        "key-publish": "Key put to use",
+        "key-revoke": "Key removed",
+        "activate": "Space opened",
+        "code-issue": "Activation code made",
+        "code-refused": "Activation code refused",
+        "password-change": "Password changed",
+        "recovery-change": "New recovery sheet",
+        "passkey-add": "Device added",
+        "passkey-remove": "Device removed",
+        "totp-on": "Second check set up",
+        "totp-off": "Second check removed",
+        "app-password-add": "Program password made",
+        "app-password-revoke": "Program password removed",
+        "account-add": "Space created",
+        "account-suspend": "Space suspended",
+        "account-reinstate": "Space opened again",
+        "member-add": "A member was added to the shared mailbox",
+        "member-remove": "A member was removed from the shared mailbox",
+        "reader-add": "Someone may now read this mailbox",
+        "reader-remove": "Someone may no longer read this mailbox",
+        "past-begin": "Earlier letters are being opened to a new reader",
+        "past-end": "Earlier letters were opened to a new reader",
+        "conversation-close": "Exchange ended",
+        "block": "Correspondent blocked",
+        "unblock": "Correspondent unblocked",
+        "contact": "Choice of who may write to you",
+        "access-log-export": "This history was downloaded",
+        "audit-export": "An auditor asked for this history",
+        "other": "Other operation",
+    },
+)
+
+
+def words_of(language: str) -> Words:
+    return ENGLISH if language == "en" else FRENCH
