@@ -10,6 +10,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from directory.openpgp.certificate import Certificate, CertificateRefused
 from directory.openpgp.gate import gate
@@ -58,12 +59,14 @@ class Composer:
         """One copy per plan. Raises Refusal; TagTaken comes later, from the store: then compose `again`."""
         try:
             if letter.ciphertext is not None:
-                return [await self._as_it_came(letter, envelope, plan, at) for plan in plans]
+                return [_placed(plan, await self._as_it_came(letter, envelope, plan, at)) for plan in plans]
             sealing = [plan for plan in plans if plan.treatment is not Treatment.CUSTODY]
-            copies = await self._sealed(letter, envelope.sender, sealing, at, again=again) if sealing else []
+            sealed = await self._sealed(letter, envelope.sender, sealing, at, again=again) if sealing else []
+            copies = [_placed(plan, copy) for plan, copy in zip(sealing, sealed, strict=True)]
             for plan in plans:
                 if plan.treatment is Treatment.CUSTODY:
-                    copies.append(await self._verbatim(letter, envelope, plan.account.id, State.CUSTODY, at))
+                    copy = await self._verbatim(letter, envelope, plan.account.id, State.CUSTODY, at)
+                    copies.append(_placed(plan, copy))
             return copies
         except (SealingError, KeyUnavailable, CertificateRefused):
             raise Refusal(
@@ -148,6 +151,9 @@ class Composer:
         assert letter.ciphertext is not None
         named = recipient_key_ids(letter.ciphertext)
         state = State.SUBJECT_OUTSIDE if letter.subject_outside else State.SEALED
+        if plan.sent:
+            # Its author chose who opens it: the recipients, and whom they took along.
+            return await self._verbatim(letter, envelope, plan.account.id, state, at)
         if plan.treatment is Treatment.SEAL:
             wanted = {one.encryption_key_id for one in plan.required}
             # RFC 9580 §5.1: an all-zero key id hides its recipient; then only the count can be checked.
@@ -299,6 +305,11 @@ class Composer:
             keywords=keywords,
             savedate=at,
         )
+
+
+def _placed(plan: Plan, copy: NewMessage) -> NewMessage:
+    """In the INBOX of who gets it, or in the Sent it is kept in."""
+    return replace(copy, mailbox=SpecialUse.SENT, flags=Flag.SEEN) if plan.sent else copy
 
 
 def split_copy(

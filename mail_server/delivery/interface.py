@@ -55,6 +55,8 @@ class Envelope:
     sender: Sender
     parameters: MailParameters = field(default_factory=MailParameters)
     recipients: list[Recipient] = field(default_factory=list[Recipient])
+    kept_in: AccountId | None = None
+    """The account whose holder or readers keep the letter by themselves (JMAP: where the Email lies)."""
     trace: bytes = b""
     """The door's own `Received:` field with its CRLF (RFC 5321 §4.4). It stays out of `message`, so that a
     letter sent again after a crash is the same bytes."""

@@ -36,6 +36,7 @@ class Plan:
     sealing_set: tuple[Certificate, ...] = ()  # distinct by fingerprint; empty unless SEAL
     required: tuple[Certificate, ...] = ()
     """Those of the set that a letter sealed elsewhere must name: its sender may know of no delegate."""
+    sent: bool = False  # not a letter to the account, but the copy in its Sent of one from it
 
 
 class Planner:

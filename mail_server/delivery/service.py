@@ -16,9 +16,10 @@ import time
 from collections.abc import Callable, Sequence
 
 from directory.openpgp.packets import PacketError, recipient_key_ids
+from mail_server.accounts.entities import rights_in
 from mail_server.accounts.interface import Accounts, Identity, Kind, Peer
 from mail_server.accounts.life import in_service
-from mail_server.delivery import outer
+from mail_server.delivery import common_sent, outer
 from mail_server.delivery.compose import Composer
 from mail_server.delivery.examine import Letter, check_identity, examine
 from mail_server.delivery.exchanges import Exchanges, Note
@@ -31,7 +32,7 @@ from mail_server.delivery.receipts import ReceiptsAsked
 from mail_server.delivery.settings import DeliverySettings
 from mail_server.keys.interface import KeyUnavailable, OperatorKeys
 from mail_server.store.interface import AlreadyFiled, NoSpace, Store, TagTaken, Transaction
-from mail_server.store.model import AccountId, Filed, Flag, MailboxId, NewMessage
+from mail_server.store.model import AccountId, Filed, Flag, MailboxId, NewMessage, SpecialUse
 from policies.interface import AuditTrail, Event
 from policies.limits.limits import unlimited
 from policies.refusal import Refusal
@@ -172,7 +173,9 @@ class DeliveryService:
                 continue
             self._gate.require_still(envelope.sender)
             try:
-                accepted = Accepted(await self._file(envelope, fingerprint, copies, note))
+                accepted = Accepted(
+                    await self._file(envelope, fingerprint, copies, note, common_sent.own_id(letter))
+                )
             except TagTaken:
                 continue  # two new conversations drew the same four letters at once: draw again
             self._make_certificates(plans)
@@ -189,7 +192,8 @@ class DeliveryService:
                     451, "4.2.1", "A mailbox was closed while the message came in", "recipient-gone"
                 )
             plans[account.id] = self._planner.plan(account)
-        return list(plans.values())
+        sent = common_sent.sent_plan(envelope, self._accounts, self._planner)
+        return [*plans.values(), *([sent] if sent is not None else [])]
 
     def _key_changes(self, plans: Sequence[Plan]) -> list[int]:
         return [self._operator_keys.changes(plan.account.id) for plan in plans]
@@ -206,21 +210,32 @@ class DeliveryService:
         return await asyncio.to_thread(self._store.submission_fingerprint, *parts)
 
     async def _file(
-        self, envelope: Envelope, fingerprint: bytes, copies: Sequence[NewMessage], note: Note | None
+        self,
+        envelope: Envelope,
+        fingerprint: bytes,
+        composed: Sequence[NewMessage],
+        note: Note | None,
+        message_id: bytes,
     ) -> str:
         now = _now()
         sender = envelope.sender
+        copies = [copy for copy in composed if copy.mailbox is not SpecialUse.SENT]
+        kept = [copy for copy in composed if copy.mailbox is SpecialUse.SENT]
 
         def operation(transaction: Transaction) -> str:
             transaction.remember_submission(fingerprint, now)
             filed = [transaction.file(copy) for copy in copies]
             if note is not None:
                 note(transaction, filed, now)
+            done = [("deliver", copy, one) for copy, one in zip(copies, filed, strict=True)]
+            for copy in kept:
+                one = common_sent.file_sent(transaction, copy, message_id, now)
+                done += [("keep", copy, one)] if one is not None else []
             self._trail.append(
                 transaction.sql,
                 [
                     Event(
-                        action="deliver",
+                        action=action,
                         at=now,
                         actor=_actor(sender),
                         subject=one.account,
@@ -229,7 +244,7 @@ class DeliveryService:
                         session=sender.peer.session,
                         network=sender.peer.address,
                     )
-                    for one, copy in zip(filed, copies, strict=True)
+                    for action, copy, one in done
                 ],
             )
             return filed[0].email_id
@@ -318,7 +333,9 @@ class DeliveryService:
                 letter, account, mailbox, flags, keywords, received_at or now, now, sealed_summary
             )
             return await self._store.write(
-                lambda transaction: self._keep(transaction, copy, identity, now, also)
+                lambda transaction: self._keep(
+                    transaction, copy, identity, now, also, common_sent.own_id(letter)
+                )
             )
         except NoSpace:
             raise _no_space() from None
@@ -332,7 +349,7 @@ class DeliveryService:
             lambda reader: {reader.mailbox(mailbox).account for mailbox in mailboxes}
         )
         account = next(iter(owners))
-        if len(owners) > 1 or (account != identity.account and not self._reads(identity.account, account)):
+        if len(owners) > 1 or (account != identity.account and not self._files(identity.account, account)):
             raise Refusal(550, "5.7.1", "This mailbox is not yours", "mailbox-not-yours")
         return account
 
@@ -356,8 +373,20 @@ class DeliveryService:
         identity: Identity,
         now: int,
         also: Sequence[MailboxId],
+        message_id: bytes,
     ) -> Filed:
+        in_common = (
+            bool(message_id)
+            and copy.account != identity.account
+            and common_sent.is_sent_of(transaction, copy)
+        )
+        if in_common and (there := common_sent.known(transaction, copy.account, message_id, now)) is not None:
+            # What was sent for this account lies in its Sent already, for all who read it.
+            self._trail.append(transaction.sql, [_kept(identity, there, "already-filed", now)])
+            return there
         filed = transaction.file(copy)
+        if in_common:
+            transaction.note_sent(message_id, filed, now)
         if set(also) - {filed.mailbox}:
             transaction.place(
                 filed.account,
@@ -366,15 +395,8 @@ class DeliveryService:
                 copy.flags,
                 copy.keywords,
             )
-        event = Event(
-            action="keep",
-            at=now,
-            actor=identity.account,
-            subject=filed.account,
-            outcome=copy.state.name.lower().replace("_", "-"),
-            reference=filed.email_id,
-        )
-        self._trail.append(transaction.sql, [event])
+        outcome = copy.state.name.lower().replace("_", "-")
+        self._trail.append(transaction.sql, [_kept(identity, filed, outcome, now)])
         return filed
 
     @property
@@ -384,8 +406,10 @@ class DeliveryService:
     def quota_of(self, account: AccountId) -> tuple[int, int]:
         return self._quota.of(account)
 
-    def _reads(self, person: AccountId, account: AccountId) -> bool:
-        return any(shared.id == account for shared in self._accounts.shared_with(person))
+    def _files(self, person: AccountId, account: AccountId) -> bool:
+        """Whether they may put letters there."""
+        found = self._accounts.by_id(account)
+        return found is not None and "i" in rights_in(found, person)
 
     def refused(
         self, road: Road, peer: Peer, refusal_reason: str, detail: Sequence[tuple[str, str]] = ()
@@ -417,6 +441,10 @@ _NOWHERE = Peer("", 0, "", "", tls=True)  # a copy is kept by who is logged in: 
 
 def _now() -> int:
     return time.time_ns() // 1_000_000
+
+
+def _kept(identity: Identity, filed: Filed, outcome: str, at: int) -> Event:
+    return Event("keep", at, identity.account, filed.account, outcome=outcome, reference=filed.email_id)
 
 
 def _actor(sender: Sender) -> str:

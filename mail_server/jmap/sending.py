@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from mail_server.accounts.interface import HELD, Identity, Peer
 from mail_server.delivery.interface import Delivery, Envelope, MailParameters, Road, Sender
 from mail_server.jmap.submission_rows import Addressed, Outcome
+from mail_server.store.model import AccountId
 from policies.refusal import Refusal
 
 QUEUED = Outcome("250 2.1.5 Waiting to leave", "queued")
@@ -23,11 +24,14 @@ class Speaker:
 
     identity: Identity
     peer: Peer
+    kept_in: AccountId | None = None  # the account that the letter lies in, before and after
 
     def later(self, submission: str) -> Speaker:
         """The same, once nobody is there any more."""
         who = self.identity
-        return Speaker(Identity(who.account, who.address, who.kind, HELD, submission), self.peer)
+        return Speaker(
+            Identity(who.account, who.address, who.kind, HELD, submission), self.peer, self.kept_in
+        )
 
 
 async def admit(
@@ -61,7 +65,7 @@ async def send(
         refused = dict.fromkeys(among, refusal)
     else:
         for number, address in enumerate(among):
-            envelope = Envelope(sender, parameters, continues=number > 0)
+            envelope = Envelope(sender, parameters, continues=number > 0, kept_in=speaker.kept_in)
             try:
                 envelope.recipients.append(await delivery.admit_recipient(envelope, address))
                 accepted = await delivery.deliver(envelope, message)

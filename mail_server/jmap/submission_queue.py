@@ -147,7 +147,7 @@ class SubmissionQueue:
         if account is None:
             return None
         identity = Identity(account.id, account.address, account.kind, HELD, one.id)
-        return Speaker(identity, Peer(one.network, 0, "jmap", one.session, tls=True))
+        return Speaker(identity, Peer(one.network, 0, "jmap", one.session, tls=True), one.account)
 
     def _next_attempt(self, one: Submission) -> int | None:
         if not one.addressed.waiting:

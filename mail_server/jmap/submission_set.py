@@ -154,7 +154,7 @@ class SubmissionSet:
             email_id=row.email_id, thread_id=row.thread_id, addressed=to, copy="", send_at=leaves,
             undo=Undo.PENDING, due=leaves, network=turn.peer.address, session=turn.peer.session,
         )  # fmt: skip
-        speaker = Speaker(turn.identity, turn.peer)
+        speaker = Speaker(turn.identity, turn.peer, account.id)
         await self._admitted(speaker, to, row.size)
         self._counted(speaker)
         message = await self._content(account, row)
