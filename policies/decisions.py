@@ -208,7 +208,8 @@ class CedarDecisions:
             )
         if result.diagnostics.errors:
             named = self._named(result.diagnostics.errors)
-            return Answer(EVALUATION_ERROR, fault=f"a rule that fails ({named})")
+            fault = f"a rule that fails ({named})" if named else "a question that does not fit the schema"
+            return Answer(EVALUATION_ERROR, fault=fault)
         positions = sorted(int(reason.removeprefix("policy")) for reason in result.diagnostics.reasons)
         held = tuple(rules.rules[position] for position in positions)
         # Several rules may hold: the first in the order of the text is the one that is told.
