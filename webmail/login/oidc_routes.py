@@ -6,7 +6,7 @@ says; a failure shows a slug and a reference, never a word of the provider's.
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs, parse_qsl, urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -82,10 +82,8 @@ def provider_routes(
     @routes.post("/oidc/{provider}/backchannel-logout")
     async def logged_out(request: Request, provider: str) -> Response:
         """From the provider itself: no cookie, no origin; the token's signature says who asks."""
-        form = parse_qs(
-            (await read(request, MAX_STRANGERS_BODY)).decode("utf-8", "replace"), max_num_fields=20
-        )
-        tokens = form.get("logout_token", [])
+        sent = parse_qsl((await read(request, MAX_STRANGERS_BODY)).decode("utf-8", "replace"))
+        tokens = [value for name, value in sent if name == "logout_token"]
         try:
             if len(tokens) != 1:
                 raise TokenRefused("malformed")

@@ -121,7 +121,8 @@ def logout_token(claims: Claims, expected: Expected, now: int, *, header_type: s
     if header_type not in ("", "jwt", "logout+jwt"):
         raise TokenRefused("wrong-type")
     _issuer(claims, expected)
-    if expected.client not in _audiences(claims):
+    # A mail program whose tokens we take may have its logouts sent here, too.
+    if not {expected.client, *expected.clients} & set(_audiences(claims)):
         raise TokenRefused("wrong-audience")
     events = claims.get("events")
     if "nonce" in claims or not isinstance(events, dict):

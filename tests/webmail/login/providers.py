@@ -81,14 +81,18 @@ class Idp:
     async def log_in(
         self, browser: Browser, person: str = CLAIRE.name, provider: str = "psc", **asked: str
     ) -> httpx.Response:
-        return await self.come_back(browser, await self.pick(await self.away(browser, provider, **asked), person))
+        return await self.come_back(
+            browser, await self.pick(await self.away(browser, provider, **asked), person)
+        )
 
     async def refused(self, browser: Browser, person: str = CLAIRE.name, provider: str = "psc") -> str:
         return told(await self.log_in(browser, person, provider))
 
     def reasons(self) -> list[str]:
         """What the trace says of refused logins."""
-        return [one.removeprefix("login-failed ") for one in self.office.noted() if one.startswith("login-failed")]
+        return [
+            one.removeprefix("login-failed ") for one in self.office.noted() if one.startswith("login-failed")
+        ]
 
     def lie(self, **lies: Any) -> None:
         self.psc.lies = Lies(**lies)

@@ -132,7 +132,9 @@ async def test_an_answer_that_comes_too_late(ready: Idp) -> None:
     assert told(await ready.come_back(browser, url)) == "other-browser"
 
 
-@pytest.mark.parametrize("query", ["", "state=", "code=x", "state=x&code=y", "state=a&state=b", "x" * 9000, "%00=%ff"])
+@pytest.mark.parametrize(
+    "query", ["", "state=", "code=x", "state=x&code=y", "state=a&state=b", "x" * 9000, "%00=%ff"]
+)
 async def test_answers_to_nothing(ready: Idp, query: str) -> None:
     answer = await ready.come_back(ready.office.browser(), f"{ORIGIN}/api/login/oidc/psc/return?{query}")
     assert told(answer) == "other-browser"

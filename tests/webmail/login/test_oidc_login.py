@@ -26,7 +26,10 @@ async def test_a_patient_comes_in_by_a_verified_ins(office: Office, idp: Idp) ->
     assert told(await idp.log_in(browser, JEANNE.name, "vitale")) == ""
     session = await browser.get("session")
     assert session["account"]["id"] == enrolled.account.id
-    assert [slot["kind"] for slot in session["slots"]] == ["password", "recovery"]  # letters are opened as ever
+    assert [slot["kind"] for slot in session["slots"]] == [
+        "password",
+        "recovery",
+    ]  # letters are opened as ever
 
 
 async def test_the_request_has_pkce_state_nonce_and_the_exact_address_to_come_back_to(idp: Idp) -> None:
