@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 FILE = "software.cedar"
-_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS")
+MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS")
 
 
 def password_rule(addresses: Iterable[str], accepted: str, *, rule: str = "log-in-named-software") -> str:
@@ -31,7 +31,7 @@ permit (principal is Account, action == Action::"log_in", resource)
 when {{
   principal.kind == "APP" &&
   [{", ".join(map(_text, named))}].contains(principal.address) &&
-  [{", ".join(map(_text, _MECHANISMS))}].contains(context.mechanism)
+  [{", ".join(map(_text, MECHANISMS))}].contains(context.mechanism)
 }};
 """
 

@@ -28,6 +28,7 @@ from policies.questions import Power
 POWER_OF: dict[str, Power] = {
     "status": Power.LOOK,
     "page_standing": Power.LOOK,
+    "software_access": Power.LOOK,
     "account_add": Power.ACCOUNTS,
     "account_list": Power.ACCOUNTS,
     "account_national_id": Power.ACCOUNTS,

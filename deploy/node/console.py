@@ -92,6 +92,7 @@ class Console:
             "operator_block": rules.operator_block,
             "operator_unblock": rules.operator_unblock,
             "operator_list": rules.operator_list,
+            "software_access": rules.software_access,
             "audit_show": trace.audit_show,
             "audit_heads": trace.audit_heads,
             "audit_export": trace.audit_export,

@@ -16,7 +16,8 @@ from deploy.node.composition import Node, now
 from deploy.node.control import CommandFailed
 from mail_server.accounts.entities import account_entity, rights_in
 from mail_server.accounts.interface import Account, Kind
-from policies import explain, questions
+from mail_server.accounts.service import PROTOCOLS
+from policies import explain, local_rules, questions
 from policies.interface import Attribute, Entity, Event
 from policies.trust_list import blocks
 from policies.trust_list.names import NameRefused, canonical
@@ -26,7 +27,7 @@ _OF_RIGHTS = frozenset({"submit", "open_account", "share"})
 
 
 class PolicyCommands:
-    """`policies_explain`, `policies_reload`, `operator_block`, `operator_unblock`, `operator_list`."""
+    """Explaining, reading again, software with passwords, blocked operators."""
 
     def __init__(self, node: Node, user: User) -> None:
         self._node = node
@@ -95,6 +96,32 @@ class PolicyCommands:
                 "dispensed": facts.dispensed,
             }
         return known
+
+    # -- software
+
+    async def software_access(self) -> list[dict[str, Any]]:
+        """Software accounts: how many app passwords each has, and the rule that lets it use them, if any."""
+        accounts = self._node.accounts
+        return [
+            {
+                "address": each.address,
+                "passwords": len(accounts.app_passwords(each.id)),
+                "certificates": len(accounts.bindings(each.id)),
+                "rule": self._password_rule(each),
+            }
+            for each in accounts.all()
+            if each.kind is Kind.APP and not each.closed
+        ]
+
+    def _password_rule(self, account: Account) -> str:
+        software = account_entity(account, now())
+        for mechanism in local_rules.MECHANISMS:
+            for protocol in sorted(PROTOCOLS):
+                question = questions.may_log_in(software, mechanism, protocol)
+                decision = self._node.decisions.examine(question).decision
+                if decision.allowed:
+                    return decision.rule
+        return ""
 
     # -- rules
 

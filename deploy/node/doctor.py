@@ -28,13 +28,13 @@ from deploy.node.config import Config, ConfigError, load
 from deploy.node.control import NodeDown, ask
 from deploy.node.doctor_audit import audit_findings
 from deploy.node.doctor_page import page_findings, running_page
+from deploy.node.doctor_policies import policy_findings, running_policies
 from deploy.node.failures import sentence
 from deploy.node.finding import Finding
 from deploy.node.home import Home
 from deploy.node.tls import own_certificate
 from mail_server.keys.interface import KeyUnavailable
 from mail_server.keys.kek import load_kek
-from policies import decisions
 from policies.trust_list import listing
 
 # Its DEBUG prints what it reads (DESIGN §6).
@@ -62,7 +62,8 @@ async def examine_node(home: Path, config: Path | None, probe: Probe | None = No
     findings += _kek(settings, home)
     findings += _certificate(settings)
     findings += page_findings(settings)
-    findings += _policies(settings)
+    findings += policy_findings(settings, home)
+    findings += _trust_list(settings)
     findings += audit_findings(settings, home)
     findings += _machine(settings, home)
     findings += [one async for one in _running(settings, home)]
@@ -115,12 +116,7 @@ def _certificate(settings: Config) -> Iterator[Finding]:
         yield Finding("certificate", "good", f"Valid until {end:%Y-%m-%d}.")
 
 
-def _policies(settings: Config) -> Iterator[Finding]:
-    faults = decisions.check(settings.policies.rules)
-    for fault in faults:
-        yield Finding("rules", "failed", fault)
-    if not faults:
-        yield Finding("rules", "good", "The rules hold together.")
+def _trust_list(settings: Config) -> Iterator[Finding]:
     file = settings.policies.trust_list
     if file is None:
         yield Finding("trust list", "warning", "No trust list: no other operator can hand letters over.")
@@ -176,6 +172,8 @@ async def _running(settings: Config, home: Path) -> AsyncIterator[Finding]:
     yield Finding("node", "good", f"Running, {status['accounts']} accounts.")
     if not status["writable"]:
         yield Finding("node", "failed", "It accepts nothing: free space is below the floor.")
+    for finding in await running_policies(home, status):
+        yield finding
     smtp, imap = _reached_at(settings)
     yield await _answers("smtp", smtp, settings.smtp.operator_port)
     yield await _answers("submission", smtp, settings.smtp.submission_port)
