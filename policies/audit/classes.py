@@ -52,8 +52,8 @@ _FUNCTIONAL = (
     "summary",
     "search",
     "download",
-    "take-copy",
-    "take-move",
+    "copy",
+    "move",
     "destroy",
     "mdn",
     "submission-refused",
@@ -73,6 +73,7 @@ _FUNCTIONAL = (
     "unblock",
     "contact",
     "profile-change",
+    "dispensing",
     "inactivity-notice",
     "inactivity-objection",
     # keys

@@ -24,6 +24,7 @@ DETAIL_KEYS = frozenset(
         "account",
         "acr",  # eIDAS level that an identity provider vouched for
         "address",
+        "apart",  # a number: letters of the past that nothing could be added to
         "after",
         "before",
         "cause",

@@ -131,7 +131,7 @@ ENGLISH = Words(
         "reseal": "Waiting letters closed again for you alone",
         "operator-key-destroyed": "The operator destroyed the waiting lock: you alone open your letters",
         "key-publish": "Key put to use",
-        "key-revoke": "Key removed",
+        "key-revoke": "Key withdrawn",
         "activate": "Space opened",
         "code-issue": "Activation code made",
         "code-refused": "Activation code refused",
@@ -158,7 +158,7 @@ ENGLISH = Words(
         "contact": "Choice of who may write to you",
         "access-log-export": "This history was downloaded",
         "audit-export": "An auditor asked for this history",
-        "other": "Other operation",
+        "other": "Another operation",
     },
 )
 

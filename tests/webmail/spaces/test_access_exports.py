@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mail_server.accounts.interface import Kind
+from mail_server.accounts.interface import Account, Kind
 from policies.interface import Event
-from tests.webmail.office import BOTH, Office
+from tests.webmail.office import BOTH, Browser, Office
 from webmail.spaces.access_log import _ACTIONS  # pyright: ignore[reportPrivateUsage]
 from webmail.spaces.access_words import ENGLISH, FRENCH, Words
 
@@ -23,6 +23,11 @@ async def append(office: Office, *events: Event) -> None:
     await office.store.write(lambda tx: office.trail.append(tx.sql, events))
 
 
+def own(browser: Browser) -> Account:
+    assert browser.account is not None
+    return browser.account
+
+
 def rows(data: bytes) -> list[list[str]]:
     assert data.startswith(b"\xef\xbb\xbf")
     return list(csv.reader(io.StringIO(data.decode("utf-8-sig"))))
@@ -31,7 +36,7 @@ def rows(data: bytes) -> list[list[str]]:
 @BOTH
 async def test_the_holder_takes_the_log_as_csv_in_human_words(office: Office) -> None:
     known, gp = await office.enrolled(password="orage"), await office.professional()
-    await append(office, Event("deliver", AT, gp.id, known.account.id, "sealed", "M1", network="203.0.113.9"))
+    await append(office, Event("deliver", AT, gp.id, own(known).id, "sealed", "M1", network="203.0.113.9"))
     answer = await known.raw("GET", f"access-log.csv?since={AT}&until={AT + 1}&lang=fr")
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
@@ -52,7 +57,7 @@ async def test_in_english_too(office: Office) -> None:
 
 async def test_the_same_log_gives_the_same_octets(office: Office) -> None:
     known = await office.enrolled(password="orage")
-    await append(office, Event("read", AT, known.account.id, known.account.id, reference="M1"))
+    await append(office, Event("read", AT, own(known).id, own(known).id, reference="M1"))
     for form in ("csv", "pdf"):
         path = f"access-log.{form}?since={AT}&until={AT + 1}"
         first, second = await known.raw("GET", path), await known.raw("GET", path)
@@ -76,7 +81,7 @@ async def test_the_pdf_is_tagged_titled_and_says_its_language(
 async def test_an_export_is_told_in_the_trace_before_it_is_answered(office: Office) -> None:
     known = await office.enrolled(password="orage")
     await known.raw("GET", "access-log.csv")
-    assert "access-log-export done" in await office.traced(party=known.account.id)
+    assert "access-log-export done" in await office.traced(party=own(known).id)
     told = rows((await known.raw("GET", "access-log.csv")).content)
     assert "Cet historique a été téléchargé" in {line[1] for line in told}
 
@@ -85,7 +90,7 @@ async def test_who_reads_a_shared_account_takes_its_log_with_the_names_of_who_ac
     known = await office.enrolled_professional(password="orage")
     ward = await office.accounts.add("ward@mss.essai.test", Kind.ORG)
     other = await office.professional("nurse")
-    await office.accounts.member_add(ward.id, known.account.id)
+    await office.accounts.member_add(ward.id, own(known).id)
     await append(office, Event("read", AT, other.id, ward.id, reference="M1", network="192.0.2.9"))
     answer = await known.raw("GET", f"access-log.csv?account={ward.id}&since={AT}&until={AT + 1}")
     _, line = rows(answer.content)
@@ -110,7 +115,7 @@ async def test_a_wrong_period_is_said(office: Office, wrong: str) -> None:
 
 async def test_a_label_that_a_spreadsheet_would_run_is_marked_as_text(office: Office) -> None:
     known = await office.enrolled(password="orage")
-    who = known.account.id
+    who = own(known).id
     await append(office, Event("login", AT, who, who, detail={"label": '=HYPERLINK("http://x")'}))
     _, line = rows((await known.raw("GET", f"access-log.csv?since={AT}&until={AT + 1}")).content)
     assert line[4].startswith("'=")
