@@ -42,6 +42,11 @@ def test_thunderbird_decrypts_a_report_and_shows_its_inner_subject(made: world.W
     )  # fmt: skip
     log = tmp_path / "thunderbird.log"
     assert done.returncode == 0, done.stdout + done.stderr + (log.read_text()[-2000:] if log.exists() else "")
+    # It came with an app password, which has an end and says when and from where it last served.
+    (password,) = made.command("password_list", address=world.GP)
+    assert password["expires"]
+    assert password["last_used"]
+    assert password["last_place"] == "127.0.0.1"
     shown = json.loads((tmp_path / "thunderbird.json").read_text())
     assert shown["found"]
     assert shown["subject"] == letter.subject
