@@ -20,6 +20,7 @@ from mail_server.accounts.oidc.settings import OidcSettings
 from mail_server.accounts.profiles import Profile
 from mail_server.accounts.service import AccountService
 from mail_server.accounts.throttle import Throttle
+from mail_server.delivery.sharing import ReaderChanges
 from mail_server.jmap.interface import Capability
 from mail_server.keys.interface import KeyWrapper, OperatorKeys
 from mail_server.keys.slots import Slots
@@ -52,6 +53,8 @@ from webmail.spaces.conversations import Exchanges, Writing, conversation_routes
 from webmail.spaces.enrolments import Enrolments
 from webmail.spaces.keys import Keys
 from webmail.spaces.lookups import Addressees, Conversations, Lookups
+from webmail.spaces.past import Past
+from webmail.spaces.readers import Readers, reader_routes
 from webmail.spaces.reseal import Reseal
 from webmail.spaces.routes import enrolment_routes, key_routes
 
@@ -73,6 +76,7 @@ class Parts:
     resealing: Callable[[Account], None]
     writing: Writing | None = None  # exchanges and their end, blocks, receipts
     oidc: OidcService | None = None  # identity providers; None: there are none
+    sharing: ReaderChanges | None = None  # who reads along is not changed on this page without it
     trace_full: Callable[[], bool] = lambda: False
     large: int = 256 * 1024  # octets from which a letter is parsed in a thread
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -113,6 +117,9 @@ class PageApi:
         ]
         if parts.writing is not None:
             self.routers.append(conversation_routes(front, Exchanges(ground, parts.writing)))
+        if parts.sharing is not None:
+            past = Past(ground, parts.sharing)
+            self.routers.append(reader_routes(front, Readers(ground, parts.sharing, past), past))
         log = AccessLog(ground.store, ground.accounts)
         self.routers.append(export_routes(ground, front, AccessExports(ground, log)))
         self.capabilities: list[Capability] = [log.capability()]

@@ -315,19 +315,20 @@ async def _page(node: Node) -> PageApi:
         decisions=node.decisions,
         keys=node.keys,
         addressees=node.addressees,
+        conversations=node.correspondence.conversations,
         writing=Writing(
             node.correspondence.closings,
             node.correspondence.blocks,
             node.correspondence.receipts,
             node.access.may,
         ),
-        conversations=node.correspondence.conversations,
         resealing=node.reseal,
         oidc=node.oidc,
         trace_full=node.trace.full,
         large=node.config.delivery.large_message,
         clock=now,
         profile_of=node.profiles.of,
+        sharing=node.sharing,
     )
     operator = OperatorInfo(
         name=node.config.node.operator,

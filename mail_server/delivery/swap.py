@@ -131,7 +131,7 @@ async def swapped(
         summary = _exchanged(summary, waiting_key, summary_key_packet)
     findings = replace(origin.findings, summary=summary)
     if stored.body is not None:
-        made = _split(stored, stored.body, _exchanged(stored.key_packets, waiting_key, key_packet))
+        made = split_again(stored, stored.body, _exchanged(stored.key_packets, waiting_key, key_packet))
     else:
         made = await _verbatim(store, stored, waiting_key, key_packet, large)
     return replace(made, findings=findings)
@@ -140,7 +140,8 @@ async def swapped(
 # -- the two forms
 
 
-def _split(stored: Stored, body: StagedBlob, key_packets: bytes) -> NewMessage:
+def split_again(stored: Stored, body: StagedBlob, key_packets: bytes) -> NewMessage:
+    """The letter in split form with these key packets, its body as it lies. Raises SwapRefused."""
     origin = stored.origin
     # Between the header and the armor stands nothing but our own frame.
     begin = stored.content.find(_BEGIN, len(mime.header_block(stored.content)))

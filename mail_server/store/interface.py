@@ -38,6 +38,7 @@ from mail_server.store.model import (
     SpecialUse,
     StagedBlob,
     State,
+    StoredLetter,
     Upload,
 )
 
@@ -132,6 +133,12 @@ class Reader(Protocol):
         self, account: AccountId, states: Sequence[State], after: MessageId, limit: int
     ) -> list[MessageId]:
         """Ids above `after`, in order: a resumable walk."""
+        ...
+
+    def letters_between(
+        self, account: AccountId, after: MessageId, upto: MessageId, limit: int
+    ) -> list[StoredLetter]:
+        """The account's messages with ids above `after` up to `upto`, in order: a resumable walk."""
         ...
 
     def message_origin(self, message: MessageId) -> MessageOrigin: ...

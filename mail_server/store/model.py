@@ -337,6 +337,16 @@ class Conversation:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredLetter:
+    """How a message lies, and whose keys open it."""
+
+    message: MessageId
+    form: Form
+    state: State
+    key_packets: bytes = field(repr=False)  # b"" for the verbatim form
+
+
+@dataclass(frozen=True, slots=True)
 class MessageOrigin:
     """What a re-seal needs to know of the message it replaces (its message-ids are not kept: give thread_id)."""
 

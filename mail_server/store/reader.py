@@ -39,6 +39,7 @@ from mail_server.store.model import (
     SpecialUse,
     StagedBlob,
     State,
+    StoredLetter,
 )
 from mail_server.store.octets import Octets
 from mail_server.store.row_cache import RowCache
@@ -337,6 +338,17 @@ class StoreReader:
             (account, self.sql.as_list([int(state) for state in states]), after, limit),
         )
         return [row[0] for row in rows]
+
+    def letters_between(
+        self, account: AccountId, after: MessageId, upto: MessageId, limit: int
+    ) -> list[StoredLetter]:
+        rows = self.sql.all(
+            "SELECT id, form, state, key_packets FROM message WHERE id IN (SELECT p.message_id FROM mailbox b"
+            " JOIN membership p ON p.mailbox_id = b.id WHERE b.account_id = ? AND p.message_id > ?"
+            " AND p.message_id <= ?) ORDER BY id LIMIT ?",
+            (account, after, upto, limit),
+        )
+        return [StoredLetter(row[0], FORMS[row[1]], STATES[row[2]], bytes(row[3] or b"")) for row in rows]
 
     def message_origin(self, message: MessageId) -> MessageOrigin:
         row = self.sql.one(

@@ -116,15 +116,15 @@ def key_routes(
     @routes.get("/reseal")
     async def standing(request: Request) -> Response:
         front.check_origin(request)  # it may hand the waiting key out: no other page may ask
-        session = _unrestricted(front, request)
+        session = unrestricted(front, request)
         found = await reseal.standing(session, front.visitor(request, session))
         return answer({"left": found.left, "total": found.total, "waitingKey": text(found.waiting_key)})
 
     @routes.get("/reseal/letters")
     async def letters(request: Request) -> Response:
-        session = _unrestricted(front, request)
+        session = unrestricted(front, request)
         found, left = await reseal.letters(
-            session, _number(request, "after", 0), _number(request, "limit", 50)
+            session, number_asked(request, "after", 0), number_asked(request, "limit", 50)
         )
         return answer(
             {
@@ -156,7 +156,7 @@ def key_routes(
 
     @routes.get("/correspondents")
     async def correspondents(request: Request) -> Response:
-        session = _unrestricted(front, request)
+        session = unrestricted(front, request)
         return answer(
             {
                 "correspondents": [
@@ -174,7 +174,7 @@ def key_routes(
     return routes
 
 
-def _unrestricted(front: Front, request: Request) -> PageSession:
+def unrestricted(front: Front, request: Request) -> PageSession:
     """A session with nothing to renew first: what it reads here is more than its own standing."""
     session = front.session(request)
     if session.renew:
@@ -193,7 +193,7 @@ def _addressee(found: Found) -> dict[str, Any]:
     }
 
 
-def _number(request: Request, name: str, otherwise: int) -> int:
+def number_asked(request: Request, name: str, otherwise: int) -> int:
     given = request.query_params.get(name, "")
     if not given:
         return otherwise
