@@ -187,3 +187,14 @@ async def test_a_ward_whose_members_are_all_suspended_receives_later_not_openly(
     await desk.send(robot, letter(robot.address, ward.address), ward.address)
     [(row, _)] = await desk.inbox(ward)
     assert row.state is State.SEALED
+
+
+async def test_a_letter_of_who_was_revoked_while_it_was_being_sealed_is_not_filed(desk) -> None:
+    sender, gp = await desk.account("doctor", Kind.PER), await desk.without_custody("gp")
+    envelope = await desk.envelope(sender, gp.address)
+    (password,) = desk.node.accounts.app_passwords(sender.id)
+    while_composing(desk, lambda: desk.node.accounts.app_password_revoke(sender.id, password.id))
+    with pytest.raises(Refusal) as refused:
+        await desk.node.delivery.deliver(envelope, letter(sender.address, gp.address))
+    assert (refused.value.code, refused.value.reason) == (550, "credential-revoked")
+    assert await desk.inbox(gp) == []
