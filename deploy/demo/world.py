@@ -20,14 +20,15 @@ import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from deploy.demo import people, pki
+from deploy.demo import people, pki, sign_in
 from deploy.demo.browser import derivations
+from deploy.demo.sign_in import SignIn
 from deploy.node.control import NodeDown, ask
 from deploy.node.home import Home
 from deploy.node.initialise import Wishes, initialise
@@ -49,6 +50,7 @@ FOREIGN_DOCTOR = f"yasmine.benali@{FOREIGN_DOMAIN}"
 
 HOSPITAL_NAME = "Cardiologie – Hôpital de la Gare"
 GP_NAME = "Dr Camille Aubry"
+_NAMES = {GP: ("Camille", "Aubry"), NURSE: ("Inès", "Moreau"), DOCTOR: ("Paul", "Lenoir")}
 _PEOPLE = {GP: GP_NAME, NURSE: "Inès Moreau", DOCTOR: "Dr Paul Lenoir"}
 
 # The standard port of each service, to which the port base is added.
@@ -61,6 +63,7 @@ _PORTS = {
     "https": 443,
     "http": 80,
     "metrics": 464,
+    "identity": 90,
 }
 
 
@@ -103,6 +106,7 @@ class World:
     operator: pki.LeafFiles
     patient: Space
     you: Space
+    identity: SignIn
 
     @property
     def node(self) -> Path:
@@ -130,7 +134,12 @@ class NodeProcess:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._beside = ExitStack()
         self._process = self._spawn()
+
+    def take_along(self, beside: ExitStack) -> None:
+        """What runs beside the node, and ends after it."""
+        self._beside = beside
 
     def _spawn(self, under: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         serve = [sys.executable, "-m", "deploy.node.cli", "serve", "--home", str(self._folder / "node")]
@@ -172,6 +181,7 @@ class NodeProcess:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+        self._beside.close()
 
     @property
     def pid(self) -> int:
@@ -207,27 +217,38 @@ def build(
     ports = {name: port_base + port for name, port in _PORTS.items()}
     progress("Test certificates: an authority, the server, a hospital system, another operator")
     hospital, operator = _certificates(folder)
+    identity = SignIn(
+        folder,
+        ports["identity"],
+        f"http://localhost:{ports['http']}",
+        sign_in.professionals(_NAMES),
+        (people.GARANCE, people.YOU),
+    )
     progress("OpenPGP keys of three invented people, made with GnuPG")
     keys = _keys(folder / "people")
     progress("The node: databases, key-encryption key, authority key")
-    asyncio.run(_initialise(folder, ports, sections or {}))
-    progress("The node starts")
+    asyncio.run(_initialise(folder, ports, {"oidc": identity.prepare(), **(sections or {})}))
+    progress("Two identity providers of test, and the node, start")
     process: NodeProcess | None = None
+    beside = ExitStack()
     try:
+        beside.enter_context(identity.serve())
         with _signals_held_back():
             process = NodeProcess(folder)
+            process.take_along(beside)
         process.wait_ready(ports)
         progress("Accounts and certificates")
         command = partial(_command, folder)
-        persons = _people(command, keys)
+        persons = _people(command, keys, identity)
         _system(command, hospital)
         persons |= _robots(command)
         patient, you = _spaces(command)
-        made = World(folder, ports, persons, hospital, operator, patient, you)
+        made = World(folder, ports, persons, hospital, operator, patient, you, identity)
         (folder / "demo.json").write_text(json.dumps(describe(made), indent=2, ensure_ascii=False) + "\n")
     except BaseException:
         if process is not None:
             process.stop()
+        beside.close()
         raise
     return made, process
 
@@ -343,13 +364,20 @@ async def _initialise(
     await initialise(wishes)
 
 
-def _people(command: Command, keys: Mapping[str, people.PersonKey]) -> dict[str, Person]:
+def _people(command: Command, keys: Mapping[str, people.PersonKey], identity: SignIn) -> dict[str, Person]:
     persons: dict[str, Person] = {}
     for address, made in keys.items():
         answer = command("account_add", address=address, kind="PER", password=True, certificate=None)
         command("key_publish", address=address, certificate=_base64(made.public))
+        command("account_national_id", address=address, national_id=identity.doctors[address].national_id)
+        given, family = _NAMES[address]
+        profile = {"given_name": given, "family_name": family}
+        if _PEOPLE[address].startswith("Dr "):
+            profile["title"] = "Dr"
+        command("account_profile", address=address, fields=profile)
         persons[address] = Person(address, answer["password"], made.secret, _passphrase(address))
     command("account_add", address=WARD, kind="ORG", password=False, certificate=None)
+    command("account_profile", address=WARD, fields={"service": "Cardiologie"})
     for member in (NURSE, DOCTOR):
         command("member_add", shared=WARD, person=member)
     return persons
@@ -447,6 +475,7 @@ def describe(world: World) -> dict[str, Any]:
             "certificate": str(world.operator.certificate),
             "key": str(world.operator.key),
         },
+        "identity": world.identity.described(),
         "patient": _space_described(world.patient)
         | {"password": world.patient.password, "recovery_code": world.patient.recovery},
         "you": _space_described(world.you),

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any, cast
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pysequoia
 
@@ -63,6 +64,7 @@ class PageClient:
         self._port = port
         self._cookies: dict[str, str] = {}
         self._account_key = b""
+        self._location = ""
         self._keys: dict[str, bytes] = {}  # fingerprint → unprotected secret key
         self.session: dict[str, Any] = {}
         self.sent: list[bytes] = []  # bodies of every request, for those who look for secrets in them
@@ -127,6 +129,28 @@ class PageClient:
         split = derivations.from_recovery(code)
         answer = self.post("/api/login/recovery", {"user": user, "login": _text(split.login)})
         self._opened_session(answer, "recovery", split.kek)
+
+    def log_in_by_provider(self, provider: str, person: str) -> None:
+        """Through an identity provider, as a browser goes there and back; letters stay locked: it holds no key."""
+        away = self._led(f"/api/login/oidc/{provider}/start?shared=0")
+        parts = urlsplit(away)
+        separator = "&" if parts.query else "?"
+        told = http.client.HTTPConnection(parts.netloc, timeout=60)
+        try:
+            told.request("GET", f"{parts.path}?{parts.query}{separator}{urlencode({'person': person})}")
+            back = urlsplit(told.getresponse().getheader("Location") or "")
+        finally:
+            told.close()
+        arrived = urlsplit(self._led(f"{back.path}?{back.query}"))
+        if arrived.path != "/":
+            raise PageRefused(403, {"error": parse_qs(arrived.query).get("refus", ["refused"])[0]})
+        self.session = self.get("/api/session")
+
+    def _led(self, path: str) -> str:
+        """Where the page sends the browser."""
+        self._location = ""
+        self.request("GET", path)
+        return self._location
 
     def _opened_session(self, session: dict[str, Any], kind: str, kek: bytes) -> None:
         slot = next(each for each in session["slots"] if each["kind"] == kind)
@@ -345,8 +369,8 @@ class PageClient:
     def get(self, path: str) -> dict[str, Any]:
         return cast(dict[str, Any], json.loads(self.request("GET", path)))
 
-    def post(self, path: str, body: Any) -> dict[str, Any]:
-        answer = self.request("POST", path, json.dumps(body).encode(), "application/json")
+    def post(self, path: str, body: Any, method: str = "POST") -> dict[str, Any]:
+        answer = self.request(method, path, json.dumps(body).encode(), "application/json")
         return cast(dict[str, Any], json.loads(answer)) if answer else {}
 
     @property
@@ -368,6 +392,8 @@ class PageClient:
             connection.request(method, path, body or None, headers)
             answer = connection.getresponse()
             for name, value in answer.getheaders():
+                if name.lower() == "location":
+                    self._location = value
                 if name.lower() == "set-cookie":
                     cookie, _, rest = value.partition("=")
                     self._cookies[cookie] = rest.partition(";")[0]
