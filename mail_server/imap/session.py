@@ -66,6 +66,12 @@ class Withdrawn(enum.Enum):
     MAILBOX = "Access to the selected mailbox was withdrawn"
 
 
+_SLUGS = {
+    Withdrawn.ACCOUNT: Ended.ACCOUNT.value,
+    Withdrawn.CREDENTIAL: Ended.CREDENTIAL.value,
+    Withdrawn.TIME: Ended.TIME.value,
+    Withdrawn.MAILBOX: "access-withdrawn",
+}
 _WITHDRAWN = {
     Ended.ACCOUNT: Withdrawn.ACCOUNT,
     Ended.CREDENTIAL: Withdrawn.CREDENTIAL,
@@ -269,7 +275,20 @@ class Session:
         if withdrawn is Withdrawn.MAILBOX:
             self.untagged(b"OK [CLOSED] Access to this mailbox was withdrawn")
         if withdrawn is not None:
+            self._trace_cut(withdrawn)
             raise Farewell(withdrawn.value)
+
+    def _trace_cut(self, why: Withdrawn) -> None:
+        now, person = int(time.time() * 1000), self.person
+        self.services.audit(
+            [
+                AuditEvent(
+                    "session-cut", now, person.account, subject=person.account, outcome=_SLUGS[why],
+                    session=self.peer.session, network=self.peer.address,
+                    detail={"protocol": "imap", "credential": person.credential},
+                )
+            ]
+        )  # fmt: skip
 
     def withdrawn(self) -> Withdrawn | None:
         """What ends this session, if anything. Says nothing to the client: the door's sweep asks it too."""

@@ -25,6 +25,9 @@ async def test_a_session_opened_by_a_token_ends_with_its_half_hour_at_the_next_c
     over_in(client, 0)
     await client.raw(b"x NOOP\r\n")
     assert b"* BYE [EXPIRED] Your session is over" in await client.until(rb"^\* BYE")
+    event = world.events[-1]
+    assert (event.action, event.outcome) == ("session-cut", "session-over")
+    assert event.actor == world.book.by_address("alice@example.org").id
 
 
 async def test_it_ends_in_idle_too(world):

@@ -92,6 +92,8 @@ async def test_a_revoked_password_ends_idle_and_commands(world):
     assert b"* BYE [EXPIRED]" in await idle.until(rb"^\* BYE")
     await other.raw(b"x SELECT INBOX\r\n")
     assert b"* BYE [EXPIRED]" in await other.until(rb"^\* BYE")
+    cut = [event.outcome for event in world.events if event.action == "session-cut"]
+    assert cut == ["credential-revoked", "credential-revoked"]
 
 
 async def test_new_messages_are_no_longer_recent_for_who_comes_next(world):
