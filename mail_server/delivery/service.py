@@ -219,6 +219,7 @@ class DeliveryService:
     ) -> str:
         now = _now()
         sender = envelope.sender
+        behalf = self._behalf(sender)
         copies = [copy for copy in composed if copy.mailbox is not SpecialUse.SENT]
         kept = [copy for copy in composed if copy.mailbox is SpecialUse.SENT]
 
@@ -243,6 +244,9 @@ class DeliveryService:
                         reference=one.email_id,
                         session=sender.peer.session,
                         network=sender.peer.address,
+                        behalf=behalf,
+                        kind=copy.findings.coarse_class.name.lower(),
+                        door=sender.peer.protocol,
                     )
                     for action, copy, one in done
                 ],
@@ -256,6 +260,13 @@ class DeliveryService:
             return self._answered_again(sender, [copy.account for copy in copies], now)
         except NoSpace:
             raise _no_space() from None
+
+    def _behalf(self, sender: Sender) -> str:
+        """In whose name a member or a delegate writes; "" in one's own."""
+        if sender.identity is None:
+            return ""
+        named = self._accounts.by_address(sender.mail_from)
+        return named.id if named is not None and named.id != sender.identity.account else ""
 
     def _answered_again(self, sender: Sender, accounts: Sequence[AccountId], now: int) -> str:
         """The id of the answer, which the trace knows like any other."""

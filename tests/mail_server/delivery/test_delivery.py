@@ -361,3 +361,17 @@ async def test_every_delivery_and_refusal_is_in_the_trace_without_content(desk) 
     assert ("refuse", "recipient-unknown") in actions
     assert refused.value.id in [reference for _, _, reference, _ in rows]
     assert "luard" not in repr(rows)
+
+
+async def test_the_trace_names_who_wrote_in_whose_name_by_which_door_and_what_kind(desk) -> None:
+    nurse, gp = await desk.sealed("nurse"), await desk.sealed("gp")
+    ward = await desk.ward(nurse)
+    envelope = await desk.page_envelope(nurse, gp.address, mail_from=ward.address)
+    await desk.node.delivery.deliver(envelope, letter(ward.address, gp.address))
+    await desk.send(nurse, letter(nurse.address, gp.address), gp.address)
+    rows = await desk.node.store.read(
+        lambda reader: reader.sql.all(
+            "SELECT actor, behalf, kind, door FROM audit_entry WHERE action = 'deliver' ORDER BY seq"
+        )
+    )
+    assert rows == [(nurse.id, ward.id, "message", "page"), (nurse.id, "", "message", "submission")]

@@ -1,0 +1,170 @@
+"""The trace from the console, on a node as it is put together: verified from outside, exported, purged."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import sqlite3
+
+import pytest
+from typer.testing import CliRunner
+
+from deploy.node import audit_verification, console_audit
+from deploy.node.cli import app
+from deploy.node.composition import opened
+from deploy.node.config import load
+from deploy.node.doctor_audit import audit_findings
+from deploy.node.home import Home
+from deploy.node.initialise import Wishes, initialise
+from mail_server.accounts.interface import Kind
+from policies.interface import Event
+
+DOMAIN = "mss.essai.test"
+DAY = 86_400_000
+NOW = 1_795_320_000_000
+
+
+@pytest.fixture
+def home(tmp_path):
+    wishes = Wishes(
+        home=tmp_path / "node",
+        config=None,
+        domains=(DOMAIN,),
+        kek=tmp_path / "kek" / "kek",
+        hostname="localhost",
+        sections={"sealing": {"workers": 1}, "store": {"readers": 1}},
+    )
+    asyncio.run(initialise(wishes))
+    return tmp_path / "node"
+
+
+def fill(home, *events):
+    async def work():
+        async with opened(Home(home), load(home / "vaguemestre.toml")) as node:
+            found = node.accounts.by_address(f"martin@{DOMAIN}")
+            account = found or await node.accounts.add(f"martin@{DOMAIN}", Kind.PER)
+            made = [
+                Event(action, at, account.id, account.id, network="203.0.113.77") for action, at in events
+            ]
+            await node.store.write(lambda tx: node.trail.append(tx.sql, made))
+
+    asyncio.run(work())
+
+
+def run(home, *words, code=0):
+    result = CliRunner().invoke(app, ["audit", *words, "--home", str(home)])
+    assert result.exit_code == code, result.output
+    return result.stdout
+
+
+def tamper(home, statement):
+    with sqlite3.connect(home / "mail.db") as connection:
+        connection.execute(statement)
+    connection.close()
+
+
+def test_a_whole_trace_agrees_with_the_heads_noted_beside_the_key_encryption_key(home):
+    fill(home, ("read", NOW))
+    told = json.loads(run(home, "verify", "--json"))
+    assert (told["broken"], told["entries"], told["heads"]) == (None, 2, 1)
+    assert told["file"] == str(home.parent / "kek" / "kek-audit-heads.jsonl")
+
+
+def test_a_cut_at_the_end_shows_against_the_file_and_names_the_place(home):
+    fill(home, ("read", NOW), ("read", NOW + 1))
+    tamper(home, "DELETE FROM audit_entry WHERE seq = 3")
+    tamper(home, "DELETE FROM audit_party WHERE seq = 3")
+    tamper(home, "UPDATE audit_head SET seq = 2, functional = (SELECT link FROM audit_entry WHERE seq = 2)")
+    told = run(home, "verify", code=1)
+    assert "Chain node, entry 3" in told
+    assert "the end was cut off" in told
+
+
+def test_heads_must_be_signed_with_the_key_that_was_noted(home):
+    fill(home, ("read", NOW))
+    key = run(home, "heads", "--key").strip()
+    assert len(key) == 64
+    assert "The trace is whole" in run(home, "verify", "--key", key)
+    assert "not signed by this node's key" in run(home, "verify", "--key", "00" * 32, code=1)
+
+
+def test_a_backup_is_verified_without_any_secret(home, tmp_path):
+    fill(home, ("read", NOW))
+    (tmp_path / "kek" / "kek").unlink()
+    assert "The trace is whole" in run(home, "verify")
+
+
+def test_a_long_trace_is_walked_by_several_processes(home, monkeypatch):
+    fill(home, *(("read", NOW + number) for number in range(50)))
+    monkeypatch.setattr(audit_verification, "PART", 10)
+    assert json.loads(run(home, "verify", "--json"))["entries"] == 51
+    tamper(home, "UPDATE audit_entry SET outcome = 'x' WHERE seq = 33")
+    (finding,) = json.loads(run(home, "verify", "--json", code=1))["findings"]
+    assert finding.startswith("Chain node, entry 33, ")
+
+
+def test_a_clock_put_back_is_told_without_breaking_the_chain(home):
+    fill(home, ("read", NOW + DAY), ("read", NOW - DAY))
+    told = run(home, "verify")
+    assert "the clock went back" in told
+    assert "The trace is whole" in told
+
+
+def test_an_export_tells_all_that_concerns_a_person_in_a_period_and_is_told_itself(home, tmp_path):
+    fill(home, ("read", NOW), ("login", NOW + DAY), ("read", NOW + 40 * DAY))
+    period = ("--person", f"martin@{DOMAIN}", "--since", "2026-11-22", "--until", "2026-11-24")
+    first = run(home, "export", *period)
+    again = run(home, "export", *period, "--to", str(tmp_path / "x.csv"))
+    assert again.startswith("Written to")
+    rows = list(csv.DictReader(first.splitlines()))
+    assert {"read", "login"} <= {row["action"] for row in rows}
+    assert [row["on"] for row in rows if row["action"] == "login"] == [f"martin@{DOMAIN}"]
+    assert sum(row["action"] == "read" for row in rows) == 1, "the period ends"
+    assert (tmp_path / "x.csv").stat().st_mode & 0o077 == 0
+    assert "audit-export" in run(home, "show")
+    assert run(home, "export", "--person", "nobody@example.org", code=1) == ""
+
+
+def test_an_export_comes_in_pages_as_json_and_as_a_tagged_document(home, tmp_path, monkeypatch):
+    monkeypatch.setattr(console_audit, "_PAGE", 3)
+    fill(home, *(("read", NOW + number) for number in range(10)))
+    told = json.loads(
+        run(home, "export", "--person", f"martin@{DOMAIN}", "--format", "json", "--until", "2026-12-31")
+    )
+    assert sum(entry["action"] == "read" for entry in told) == 10
+    assert len({(entry["chain"], entry["seq"]) for entry in told}) == len(told)
+    run(home, "export", "--person", f"martin@{DOMAIN}", "--format", "pdf", "--to", str(tmp_path / "x.pdf"))
+    assert b"<pdfuaid:part>1</pdfuaid:part>" in (tmp_path / "x.pdf").read_bytes()
+
+
+def test_a_purge_empties_what_is_due_and_leaves_nothing_of_it_in_the_files(home):
+    old = NOW - 800 * DAY
+    fill(home, *(("login", old + number) for number in range(700)), ("read", old + 1000))
+    dry = json.loads(run(home, "purge", "--dry-run", "--json"))
+    assert [(each["class"], each["due"], each["emptied"]) for each in dry["classes"]] == [
+        ("technical", 700, 0),
+        ("functional", 0, 0),
+    ]
+    done = json.loads(run(home, "purge", "--json"))
+    assert done["classes"][0]["emptied"] == 700
+    told = json.loads(run(home, "verify", "--json"))
+    assert (told["broken"], told["purged"]) == (None, 700)
+    rows = json.loads(run(home, "show", "--json", "--action", "audit-purge"))
+    assert rows[0]["detail"]["count"] == "700"
+    assert json.loads(run(home, "show", "--json", "--action", "login")) == []
+    files = b"".join(path.read_bytes() for path in home.glob("mail.db*"))
+    assert files.count(b"203.0.113.77") == 1, "of the entry that is kept"
+
+
+@pytest.mark.parametrize(
+    ("where", "verdict"), [("", "failed"), ("node/heads", "failed"), ("elsewhere", "warning")]
+)
+def test_doctor_wants_the_heads_outside_the_home(home, where, verdict):
+    settings = load(home / "vaguemestre.toml")
+    path = home.parent / where if where else None
+    changed = settings.model_copy(
+        update={"policies": settings.policies.model_copy(update={"audit_heads": path})}
+    )
+    (finding,) = audit_findings(changed, home)
+    assert finding.verdict == verdict
