@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from deploy.node.cli_life import add_life
+from deploy.node.cli_readers import add_readers
 from deploy.node.terminal import (
     DEFAULT_HOME,
     ConfigOption,
@@ -24,11 +25,10 @@ from deploy.node.terminal import (
 from mail_server.accounts.app_passwords import DEFAULT_DAYS
 
 account = typer.Typer(no_args_is_help=True, help="Accounts: who has a mailbox here.")
-member = typer.Typer(no_args_is_help=True, help="Members of a shared account (ORG, CAB).")
 password = typer.Typer(no_args_is_help=True, help="App passwords: one for each mail program.")
 certificate = typer.Typer(no_args_is_help=True, help="Client certificates a system logs in with.")
 add_life(account)
-account.add_typer(member, name="member")
+add_readers(account)
 account.add_typer(password, name="password")
 account.add_typer(certificate, name="certificate")
 
@@ -183,29 +183,3 @@ def certificate_unbind(
     """A client certificate speaks for the account no more; the sessions it began end."""
     result = ask_node(home, config, "certificate_unbind", address=address, credential=credential)
     show(result, as_json, f"The certificate {credential} speaks for {address} no more; its sessions end.")
-
-
-@member.command("add")
-def member_add(
-    shared: str,
-    person: str,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Let a person read a shared account, from the next letter on."""
-    result = ask_node(home, config, "member_add", shared=shared, person=person)
-    show(result, as_json, f"{person} reads {shared} from the next letter on.")
-
-
-@member.command("remove")
-def member_remove(
-    shared: str,
-    person: str,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Take a person out of a shared account, at once."""
-    result = ask_node(home, config, "member_remove", shared=shared, person=person)
-    show(result, as_json, f"{person} no longer sees {shared}. Copies already pulled stay with them.")

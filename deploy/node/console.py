@@ -28,6 +28,7 @@ from deploy.node.console_identity import IdentityCommands
 from deploy.node.console_life import LifeCommands
 from deploy.node.console_policies import PolicyCommands
 from deploy.node.console_profiles import ProfileCommands
+from deploy.node.console_readers import ReaderCommands
 from deploy.node.console_spaces import SpaceCommands
 from deploy.node.control import CommandFailed, NodeDown, Report, ask, unheard
 from deploy.node.failures import KNOWN, sentence
@@ -51,6 +52,7 @@ class Console:
         self._user = user
         self._by = by = user.by
         spaces = SpaceCommands(node, by)
+        readers = ReaderCommands(node, by)
         life = LifeCommands(node, by)
         trace = AuditCommands(node, by)
         rules = PolicyCommands(node, user)
@@ -77,8 +79,12 @@ class Console:
             "account_unused_sweep": life.account_unused_sweep,
             "limits_show": life.limits_show,
             "operator_statistics": life.operator_statistics,
-            "member_add": self.member_add,
-            "member_remove": self.member_remove,
+            "member_add": readers.member_add,
+            "member_remove": readers.member_remove,
+            "delegate_add": readers.delegate_add,
+            "delegate_remove": readers.delegate_remove,
+            "readers_show": readers.readers_show,
+            "seen_set": readers.seen_set,
             "key_publish": self.key_publish,
             "key_revoke": self.key_revoke,
             "key_list": self.key_list,
@@ -235,25 +241,6 @@ class Console:
         except Refusal as refusal:
             return refusal.reason
         return {Treatment.SEAL: "sealed", Treatment.CUSTODY: "custody", Treatment.WAIT: "waiting"}[treatment]
-
-    async def member_add(self, shared: str, person: str) -> dict[str, Any]:
-        ward, reader = self._account(shared), self._account(person)
-        sealed_now = bool(ward.members) and self._mode(ward) in ("sealed", "no-active-reader")
-        standing = self._node.directory.certificate(reader.address, _now()).standing
-        if sealed_now and standing is not Standing.VALID:
-            # A reader without a key would take the whole account back into custody, silently.
-            raise CommandFailed(
-                f"{reader.address} has no valid certificate: letters to {ward.address} could no longer be "
-                "sealed. Publish one first (vaguemestre key publish)."
-            )
-        await self._node.accounts.member_add(ward.id, reader.id, by=self._by)
-        self._node.reseal(self._account(shared))
-        return {"shared": ward.address, "person": reader.address}
-
-    async def member_remove(self, shared: str, person: str) -> dict[str, Any]:
-        ward, reader = self._account(shared), self._account(person)
-        await self._node.accounts.member_remove(ward.id, reader.id, by=self._by)
-        return {"shared": ward.address, "person": reader.address}
 
     # -- keys ---------------------------------------------------------------------------------------------
 
