@@ -5,13 +5,15 @@ from __future__ import annotations
 import sqlite3
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
 
 from deploy.node.migrations.environment import include_object
 from deploy.node.migrations.metadata import directory_metadata, mail_metadata
-from deploy.node.migrations.run import engine_url, migrate_directory, migrate_mail
+from deploy.node.migrations.run import config_for, engine_url, migrate_directory, migrate_mail
+from mail_server.conversations.roots import thread_root
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -61,3 +63,27 @@ def test_a_migration_that_fails_leaves_nothing_half_done(tmp_path):
     with sqlite3.connect(path) as connection:
         tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
     assert tables == ["node_setting"]
+
+
+def test_exchanges_noted_by_their_thread_keep_it_as_their_root(url):
+    engine = create_engine(engine_url(url))
+    with engine.begin() as connection:
+        command.upgrade(config_for("mail", connection), "0008")
+        insert = text(
+            "INSERT INTO conversation (patient, correspondent, thread_id, opener, opened_at, last_at, closed_at)"
+            " VALUES ('p', :c, :t, 'gp', 1, 2, :closed)"
+        )
+        for who, thread, closed in (("gp", "T1", None), ("gp", "T2", 3), ("ward", "T1", None)):
+            connection.execute(insert, {"c": who, "t": thread, "closed": closed})
+    engine.dispose()
+    migrate_mail(url)
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text("SELECT correspondent, thread_id, root, closed_by FROM conversation ORDER BY 1, 2")
+        ).all()
+    engine.dispose()
+    assert [(who, thread, bytes(root), by) for who, thread, root, by in rows] == [
+        ("gp", "T1", thread_root("T1"), None),
+        ("gp", "T2", thread_root("T2"), "gp"),
+        ("ward", "T1", thread_root("T1"), None),
+    ]

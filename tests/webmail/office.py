@@ -47,6 +47,7 @@ from webmail.api import PageApi, Parts
 from webmail.login import totp
 from webmail.login.routes import OperatorInfo
 from webmail.login.settings import PageSettings
+from webmail.spaces.conversations import Writing
 
 DOMAIN = "mss.essai.test"
 ORIGIN = "http://localhost"
@@ -105,6 +106,7 @@ class Office:
     clock: Clock
     settings: PageSettings
     oidc: OidcService | None = None
+    writing: Writing | None = None
     page: PageApi = field(init=False)
     app: Any = field(init=False)
     slept: list[float] = field(default_factory=list)
@@ -129,6 +131,7 @@ class Office:
             conversations=Nobody(),
             resealing=lambda account: self.resealed.append(account.id),
             oidc=self.oidc,
+            writing=self.writing,
             sleep=sleep,
             clock=self.clock,
         )
