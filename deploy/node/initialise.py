@@ -61,6 +61,16 @@ async def initialise(wishes: Wishes) -> dict[str, str]:
     }
 
 
+def _place_of_heads(kek: Path) -> Path:
+    """Outside the home, until the administrator names a better place.
+
+    Beside the KEK; but what runs as a service writes nothing under /etc: there its unit file opens this folder to it.
+    """
+    if kek.is_relative_to("/etc"):
+        return Path("/var/log/vaguemestre/audit-heads.jsonl")
+    return kek.with_name(f"{kek.stem}-audit-heads.jsonl")
+
+
 def _values(wishes: Wishes) -> dict[str, dict[str, Any]]:
     """The configuration's keys that differ from their defaults."""
     values: dict[str, dict[str, Any]] = {
@@ -71,8 +81,7 @@ def _values(wishes: Wishes) -> dict[str, dict[str, Any]]:
     }
     tls = {"certificate": wishes.certificate, "key": wishes.key, "client_ca": wishes.client_ca}
     values["tls"] = {name: str(path) for name, path in tls.items() if path is not None}
-    # Beside the KEK, until the administrator names a better place: outside the home in any case.
-    values["policies"] = {"audit_heads": str(wishes.kek.with_name(f"{wishes.kek.stem}-audit-heads.jsonl"))}
+    values["policies"] = {"audit_heads": str(_place_of_heads(wishes.kek))}
     if wishes.trust_list is not None:
         values["policies"]["trust_list"] = str(wishes.trust_list)
     for section, given in wishes.sections.items():
