@@ -17,6 +17,7 @@ from deploy.demo.browser.page import Letter, PageClient, PageRefused
 from deploy.demo.clients import tls
 from deploy.demo.people import Patient
 from deploy.demo.world import World
+from mail_server import mime
 
 Line = tuple[str, str]
 
@@ -41,6 +42,7 @@ class PatientStory:
     thief: Callable[[], list[Line]]
     page: PageClient = field(init=False)
     reports: list[letters.Letter] = field(default_factory=list[letters.Letter])
+    told: bytes = field(default=b"", repr=False)  # the receipt, as it lies in her doctor's mailbox
 
     def __post_init__(self) -> None:
         self.page = PageClient(self.made.ports["http"])
@@ -49,7 +51,7 @@ class PatientStory:
         patient = self.made.patient
         self.reports = [
             self._report(patient.person, patient.shown),
-            self._note(f"Votre retour à la maison {self.marker()}", _ADVICE),
+            self._note(f"Votre retour à la maison {self.marker()}", _ADVICE, receipt=True),
         ]
         you = self.made.you
         self._report(you.person, you.shown, told=False)
@@ -97,13 +99,26 @@ class PatientStory:
             ("", "the PDF the same to the byte; the list was drawn from sealed summaries"),
         ]
 
+    def receipt(self) -> list[Line]:
+        """RFC 8098: who asked hears that she opened it; she was told before she opened."""
+        gp = self.made.persons[world.GP]
+        assert gp.secret_key is not None
+        self.told = self._await_letter(gp.address, gp.password)
+        opened = clients.open_with_gpg(self.told, gp.secret_key, gp.passphrase, None)
+        if b"disposition-notification" not in opened.inner.lower() or b"displayed" not in opened.inner:
+            raise NotAsPromised("what the doctor got is no receipt")
+        return [
+            ("told", "before she opened: her doctor asked to know when the letter is read"),
+            ("receipt", "sent once, by the server itself, sealed to the doctor like any letter"),
+        ]
+
     def answering(self) -> list[Line]:
         asked = self._letter_of_the_doctor()
         text = f"Merci docteur, je respire mieux. {self.marker()}\n"
         self.page.write(world.GP, "Re: Votre retour à la maison", text, answering=asked)
         gp = self.made.persons[world.GP]
         assert gp.secret_key is not None
-        stored = self._await_letter(gp.address, gp.password)
+        stored = self._await_letter(gp.address, gp.password, after=self.told)
         opened = clients.open_with_gpg(stored, gp.secret_key, gp.passphrase, None)
         if opened.message.get_content().strip() != text.strip():
             raise NotAsPromised("the doctor does not read her words")
@@ -125,26 +140,56 @@ class PatientStory:
                 continue
             raise NotAsPromised(f"a letter to {words} was taken")
         gp = self.made.persons[world.GP]
+        ending = f"fin@{world.DOMAIN}"
         closing = letters.note(
-            world.GP, self.made.patient.shown, "[FIN]", "Échange terminé.\n", asked.inner["Message-ID"]
+            world.GP,
+            self.made.patient.shown,
+            f"Fin du suivi {self.marker()}",
+            "Tout va bien : ce suivi est terminé.\n",
+            asked.inner["Message-ID"],
         )
-        context = tls(self.made.ca)
         clients.send_as_person(
             self.made.ports["submission"],
-            context,
+            tls(self.made.ca),
             gp.address,
             gp.password,
-            [self.made.patient.shown],
-            closing.data,
+            [self.made.patient.shown, ending],
+            mime.header_field("Cc", ending) + closing.data,
         )
+        account = self.page.session["account"]["id"]
+        told = self.page.get(f"/api/conversations?account={account}&email={asked.email_id}")["conversations"]
+        if [(one["open"], one["closedBy"]) for one in told] != [(False, world.GP)]:
+            raise NotAsPromised("the page does not say who closed the exchange")
         try:
             self.page.write(world.GP, "Encore une question", "x\n", answering=asked)
         except PageRefused as refused:
             return [
                 ("refused", "letters to whoever never wrote to her, and to other patients"),
-                ("closed", f"by the doctor's [FIN]; her next letter: {refused}"),
+                ("closed", f"by the doctor's copy to {ending}, {told[0]['closedHow']}: any mail program can"),
+                ("answer", f"{refused.answer.get('message') or refused}"),
             ]
         raise NotAsPromised("a closed exchange took a letter")
+
+    def blocking(self) -> list[Line]:
+        """She may shut her door to a professional, and open it again."""
+        made, gp = self.made, self.made.persons[world.GP]
+        letter = letters.note(world.GP, made.patient.shown, "Rappel", "x\n")
+
+        def write() -> None:
+            clients.send_as_person(
+                made.ports["submission"],
+                tls(made.ca),
+                gp.address,
+                gp.password,
+                [made.patient.shown],
+                letter.data,
+            )
+
+        self.page.post("/api/blocks", {"address": world.GP})
+        refused = clients.refusal(write)
+        self.page.request("DELETE", f"/api/blocks/{world.GP}")
+        write()
+        return [("blocked", refused), ("unblocked", "and the next letter arrives")]
 
     # -- what steps share ---------------------------------------------------------------------------------
 
@@ -161,11 +206,17 @@ class PatientStory:
         clients.send_as_system(made.ports["submissions"], context, world.HOSPITAL, [shown], letter.data)
         return letter
 
-    def _note(self, subject: str, text: str) -> letters.Letter:
+    def _note(self, subject: str, text: str, *, receipt: bool = False) -> letters.Letter:
         made, gp = self.made, self.made.persons[world.GP]
         letter = letters.note(formataddr((world.GP_NAME, world.GP)), made.patient.shown, subject, text)
+        data = mime.header_field("Disposition-Notification-To", world.GP) if receipt else b""
         clients.send_as_person(
-            made.ports["submission"], tls(made.ca), gp.address, gp.password, [made.patient.shown], letter.data
+            made.ports["submission"],
+            tls(made.ca),
+            gp.address,
+            gp.password,
+            [made.patient.shown],
+            data + letter.data,
         )
         return letter
 
@@ -175,13 +226,13 @@ class PatientStory:
             raise NotAsPromised("her doctor's letter is not there")
         return self.page.open(found)
 
-    def _await_letter(self, address: str, password: str) -> bytes:
-        """The newest letter of a mailbox, once it is from the patient."""
+    def _await_letter(self, address: str, password: str, after: bytes = b"") -> bytes:
+        """The newest letter of a mailbox, once it is from the patient, and not the one known already."""
         deadline = time.monotonic() + 20
         while True:
             with clients.mailbox(self.made.ports["imaps"], tls(self.made.ca), address, password) as imap:
                 stored = clients.newest(imap)
-            if self.made.patient.shown.encode() in stored:
+            if self.made.patient.shown.encode() in stored and stored != after:
                 return stored
             if time.monotonic() > deadline:
                 raise NotAsPromised("her answer did not arrive")

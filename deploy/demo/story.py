@@ -23,6 +23,8 @@ from deploy.demo import clients, letters, thief, world
 from deploy.demo.browser.page import PageRefused
 from deploy.demo.clients import tls
 from deploy.demo.patient_story import Line, NotAsPromised, PatientStory
+from deploy.demo.professional_story import ProfessionalStory
+from deploy.demo.sign_in import NoToken
 from deploy.demo.world import DemoFailed, NodeProcess, World
 from deploy.node.control import CommandFailed
 
@@ -85,6 +87,7 @@ class _Story:
         self._world = made
         self._played = self._failed = 0
         self._markers: list[str] = []
+        self._professional = ProfessionalStory(made, self._marker, self._thief)
 
     def play(self) -> bool:
         began = time.monotonic()
@@ -99,11 +102,13 @@ class _Story:
             "Another operator hands over a letter on port 25, by its certificate", self._operator_to_gp
         )
         self._step("A laboratory robot, which has no key, receives a letter", self._to_robot)
+        self._professionals()
         self._patient()
         self._step(
             "What is refused: another's name, an unlisted certificate, passing letters on", self._refusals
         )
-        self._step("The trace of all this is whole", self._audit)
+        self._step("Why an answer is as it is: the rule that decided, in words", self._professional.why)
+        self._step("The trace of all this is whole", self._professional.audit)
         words = f"{self._played - self._failed} of {self._played} steps held, in {time.monotonic() - began:.1f} s."
         _screen.print(f"\n[bold]{words}[/]")
         return not self._failed
@@ -120,6 +125,7 @@ class _Story:
             CommandFailed,
             clients.NotOpened,
             PageRefused,
+            NoToken,
             OSError,
             *clients.PROTOCOL_ERRORS,
         ) as failure:
@@ -253,20 +259,24 @@ class _Story:
             ),
         ]
 
+    def _professionals(self) -> None:
+        story = self._professional
+        self._step(
+            "A doctor comes in by her identity provider, in a program and in the page", story.by_the_provider
+        )
+        self._step("She makes a password for one program, with an end", story.a_program_of_her_own)
+        self._step("She lets a delegate read her letters while she is away", story.a_delegate)
+
     def _patient(self) -> None:
         story = PatientStory(self._world, self._marker, self._thief)
         self._markers += [space.person.matricule for space in (self._world.patient, self._world.you)]
         self._step("A patient is written to before she has opened her space", story.letters_wait)
         self._step("She activates it from her browser, with the code of a letter", story.activation)
         self._step("She reads what came before", story.reading)
+        self._step("Her doctor, who asked for it, gets a receipt", story.receipt)
         self._step("She answers her doctor, who reads it in a mail program", story.answering)
         self._step("Who she may write to, and how her doctor ends the exchange", story.closing)
-
-    def _audit(self) -> list[Line]:
-        result = self._world.command("audit_verify")
-        if result["broken"]:
-            raise NotAsPromised(f"the chain is broken: {result['broken']}")
-        return [("audit", f"{result['entries']} entries, each chained to the one before; none holds content")]
+        self._step("She shuts her door to a correspondent, and opens it again", story.blocking)
 
     # -- what steps share ---------------------------------------------------------------------------------
 
@@ -370,6 +380,13 @@ def _ways_in(made: World) -> list[tuple[str, list[Line]]]:
                 ("open", f"{page}/activer#code={code}&adresse={gp.address}"),
                 ("key", f"{gp.secret_key}, to be brought along"),
                 ("passphrase", gp.passphrase),
+            ],
+        ),
+        (
+            "Or the same doctor, by her identity provider (of test: it asks who one is, and believes it)",
+            [
+                ("open", f"{page}/connexion"),
+                ("choose", "Pro Santé Connect (essai), then Camille Aubry"),
             ],
         ),
         (

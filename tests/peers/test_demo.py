@@ -79,7 +79,7 @@ def processes_of(folder: Path) -> list[int]:
 def test_once_plays_every_step_and_leaves_nothing_running(folder: Path, columns: int) -> None:
     demo = started(folder, "--once", columns=columns)
     assert demo.wait(200) == 0, said(folder)
-    assert "12 of 12 steps held" in said(folder)
+    assert "18 of 18 steps held" in said(folder)
     assert processes_of(folder) == []
     wide = [line for line in said(folder).splitlines() if len(line) > columns]
     assert wide == [], "a terminal would break these lines"
@@ -105,7 +105,7 @@ def test_told_to_end_while_it_serves_it_ends_its_node_too(folder: Path, number: 
 
 def test_told_to_end_before_the_story_began_it_fails_and_leaves_nothing_running(folder: Path) -> None:
     demo = started(folder)
-    wait_for(folder, "The node starts", demo)
+    wait_for(folder, "the node, start", demo)
     demo.terminate()
     assert demo.wait(60) == 1, said(folder)
     assert "Traceback" not in said(folder)
