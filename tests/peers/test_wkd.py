@@ -192,3 +192,23 @@ def test_metrics_are_told_to_this_machine_alone_and_name_nobody(
     named = [account["address"] for account in demo["accounts"]] + [demo["hospital"]["address"]]
     assert [address for address in named if address in text] == []
     assert json.dumps(world.DOMAIN) not in text
+
+
+def test_the_closing_address_has_a_certificate_that_a_program_can_hide_a_subject_with(
+    made: world.World,
+) -> None:
+    closing = f"fin@{world.DOMAIN}"
+    answer = advanced(made, closing)
+    deadline = time.monotonic() + 30  # made behind the doors when the node starts
+    while answer.status == 404 and time.monotonic() < deadline:
+        time.sleep(0.5)
+        answer = advanced(made, closing)
+    assert answer.status == 200
+    assert f"<{closing}>" in shown_by_gpg(answer.body)
+    with temporary_home() as home:
+        gpg = ["gpg", "--homedir", str(home), "--batch", "--trust-model", "always"]
+        subprocess.run([*gpg, "--import"], input=answer.body, check=True, capture_output=True, timeout=60)
+        sealed = subprocess.run(
+            [*gpg, "--encrypt", "-r", closing], input=b"[FIN]", capture_output=True, timeout=60, check=True
+        )
+    assert sealed.stdout
