@@ -201,7 +201,7 @@ class CedarDecisions:
                 "resource": {"type": question.resource.type, "id": question.resource.id},
                 "context": dict(question.context),
             }
-            result = _engine.is_authorized(request, rules.policies, entities, rules.schema)
+            result = _engine.is_authorized(request, rules.policies[question.action], entities, rules.schema)
         except Exception as error:  # fail closed, whatever the engine raises
             return Answer(
                 EVALUATION_ERROR, fault=f"a question that does not fit the schema ({type(error).__name__})"

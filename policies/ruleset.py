@@ -53,7 +53,9 @@ class RuleSet:
     """Everything a decision needs, parsed once."""
 
     rules: tuple[Rule, ...]  # in the order of the text; Cedar's own `policy<N>` is the position here
-    policies: cedarpy.PolicySet = field(repr=False)
+    policies: Mapping[str, cedarpy.PolicySet] = field(
+        repr=False
+    )  # by action: a question meets its own rules alone
     schema: cedarpy.Schema = field(repr=False)
     digest: str  # SHA-256 of the whole text, for the trace
     references: Mapping[str, str]  # attribute name -> entity type, for attributes that name entities
@@ -93,8 +95,29 @@ def read(folder: Path, local: Path | None = None) -> RuleSet:
     if problems:
         raise RulesRefused(tuple(problems))
     digest = hashlib.sha256(f"{schema_text}\0{text}".encode()).hexdigest()
-    references = _references(schema_text)
-    return RuleSet(tuple(rules), cedarpy.PolicySet.from_str(text), schema, digest, references)
+    return RuleSet(tuple(rules), _by_action(rules, text), schema, digest, _references(schema_text))
+
+
+def _by_action(rules: list[Rule], text: str) -> dict[str, cedarpy.PolicySet]:
+    """The rules of each action, under the names that they have in the whole text."""
+    tree = cast("dict[str, Any]", json.loads(cedarpy.policies_to_json_str(text)))
+    policies = cast("dict[str, dict[str, Any]]", tree["staticPolicies"])
+    actions = {action for rule in rules for action in rule.actions}
+    return {
+        action: cedarpy.PolicySet.from_json_str(
+            json.dumps(
+                {
+                    **tree,
+                    "staticPolicies": {
+                        key: policy
+                        for key, policy in policies.items()
+                        if action in rules[_position(key)].actions
+                    },
+                }
+            )
+        )
+        for action in actions
+    }
 
 
 def _texts(folder: Path, *, schema: bool) -> tuple[str, list[tuple[str, str]]]:

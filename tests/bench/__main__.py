@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from tests.bench import expected, fsyncs, page, peers, prepare, reconnect, report, rounds
+from tests.bench import decisions, expected, fsyncs, page, peers, prepare, reconnect, report, rounds
 from tests.bench.generator import LoadGenerator
 from tests.bench.process import CouldNotRun
 from tests.bench.system import LISTED, READERS, RECIPIENTS, Measure, System
@@ -186,6 +186,8 @@ class Bench:
                     wanted = expected.INGEST.get((name, size, connections), expected.NOTHING)
                     count = self._fsyncs(self._systems[name], size, connections, traced) if traced else None
                     self._add(title, name, summary, summaries, wanted, fsyncs=count)
+        with self._noting("decisions"):
+            self.remarks.append(str(decisions.measured()))
         if extent.listings:
             self._measure_listing(extent)
         if extent.pages:
