@@ -56,7 +56,10 @@ def _read(body: bytes, *, secret: bool) -> EncryptionKey:
 
 
 def swapped(key_packets: bytes, old: EncryptionKey, new: EncryptionKey) -> bytes:
-    """One key packet for `new`, from those that name `old`. Raises NotOurs."""
+    """One key packet for `new`, from those that name `old`. Raises NotOurs.
+
+    `old` needs its secret, `new` its certificate alone.
+    """
     for part in packets.spans(key_packets):
         if part.tag != Tag.PKESK:
             continue

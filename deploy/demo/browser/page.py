@@ -23,6 +23,7 @@ import pysequoia
 from deploy.demo.browser import derivations
 from deploy.demo.browser.key_packets import encryption_key, swapped
 from deploy.demo.browser.keys import BareKey, make_bare_key
+from directory.openpgp.armor import dearmor
 from mail_server import mime
 
 CORE, MAIL, SUBMISSION = (f"urn:ietf:params:jmap:{name}" for name in ("core", "mail", "submission"))
@@ -195,6 +196,31 @@ class PageClient:
                 for letter in found
             ]
             done += len(self.post("/api/reseal/letters", {"letters": swaps})["done"])
+            after = found[-1]["id"]
+        return done
+
+    def give_past(self, account: str, person: str, at_most: int | None = None) -> int:
+        """Add a key packet for a new reader to the letters this page can open; returns how many."""
+        begun = self.post(f"/api/past/{account}/{person}", {})
+        new = encryption_key(dearmor(begun["certificate"].encode(), "PUBLIC KEY BLOCK"))
+        own = encryption_key(self._secret())
+        done = after = 0
+        while at_most is None or done < at_most:
+            found = self.get(f"/api/past/{account}/{person}/letters?after={after}&limit=50")["letters"]
+            if not found:
+                break
+            found = found if at_most is None else found[: at_most - done]
+            packets = [
+                {
+                    "id": letter["id"],
+                    **{
+                        name: _text(swapped(_bytes(letter[name]), own, new)) if letter[name] else None
+                        for name in ("keyPackets", "summaryKeyPackets")
+                    },
+                }
+                for letter in found
+            ]
+            done += len(self.post(f"/api/past/{account}/{person}/letters", {"letters": packets})["done"])
             after = found[-1]["id"]
         return done
 

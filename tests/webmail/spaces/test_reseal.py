@@ -78,8 +78,9 @@ class Ward:
             decisions=node.decisions,
             keys=node.keys,
             addressees=node.addressees,
-            conversations=node.conversations,
+            conversations=node.correspondence.conversations,
             resealing=node.reseal,
+            sharing=node.sharing,
             large=node.config.delivery.large_message,
             clock=self.clock,
         )
