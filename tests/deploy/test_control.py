@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deploy.node.control import CommandFailed, ControlServer, Report, ask
+from deploy.node.control import CommandFailed, ControlServer, Handler, Report, ask
 
 Steps = list[tuple[str, int, int]]
 
@@ -61,5 +63,34 @@ async def test_a_console_that_leaves_does_not_stop_the_work(tmp_path: Path) -> N
         await writer.drain()
         writer.close()
         await asyncio.wait_for(ended.wait(), 5)
+    finally:
+        await server.stop()
+
+
+async def test_who_asks_is_whom_the_kernel_names(tmp_path: Path) -> None:
+    def handler_for(uid: int) -> Handler:
+        async def answer(command: str, arguments: Mapping[str, Any], report: Report) -> Any:
+            return [uid, dict(arguments)]
+
+        return answer
+
+    server = ControlServer(tmp_path / "s", handler_for)
+    await server.start()
+    try:
+        uid, _ = await ask(tmp_path / "s", "status", {"uid": 12345})
+        assert uid == os.getuid()
+        assert stat.S_IMODE((tmp_path / "s").stat().st_mode) == 0o600, "its owner's alone"
+    finally:
+        await server.stop()
+
+
+async def test_a_second_socket_is_open_to_one_group(tmp_path: Path) -> None:
+    server = ControlServer(tmp_path / "s", lambda uid: counting, os.getgid())
+    await server.start()
+    try:
+        found = (tmp_path / "s").stat()
+        assert stat.S_IMODE(found.st_mode) == 0o660
+        assert found.st_gid == os.getgid()
+        assert await ask(tmp_path / "s", "count", {"to": 0}) == "counted"
     finally:
         await server.stop()
