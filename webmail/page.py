@@ -37,6 +37,8 @@ ADDRESSES = (
     "/connexion",
     "/secours",
     "/deverrouiller",
+    "/refus",
+    "/confirme",
     "/messages",
     "/messages/{role}",
     "/conversation/{thread}",

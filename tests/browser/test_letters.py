@@ -74,7 +74,7 @@ def test_the_state_of_a_letter_stands_beside_it_and_explains_itself(
     assert mark in row(page, thread)
     line = page.locator("li", has=page.locator(f"a[data-thread={thread}]"))
     line.get_by_role("button", name="Qui peut lire ce message").click()
-    assert truth in line.inner_text()
+    expect(line).to_contain_text(truth)
 
 
 def test_the_lock_of_a_signed_letter_names_who_else_can_read_it(visit: Visit) -> None:

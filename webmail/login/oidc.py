@@ -15,7 +15,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mail_server.accounts.interface import Account, Kind
 from mail_server.accounts.networks import place_of
@@ -124,7 +124,9 @@ class ProviderLogins:
             raise Problem("no-session")
         if known.account != account.id:
             raise await self._wrong("other-person", "another-person", proven.provider, visitor, account)
-        return await self._login.step_up_by_provider(known, self._vouched(proven), visitor)
+        return replace(
+            await self._login.step_up_by_provider(known, self._vouched(proven), visitor), raised=True
+        )
 
     def _differs(self, proven: ProvenIdentity, account: Account) -> bool:
         """Whether the provider tells another birth date than the space was made with: two identities in one number."""

@@ -53,7 +53,8 @@ def provider_routes(
             drawn = await logins.back(provider, _query(request), cookie, front.visitor(request))
         except Problem as problem:
             return _unset(_failed(problem), front, request)
-        response = Response(status_code=303, headers={"location": "/", **_NO_STORE})
+        where = "/confirme" if drawn.raised else "/"  # a proof is given in a tab of its own
+        response = Response(status_code=303, headers={"location": where, **_NO_STORE})
         return front.give(_unset(response, front, request), request, drawn)
 
     @routes.post("/login/ciba/{provider}/start")

@@ -104,6 +104,7 @@ class Drawn:
 
     session: PageSession
     cookie: str = field(repr=False)
+    raised: bool = False  # a fresh proof for a session that stood, given at a provider's
 
 
 _COLUMNS = (

@@ -17,8 +17,8 @@ export default defineConfig(({ mode }) => ({
   publicDir: "public",
   plugins: [svelte(), carried.page(), modules("modules.json")],
   resolve: {
-    // Only src/work.ts imports these two, so that nothing else has to know which pair it speaks to.
-    alias: mode === "fake" ? [{ find: /^\.\/lib\/(account|mail)\.ts$/, replacement: `${fake}/$1.ts` }] : [],
+    // Only src/work.ts and src/rights.ts import these, so that nothing else has to know whom it speaks to.
+    alias: mode === "fake" ? [{ find: /^\.\/lib\/(account|mail|rights)\.ts$/, replacement: `${fake}/$1.ts` }] : [],
   },
   server: { fs: { allow: [repository] } },
   worker: {
@@ -42,7 +42,8 @@ export default defineConfig(({ mode }) => ({
     emptyOutDir: true,
     sourcemap: false,
     assetsInlineLimit: 0,
-    modulePreload: { polyfill: false },
+    // What the shell brought is not fetched ahead of a screen a second time, nor named for it.
+    modulePreload: { polyfill: false, resolveDependencies: (_file: string, wanted: string[]) => wanted.filter((name) => !/assets\/(svelte|frame|index|account)-[\w-]{8}\./.test(name)) },
     reportCompressedSize: false,
     rolldownOptions: {
       // Svelte does not say so itself: what no screen asks of it can go, and what one screen asks comes with that screen.
@@ -50,11 +51,13 @@ export default defineConfig(({ mode }) => ({
       output: {
         codeSplitting: {
           groups: [
+            // What the frame takes of Svelte, in one file; what most screens take comes with their parts.
+            { name: "svelte", test: /node_modules[\\/](svelte[\\/](?!.*(reactivity[\\/](map|set|url|date)|bindings[\\/](?!shared)|blocks[\\/](html|await)|elements[\\/](class|style)|shared[\\/]attributes|motion|transition))|esm-env|clsx)/, includeDependenciesRecursively: false },
             // Under LGPL: replaceable, so in a file of its own.
             { name: "openpgp", test: /node_modules[\\/]openpgp/ },
             // What comes together anyway stands together: fewer files, and shorter than apart.
-            { name: "frame", test: /vite[\\/]preload-helper|src[\\/](App|main|router|place|session|display|i18n[\\/](index|language)|components[\\/](Glyph|Status|announce))/, includeDependenciesRecursively: false },
-            { name: "parts", test: /src[\\/](i18n[\\/]formats|components[\\/](Button|Dialog|ErrorSummary|Field|Icon|Page|UrgencyNote|drawings))/, includeDependenciesRecursively: false },
+            { name: "frame", test: /vite[\\/]preload-helper|src[\\/](App|router|place|session|display|i18n[\\/](index|language)|components[\\/](Glyph|announce))/, includeDependenciesRecursively: false },
+            { name: "parts", test: /svelte[\\/].*(bindings[\\/](this|input|size)|blocks[\\/]await|elements[\\/](class|style)|shared[\\/]attributes)\.js|src[\\/](i18n[\\/]formats|components[\\/](Button|Dialog|ErrorSummary|Field|Icon|Later|Page|Status|UrgencyNote|Words|drawings))/, includeDependenciesRecursively: false },
             { name: "account", test: /src[\\/]lib[\\/](account|api|link|workers|contract|bytes)/, includeDependenciesRecursively: false },
             {
               name: "letters",

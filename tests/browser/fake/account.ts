@@ -1,6 +1,6 @@
 // An account without a server or a key: the screens' tests and their writers see each state at once.
 // Password "mot de passe du test", TOTP "123456", code ABCD-EFGH-JKMC, birth date 1950-03-12, last five 12345.
-import { Refused, type AccessEntry, type AccountWork, type Enrolment, type KeyChoice, type Session, type Slot } from "../../../webmail/ui/src/lib/contract.ts";
+import { Refused, type AccessEntry, type AccountWork, type Enrolment, type KeyChoice, type Provider, type Session, type Slot } from "../../../webmail/ui/src/lib/contract.ts";
 import { forget, pause, remember, scene } from "./scene.ts";
 
 const DAY = 86_400_000;
@@ -34,6 +34,24 @@ function start(): Session {
   };
 }
 
+/** Somebody came in by an identity provider: letters are closed. */
+export function vouched(): void {
+  forget("out");
+  remember("locked");
+  become({ ...start(), provider: "psc" });
+}
+
+/** In the scene "stepup" the server wants a fresh proof, once. */
+let fresh = !scene("stepup");
+export function refuseStale(): void {
+  if (!fresh) throw new Refused("step-up-needed", { status: 403 });
+}
+export function prove(password: string | null): void {
+  if (password !== null && password !== PASSWORD) throw new Refused("login-refused", { status: 401 });
+  fresh = true;
+}
+export const isFresh = (): boolean => fresh;
+
 function become(next: Session | null): void {
   session = next;
   for (const listener of listeners) listener(next);
@@ -54,13 +72,12 @@ function refuseWrong(password: string): void {
   if (password !== PASSWORD) throw new Refused("login-refused", { status: 401, reference: "R-7QK2" });
 }
 
+const PROVIDERS: Provider[] = [
+  { name: "psc", label: "Pro Santé Connect", people: "professional", ciba: true },
+  { name: "cv", label: "l’appli carte Vitale", people: "patient", ciba: false },
+];
 const CODE = /^ABCDEFGHJKMC$/;
 let enrolling: Enrolment | null = null;
-let lastApp = 2;
-let appPasswords = [
-  { id: "p1", label: "Thunderbird, bureau", created: NOW - 90 * DAY, lastUsed: NOW - DAY as number | null },
-  { id: "p2", label: "iPhone", created: NOW - 20 * DAY, lastUsed: null },
-];
 let sessions = [
   { id: "n1", label: "Firefox, Android", created: NOW - 3 * DAY, lastSeen: NOW, network: "203.0.113.0/24", current: true },
   { id: "n2", label: "Chromium, Linux", created: NOW - 30 * DAY, lastSeen: NOW - 9 * DAY, network: "198.51.100.0/24", current: false },
@@ -85,7 +102,7 @@ let sheets = 0;
 export const account: AccountWork = {
   async operator() {
     await answer();
-    return { operator: "GRADES des Trois Vallées", contact: "04 00 00 00 00", limits: { attachment: 10_000_000, message: 15_000_000, attachments: 10 }, undoSeconds: 15 };
+    return { operator: "GRADES des Trois Vallées", contact: "04 00 00 00 00", limits: { attachment: 10_000_000, message: 15_000_000, attachments: 10 }, undoSeconds: 15, providers: scene("providers") ? PROVIDERS : [] };
   },
   async resume() {
     await answer();
@@ -181,6 +198,7 @@ export const account: AccountWork = {
   },
   async addPasskey(label) {
     await answer();
+    refuseStale();
     const slots = session?.slots ?? [];
     update({ slots: [...slots, { id: `s${slots.length + 1}`, kind: "passkey", label, created: NOW, lastUsed: null, opens: true }] });
     return { opens: true };
@@ -215,20 +233,6 @@ export const account: AccountWork = {
   async endOtherSessions() {
     await answer();
     sessions = sessions.filter((one) => one.current);
-  },
-  async appPasswords() {
-    await answer();
-    return appPasswords;
-  },
-  async makeAppPassword(label) {
-    await answer();
-    lastApp += 1;
-    appPasswords = [...appPasswords, { id: `p${lastApp}`, label, created: NOW, lastUsed: null }];
-    return "r4vt-k9wm-x2hn-b7qd-s5yc-j8fp-m3z6";
-  },
-  async revokeAppPassword(id) {
-    await answer();
-    appPasswords = appPasswords.filter((one) => one.id !== id);
   },
   async setKey(choice: KeyChoice) {
     await answer();

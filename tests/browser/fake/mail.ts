@@ -61,6 +61,9 @@ function invented(): Kept[] {
     letter("M5", { from: MARTIN, subject: "", locked: true, receivedAt: NOW - 300 * 24 * HOUR, signature: "unknown" }),
     letter("M6", { from: { name: "Dr Yves Le Bihan", address: "yves.lebihan@clinique.vallees.example" }, subject: "Fin de notre échange", text: "Votre suivi est terminé chez nous. Pour toute question, voyez votre médecin traitant.", closes: true, receivedAt: NOW - 12 * 24 * HOUR, guard: "subjectOutside" }),
     letter("M11", { threadId: "T6", from: { name: "", address: "yves.lebihan@clinique.vallees.example" }, subject: "[FIN]", text: "Au revoir.", closes: true, receivedAt: NOW - 12 * 24 * HOUR + HOUR, guard: "subjectOutside", signature: "gateway" }),
+    letter("M20", { from: HOSPITAL, subject: "Convocation", text: "Merci de venir lundi.", unread: true, opened: false, receipt: true, signature: "unknown", receivedAt: NOW - 30 * HOUR }),
+    letter("M21", { from: LAB, subject: "Horaires d’été", text: "Le laboratoire ferme à 17 h.", noAnswer: true, receivedAt: NOW - 14 * 24 * HOUR }),
+    letter("M22", { from: { name: "Dr Rose Hamon", address: "rose.hamon@clinique.vallees.example" }, subject: "[FIN]", text: "Tout va bien, notre échange est terminé.", closes: true, closedBy: "rose.hamon@clinique.vallees.example", receivedAt: NOW - 15 * 24 * HOUR }),
     letter("M7", { threadId: "T1", from: ME, to: [MARTIN], subject: "Résultats de votre prise de sang", text: "Bonjour Docteur, avez-vous reçu mes résultats ?", in: "sent", receivedAt: NOW - 20 * HOUR, answered: true }),
     letter("M8", { from: ME, to: [HOSPITAL], subject: "Question sur mon traitement", text: "Puis-je prendre le traitement le soir ?", in: "sent", guard: "gate", receivedAt: NOW - 70 * HOUR }),
     letter("M9", { from: LAB, subject: "Ancienne analyse", text: "Voir ci-dessus.", in: "archive", receivedAt: NOW - 200 * 24 * HOUR, signature: "bad" }),
@@ -135,6 +138,11 @@ export const mail: MailWork = {
   async move(ids, to) {
     await answer();
     letters = letters.flatMap((one) => (!ids.includes(one.id) ? [one] : one.in === "trash" && to === "trash" ? [] : [{ ...one, in: to }]));
+    tell();
+  },
+  async openWithReceipt(id) {
+    await answer();
+    letters = letters.map((one) => (one.id === id ? { ...one, receipt: false, opened: true, signature: "author" as const } : one));
     tell();
   },
   async correspondents() {

@@ -3,6 +3,8 @@
 //   per: a professional               nokey: a professional whose letters this page cannot open
 //   empty: no letter yet              slow: each answer takes 1.5 s                 offline: the server does not answer
 //   cut: letters do not answer any more         many: ten thousand letters             hostile: letters that attack
+//   providers: identity providers are offered     stepup: what opens a way to letters wants a fresh proof first
+//   ended: the professional ended the exchange
 //   reseal: letters wait to be taken over                   several: a letter to several people, to be answered elsewhere
 
 const KEPT = "fake.scene";

@@ -38,6 +38,8 @@ const settings: Loader = () => import("./screens/account/Settings.svelte");
 const inbox: Loader = () => import("./screens/mail/Inbox.svelte");
 const conversation: Loader = () => import("./screens/mail/Conversation.svelte");
 const compose: Loader = () => import("./screens/mail/Compose.svelte");
+const refusal: Loader = async () => ({ default: (await import("./screens/account/providers.ts")).Refusal });
+const confirmed: Loader = async () => ({ default: (await import("./screens/account/providers.ts")).Confirmed });
 const search: Loader = () => import("./screens/mail/Search.svelte");
 
 export const ROUTES: readonly Route[] = [
@@ -46,13 +48,15 @@ export const ROUTES: readonly Route[] = [
   { pattern: "/connexion", needs: "nobody", areas: ["account"], load: logIn },
   { pattern: "/secours", needs: "anyone", areas: ["account", "access"], load: recover },
   { pattern: "/deverrouiller", needs: "session", areas: ["account", "access"], load: unlock },
+  { pattern: "/refus", needs: "anyone", areas: ["account", "rights"], load: refusal },
+  { pattern: "/confirme", needs: "anyone", areas: ["account", "rights"], load: confirmed },
   { pattern: "/messages", needs: "unlocked", areas: ["mail"], load: inbox },
   { pattern: "/messages/:role", needs: "unlocked", areas: ["mail"], load: inbox },
   { pattern: "/conversation/:thread", needs: "unlocked", areas: ["mail"], load: conversation },
-  { pattern: "/ecrire", needs: "unlocked", areas: ["mail", "compose"], load: compose },
+  { pattern: "/ecrire", needs: "unlocked", areas: ["mail", "compose", "seldom"], load: compose },
   { pattern: "/recherche", needs: "unlocked", areas: ["mail", "compose"], load: search },
-  { pattern: "/reglages", needs: "unlocked", areas: ["account", "access", "security"], load: settings },
-  { pattern: "/reglages/:section", needs: "unlocked", areas: ["account", "access", "security"], load: settings },
+  { pattern: "/reglages", needs: "unlocked", areas: ["account", "access", "security", "rights"], load: settings },
+  { pattern: "/reglages/:section", needs: "unlocked", areas: ["account", "access", "security", "rights"], load: settings },
 ];
 
 export function find(path: string): { route: Route | null; params: Params } {

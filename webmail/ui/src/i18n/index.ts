@@ -7,16 +7,20 @@ import type account from "./account.fr.json";
 import type compose from "./compose.fr.json";
 import { speech, type Language, type Tree } from "./language.svelte.ts";
 import type mail from "./mail.fr.json";
+import type rights from "./rights.fr.json";
 import type security from "./security.fr.json";
+import type seldom from "./seldom.fr.json";
 import type shell from "./shell.fr.json";
 
 interface Words {
   shell: typeof shell;
   account: typeof account;
   access: typeof access;
+  rights: typeof rights;
   security: typeof security;
   mail: typeof mail;
   compose: typeof compose;
+  seldom: typeof seldom;
 }
 
 export { dayDate, fileSize, longDate, shortDate } from "./formats.ts";
@@ -64,9 +68,12 @@ export async function loadWords(...areas: Area[]): Promise<void> {
   const missing = areas.filter((area) => !loaded.has(area));
   const words = await Promise.all(missing.map((area) => fetchWords(area, speech.language)));
   const found = Object.fromEntries(missing.map((area, i) => [area, words[i] ?? {}]));
-  missing.forEach((area) => loaded.add(area));
   if (missing.length) speech.areas = { ...speech.areas, ...found };
+  missing.forEach((area) => loaded.add(area));
 }
+
+/** Whether these words are here. */
+export const spoken = (...areas: Area[]): boolean => areas.every((area) => loaded.has(area));
 
 /** The words for a key; `{name}` is replaced by `values.name`, and `values.n` chooses the plural. */
 export function t(key: Key, values: Values = {}): string {

@@ -11,7 +11,7 @@ interface WireSlot extends Omit<Slot, "opens"> {
   wrapped: string | null;
 }
 
-interface WireSession extends Omit<Session, "slots" | "keys" | "unlocked"> {
+export interface WireSession extends Omit<Session, "slots" | "keys" | "unlocked"> {
   slots: WireSlot[];
   keys: WrappedKey[];
 }
@@ -62,6 +62,8 @@ const shaped = (wire: WireSession, { unlocked, readable }: Unlocked): Session =>
   mustRenew: wire.mustRenew,
   totp: wire.totp,
   unlocked,
+  provider: wire.provider,
+  freshUntil: wire.freshUntil,
 });
 
 function now(wire: WireSession, unlocked: Unlocked): Session {
@@ -73,7 +75,7 @@ function now(wire: WireSession, unlocked: Unlocked): Session {
 }
 
 /** The server's view after a change; the worker learns of new keys. */
-const renewed = async (wire: WireSession): Promise<Session> =>
+export const renewed = async (wire: WireSession): Promise<Session> =>
   now(wire, state.unlocked ? await ask("keys", { keys: wire.keys }) : LOCKED);
 
 function gone(): void {
@@ -118,6 +120,12 @@ const paramsOf = ({ params }: WireSlot): { salt: string; params: PasswordParams 
   const { salt = "", algorithm = "", memory = 0, passes = 0, lanes = 0 } = params;
   return { salt, params: { algorithm, memory, passes, lanes } };
 };
+
+/** What the server knows of a password; null for who has none. */
+export async function loginOf(password: string): Promise<string | null> {
+  const slot = slotOf(here(), "password");
+  return slot === undefined ? null : (await ask("loginOf", { password, ...paramsOf(slot) })).login;
+}
 
 // ------------------------------------------------------------------------------------------------------ keys
 
@@ -256,8 +264,7 @@ export const account: AccountWork = {
   },
 
   async changePassword(current, next) {
-    const slot = slotOf(here(), "password");
-    const told = current === null || slot === undefined ? null : (await ask("loginOf", { password: current, ...paramsOf(slot) })).login;
+    const told = current === null ? null : await loginOf(current);
     const password = await ask("passwordSlot", { password: next });
     const wire = await api<WireSession>("PUT", "password", { current: told, password });
     login = password.login;
@@ -303,13 +310,6 @@ export const account: AccountWork = {
   sessions: async () => (await api<{ sessions: PageSession[] }>("GET", "sessions")).sessions,
   endSession: (id) => api("DELETE", `sessions/${encodeURIComponent(id)}`),
   endOtherSessions: () => api("DELETE", "sessions"),
-
-  async appPasswords() {
-    const { passwords } = await api<{ passwords: Awaited<ReturnType<AccountWork["appPasswords"]>> }>("GET", "app-passwords");
-    return passwords;
-  },
-  makeAppPassword: async (label) => (await api<{ password: string }>("POST", "app-passwords", { label })).password,
-  revokeAppPassword: (id) => api("DELETE", `app-passwords/${encodeURIComponent(id)}`),
 
   async setKey(choice) {
     const wire = here();

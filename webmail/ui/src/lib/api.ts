@@ -56,13 +56,14 @@ interface Told {
   reference?: string;
   triesLeft?: number;
   retryAfter?: number;
+  reason?: string;
 }
 
 export async function refusal(answer: Response): Promise<Refused> {
   const told = (await answer.json().catch(() => ({}))) as Told;
-  const { error, reference, triesLeft, retryAfter } = told;
+  const { error, reference, triesLeft, retryAfter, reason } = told;
   const slug = typeof error === "string" ? error : answer.status >= 500 ? "offline" : "other";
-  return new Refused(SAID[slug] ?? slug, { reference, triesLeft, retryAfter, status: answer.status });
+  return new Refused(SAID[slug] ?? slug, { reference, triesLeft, retryAfter, reason, status: answer.status });
 }
 
 export async function api<T>(method: "GET" | "POST" | "PUT" | "DELETE", path: string, body?: object): Promise<T> {

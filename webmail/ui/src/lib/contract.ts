@@ -5,7 +5,7 @@ export class Refused extends Error {
   constructor(
     /** A slug: words.account.errors[slug] has the sentence; "offline" when the server does not answer. */
     readonly slug: string,
-    readonly detail: { triesLeft?: number; retryAfter?: number; reference?: string; status?: number } = {},
+    readonly detail: { triesLeft?: number; retryAfter?: number; reference?: string; status?: number; reason?: string } = {},
   ) {
     super(slug);
   }
@@ -20,6 +20,15 @@ export interface Operator {
   limits: { attachment: number; message: number; attachments: number };
   undoSeconds: number;
   totpForProfessionals?: boolean; // a professional without a second check may do nothing but set one up
+  providers?: Provider[];
+}
+
+/** Who vouches for people: an identity provider, named by its label. It lets in, and opens no letter. */
+export interface Provider {
+  name: string;
+  label: string;
+  people: "professional" | "patient";
+  ciba: boolean; // may be approved on a telephone, without leaving the page
 }
 
 /** Someone is known to the server; `unlocked` tells whether this page can open letters now. */
@@ -32,6 +41,8 @@ export interface Session {
   mustRenew: boolean; // came in by the recovery sheet: choose a new password, print a new sheet
   totp: boolean;
   unlocked: boolean;
+  provider?: string | null; // the one that vouched for this session
+  freshUntil?: number; // ms: what asks for a fresh proof is done until then without one
 }
 
 export interface Slot {
@@ -95,9 +106,6 @@ export interface AccountWork {
   sessions(): Promise<PageSession[]>;
   endSession(id: string): Promise<void>;
   endOtherSessions(): Promise<void>;
-  appPasswords(): Promise<{ id: string; label: string; created: number; lastUsed: number | null }[]>;
-  makeAppPassword(label: string): Promise<string>;
-  revokeAppPassword(id: string): Promise<void>;
   /** A professional brings or renews a key. With way "certificate", the question to be answered by their program. */
   setKey(choice: KeyChoice): Promise<NonceQuestion | null>;
   /** The secret key for a mail program, protected by a passphrase of its own. */
@@ -152,6 +160,7 @@ export interface LetterLine {
   locked: boolean; // sealed to a key this page has not
   attachments: { name: string; type: string }[];
   refused?: string; // sent from here, and refused after all: why
+  receipt?: boolean; // not opened yet, and its sender will be told when it is
 }
 
 export interface Letter extends LetterLine {
@@ -160,6 +169,9 @@ export interface Letter extends LetterLine {
   parts: Attachment[];
   signature: Signature;
   closes: boolean; // its sender ended the exchange with it
+  noAnswer?: boolean; // its sender wants no answer to this one
+  answer?: "open" | "closed" | "message-closed"; // what the server would say to an answer
+  closedBy?: string | null;
   opened: boolean; // false: locked or damaged, and `text` is empty
 }
 
@@ -178,7 +190,7 @@ export interface Draft {
   text: string;
   files: File[];
   inReplyTo: Letter | null;
-  closes?: boolean; // a professional ends the exchange with it: the patient may not answer
+  closes?: boolean; // a professional wants no answer to it
 }
 
 export interface Sent {
@@ -207,6 +219,8 @@ export interface MailWork {
   conversation(threadId: string): Promise<Letter[]>; // oldest first
   markRead(ids: string[], read: boolean): Promise<void>;
   move(ids: string[], to: MailboxRole): Promise<void>; // trash from trash destroys
+  /** Opens a letter whose sender is then told so; until then its body is not even fetched. */
+  openWithReceipt(id: string): Promise<void>;
   correspondents(): Promise<Correspondent[]>;
   /** Whether each may be written to, and who will be able to read it. Raises Refused. */
   check(addresses: string[]): Promise<Addressee[]>;
@@ -218,4 +232,95 @@ export interface MailWork {
   indexing(): { done: number; total: number };
   onChange(listener: () => void): () => void;
   onOffline(listener: (offline: boolean) => void): () => void;
+}
+
+// ---------------------------------------------------------------------------------- who may, who reads, who writes
+
+/** A fresh proof of who is here, for what the server does not do without (`step-up-needed`). */
+export type Proof = { password: string; totp?: string } | { passkey: true };
+
+export type Protocol = "imap" | "submission" | "jmap";
+
+export interface AppPassword {
+  id: string;
+  label: string;
+  protocols: readonly Protocol[];
+  created: number;
+  expires: number;
+  lastUsed: number | null;
+  network: string; // "": from anywhere
+}
+
+export type ReaderRole = "member" | "delegate";
+
+export interface Reader {
+  person: string; // account id
+  address: string;
+  role: ReaderRole;
+  rights: string; // RFC 4314 letters
+  since: number;
+  until: number | null;
+  past: { left: number; total: number } | null; // earlier letters being given; null: none were
+}
+
+/** An account that this person holds or reads, and who reads it. */
+export interface ReadAccount {
+  account: string;
+  address: string;
+  kind: string;
+  own: boolean;
+  rights: string;
+  mayShare: boolean;
+  seenPerPerson: boolean;
+  readers: Reader[];
+}
+
+export interface Exchange {
+  id: string;
+  correspondent: string;
+  open: boolean;
+  closedBy: string | null;
+  closedAt: number | null;
+  closedHow: string | null;
+}
+
+export interface Blocked {
+  address: string;
+  kind: string;
+  since: number;
+}
+
+export interface Ciba {
+  id: string;
+  code: string; // shown here and on the telephone: the same
+  interval: number; // seconds
+  expires: number; // ms
+}
+
+export interface RightsWork {
+  providerPath(provider: string, how: { shared?: boolean; stepUp?: boolean }): string;
+  startCiba(provider: string, user: string): Promise<Ciba>;
+  /** Seconds until the next question, or null: approved, and somebody is logged in. */
+  pollCiba(provider: string, id: string, shared: boolean): Promise<number | null>;
+  prove(proof: Proof): Promise<void>;
+  /** Asks the server whether the proof was given elsewhere (at a provider's). */
+  proved(): Promise<boolean>;
+  appPasswords(): Promise<{ passwords: AppPassword[]; allowed: boolean }>;
+  makeAppPassword(given: { label: string; protocols: readonly Protocol[]; days: number; network: string }): Promise<{ password: string; expires: number }>;
+  revokeAppPassword(id: string): Promise<void>;
+  readers(): Promise<ReadAccount[]>;
+  addReader(account: string, address: string, given: { role: ReaderRole; rights: string; until: number | null }): Promise<void>;
+  endReader(account: string, person: string): Promise<void>;
+  seenPerPerson(account: string, perPerson: boolean): Promise<void>;
+  /** Gives a reader the earlier letters, here: their session keys, closed again for the reader. Resumable. */
+  givePast(account: string, person: string, progress: (done: number, total: number) => void): Promise<number>;
+  exchanges(email: string): Promise<Exchange[]>;
+  closeExchange(email: string): Promise<Exchange[]>;
+  blocks(): Promise<Blocked[]>;
+  block(address: string): Promise<void>;
+  unblock(address: string): Promise<void>;
+  contact(account?: string): Promise<{ contact: string; choices: string[] }>;
+  setContact(contact: string, account?: string): Promise<void>;
+  /** Where the browser fetches the history of a period. */
+  historyPath(format: "csv" | "pdf", since: number, until: number, language: string): string;
 }

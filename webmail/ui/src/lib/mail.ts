@@ -150,7 +150,7 @@ const tried = new Set<string>();
 
 /** Letters sealed by their sender come without a summary: they are opened behind the list, one after another. */
 function openAhead(wires: WireEmail[]): Promise<void> {
-  const small = wires.filter((one) => one.size <= AHEAD && !tried.has(one.id));
+  const small = wires.filter((one) => one.size <= AHEAD && !one.receiptRequested && !tried.has(one.id));
   if (small.length === 0) return ahead;
   for (const one of small) tried.add(one.id);
   ahead = ahead.then(async () => {
@@ -199,10 +199,11 @@ async function opened(email: WireEmail): Promise<Letter> {
   const line = letterLine(email, undefined, speaker().unlocked);
   if (kept !== undefined) return { ...kept, unread: line.unread, answered: line.answered };
   if (!speaker().unlocked && email.keyIds.length > 0) return closed(line, true);
+  if (email.receiptRequested) return closed(line, false); // to fetch its body is to open it
   const given = await toOpen(email);
   const made = await ask("open", given, [given.data]);
   if (!made.opened) return closed(line, made.locked);
-  const letter = shown(line, made, email.closesExchange);
+  const letter = shown(line, made, email);
   letters.set(email.id, letter);
   for (const old of letters.keys()) if (letters.size > KEPT) letters.delete(old);
   return letter;
@@ -212,7 +213,7 @@ const closed = (line: LetterLine, locked: boolean): Letter => ({
   ...line, locked, text: "", html: null, parts: [], signature: "unknown", closes: false, opened: false,
 });
 
-function shown(line: LetterLine, made: OpenedLetter, closes: boolean): Letter {
+function shown(line: LetterLine, made: OpenedLetter, { closesExchange, answer, closedBy }: WireEmail): Letter {
   const parts = made.parts.map(({ data, ...about }) => ({ ...about, blob: async () => new Blob([data], { type: about.type }) }));
   return {
     ...line,
@@ -225,7 +226,10 @@ function shown(line: LetterLine, made: OpenedLetter, closes: boolean): Letter {
     html: made.html,
     parts,
     signature: made.signature,
-    closes: closes || made.closes,
+    closes: closesExchange || made.closes,
+    noAnswer: made.noAnswer,
+    answer,
+    closedBy,
     opened: true,
   };
 }
@@ -235,7 +239,7 @@ async function conversation(threadId: string): Promise<Letter[]> {
   const id = accountId();
   const made = await jmap([
     ["Thread/get", { accountId: id, ids: [threadId] }, "t"],
-    ["Email/get", { accountId: id, "#ids": from("t", "Thread/get", "/list/*/emailIds"), properties: properties(false) }, "g"],
+    ["Email/get", { accountId: id, "#ids": from("t", "Thread/get", "/list/*/emailIds"), properties: [...properties(false), "answer", "closedBy"] }, "g"],
   ]);
   const wires = ((made.get("g")?.["list"] ?? []) as WireEmail[]).sort((a, b) => Date.parse(a.receivedAt) - Date.parse(b.receivedAt));
   if (wires.length === 0) throw new Refused("no-such-letter");
@@ -292,6 +296,11 @@ export const mail: MailWork = {
   conversation,
   markRead,
   move,
+
+  async openWithReceipt(id) {
+    await api("POST", "receipts", { account: accountId(), email: id });
+    changed.tell(null);
+  },
 
   async correspondents() {
     const { correspondents } = await api<{ correspondents: { address: string; open: boolean; lastAt: number; closedThreads?: string[] }[] }>("GET", "correspondents");

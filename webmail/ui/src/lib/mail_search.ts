@@ -83,7 +83,7 @@ async function indexed(mine: Filling, page: WireEmail[]): Promise<void> {
     const slice = left.slice(at, at + SLICE);
     await linesOf(slice, false);
     const letters = await Promise.all(
-      slice.map(async (one) => ({ id: one.id, at: Date.parse(one.receivedAt), letter: one.size > LARGEST ? null : await toOpen(one) })),
+      slice.map(async (one) => ({ id: one.id, at: Date.parse(one.receivedAt), letter: one.size > LARGEST || one.receiptRequested ? null : await toOpen(one) })),
     );
     if (mine.stopped) return;
     await ask("index", { letters }, letters.flatMap((one) => (one.letter === null ? [] : [one.letter.data])));

@@ -28,12 +28,15 @@ export interface WireEmail {
   sealedSummary?: string | null;
   guard: Guard;
   closesExchange: boolean;
+  receiptRequested?: boolean;
+  answer?: "open" | "closed" | "message-closed";
+  closedBy?: string | null;
   keyIds: string[];
 }
 
 const LIGHT = [
   "id", "blobId", "threadId", "mailboxIds", "keywords", "size", "receivedAt", "from", "to", "cc", "replyTo", "subject",
-  "messageId", "references", "guard", "closesExchange", "keyIds",
+  "messageId", "references", "guard", "closesExchange", "keyIds", "receiptRequested",
 ];
 
 /** What a list needs; the summaries only where this device has not opened them yet. */
@@ -61,6 +64,7 @@ export function letterLine(email: WireEmail, opened: OpenedLine | undefined, unl
     answered: email.keywords["$answered"] === true,
     guard: email.guard,
     locked: !clear && (opened?.locked ?? !unlocked),
+    ...(email.receiptRequested ? { receipt: true } : {}),
     attachments: (line?.parts ?? []).map(([name, type]) => ({ name, type })),
   };
 }

@@ -18,7 +18,7 @@ import { openMessage, reading, type Library, type Verifications } from "./readin
 import { lineOf } from "./summary.ts";
 
 const CLOSED: OpenedLetter = {
-  opened: false, locked: false, from: null, subject: "", text: "", html: null, parts: [], signature: "none", closes: false, line: null,
+  opened: false, locked: false, from: null, subject: "", text: "", html: null, parts: [], signature: "none", closes: false, noAnswer: false, line: null,
 };
 
 export async function open(keyring: Keyring, given: LetterToOpen): Promise<OpenedLetter> {
@@ -86,7 +86,8 @@ function shown(clear: Bytes, inside: Part, outside: Part, signature: Signature):
     from: author(fields, outside),
     subject,
     signature,
-    closes: subject === "[FIN]" || says.toUpperCase() === "FIN",
+    closes: subject === "[FIN]",
+    noAnswer: says.toUpperCase() === "FIN",
     line: null,
   };
   return { ...letter, line: lineOf(letter) };

@@ -100,6 +100,7 @@ export const handlers: Handlers = {
     return made;
   },
 
+  rewrap: async ({ letters, certificate }) => (await swapping()).rewrap(keyring, letters, certificate),
   takeWaitingKey: async ({ message }) => (await swapping()).takeWaitingKey(keyring, message),
   swap: async ({ letters }) => (await swapping()).swap(keyring, letters),
   dropWaitingKey: async () => (await swapping()).dropWaitingKey(),

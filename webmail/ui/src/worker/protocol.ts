@@ -54,6 +54,7 @@ export interface OpenedLetter {
   parts: OpenedPart[];
   signature: Signature;
   closes: boolean;
+  noAnswer: boolean;
   line: Line | null;
 }
 
@@ -126,6 +127,8 @@ export interface Operations {
     keys: { fingerprint: string; wrappedSecret: string; recovery: { wrapped: string } }[];
   }): { fingerprint: string; wrappedSecret: string }[];
 
+  /** Session keys of letters this account reads, closed again for one more reader. */
+  rewrap(_: { letters: KeyPackets[]; certificate: string }): KeyPackets[];
   takeWaitingKey(_: { message: string }): null;
   swap(_: { letters: KeyPackets[] }): KeyPackets[];
   dropWaitingKey(_: null): null;

@@ -6,10 +6,11 @@ import { t, tMaybe } from "../../i18n/index.ts";
 /** The same refusal under the name it has elsewhere. */
 const SAME: Readonly<Record<string, string>> = { "password-wrong": "password-refused", "last-slot": "slot-needed", "must-renew": "renew-first" };
 
-/** The sentence for a slug; those about keys lie among the words of the settings, where that word may be said. */
+/** The sentence for a slug; those about keys and rights lie among the words of the settings. */
 function sentence(slug: string): string {
-  const key = `security.key.errors.${slug}`;
-  return tMaybe(`account.errors.${slug}`, "account.errors.other") === t("account.errors.other") ? tMaybe(key, "account.errors.other") : t(`account.errors.${slug}` as "account.errors.other");
+  const other = t("account.errors.other");
+  const found = ["account", "rights", "security.key"].map((area) => tMaybe(`${area}.errors.${slug}`, "account.errors.other")).find((words) => words !== other);
+  return found ?? other;
 }
 
 /** `special`: slugs that mean something more precise on this screen, and the slug whose sentence says it. */

@@ -65,7 +65,7 @@ class Last {
     const left = Math.max(0, Math.ceil((until - Date.now()) / 1000));
     if (left === this.left && left > 0) return;
     this.left = left;
-    if (left === 5) announce(t("mail.sent.still", { n: left }));
+    if (left === 5) announce(t("compose.sent.still", { n: left }));
     if (left === 0 && !this.busy) this.close();
   }
 }
@@ -76,20 +76,20 @@ export const last = new Last();
 export function justSent(sent: Sent, givenBack: () => void): void {
   last.did({
     kind: "sent",
-    words: t("mail.sent.done"),
+    words: t("compose.sent.done"),
     until: sent.until,
     async undo() {
       try {
         if (await sent.undo()) {
           givenBack();
-          last.tell(t("mail.sent.undone"));
-        } else last.tell(t("mail.sent.tooLate"));
+          last.tell(t("compose.sent.undone"));
+        } else last.tell(t("compose.sent.tooLate"));
       } catch {
-        last.tell(t("mail.sent.failed"));
+        last.tell(t("compose.sent.failed"));
       }
     },
   });
-  announce(t("mail.sent.announced", { n: last.left }));
+  announce(t("compose.sent.announced", { n: last.left }));
   setTimeout(() => void look(sent, 3), sent.until - Date.now() + SOON);
 }
 
@@ -98,6 +98,6 @@ const SOON = 3_000;
 /** A letter leaves only when it cannot be undone any more, and may then be refused: whoever was told "sent" is told so. */
 async function look(sent: Sent, tries: number): Promise<void> {
   const fate = await sent.fate?.().catch(() => null);
-  if (fate) last.tell(t("mail.sent.refused"), true);
+  if (fate) last.tell(t("compose.sent.refused"), true);
   else if (fate === null && tries > 1) setTimeout(() => void look(sent, tries - 1), SOON);
 }

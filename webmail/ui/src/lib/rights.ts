@@ -1,0 +1,88 @@
+// Who may, who reads, who writes: identity providers, fresh proofs, app passwords, readers, exchanges, blocks. Comes
+// with the first screen that asks; between the screens, the server's REST side and the worker.
+import { account, loginOf, renewed, speaker, type WireSession } from "./account.ts";
+import { api } from "./api.ts";
+import { Refused, type AppPassword, type Blocked, type Ciba, type Exchange, type ReadAccount, type RightsWork } from "./contract.ts";
+import { ask } from "./link.ts";
+import type { Started } from "./passkeys.ts";
+
+const part = encodeURIComponent;
+const SLICE = 50; // letters given at once
+
+interface Past {
+  total: number;
+  left: number;
+  certificate: string;
+}
+
+interface PastLetters {
+  letters: { id: number; keyPackets: string; summaryKeyPackets: string | null }[];
+  left: number;
+}
+
+async function givePast(of: string, person: string, progress: (done: number, total: number) => void): Promise<number> {
+  const path = `past/${part(of)}/${part(person)}`;
+  const { total, left, certificate } = await api<Past>("POST", path, {});
+  let remaining = left;
+  progress(total - remaining, total);
+  for (let after = 0; remaining > 0; ) {
+    const { letters } = await api<PastLetters>("GET", `${path}/letters?after=${after}&limit=${SLICE}`);
+    if (letters.length === 0) break; // what is left cannot be opened here
+    after = Math.max(...letters.map((one) => one.id));
+    const made = await ask("rewrap", { letters, certificate });
+    if (made.length > 0) remaining = (await api<PastLetters>("POST", `${path}/letters`, { letters: made })).left;
+    progress(total - remaining, total);
+  }
+  return remaining;
+}
+
+export const rights: RightsWork = {
+  providerPath: (provider, { shared = false, stepUp = false }) =>
+    `/api/login/oidc/${part(provider)}/start?shared=${shared ? 1 : 0}&stepUp=${stepUp ? 1 : 0}`,
+
+  startCiba: (provider, user) => api<Ciba>("POST", `login/ciba/${part(provider)}/start`, { user }),
+  async pollCiba(provider, id, shared) {
+    const { pending, interval } = await api<{ pending?: boolean; interval?: number }>("POST", `login/ciba/${part(provider)}`, { id, shared });
+    if (pending) return interval ?? 5;
+    await account.resume(); // with what this device kept, if it kept anything
+    return null;
+  },
+
+  async prove(proof) {
+    if ("passkey" in proof) {
+      const started = await api<Started>("POST", "step-up/passkey/start", {});
+      const { credential } = await (await import("./passkeys.ts")).get(started);
+      await renewed(await api<WireSession>("POST", "step-up/passkey", { id: started.id, credential }));
+      return;
+    }
+    const login = await loginOf(proof.password);
+    if (login === null) throw new Refused("login-refused");
+    await renewed(await api<WireSession>("POST", "step-up", { login, ...(proof.totp ? { totp: proof.totp } : {}) }));
+  },
+  async proved() {
+    const session = await renewed(await api<WireSession>("GET", "session"));
+    return (session.freshUntil ?? 0) > Date.now();
+  },
+
+  appPasswords: () => api<{ passwords: AppPassword[]; allowed: boolean }>("GET", "app-passwords"),
+  makeAppPassword: ({ label, protocols, days, network }) => api("POST", "app-passwords", { label, protocols, days, ...(network ? { network } : {}) }),
+  revokeAppPassword: (id) => api("DELETE", `app-passwords/${part(id)}`),
+
+  readers: async () => (await api<{ accounts: ReadAccount[] }>("GET", "readers")).accounts,
+  addReader: async (of, address, given) => void (await api("PUT", `readers/${part(of)}/${part(address)}`, given)),
+  endReader: async (of, person) => void (await api("DELETE", `readers/${part(of)}/${part(person)}`)),
+  seenPerPerson: async (of, perPerson) => void (await api("PUT", `readers/${part(of)}/seen`, { perPerson })),
+  givePast,
+
+  exchanges: async (email) => (await api<{ conversations: Exchange[] }>("GET", `conversations?account=${part(own())}&email=${part(email)}`)).conversations,
+  closeExchange: async (email) => (await api<{ conversations: Exchange[] }>("POST", "conversations/close", { account: own(), email })).conversations,
+  blocks: async () => (await api<{ blocks: Blocked[] }>("GET", "blocks")).blocks,
+  block: async (address) => void (await api("POST", "blocks", { address })),
+  unblock: async (address) => void (await api("DELETE", `blocks/${part(address)}`)),
+  contact: (of) => api("GET", of ? `contact?account=${part(of)}` : "contact"),
+  setContact: async (contact, of) => void (await api("PUT", of ? `contact?account=${part(of)}` : "contact", { contact })),
+
+  historyPath: (format, since, until, language) => `/api/access-log.${format}?since=${since}&until=${until}&lang=${language}`,
+};
+
+const own = (): string => speaker().session.account.id;

@@ -1,0 +1,7 @@
+// The settings of who may, who reads and who writes, in one file: fetched when one of them is opened.
+export { default as StepUp } from "../parts/StepUp.svelte";
+export { default as Blocks } from "./Blocks.svelte";
+export { default as FirstContact } from "./FirstContact.svelte";
+export { default as HistoryFiles } from "./HistoryFiles.svelte";
+export { default as Programs } from "./Programs.svelte";
+export { default as Readers } from "./Readers.svelte";
