@@ -354,13 +354,16 @@ def test_suspend_and_reinstate(serving: Serving, node: Place, accounts: dict[str
 
 def test_a_revoked_password_ends_the_session_it_began(serving: Serving, node: Place) -> None:
     home = ["--home", node.home]
-    out = did("account", "password", "add", PROBE, "--label", "lost phone", *home)
+    bounds = ["--protocol", "imap", "--days", "30", "--network", "127.0.0.0/8"]
+    out = did("account", "password", "add", PROBE, "--label", "lost phone", *bounds, *home)
     secret = out.rpartition(" ")[2].strip()
     header, *lines = did("account", "password", "list", PROBE, *home).splitlines()
-    assert header.split() == ["Id", "For", "Made", "(UTC)", "Until", "Last", "used"]
+    assert header.split() == "Id For Made (UTC) Until Last used From Serves Allowed from".split()
     assert len(lines) == 2
     assert secret not in "".join(lines)
-    [lost] = [line.split()[0] for line in lines if "lost phone" in line]
+    [line] = [line for line in lines if "lost phone" in line]
+    lost = line.split()[0]
+    assert line.split()[-2:] == ["imap", "127.0.0.0/8"]
     with clients.mailbox(node.port("imaps"), clients.tls(node.ca), PROBE, secret) as imap:
         assert imap.noop()[0] == "OK"
         out = did("account", "password", "revoke", PROBE, lost, *home)
