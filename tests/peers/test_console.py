@@ -358,7 +358,19 @@ def test_a_revoked_password_ends_the_session_it_began(serving: Serving, node: Pl
     out = did("account", "password", "add", PROBE, "--label", "lost phone", *bounds, *home)
     secret = out.rpartition(" ")[2].strip()
     header, *lines = did("account", "password", "list", PROBE, *home).splitlines()
-    assert header.split() == "Id For Made (UTC) Until Last used From Serves Allowed from".split()
+    assert header.split() == [
+        "Id",
+        "For",
+        "Made",
+        "(UTC)",
+        "Until",
+        "Last",
+        "used",
+        "From",
+        "Serves",
+        "Allowed",
+        "from",
+    ]
     assert len(lines) == 2
     assert secret not in "".join(lines)
     [line] = [line for line in lines if "lost phone" in line]
