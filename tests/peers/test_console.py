@@ -325,7 +325,52 @@ def test_the_list_of_accounts_is_a_table_for_people_and_json_for_machines_and_wh
     serving: Serving, node: Place
 ) -> None:
     header, *lines = did("account", "list", "--home", node.home).splitlines()
-    assert " ".join(header.split()) == "Id For Made (UTC) Until Last used From Serves Allowed from"
+    assert header.split() == ["Address", "Kind", "Letters", "Suspended", "Members"]
+    assert [line.split()[0] for line in lines] == sorted([GP, NURSE, WARD, SYSTEM, PROBE])
+    rows = {row["address"]: row for row in ask("account", "list", "--json", "--home", node.home).json}
+    assert rows[PROBE]["kind"] == "PER"
+    assert rows[PROBE]["mode"] == "custody"
+    assert rows[PROBE]["suspended"] is False
+
+
+def test_suspend_and_reinstate(serving: Serving, node: Place, accounts: dict[str, str]) -> None:
+    def may_log_in() -> bool:
+        context = clients.tls(node.ca)
+        try:
+            with clients.mailbox(node.port("imaps"), context, PROBE, accounts[PROBE]):
+                return True
+        except clients.PROTOCOL_ERRORS:
+            return False
+
+    def suspended() -> bool:
+        rows = ask("account", "list", "--json", "--home", node.home).json
+        return next(row["suspended"] for row in rows if row["address"] == PROBE)
+
+    assert did("account", "suspend", PROBE, "--home", node.home) == f"{PROBE} is suspended.\n"
+    assert (suspended(), may_log_in()) == (True, False)
+    assert did("account", "reinstate", PROBE, "--home", node.home) == f"{PROBE} is open again.\n"
+    assert (suspended(), may_log_in()) == (False, True)
+
+
+def test_a_revoked_password_ends_the_session_it_began(serving: Serving, node: Place) -> None:
+    home = ["--home", node.home]
+    bounds = ["--protocol", "imap", "--days", "30", "--network", "127.0.0.0/8"]
+    out = did("account", "password", "add", PROBE, "--label", "lost phone", *bounds, *home)
+    secret = out.rpartition(" ")[2].strip()
+    header, *lines = did("account", "password", "list", PROBE, *home).splitlines()
+    assert header.split() == [
+        "Id",
+        "For",
+        "Made",
+        "(UTC)",
+        "Until",
+        "Last",
+        "used",
+        "From",
+        "Serves",
+        "Allowed",
+        "from",
+    ]
     assert len(lines) == 2
     assert secret not in "".join(lines)
     [line] = [line for line in lines if "lost phone" in line]
