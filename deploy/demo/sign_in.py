@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.demo import people
-from deploy.demo.identity.people import Patient, Professional, test_national_id
+from deploy.demo.identity.people import Patient, Professional, invented_national_id
 from deploy.demo.identity.server import PSC_PATH, VITALE_PATH, InThread, Providers
 
 PROFESSIONALS, PATIENTS = "psc", "vitale"  # as the node's configuration calls them
@@ -131,7 +131,7 @@ class SignIn:
 def professionals(names: Mapping[str, tuple[str, str]]) -> dict[str, Professional]:
     """Invented professionals of an address, a given name and a family name, under numbers of the test range."""
     return {
-        address: Professional(test_national_id(number), given, family)
+        address: Professional(invented_national_id(number), given, family)
         for number, (address, (given, family)) in enumerate(sorted(names.items()), 101)
     }
 

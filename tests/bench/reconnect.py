@@ -33,7 +33,7 @@ import httpx
 import uvloop
 
 from deploy.demo import pki
-from deploy.demo.identity.people import test_national_id
+from deploy.demo.identity.people import invented_national_id
 from deploy.demo.identity.server import PSC_PATH
 from deploy.node import config as configuration
 from deploy.node.composition import opened
@@ -180,11 +180,11 @@ async def _programs(folder: Path, clients: int) -> list[Program]:
     async with opened(home, configuration.load(home.config)) as node:
         for number in range(clients):
             account = await node.accounts.add(f"c{number}@{DOMAIN}", Kind.PER)
-            await node.accounts.bind_national_id(account.id, test_national_id(number), "console:bench")
+            await node.accounts.bind_national_id(account.id, invented_national_id(number), "console:bench")
             new = await node.accounts.app_password_create(account.id, "bench")
             salt = node.accounts.salt_for(account.address)
             salted = app_passwords.salted(new.secret.encode(), salt, app_passwords.ITERATIONS)
-            found.append(Program(number, account.address, new.secret, salted, test_national_id(number)))
+            found.append(Program(number, account.address, new.secret, salted, invented_national_id(number)))
         await node.settled()
     return found
 

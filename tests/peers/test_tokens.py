@@ -37,8 +37,8 @@ from tests.peers.test_neomutt import in_a_terminal
 pytestmark = pytest.mark.peers
 
 _SECRET = "un secret d'essai"
-GP = Professional(people.test_national_id(41), "Camille", "Aubry")
-DOCTOR = Professional(people.test_national_id(42), "Denis", "Roux")
+GP = Professional(people.invented_national_id(41), "Camille", "Aubry")
+DOCTOR = Professional(people.invented_national_id(42), "Denis", "Roux")
 
 
 def free_port() -> int:

@@ -15,7 +15,7 @@ from mail_server.accounts.national_id import luhn_holds
 _ROLE_TABLE = "1.2.250.1.213.1.1.5.5"
 
 
-def test_national_id(number: int) -> str:
+def invented_national_id(number: int) -> str:
     """An idNat_PS of nobody: 899700 and six digits, the last by Luhn. `number` below 100,000."""
     stem = f"99700{number:05d}"
     return next(f"8{stem}{last}" for last in "0123456789" if luhn_holds(stem + last))

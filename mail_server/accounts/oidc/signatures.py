@@ -119,10 +119,11 @@ def _key(data: dict[str, Any]) -> SigningKey | None:
     public = cast("dict[str, str | list[str]]", wanted)
     try:
         if algorithm == "RS256":
-            rsa = RSAKey.import_key(public)
-            return SigningKey(kid, algorithm, rsa) if rsa.public_key.key_size >= _SMALLEST_RSA else None
+            if len(_decoded(data["n"]).lstrip(b"\0")) * 8 < _SMALLEST_RSA:
+                return None
+            return SigningKey(kid, algorithm, RSAKey.import_key(public))
         return SigningKey(kid, algorithm, ECKey.import_key(public))
-    except (JoseError, ValueError, TypeError, KeyError):
+    except (JoseError, TokenRefused, ValueError, TypeError, KeyError):
         return None
 
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import httpx
 import pytest
 
-from deploy.demo.identity.people import Patient, Professional, test_national_id
+from deploy.demo.identity.people import Patient, Professional, invented_national_id
 from deploy.demo.identity.realm import Realm
 from deploy.demo.identity.server import PSC_PATH, VITALE_PATH, Providers
 from deploy.demo.identity.tokens import Lies, Signer
@@ -24,8 +24,8 @@ from tests.webmail.office import BIRTH_DATE, BODY, ORIGIN, Browser, Office
 BASE = "http://127.0.0.1:9"
 SECRET = "secret d'essai"
 
-CLAIRE = Professional(test_national_id(11), "Claire", "Martin")
-PAUL = Professional(test_national_id(12), "Paul", "Durand")
+CLAIRE = Professional(invented_national_id(11), "Claire", "Martin")
+PAUL = Professional(invented_national_id(12), "Paul", "Durand")
 JEANNE = Patient(BODY + ins.key_of(BODY), "Jeanne", "Essai", BIRTH_DATE)
 _KEYS: dict[str, Signer] = {}
 

@@ -92,7 +92,7 @@ async def test_a_session_that_ended_lets_nobody_in_again(office: Office, idp: Id
 async def test_what_mail_programs_opened_with_the_session_ends_too(office: Office, idp: Idp) -> None:
     account = await idp.doctor()
     ended: list[tuple[str, str]] = []
-    idp.service.ended.append(lambda *told: ended.append(told))
+    idp.service.ended.append(lambda account, credential: ended.append((account, credential)))
     token = idp.psc.tokens_for(CLAIRE.name, "logiciel")["access_token"]
     opened = idp.service.open(await idp.service.verify(token), account.id)
     assert idp.service.holds(account.id, opened.credential)

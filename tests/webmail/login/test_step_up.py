@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
+import httpx
 import pytest
 
 from tests.webmail.office import BOTH, Browser, Office, Refused
+from webmail.login import front
 
 _Act = Callable[[Browser], Awaitable[object]]
 
@@ -176,8 +179,6 @@ async def test_after_five_wrong_codes_a_session_waits_and_a_right_one_is_not_loo
 
 
 async def test_who_guesses_from_one_place_locks_nobody_out_of_another(office: Office) -> None:
-    import httpx
-
     browser = await office.enrolled_professional()
     assert browser.account is not None
     office.clock.forward(seconds=60)
@@ -213,14 +214,10 @@ async def test_the_waiting_key_is_asked_for_by_the_page_alone(office: Office) ->
 
 
 async def test_a_body_that_drips_has_a_clock(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    import asyncio
-
-    from webmail.login import front
-
     monkeypatch.setattr(front, "BODY_SECONDS", 0.05)
     browser = office.browser()
 
-    async def drops() -> object:
+    async def drops() -> AsyncIterator[bytes]:
         for _ in range(100):
             yield b" "
             await asyncio.sleep(0.02)

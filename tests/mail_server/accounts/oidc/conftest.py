@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.demo.identity.people import Patient, Practice, Professional, test_national_id
+from deploy.demo.identity.people import Patient, Practice, Professional, invented_national_id
 from deploy.demo.identity.realm import Realm
 from deploy.demo.identity.server import Providers
 from deploy.demo.identity.tokens import Lies, Signer
@@ -21,13 +21,13 @@ from mail_server.store.model import AccountId
 
 BASE = "http://127.0.0.1:9"
 PAGE = "https://messagerie.example.org"
-SECRET = "un secret : d'essai %"  # noqa: S105 - of a provider of test
+SECRET = "un secret : d'essai %"
 NOW = 1_800_000_000.0
 INS = "255069912345633"
 
-CLAIRE = Professional(test_national_id(1), "Claire", "Martin")
-PAUL = Professional(test_national_id(2), "Paul", "Durand", (Practice("Cabinet A"), Practice("Hôpital B")))
-IDLE = Professional(test_national_id(3), "Inès", "Petit", ())
+CLAIRE = Professional(invented_national_id(1), "Claire", "Martin")
+PAUL = Professional(invented_national_id(2), "Paul", "Durand", (Practice("Cabinet A"), Practice("Hôpital B")))
+IDLE = Professional(invented_national_id(3), "Inès", "Petit", ())
 PATIENT = Patient("", "Jeanne", "Essai", "1955-06-01")
 
 
@@ -49,8 +49,8 @@ class Clock:
 class People:
     """The accounts, as the service asks of them."""
 
-    known: dict[str, Account] = field(default_factory=dict)
-    struck: list[tuple[str, str]] = field(default_factory=list)
+    known: dict[str, Account] = field(default_factory=dict[str, Account])
+    struck: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
 
     def add(self, name: str, person: Professional) -> Account:
         account = Account(

@@ -19,7 +19,8 @@ async def test_a_good_token_speaks_for_its_person(world: World) -> None:
     proven = await world.service.verify(world.token())
     assert proven.national_id == CLAIRE.national_id
     assert (proven.provider, proven.acr, proven.practising) == ("psc", 1, True)
-    assert proven.session and proven.token
+    assert proven.session
+    assert proven.token
 
 
 async def test_neither_token_nor_person_shows_in_a_repr(world: World) -> None:
