@@ -1,7 +1,7 @@
 """What reading through a shared account costs against one's own: a mailbox of 10,000, opened and listed.
 
 `python -m tests.bench.readers` prints one line of JSON: milliseconds, the median of several runs, for one's own
-account, a shared one, and a shared one where each reader has their own \\Seen (half of the letters marked by this reader).
+account, a shared one, and a shared one where each reader has their own \\Seen (half of the letters are marked).
 """
 
 from __future__ import annotations
