@@ -142,7 +142,7 @@ class Grants(PatientSpaces):
 
         def write(tx: Transaction) -> None:
             gone = tx.sql.run(
-                f"{statement} WHERE account = ? AND member = ? AND since = ?",  # noqa: S608 - one of the two above
+                f"{statement} WHERE account = ? AND member = ? AND since = ?",
                 (account, grant.person, grant.since),
             )
             if not gone:
