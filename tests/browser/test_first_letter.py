@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tests.browser.served import Served
 
-BUDGET = 130_200  # 130,000 are wanted; it stands 129 octets above
+BUDGET = 130_000
 PASSWORD = "un mot de passe pour peser"
 TOPIC, WORDS = "Votre tension", "Bonjour, votre tension est bonne. Revenez dans trois mois."
 

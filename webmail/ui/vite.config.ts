@@ -61,7 +61,7 @@ export default defineConfig(({ mode }) => ({
             { name: "account", test: /src[\\/]lib[\\/](account|api|link|workers|contract|bytes)/, includeDependenciesRecursively: false },
             {
               name: "letters",
-              test: /src[\\/](lib[\\/](mail|jmap|mail_wire)\.|screens[\\/]mail[\\/](Inbox|Panes|LetterList|LetterRow|Folders|Aftermath|GuardMark|LockedNote|Contact|Conversation|LetterView|Marked|TextBody|names|mailbox|people|words|kinds|truth|asked|undo|operator))/,
+              test: /src[\\/](lib[\\/](mail|jmap|mail_wire)\.|screens[\\/]mail[\\/](Inbox|Panes|LetterList|LetterRow|Folders|Aftermath|GuardMark|Contact|Conversation|LetterView|Marked|TextBody|names|mailbox|people|words|undo|operator|seldom_parts|drafts))/,
               includeDependenciesRecursively: false,
             },
           ],

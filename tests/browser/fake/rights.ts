@@ -40,7 +40,6 @@ async function answer(): Promise<void> {
 }
 
 export const rights: RightsWork = {
-  providerPath: (provider, { shared = false, stepUp = false }) => `/api/login/oidc/${provider}/start?shared=${shared ? 1 : 0}&stepUp=${stepUp ? 1 : 0}`,
   async startCiba(_provider, user) {
     await answer();
     if (user === "inconnu") throw new Refused("no-account-here", { status: 403 });

@@ -298,7 +298,6 @@ export interface Ciba {
 }
 
 export interface RightsWork {
-  providerPath(provider: string, how: { shared?: boolean; stepUp?: boolean }): string;
   startCiba(provider: string, user: string): Promise<Ciba>;
   /** Seconds until the next question, or null: approved, and somebody is logged in. */
   pollCiba(provider: string, id: string, shared: boolean): Promise<number | null>;

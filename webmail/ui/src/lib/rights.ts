@@ -37,9 +37,6 @@ async function givePast(of: string, person: string, progress: (done: number, tot
 }
 
 export const rights: RightsWork = {
-  providerPath: (provider, { shared = false, stepUp = false }) =>
-    `/api/login/oidc/${part(provider)}/start?shared=${shared ? 1 : 0}&stepUp=${stepUp ? 1 : 0}`,
-
   startCiba: (provider, user) => api<Ciba>("POST", `login/ciba/${part(provider)}/start`, { user }),
   async pollCiba(provider, id, shared) {
     const { pending, interval } = await api<{ pending?: boolean; interval?: number }>("POST", `login/ciba/${part(provider)}`, { id, shared });
