@@ -92,7 +92,9 @@ async def test_a_patient_s_number_typed_at_the_doors_is_written_nowhere(desk, ca
         greeting_pause_seconds=0,
         max_errors=100,
     )
-    smtp = SmtpDoor(settings, node.delivery, node.authenticator, node.accounts, {Road.CLIENT: tls, Road.OPERATOR: tls})
+    smtp = SmtpDoor(
+        settings, node.delivery, node.authenticator, node.accounts, {Road.CLIENT: tls, Road.OPERATOR: tls}
+    )
     imap = ImapDoor(
         ImapSettings(host="127.0.0.1", port=None, tls_port=0),
         store=node.store,
