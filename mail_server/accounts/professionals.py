@@ -15,6 +15,8 @@ from mail_server.store.interface import Sql
 from mail_server.store.model import AccountId
 from policies.interface import Event
 
+BY_PROVIDER = "provider"  # in a change: every session that an identity provider opened
+
 
 class Professionals(PatientSpaces):
     """The part of the accounts that says which professional an account is."""
@@ -39,3 +41,4 @@ class Professionals(PatientSpaces):
         action = "national-id-bind" if number else "national-id-unbind"
         event = Event(action, now_ms(), by, account)
         await self._change(account, write, event, Change(What.CHANGED, account))
+        self._announce(Change(What.CREDENTIAL_REVOKED, account, credential=BY_PROVIDER))

@@ -24,6 +24,7 @@ from typing import Any
 
 from mail_server.accounts.changes import Change, What
 from mail_server.accounts.interface import PAGE, Account, Accounts, Identity
+from mail_server.accounts.professionals import BY_PROVIDER
 from mail_server.store.interface import Sql, Store, StoreError, Transaction
 from mail_server.store.model import AccountId
 from webmail.login.settings import PageSettings
@@ -330,6 +331,8 @@ class Sessions:
         """Listener of `AccountService.changed`: who is suspended, closed or no longer practises is out at once."""
         if change.what in (What.SUSPENDED, What.CLOSED, What.PRACTICE_LOST):
             self._end_behind([each.id for each in self._of_account(change.account)])
+        elif change.what is What.CREDENTIAL_REVOKED and change.credential == BY_PROVIDER:
+            self._end_behind([each.id for each in self._of_account(change.account) if each.provider])
 
     # -- inside
 

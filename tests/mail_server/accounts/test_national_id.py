@@ -10,6 +10,7 @@ from deploy.demo.identity.people import invented_national_id as invented
 from mail_server.accounts import national_id
 from mail_server.accounts.changes import AccountError, Change, What
 from mail_server.accounts.interface import Kind
+from mail_server.accounts.professionals import BY_PROVIDER
 from tests.mail_server.accounts.conftest import House
 
 KNOWN = "899700218896"  # of the national provider's own test people
@@ -60,7 +61,8 @@ async def test_an_identifier_names_its_account(house: House) -> None:
     found = house.accounts.by_national_id(KNOWN)
     assert found is not None
     assert found.id == account.id
-    assert told == [Change(What.CHANGED, account.id)]
+    ended = Change(What.CREDENTIAL_REVOKED, account.id, credential=BY_PROVIDER)
+    assert told == [Change(What.CHANGED, account.id), ended]
     await house.accounts.bind_national_id(account.id, "", "console:test")
     assert house.accounts.by_national_id(KNOWN) is None
 

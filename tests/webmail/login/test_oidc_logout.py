@@ -209,3 +209,12 @@ async def test_a_mail_programs_own_logout_may_be_sent_here(office: Office, idp: 
     opened = idp.service.open(await idp.service.verify(token), account.id)
     assert (await post(office, idp.psc.logout_token("logiciel", session_of(idp)))).status_code == 200
     assert not idp.service.holds(account.id, opened.credential)
+
+
+async def test_an_account_that_becomes_somebody_elses_ends_what_a_provider_opened(
+    office: Office, idp: Idp, inside: Browser
+) -> None:
+    account = office.accounts.by_national_id(CLAIRE.national_id)
+    assert account is not None
+    await office.accounts.bind_national_id(account.id, PAUL.national_id, "console:test")
+    assert not await is_in(inside)
