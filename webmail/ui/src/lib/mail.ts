@@ -199,7 +199,8 @@ async function opened(email: WireEmail): Promise<Letter> {
   const line = letterLine(email, undefined, speaker().unlocked);
   if (kept !== undefined) return { ...kept, unread: line.unread, answered: line.answered };
   if (!speaker().unlocked && email.keyIds.length > 0) return closed(line, true);
-  if (email.receiptRequested) return closed(line, false); // to fetch its body is to open it
+  // To fetch its body is to open it: until then it is what the list knows of it.
+  if (email.receiptRequested) return closed((await linesOf([email], false))[0] ?? line, false);
   const given = await toOpen(email);
   const made = await ask("open", given, [given.data]);
   if (!made.opened) return closed(line, made.locked);
