@@ -6,6 +6,7 @@ Invariant: what cannot be undone asks first; each command tells the node from wh
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,7 +32,7 @@ ReasonOption = Annotated[str, typer.Option(help="Why, in a sentence for administ
 
 def suspend(
     address: str,
-    reason: Annotated[str, typer.Option(help="Why, in a sentence for administrators: it is traced.")],
+    reason: ReasonOption = "",
     home: HomeOption = DEFAULT_HOME,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -112,6 +113,8 @@ def close(
     as_json: JsonOption = False,
 ) -> None:
     """Close an account for good: no logins, no letters, its address is never given again. Its letters stay sealed."""
+    if not yes and not sys.stdin.isatty():
+        raise fail("Nothing was closed: nobody is there to be asked. Add --yes.")
     if not yes and not typer.confirm(f"Close {address} for good? Nothing opens it again.", err=True):
         raise fail("Nothing was closed.")
     result = ask_node(home, config, "account_close", address=address, reason=reason, network=_network())

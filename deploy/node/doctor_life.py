@@ -52,7 +52,7 @@ def _notices(settings: Config) -> Finding:
     return Finding(
         "unused mailboxes",
         "good",
-        f"After {life.inactivity_months} months holders are told; {life.objection_days} days later mailboxes are closed.",
+        f"Told after {life.inactivity_months} months, closed {life.objection_days} days later.",
     )
 
 

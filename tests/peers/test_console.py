@@ -306,8 +306,8 @@ ACCOUNT_FAULTS = {
     f"certificate unbind {SYSTEM} none": "This account has no such certificate (unknown-credential).",
     f"certificate bind {GP} CLIENT": "Only a system's account (APP) logs in by certificate.",
     f"member add {GP} {NURSE}": "Only a shared account (ORG, CAB) has members (not-shared).",
-    f"member add {WARD} {SYSTEM}": "Only a personal account (PER) can be a member (not-a-person).",
-    f"member remove {WARD} {GP}": "This person is not a member of it (not-a-member).",
+    f"member add {WARD} {SYSTEM}": "Only a personal account (PER) can be a reader (not-a-person).",
+    f"member remove {WARD} {GP}": "This person is not a reader of it (not-a-member).",
 }
 
 
@@ -346,7 +346,10 @@ def test_suspend_and_reinstate(serving: Serving, node: Place, accounts: dict[str
         rows = ask("account", "list", "--json", "--home", node.home).json
         return next(row["suspended"] for row in rows if row["address"] == PROBE)
 
-    assert did("account", "suspend", PROBE, "--home", node.home) == f"{PROBE} is suspended.\n"
+    assert (
+        did("account", "suspend", PROBE, "--reason", "essai", "--home", node.home)
+        == f"{PROBE} is suspended.\n"
+    )
     assert (suspended(), may_log_in()) == (True, False)
     assert did("account", "reinstate", PROBE, "--home", node.home) == f"{PROBE} is open again.\n"
     assert (suspended(), may_log_in()) == (False, True)
@@ -383,6 +386,49 @@ def test_a_revoked_password_ends_the_session_it_began(serving: Serving, node: Pl
         with pytest.raises(clients.PROTOCOL_ERRORS, match="EXPIRED"):
             imap.noop()
     assert len(ask("account", "password", "list", PROBE, "--json", *home).json) == 1
+
+
+def test_the_life_of_an_account_from_the_console(serving: Serving, node: Place) -> None:
+    """Struck off, back again, closed for good: each said, each traced with the means and where from."""
+    home = ["--home", node.home]
+    retired = f"retraite@{DOMAIN}"
+    did("account", "add", retired, "--no-password", *home)
+    assert did("account", "practice", retired, "lost", "--reason", "radiation", *home) == (
+        f"{retired} has no way in any more, and letters are refused.\n"
+    )
+    assert did("account", "practice", retired, "regained", *home) == f"{retired} may practise again.\n"
+    assert did("account", "contact", retired, "open", *home) == f"{retired}: open.\n"
+    assert refused("account", "contact", retired, "all", *home).startswith("Choices are replies_only")
+    assert did("account", "sector", WARD, "sa01", *home) == f"{WARD}: SA01.\n"
+    assert refused("account", "close", retired, *home) == (
+        "Nothing was closed: nobody is there to be asked. Add --yes."
+    )
+    came_by_ssh = {"SSH_CONNECTION": "192.0.2.55 51000 192.0.2.1 22"}
+    said = ask("account", "close", retired, "--yes", "--reason", "retraite", *home, environment=came_by_ssh)
+    assert (said.code, said.out) == (0, f"{retired} is closed for good.\n")
+    assert refused("account", "reinstate", retired, *home).endswith("(account-closed).")
+    assert refused("account", "add", retired, *home).endswith("(address-taken).")
+    [row] = ask("audit", "show", "--action", "account-close", "--json", *home).json
+    assert row["network"] == "192.0.2.55"
+    assert row["detail"] == {"means": "console", "reason": "retraite"}
+    assert did("account", "unused", *home) == "Every mailbox is used.\n"
+
+
+def test_limits_and_the_figures_of_a_month_are_shown(serving: Serving, node: Place) -> None:
+    home = ["--home", node.home]
+    rows = {row["limit"]: row for row in ask("limits", "show", "--json", *home).json}
+    assert rows["letters_per_hour"]["most"] == 500
+    assert rows["imap_connections"]["taken"] >= 0
+    assert "letters_per_hour" in did("limits", "show", *home)
+    month = time.strftime("%Y-%m", time.gmtime())
+    out = did("operator", "statistics", "--month", month, *home)
+    header, *lines = out.splitlines()
+    assert header == "month,figure,of,count"
+    assert any(line.startswith(f"{month},mailboxes,PER,") for line in lines)
+    file = node.folder / "month.csv"
+    did("operator", "statistics", "--month", month, "--csv", file, *home)
+    assert file.read_text().splitlines()[0] == header
+    assert refused("operator", "statistics", "--month", "hier", *home) == "A month is written YYYY-MM."
 
 
 def test_a_certificate_is_bound_and_unbound(serving: Serving, node: Place) -> None:
@@ -446,7 +492,7 @@ def test_keys_and_members(serving: Serving, node: Place, keys: dict[str, people.
 
 
 def test_the_trace_is_read_and_verified(serving: Serving, node: Place, accounts: dict[str, str]) -> None:
-    did("account", "suspend", PROBE, "--home", node.home)
+    did("account", "suspend", PROBE, "--reason", "essai", "--home", node.home)
     did("account", "reinstate", PROBE, "--home", node.home)
     header, *lines = did(
         "audit", "show", "--address", PROBE, "--limit", "2", "--home", node.home
@@ -461,7 +507,7 @@ def test_the_trace_is_read_and_verified(serving: Serving, node: Place, accounts:
         "Nothing of that is in the trace.\n"
     )
     assert re.fullmatch(
-        r"The chain is whole: \d+ entries, head \d+:[0-9a-f]{64}\.\n",
+        r"The trace is whole: \d+ entries, 0 of them purged in their time\. \d+ heads noted outside agree\.\n",
         did("audit", "verify", "--home", node.home),
     )
 

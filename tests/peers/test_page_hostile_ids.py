@@ -398,7 +398,7 @@ def test_a_suspended_account_reaches_nothing_and_its_listeners_are_cut(siege: Si
     _fill(victim)
     heard = bytearray()
     thread, connection = listen(siege.port, suspended.cookie, heard)
-    siege.made.command("account_suspend", address=suspended.address)
+    siege.made.command("account_suspend", address=suspended.address, reason="essai")
     thread.join(4)
     assert not thread.is_alive()
     connection.close()
