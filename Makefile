@@ -48,7 +48,7 @@ checks:
 	@echo "--> arrows between packages"
 	@$(BIN)/lint-imports --no-logo >.venv/arrows.log 2>&1 || { cat .venv/arrows.log; exit 1; }
 
-bench: debian-bench environment ## Measure beside Postfix and Dovecot (about half an hour)
+bench: debian-bench environment ## Measure beside Postfix and Dovecot (about 40 minutes)
 	@echo "--> measuring"
 	@$(BIN)/python -m tests.bench $(ARGS)
 

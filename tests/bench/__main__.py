@@ -18,7 +18,19 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from tests.bench import decisions, expected, fsyncs, page, peers, prepare, reconnect, report, rounds
+from tests.bench import (
+    audit,
+    decisions,
+    expected,
+    fsyncs,
+    page,
+    peers,
+    prepare,
+    readers,
+    reconnect,
+    report,
+    rounds,
+)
 from tests.bench.generator import LoadGenerator
 from tests.bench.process import CouldNotRun
 from tests.bench.system import LISTED, READERS, RECIPIENTS, Measure, System
@@ -39,6 +51,7 @@ class Extent:
     pages: int  # pages of 50 asked in a round
     mailbox: int  # letters in the mailbox they are taken from
     returning: int = 0  # mail programs that come back at once
+    entries: int = 0  # of the trace, written and verified
 
 
 FULL = Extent(
@@ -53,6 +66,7 @@ FULL = Extent(
     pages=400,
     mailbox=page.MESSAGES,
     returning=reconnect.CLIENTS,
+    entries=audit.ENTRIES,
 )
 QUICK = Extent(
     ingest=(("4k", 10, 1000), ("4k", 50, 1000), ("50k", 10, 300), ("1M", 10, 40)),
@@ -62,6 +76,7 @@ QUICK = Extent(
     pages=100,
     mailbox=10_000,
     returning=reconnect.CLIENTS,
+    entries=200_000,
 )
 
 
@@ -73,6 +88,7 @@ def main(
     listing: Annotated[bool, typer.Option(help="Measure the listing too.")] = True,
     pages: Annotated[bool, typer.Option(help="Measure pages of 50 by JMAP and IMAP too.")] = True,
     returning: Annotated[bool, typer.Option(help="Let 2,000 mail programs come back at once too.")] = True,
+    trace: Annotated[bool, typer.Option(help="Write and verify 10,000,000 entries of the trace too.")] = True,
     number_of_rounds: Annotated[int | None, typer.Option("--rounds", help="Rounds per row.")] = None,
     pipelining: Annotated[bool, typer.Option(help="Send MAIL, RCPT and DATA in one write.")] = False,
     home: Annotated[
@@ -94,6 +110,7 @@ def main(
         rounds=number_of_rounds or extent.rounds,
         pages=extent.pages if pages else 0,
         returning=extent.returning if returning else 0,
+        entries=extent.entries if trace else 0,
     )
     place = prepare.Place(home.absolute())
     try:
@@ -190,12 +207,28 @@ class Bench:
             self.remarks.append(str(decisions.measured()))
         if extent.listings:
             self._measure_listing(extent)
+            with self._noting("a shared account's listing"):
+                self.remarks.append(readers.measured())
         if extent.pages:
             self._measure_pages(extent)
         if extent.returning:
             with self._noting("reconnecting"):
                 found = reconnect.measured(self._place.run / "reconnect", _say, extent.returning)
                 self.remarks += [str(each) for each in found]
+        if extent.entries:
+            with self._noting("the trace"):
+                _say(f"the trace: {extent.entries:,} entries written, then verified")
+                self.remarks += audit.measured(
+                    self._place.run / "audit", extent.entries, self._letters_sent()
+                )
+
+    def _letters_sent(self) -> dict[str, float]:
+        """CPU ms of the product's letters of 4 kB, where the trace weighs most."""
+        return {
+            f"{line.row}, {line.system}": line.summary.cpu_ms
+            for line in self.lines
+            if line.row.startswith("4k") and line.chain is not None
+        }
 
     def _measure_listing(self, extent: Extent) -> None:
         title = f"listing {LISTED:,}, {READERS} connections"

@@ -15,6 +15,7 @@ import os
 import random
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,7 +32,9 @@ from policies.audit.query import END, of_party
 from policies.audit.trail import ChainedTrail
 from policies.interface import Event
 from policies.retention.periods import Periods
+from tests.bench.process import CouldNotRun
 
+ENTRIES = 10_000_000
 _PEOPLE = 10_000
 _COMMIT = 64
 _TRIED = 20_000  # entries that are timed
@@ -40,19 +43,24 @@ _screen = Console(width=None if os.isatty(1) else 120)
 
 
 def main(
-    entries: Annotated[int, typer.Option(help="How many to verify.")] = 10_000_000,
+    entries: Annotated[int, typer.Option(help="How many to verify.")] = ENTRIES,
     folder: Annotated[Path, typer.Option(help="Where the database lies meanwhile.")] = Path("bench-data"),
 ) -> None:
-    place = folder / "audit"
+    for line in measured(folder.absolute() / "audit", entries, _letters_of(folder / "results")):
+        _screen.print(line, highlight=False)
+
+
+def measured(place: Path, entries: int, letters: Mapping[str, float]) -> list[str]:
+    """What the trace costs, in sentences. `letters`: CPU ms of a letter of the product, by its name."""
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     try:
-        _measure(place, entries, folder / "results")
+        return _measured(place, entries, letters)
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def _measure(place: Path, entries: int, results: Path) -> None:
+def _measured(place: Path, entries: int, letters: Mapping[str, float]) -> list[str]:
     migrate_mail(f"sqlite:///{place / 'mail.db'}")
     database = Database(StoreSettings(), place)
     sql = connector_for(database.settings, place).connect()
@@ -67,9 +75,24 @@ def _measure(place: Path, entries: int, results: Path) -> None:
             written += number
             bars.update(task, completed=written)
     cost = _write(sql, node, people, _TRIED // 2, _COMMIT)
+    bare = _without_index(sql, node, people, entries)
+    size = (place / "mail.db").stat().st_size / entries
+    told = [
+        f"trace, an entry: {cost:.1f} µs of CPU, {bare:.1f} without the index of persons; {size:.0f} octets",
+        *_shares(cost, letters),
+        _log(sql, people),
+    ]
+    sql.close()
+    return [*told, _verified(database, entries)]
+
+
+def _without_index(sql: Any, node: ChainedTrail, people: list[str], entries: int) -> float:
+    """The same with no line in the index of persons, which is put right afterwards."""
     indexed, trails.parties = trails.parties, lambda rows: []  # type: ignore[assignment]
-    bare = _write(sql, node, people, _TRIED // 2, _COMMIT)
-    trails.parties = indexed
+    try:
+        bare = _write(sql, node, people, _TRIED // 2, _COMMIT)
+    finally:
+        trails.parties = indexed
     sql.run(
         "INSERT INTO audit_party SELECT actor, at, chain, seq FROM audit_entry WHERE seq > ?"
         " AND actor <> '' AND actor NOT LIKE 'operator:%'",
@@ -80,14 +103,7 @@ def _measure(place: Path, entries: int, results: Path) -> None:
         " AND subject <> actor",
         (entries - _TRIED // 2,),
     )
-    size = (place / "mail.db").stat().st_size / entries
-    _screen.print(
-        f"an entry: {cost:.1f} µs of CPU, {bare:.1f} without the index of persons; {size:.0f} octets"
-    )
-    _share(cost, results)
-    _log(sql, people)
-    sql.close()
-    _verify(database, entries)
+    return bare
 
 
 def _write(sql: Any, node: ChainedTrail, people: list[str], number: int, together: int) -> float:
@@ -115,30 +131,35 @@ def _event(chance: random.Random, people: list[str], at: int) -> Event:
     return Event("read", at, who, who, reference=f"M{at:x}", session="s1", network="192.0.2.1")
 
 
-def _share(cost: float, results: Path) -> None:
+def _letters_of(results: Path) -> dict[str, float]:
+    """CPU ms of the product's letters, of the newest result of `make bench`; none when there is no result."""
     found = sorted(results.glob("bench-*.json"))
     if not found:
-        _screen.print("no result of make bench beside: the share of a letter is not known")
-        return
+        return {}
     lines: list[dict[str, Any]] = json.loads(found[-1].read_text())["lines"]
-    letters = [line for line in lines if line["row"].endswith("connections") and "Vaguemestre" in line["system"]]
-    for line in letters:
-        share = cost / 1000 / line["cpu_ms"]
-        verdict = "met" if share <= _SHARE else "not met"
-        _screen.print(
-            f"a letter of {line['row']}, {line['system']}: {line['cpu_ms']:.2f} ms,"
-            f" its entry {share:.1%} of it (at most {_SHARE:.0%}: {verdict})"
-        )
+    return {
+        f"{line['row']}, {line['system']}": line["cpu_ms"]
+        for line in lines
+        if "connection" in line["row"] and "Vaguemestre" in line["system"]
+    }
 
 
-def _log(sql: Any, people: list[str]) -> None:
+def _shares(cost: float, letters: Mapping[str, float]) -> list[str]:
+    return [
+        f"trace, its share of a letter of {name}: {cost / 1000 / cpu_ms:.1%} of {cpu_ms:.2f} ms"
+        f" (at most {_SHARE:.0%}: {'met' if cost / 1000 / cpu_ms <= _SHARE else 'not met'})"
+        for name, cpu_ms in letters.items()
+    ]
+
+
+def _log(sql: Any, people: list[str]) -> str:
     began = time.perf_counter()
     for person in people[:100]:
         of_party(sql, person, END, 0, 100)
-    _screen.print(f"the latest 100 entries of one person: {(time.perf_counter() - began) * 10:.2f} ms")
+    return f"trace, the latest 100 entries of one person: {(time.perf_counter() - began) * 10:.2f} ms"
 
 
-def _verify(database: Database, entries: int) -> None:
+def _verified(database: Database, entries: int) -> str:
     wishes = Wishes(Periods(12, 240), time.time_ns() // 1_000_000)
     with Progress(console=_screen, transient=True) as bars:
         task = bars.add_task("verifying", total=None)
@@ -149,13 +170,12 @@ def _verify(database: Database, entries: int) -> None:
     ended = os.times()
     taken = time.perf_counter() - began
     cpu = sum(ended[:4]) - sum(spent[:4])
-    if not verdict.whole:
-        raise SystemExit(f"the chain does not hold: {verdict.verification.breaks[:3]}")
-    _screen.print(
+    if not verdict.whole or verdict.verification.entries != entries:
+        raise CouldNotRun(f"the chain does not hold: {verdict.verification.breaks[:3]}")
+    return (
         f"audit verify of {verdict.verification.entries:,} entries: {taken:.0f} s, {cpu:.0f} s of CPU,"
         f" {verdict.verification.entries / taken:,.0f} a second"
     )
-    assert verdict.verification.entries == entries
 
 
 if __name__ == "__main__":

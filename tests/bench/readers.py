@@ -49,6 +49,18 @@ class _Book:
         return self._known.get(account)
 
 
+def measured() -> str:
+    """One sentence for the report."""
+    with tempfile.TemporaryDirectory(prefix="vm-bench-readers-") as place:
+        took = asyncio.run(measure(Path(place)))
+    own = took["own_ms"]
+    return (
+        f"{LETTERS:,} letters listed by {PAGE}: one's own account {own} ms, a shared one {took['shared_ms']} ms"
+        f" (x{took['shared_ms'] / own:.2f}), shared with \\Seen per reader {took['shared_own_seen_ms']} ms"
+        f" (x{took['shared_own_seen_ms'] / own:.2f})"
+    )
+
+
 async def measure(folder: Path) -> dict[str, float]:
     migrate_mail(f"sqlite:///{folder / 'mail.db'}")
     store = LocalStore(StoreSettings(free_space_floor=0, row_cache_bytes=0), folder, AesKeyWrapper(b"k" * 32))
