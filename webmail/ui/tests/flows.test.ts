@@ -62,7 +62,7 @@ const bodies = (): string => seen.map((one) => one.body).join("\n");
 test("a wrong activation code is told with the tries that are left", async () => {
   await account.startEnrolment({ code: "XXXX", birthDate: "1950-03-12", lastFive: "12345" }).then(
     () => assert(false, "it was accepted"),
-    (failure: { slug: string; detail: object }) => assert.deepEqual([failure.slug, failure.detail], ["code-refused", { reference: "r1", triesLeft: 4, retryAfter: undefined, status: 403 }]),
+    (failure: { slug: string; detail: object }) => assert.deepEqual([failure.slug, failure.detail], ["code-refused", { reference: "r1", triesLeft: 4, retryAfter: undefined, reason: undefined, status: 403 }]),
   );
 });
 
