@@ -132,7 +132,9 @@ class AccountLife(Professionals):
         if known.kind in (Kind.PATIENT, Kind.APP):
             raise AccountError("no-contact", "Patients write first to professionals and organisations alone.")
         if contact is Contact.OPTED_IN and known.kind is not Kind.ORG:
-            raise AccountError("needs-organisation", "Only an organisation (ORG) can opt in for its customers.")
+            raise AccountError(
+                "needs-organisation", "Only an organisation (ORG) can opt in for its customers."
+            )
         await self._live(
             account,
             "UPDATE account SET contact = ? WHERE id = ?",
