@@ -7,13 +7,14 @@ to `on_alarm`, never kept; a reload that finds a problem changes nothing.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import marshal
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -97,6 +98,7 @@ class CedarDecisions:
         self._kept: OrderedDict[bytes, tuple[Question, Decision]] = OrderedDict()
         self._use(rules)
         self.evaluation_errors = 0
+        self.reloading = asyncio.Lock()  # for who weighs new rules beside the loop: one after the other
 
     @classmethod
     def load(
@@ -146,6 +148,11 @@ class CedarDecisions:
 
     def reload(self, *, dry_run: bool = False) -> Reload:
         """Read the folder again. Bad rules keep the old ones; a dry run tells what would change, no more."""
+        weighed = self.weigh(self.kept())
+        return weighed if dry_run else self.adopt(weighed)
+
+    def weigh(self, asked: Sequence[tuple[Question, Decision]]) -> Reload:
+        """What reading the folder again would change of these answers. For any thread: some 40 ms, changes nothing."""
         try:
             fresh = _read(self._folder, self._local, self._guard)
         except ruleset.RulesRefused as refused:
@@ -154,13 +161,18 @@ class CedarDecisions:
         probe = CedarDecisions(fresh, self._folder, kept=0)
         changed = tuple(
             Changed(question, before, after)
-            for question, before in self._kept.values()
+            for question, before in asked
             if (after := probe.decide(question)) != before
         )
-        if not dry_run:
-            self._kept.clear()
-            self._use(fresh)
-        return Reload(applied=not dry_run, changed=changed, fresh=fresh)
+        return Reload(applied=False, changed=changed, fresh=fresh)
+
+    def adopt(self, weighed: Reload) -> Reload:
+        """Put the rules just weighed in force, where nothing was wrong with them."""
+        if weighed.fresh is None:
+            return weighed
+        self._kept.clear()
+        self._use(weighed.fresh)
+        return replace(weighed, applied=True)
 
     def examine(self, question: Question) -> Answer:
         """The answer with every rule that held, for who asks why: nothing is kept, counted or told."""

@@ -127,7 +127,7 @@ class PolicyCommands:
 
     async def policies_reload(self, dry_run: bool) -> dict[str, Any]:
         node = self._node
-        return rules.reload(node.decisions, node.trace.note, now(), by=self._by, dry_run=dry_run)
+        return await rules.reload(node.decisions, node.trace.note, now(), by=self._by, dry_run=dry_run)
 
     # -- operators
 

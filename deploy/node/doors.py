@@ -154,7 +154,7 @@ class Doors:
         )
         return f"{smtp}, imap {imap}"
 
-    def reload(self) -> list[str]:
+    async def reload(self) -> list[str]:
         """Read certificates, rules and the trust list again; returns a sentence for each that stays as it was."""
         kept: list[str] = []
         try:
@@ -163,7 +163,7 @@ class Doors:
             self._tls.use(server_context(self._node.config.tls, ask_client=False))
         except StartError as failure:
             kept.append(str(failure))
-        again = rules.reload(self._node.decisions, self._node.trace.note, now())
+        again = await rules.reload(self._node.decisions, self._node.trace.note, now())
         kept += again["problems"]
         listed = self._node.trust_list.reload()
         if not listed.applied and self._node.config.policies.trust_list is not None:

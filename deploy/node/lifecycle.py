@@ -94,7 +94,8 @@ async def _serve(home: Home, settings: Config) -> None:
         for control in control_servers(node):
             await control.start()
             stack.push_async_callback(control.stop)
-        loop.add_signal_handler(signal.SIGHUP, _reload, doors)
+        reloads: set[asyncio.Task[None]] = set()
+        loop.add_signal_handler(signal.SIGHUP, _begin_reload, doors, reloads)
         node.resume_reseal()
         node.heads.keep_noting()
         purging = asyncio.create_task(purge_by_the_day(node))
@@ -130,8 +131,14 @@ def control_servers(node: Node) -> list[ControlServer]:
     return servers
 
 
-def _reload(doors: Doors) -> None:
-    for sentence_ in doors.reload():
+def _begin_reload(doors: Doors, under_way: set[asyncio.Task[None]]) -> None:
+    task = asyncio.get_running_loop().create_task(_reload(doors))
+    under_way.add(task)
+    task.add_done_callback(under_way.discard)
+
+
+async def _reload(doors: Doors) -> None:
+    for sentence_ in await doors.reload():
         _log.warning("not reloaded: %s", sentence_)
     _log.info("certificates, rules and trust list read again")
 

@@ -6,6 +6,7 @@ start and change, with who changed them.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,7 @@ def in_force(decisions: CedarDecisions, at: int) -> Event:
     return Event("policies-in-force", at, "node", detail=detail)
 
 
-def reload(
+async def reload(
     decisions: CedarDecisions,
     audit: Callable[[Sequence[Event]], None],
     at: int,
@@ -49,13 +50,18 @@ def reload(
     dry_run: bool = False,
 ) -> dict[str, Any]:
     """Read the rules again: what is wrong with them, which answers asked lately and of the corpus change."""
-    before = decisions.in_force
-    outcome = decisions.reload(dry_run=dry_run)
+    async with decisions.reloading:
+        before = decisions.in_force
+        outcome = await asyncio.to_thread(decisions.weigh, decisions.kept())
+        if not dry_run:
+            outcome = decisions.adopt(outcome)
     if not dry_run:
         detail = {"before": before.digest, "after": decisions.in_force.digest}
         result = "done" if outcome.applied else "rules-refused"
         audit([Event("policies-reload", at, by, outcome=result, detail=detail)])
-    lines = corpus.changes(before, outcome.fresh) if outcome.fresh is not None else ()
+    lines = (
+        await asyncio.to_thread(corpus.changes, before, outcome.fresh) if outcome.fresh is not None else ()
+    )
     return {
         "applied": outcome.applied,
         "problems": list(outcome.problems),
