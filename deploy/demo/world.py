@@ -68,6 +68,7 @@ _PORTS = {
 
 
 Command = Callable[..., Any]
+Place = str | tuple[str, int]  # a socket in a folder, or host and port
 
 
 class DemoFailed(Exception):
@@ -158,20 +159,20 @@ class NodeProcess:
         self._process = self._spawn(under)
 
     def wait_ready(self, ports: Mapping[str, int], seconds: float = 60) -> None:
+        """Its doors answer, and its console, which comes last. Raises DemoFailed."""
         deadline = time.monotonic() + seconds
-        waiting = [port for name, port in ports.items() if name != "metrics"]
+        waiting: list[Place] = [("127.0.0.1", port) for name, port in ports.items() if name != "metrics"]
+        waiting.append(str(self._folder / "node" / "control.sock"))
         while waiting:
             if self._process.poll() is not None:
                 tail = (self._folder / "node.log").read_text(errors="replace").strip().splitlines()[-5:]
                 raise DemoFailed("The node did not start:\n" + "\n".join(tail))
             if time.monotonic() > deadline:
-                raise DemoFailed(f"The node does not answer on port {waiting[0]}.")
-            with socket.socket() as probe:
-                probe.settimeout(1)
-                if probe.connect_ex(("127.0.0.1", waiting[0])) == 0:
-                    waiting.pop(0)
-                    continue
-            time.sleep(0.05)
+                raise DemoFailed(f"The node does not answer at {waiting[0]}.")
+            if _answers(waiting[0]):
+                waiting.pop(0)
+            else:
+                time.sleep(0.05)
 
     def stop(self) -> None:
         if self._process.poll() is None:
@@ -190,6 +191,13 @@ class NodeProcess:
     @property
     def running(self) -> bool:
         return self._process.poll() is None
+
+
+def _answers(place: Place) -> bool:
+    family = socket.AF_UNIX if isinstance(place, str) else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(place) == 0
 
 
 def free_port_base() -> int:
