@@ -51,6 +51,9 @@ class EmailCreation:
         self, turn: Turn, account: Account, wanted: Mapping[str, Any], names: Mapping[str, MailboxId]
     ) -> dict[str, Any]:
         """Raises SetError."""
+        if not turn.may(account.id, "i"):
+            # RFC 8621 §2: mayAddItems, which APPEND asks for too (RFC 4314 §4).
+            raise SetError("forbidden", "Your rights in this account do not allow it")
         if self._services.sealed_only(account.id):
             raise SetError("forbidden", "Nothing is stored in clear in a patient's space")
         unknown = [
@@ -68,6 +71,7 @@ class EmailCreation:
         received = utc_ms(at)
         if at is not None and received is None:
             raise invalid_properties("receivedAt")
+        words = keywords.settable(turn.letters(account.id), words)
         content = {name: value for name, value in wanted.items() if name not in _META}
         blobs = await self._blobs(account, composing.blobs_named(content))
         now = self._services.clock()

@@ -95,6 +95,7 @@ class EmailImport:
             data = await self._services.store.read(read)
         except NoSuchBlob:
             raise invalid_properties("blobId") from None
+        words = keywords.settable(turn.letters(account.id), words)
         filed = await keep(self._services, turn, data, mailboxes, words, received, summary)
         return filed, len(data)
 

@@ -41,6 +41,11 @@ def read(value: Any) -> frozenset[str] | None:
     return frozenset(word.lower() for word in words)
 
 
+def settable(letters: str, words: Iterable[str]) -> frozenset[str]:
+    """Those that these rights let one set on a new letter; the others are left out, as APPEND does (RFC 4314 §4)."""
+    return frozenset(word for word in words if ("s" if word == "$seen" else "w") in letters)
+
+
 def split(words: Iterable[str], spelt: Sequence[Placement] = ()) -> tuple[Flag, frozenset[str]]:
     """System flags and the rest; a keyword that is there already keeps its spelling."""
     spelling = {word.lower(): word for each in spelt for word in each.keywords}

@@ -171,7 +171,7 @@ class SubmissionSet:
         return found
 
     async def _email(self, turn: Turn, account: Account, named: Any) -> EmailRow:
-        if not isinstance(named, str):
+        if not isinstance(named, str) or not turn.may(account.id, "r"):  # to send it is to read it
             raise invalid_properties("emailId")
         email = resolve(turn, named)
         rows = await self._services.store.read(lambda reader: visible(reader, account.id, [email]))

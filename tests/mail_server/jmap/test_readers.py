@@ -121,3 +121,56 @@ async def test_each_reader_has_their_own_seen(world: Any, alice: Any):
         assert told["list"][0]["unreadEmails"] == unread
         _, told, _ = await one_call(client, "Email/query", filter={"notKeyword": "$seen"})
         assert len(told["ids"]) == unread
+
+
+def _draft(inbox: str) -> dict[str, Any]:
+    return {
+        "mailboxIds": {inbox: True},
+        "keywords": {"$seen": True, "$flagged": True, "urgent": True},
+        "from": [{"email": "ward@example.org"}],
+        "subject": "m",
+        "bodyValues": {"1": {"value": "x"}},
+        "textBody": [{"partId": "1", "type": "text/plain"}],
+    }
+
+
+async def test_a_letter_is_made_only_by_who_may_put_letters_there(world: Any, alice: Any):
+    give(world, "lrsw")
+    inbox = await folder(alice, "inbox")
+    _, told, _ = await one_call(alice, "Email/set", create={"a": _draft(inbox)})
+    assert not told.get("created")
+    assert told["notCreated"]["a"]["type"] == "forbidden"
+    _, told, _ = await one_call(alice, "Email/query")
+    assert told["ids"] == []
+
+
+@pytest.mark.parametrize(
+    ("rights", "expected"),
+    [("lri", {}), ("lris", {"$seen": True}), ("lriw", {"$flagged": True, "urgent": True})],
+)
+async def test_a_new_letter_has_only_the_keywords_that_one_may_set(
+    world: Any, alice: Any, rights: str, expected: dict[str, bool]
+):
+    give(world, rights)
+    inbox = await folder(alice, "inbox")
+    _, told, _ = await one_call(alice, "Email/set", create={"a": _draft(inbox)})
+    made = told["created"]["a"]["id"]
+    answer = await alice.http.post(
+        f"/jmap/upload/{WARD}/", content=b"Subject: m\r\n\r\nx\r\n", headers=alice.headers
+    )
+    words = {"$seen": True, "$flagged": True, "urgent": True}
+    entry = {"blobId": answer.json()["blobId"], "mailboxIds": {inbox: True}, "keywords": words}
+    _, told, _ = await one_call(alice, "Email/import", emails={"b": entry})
+    ids = [made, told["created"]["b"]["id"]]
+    _, told, _ = await one_call(alice, "Email/get", ids=ids, properties=["keywords"])
+    assert [each["keywords"] for each in told["list"]] == [expected, expected]
+
+
+async def test_what_one_may_not_read_one_may_not_send_to_oneself(world: Any, alice: Any):
+    email = await world.file(WARD)
+    give(world, "lp")
+    envelope = {"mailFrom": {"email": "ward@example.org"}, "rcptTo": [{"email": "alice@example.org"}]}
+    create = {"a": {"identityId": WARD, "emailId": email, "envelope": envelope}}
+    _, told, _ = await one_call(alice, "EmailSubmission/set", create=create)
+    assert told["notCreated"]["a"]["type"] == "invalidProperties"
+    assert told["notCreated"]["a"]["properties"] == ["emailId"]
