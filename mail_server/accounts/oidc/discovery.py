@@ -34,8 +34,10 @@ def endpoints(document: Mapping[str, Any], issuer: str) -> Endpoints:
 
     def address(name: str) -> str:
         told = document.get(name)
-        good = isinstance(told, str) and len(told) <= _LONGEST_ADDRESS and is_safe_url(told)
-        return told if isinstance(told, str) and good else ""
+        if not isinstance(told, str) or len(told) > _LONGEST_ADDRESS or not is_safe_url(told):
+            return ""
+        # A provider elsewhere has no business with what listens on this machine.
+        return told if told.startswith("https:") or not issuer.startswith("https:") else ""
 
     found = Endpoints(
         authorization=address("authorization_endpoint"),

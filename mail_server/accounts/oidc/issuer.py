@@ -42,6 +42,7 @@ class Issuer:
         self._endpoints: Endpoints | None = None
         self._endpoints_read = 0
         self._endpoints_failed = -_PAUSE_AFTER_FAILURE
+        self._keys_failed = -_PAUSE_AFTER_FAILURE
         self._ring = KeyRing(settings.keys_minutes * 60_000)
         self._reading = asyncio.Lock()
 
@@ -67,7 +68,7 @@ class Issuer:
                 raise unreachable()
             self._endpoints = discovery.endpoints(answer.said, self.provider.issuer)
         except TokenRefused:
-            self._endpoints_failed = now
+            self._endpoints_failed = self._clock()  # its end: whoever waited for it does not wait again
             raise
         self._endpoints_read = now
         return self._endpoints
@@ -82,12 +83,18 @@ class Issuer:
                 return found
             if not self._ring.may_ask(now):
                 raise unreachable() if stale else TokenRefused("unknown-key")
-            where = await self._read_endpoints()
-            answer = await self._http.get(where.keys)
-            if not answer.ok:
+            if 0 <= now - self._keys_failed < _PAUSE_AFTER_FAILURE:
                 raise unreachable()
-            self._ring.take(answer.said, now)
-            self._ring.asking(now)
+            try:
+                where = await self._read_endpoints()
+                answer = await self._http.get(where.keys)
+                if not answer.ok:
+                    raise unreachable()
+                self._ring.take(answer.said, self._clock())
+            except TokenRefused:
+                self._keys_failed = self._clock()  # its end: what took its time is not tried by each who waited
+                raise
+            self._ring.asking(self._clock())
         if (found := self._ring.find(wanted)) is None:
             raise TokenRefused("unknown-key")
         return found

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import httpx
 import pytest
 
+from mail_server.accounts.oidc.discovery import endpoints
 from mail_server.accounts.oidc.interface import TokenRefused
-from mail_server.accounts.oidc.settings import ProviderSettings
+from mail_server.accounts.oidc.service import OidcService
+from mail_server.accounts.oidc.settings import OidcSettings, ProviderSettings
 from tests.mail_server.accounts.oidc.conftest import CLAIRE, IDLE, PAUL, Clock, World, make
 
 
@@ -238,3 +243,57 @@ async def test_the_failure_challenge_names_scope_and_configuration(world: World)
     scope, address = world.service.configuration()
     assert scope == "openid scope_all"
     assert address.endswith("/.well-known/wallet-openid-configuration")
+
+
+class _KeysDown:
+    """The provider's keys are not there; the rest of it is. Counts who asks."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, clock: Clock, seconds: float = 0) -> None:
+        self.asked = 0
+        self._inner = inner
+        self._clock = clock
+        self._seconds = seconds
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        if not request.url.path.endswith("/certs"):
+            return await self._inner.handle_async_request(request)
+        self.asked += 1
+        await asyncio.sleep(0)
+        self._clock.pass_(seconds=self._seconds)
+        return httpx.Response(503, json={})
+
+
+async def test_keys_that_cannot_be_read_are_asked_for_once_however_many_programs_wait(
+    world: World, clock: Clock, psc_settings: ProviderSettings
+) -> None:
+    down = _KeysDown(httpx.ASGITransport(world.providers.application()), clock, seconds=5)
+    service = OidcService(
+        OidcSettings(providers=(psc_settings,)),
+        world.people,
+        clock=clock.ms,
+        transport=httpx.MockTransport(down),
+    )
+    token = world.token()
+    refused = await asyncio.gather(*(service.verify(token) for _ in range(50)), return_exceptions=True)
+    assert {each.reason for each in refused if isinstance(each, TokenRefused)} == {"provider-unreachable"}
+    assert (len(refused), down.asked) == (50, 1)
+    clock.pass_(seconds=3)
+    with pytest.raises(TokenRefused):
+        await service.verify(token)
+    assert down.asked == 2
+    await service.close()
+
+
+async def test_a_provider_elsewhere_does_not_send_the_node_to_its_own_machine() -> None:
+    issuer = "https://fournisseur.example.org"
+    document = {
+        "issuer": issuer,
+        "authorization_endpoint": f"{issuer}/a",
+        "token_endpoint": f"{issuer}/t",
+        "jwks_uri": "http://127.0.0.1:5432/certs",
+    }
+    with pytest.raises(TokenRefused) as caught:
+        endpoints(document, issuer)
+    assert caught.value.reason == "malformed"
+    found = endpoints({**document, "jwks_uri": f"{issuer}/k", "userinfo_endpoint": "http://[::1]/u"}, issuer)
+    assert (found.keys, found.userinfo) == (f"{issuer}/k", "")
