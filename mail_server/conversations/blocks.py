@@ -10,7 +10,7 @@ import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from mail_server.accounts.interface import Account, Accounts
+from mail_server.accounts.interface import Account, Accounts, Kind
 from mail_server.conversations.conversations import Conversations
 from mail_server.conversations.model import Party
 from mail_server.store.interface import Reader, Transaction
@@ -52,7 +52,7 @@ class Blocks:
         return found
 
     def block(self, transaction: Transaction, patient: Account, address: str, at: int) -> bool:
-        """False for who cannot be blocked: another patient, what is no address. Raises TooManyBlocks."""
+        """False for what is no address. Raises TooManyBlocks."""
         party = self._party(address)
         if party is None:
             return False
@@ -92,7 +92,10 @@ class Blocks:
         local, at, domain = address.rpartition("@")
         if not at or not local or not domain or len(address) > 254 or not address.isprintable():
             return None
-        if self._accounts.by_address(address) is not None:
+        found = self._accounts.by_address(address)
+        # A patient is taken like somebody unknown, which changes nothing for either: a refusal would tell that
+        # there is such a patient.
+        if found is not None and found.kind is not Kind.PATIENT:
             return self._conversations.party(address)
         return self._conversations.stranger(address)
 

@@ -41,8 +41,8 @@ _INSERT = (
 )
 _LETTER = (
     "INSERT INTO conversation_letter (patient, letter, root, no_answer_by, closes) VALUES (?, ?, ?, ?, ?)"
-    " ON CONFLICT (patient, letter) DO UPDATE SET"
-    " no_answer_by = coalesce(conversation_letter.no_answer_by, excluded.no_answer_by)"
+    # What was noted stays: a letter that takes another's Message-ID says nothing about that one.
+    " ON CONFLICT (patient, letter) DO NOTHING"
 )
 
 

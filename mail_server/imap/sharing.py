@@ -14,7 +14,7 @@ from mail_server.accounts.book import SHARED
 from mail_server.accounts.changes import AccountError
 from mail_server.accounts.entities import EVERY_RIGHT, rights_in
 from mail_server.accounts.grants import sorted_rights
-from mail_server.accounts.interface import Account
+from mail_server.accounts.interface import Account, Kind
 from mail_server.delivery.sharing import Sharing
 from mail_server.imap.access import may, require, rights, trace_refusal
 from mail_server.imap.mailboxes import find
@@ -143,7 +143,7 @@ def _person(session: Session, identifier: str) -> Account:
         # RFC 4314 §2: negative rights and "anyone" are options of a server.
         raise Refused("[CANNOT] Rights are given to a person, by their address")
     found = session.services.accounts.by_address(identifier)
-    if found is None:
+    if found is None or found.kind is Kind.PATIENT:  # nobody learns here who is a patient
         raise Refused("[NONEXISTENT] Nobody here has this address")
     return found
 

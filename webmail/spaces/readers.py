@@ -66,7 +66,7 @@ class Readers:
         """Raises Problem."""
         speaker, target = self._ground.account(session), self._account(session, account)
         person = self._ground.accounts.by_address(address)
-        if person is None:
+        if person is None or person.kind is Kind.PATIENT:  # nobody learns here who is a patient
             raise Problem("bad-request", sentence=_SENTENCES["not-a-person"], detail="unknown-person")
         if given.role != role_for(target.kind).value:
             raise Problem("bad-request", sentence=_SENTENCES["not-shared"], detail="not-shared")

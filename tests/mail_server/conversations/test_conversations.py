@@ -178,6 +178,13 @@ async def test_x_mss_mes_closes_one_message_and_leaves_the_exchange_open(town: A
     assert await barred(town, patient, gp, "un") is None
 
 
+async def test_a_letter_under_anothers_message_id_takes_no_answer_away_from_that_one(town: Any) -> None:
+    gp, other, patient = await town.person("gp"), await town.person("other"), await town.patient()
+    await town.writes(gp.address, patient, "T1", ids=town.ids("un"))
+    await town.writes(other.address, patient, "T2", ids=town.ids("un"), no_answer=True)
+    assert await barred(town, patient, gp, "un") is None
+
+
 async def test_a_first_letter_that_takes_no_answer_is_a_closed_exchange(town: Any) -> None:
     gp, patient = await town.person("gp"), await town.patient()
     await town.writes(gp.address, patient, "T1", ids=town.ids("un"), no_answer=True)

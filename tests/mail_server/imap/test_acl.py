@@ -9,8 +9,8 @@ import pytest
 
 from mail_server.accounts.changes import AccountError
 from mail_server.accounts.grants import role_for
-from mail_server.accounts.interface import Grant, Kind, Role
-from mail_server.store.model import Flag
+from mail_server.accounts.interface import Account, Grant, Kind, Role
+from mail_server.store.model import AccountId, Flag
 from tests.mail_server.imap.conftest import ALICE, BOB, WARD
 
 M = b"Subject: m\r\n\r\nbody\r\n"
@@ -363,6 +363,18 @@ async def test_what_cannot_be_set_is_refused_with_the_reason(world, command, ans
     client = await world.client()
     assert (await last(client, command)).startswith(answer)
     assert world.book.by_id(ALICE).grants == ()
+
+
+@pytest.mark.parametrize("command", ["LISTRIGHTS INBOX {}", "SETACL INBOX {} lr", "DELETEACL INBOX {}"])
+async def test_acl_tells_nobody_who_is_a_patient(world, command):
+    sharing(world)
+    patient = AccountId("patientaaaaaaaaaaaaa")
+    world.book.by[patient] = Account(patient, "patient@patient.example.org", Kind.PATIENT)
+    client = await world.client()
+    here, nobody = [
+        await last(client, command.format(f"{name}@patient.example.org")) for name in ("patient", "personne")
+    ]
+    assert here == nobody == "tag NO [NONEXISTENT] Nobody here has this address"
 
 
 async def test_a_reader_without_a_key_is_refused_in_words(world):

@@ -165,6 +165,18 @@ async def test_a_patient_blocks_and_unblocks_and_it_is_in_the_trace(page: Office
     assert (await refused(at_patient.post("blocks", {"address": "rien"}))).error == "bad-request"
 
 
+async def test_a_block_tells_nobody_who_is_a_patient(page: Office) -> None:
+    patient, _, at_patient, _ = await met(page)
+    other = await page.patient("1850513055002")
+    assert other.id != patient.id
+    for address in (other.alias, f"285051305500337@{other.alias.partition('@')[2]}"):
+        await at_patient.post("blocks", {"address": address})
+    told = (await at_patient.get("blocks"))["blocks"]
+    assert [each["kind"] for each in told] == ["", ""]
+    await at_patient.delete(f"blocks/{other.alias}")
+    assert len((await at_patient.get("blocks"))["blocks"]) == 1
+
+
 async def test_a_professional_says_which_patients_may_write_first(page: Office) -> None:
     _, gp, at_patient, at_gp = await met(page)
     assert await at_gp.get("contact") == {"contact": "replies_only", "choices": ["replies_only", "open"]}

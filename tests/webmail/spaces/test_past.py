@@ -11,8 +11,9 @@ from directory.openpgp.armor import dearmor
 from mail_server.accounts.interface import Account, Kind, Role
 from mail_server.store.model import State
 from policies.audit.query import Filter, find
-from tests.webmail.office import DOMAIN, Browser, Refused, data, text
+from tests.webmail.office import DOMAIN, Browser, Refused, data, identity, text
 from tests.webmail.spaces.test_reseal import Ward, opened_by, plain, template, ward
+from webmail.spaces.past import Past
 
 __all__ = ["template", "ward"]  # fixtures
 ALL = "aeiklprstwx"
@@ -101,6 +102,27 @@ async def test_it_is_resumable_and_traced_at_its_beginning_and_end(ward: Ward) -
     assert start[:2] == end[:2] == (marie.account.id, account.id)
     assert (start[2]["count"], end[2]["count"]) == ("5", "5")
     assert start[2]["member"] == luc.account.id
+
+
+async def test_who_left_while_packets_were_on_their_way_gets_none(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marie, luc = await person(ward, "marie"), await person(ward, "luc")
+    account = await shared(ward, marie)
+    await ward.send(plain(1), account.address)
+    await ward.accounts.grant_set(account.id, luc.account.id, Role.MEMBER, ALL, None, "console:test")
+    filed = Past._file  # pyright: ignore[reportPrivateUsage]
+
+    def removed_first(self: Past, tx: Any, gift: Any, made: Any) -> int:
+        tx.sql.run("DELETE FROM account_member WHERE member = ?", (luc.account.id,))
+        return filed(self, tx, gift, made)
+
+    monkeypatch.setattr(Past, "_file", removed_first)
+    with pytest.raises(Refused) as refused:
+        await given(marie, account, luc)
+    assert refused.value.error == "forbidden"
+    with pytest.raises(RuntimeError):
+        opened_by(luc, (await ward.inbox(account))[0][1])
 
 
 async def test_letters_in_custody_are_counted_apart(ward: Ward) -> None:
@@ -222,3 +244,16 @@ async def test_what_is_no_reader_is_refused_in_french(ward: Ward, body: dict[str
         await marie.put(f"readers/{marie.account.id}/{luc.account.address}", body)
     assert refused.value.answer["reason"] == reason
     assert refused.value.answer["message"].endswith(".")
+
+
+async def test_a_patient_is_refused_as_a_reader_like_nobody(ward: Ward) -> None:
+    marie = await person(ward, "marie")
+    patient = await ward.accounts.patient_add(identity())
+    told: list[Any] = []
+    for address in (patient.alias, f"285051305500337@{patient.alias.partition('@')[2]}"):
+        with pytest.raises(Refused) as refused:
+            await marie.put(
+                f"readers/{marie.account.id}/{address}", {"role": "delegate", "rights": "lr", "until": None}
+            )
+        told.append((refused.value.status, {**refused.value.answer, "reference": ""}))
+    assert told[0] == told[1]
