@@ -6,70 +6,22 @@ Grows with every new path a letter may take through the node.
 from __future__ import annotations
 
 import base64
-import contextlib
 import os
 import secrets
 import signal
 import smtplib
-import socket
-import stat
 import time
 from pathlib import Path
 
 import pytest
 
-from deploy.demo import clients, letters, people, thief, world
+from deploy.demo import clients, thief, world
 from deploy.demo.browser import derivations
-from deploy.demo.browser.page import PageClient, PageRefused
-from mail_server.accounts import ins
+from deploy.demo.browser.page import PageClient
+from tests.faults.canaries import Canaries, Patient, disk_of, invented, space_of
 from webmail.login import totp
 
 pytestmark = pytest.mark.faults
-
-
-class Canaries:
-    """Letters that each carry a word of their own in subject, body and attachment."""
-
-    def __init__(self) -> None:
-        self.markers: list[str] = []
-
-    def word(self) -> str:
-        marker = f"canari-{secrets.token_hex(10)}"
-        self.markers.append(marker)
-        return marker
-
-    def letter(self, sender: str, recipient: str, *, attached: int = 3_000) -> bytes:
-        made = letters.report(
-            sender, recipient, pdf_bytes=attached, patient=self.word(), closing=self.word(), title=self.word()
-        )
-        return made.data
-
-
-def disk_of(made: world.World, since: float) -> list[Path]:
-    """Where a run may leave bytes: the node's home and log, its keys' folder, and what is new under /tmp."""
-    places = [made.node, made.folder / "node.log", made.folder / "kek"]
-    for root in ("/tmp", "/var/tmp", "/dev/shm"):
-        here = Path(root).stat().st_dev
-        for folder, below, names in os.walk(root):
-            inside = [Path(folder, name) for name in below]
-            below[:] = [path.name for path in inside if path != made.folder and _device(path) == here]
-            places += [path for name in names if _modified(path := Path(folder, name)) >= since]
-    return places
-
-
-def _device(path: Path) -> int:
-    try:
-        return path.lstat().st_dev
-    except OSError:
-        return -1
-
-
-def _modified(path: Path) -> float:
-    try:
-        found = path.lstat()
-    except OSError:
-        return 0
-    return found.st_mtime if stat.S_ISREG(found.st_mode) else 0
 
 
 def cut_in_the_middle_of_data(made: world.World, data: bytes) -> smtplib.SMTP_SSL:
@@ -130,91 +82,6 @@ def test_no_word_of_200_letters_is_on_the_disk(
     assert found == [], sorted({f"{one.path.name}: {one.how}" for one in found})
 
 
-class Patient:
-    """An invented patient whose name, number and birth date are markers; and their browser."""
-
-    def __init__(self, made: world.World, canaries: Canaries) -> None:
-        self.made, self.canaries = made, canaries
-        letters_of_name = "".join(secrets.choice("BCDFGKLMNPRST") for _ in range(16))
-        body = (
-            f"2{secrets.randbelow(90) + 10}{secrets.randbelow(12) + 1:02d}69999{secrets.randbelow(1000):03d}"
-        )
-        number = body + ins.key_of(body)
-        self.person = people.Patient(
-            number, letters_of_name, letters_of_name[::-1].title(), "F", "1931-02-27", "69999"
-        )
-        names = [self.person.family_name, self.person.given_names]
-        canaries.markers += [body, *names, *(name.lower() for name in names)]
-        self.password, self.recovery = canaries.word(), derivations.new_recovery_code()
-        told = made.command(
-            "space_add",
-            matricule=number,
-            family_name=self.person.family_name,
-            given_names=self.person.given_names,
-            sex="F",
-            birth_date=self.person.birth_date,
-            birth_place="69999",
-        )
-        self.code, self.shown, self.address = told["code"], told["shown"], told["address"]
-        self.keep(self.code, self.recovery)
-        self.page = PageClient(made.ports["http"])
-
-    def keep(self, *spoken: str) -> None:
-        """Secrets as people write them, with their dashes and without."""
-        for one in spoken:
-            self.canaries.markers += [one] if "-" not in one else [one, one.replace("-", "")]
-
-    def activate(self) -> None:
-        person = self.person
-        guess = {"code": self.code, "birthDate": "1930-01-01", "lastFive": person.last_five}
-        with contextlib.suppress(PageRefused):
-            self.page.post("/api/enrolment/start", guess)
-        self.page.enrol(
-            self.code,
-            self.password,
-            self.recovery,
-            birth_date=person.birth_date,
-            last_five=person.last_five,
-        )
-        assert self.page.reseal() == 1
-
-    def mistype(self) -> None:
-        """What people do: the password in the place of the name, the number with a wrong password."""
-        stranger = PageClient(self.made.ports["http"])
-        for user in (self.password, self.person.matricule, self.person.matricule[:13], self.shown):
-            with contextlib.suppress(PageRefused):
-                stranger.log_in(user, self.canaries.word())
-
-    def write_and_hold(self) -> None:
-        for hold in (0, 3600):
-            self.page.write(world.HOSPITAL, self.canaries.word(), self.canaries.word(), hold=hold)
-        # Clear text is refused, and nothing of it stays.
-        clear = letters.note(self.shown, world.HOSPITAL, self.canaries.word(), self.canaries.word()).data
-        account = self.page.session["account"]["id"]
-        with contextlib.suppress(PageRefused):
-            self.page.request("POST", f"/jmap/upload/{account}/", clear, "message/rfc822")
-        draft = {"keywords": {"$draft": True}, "mailboxIds": {self.page.mailbox("drafts"): True}}
-        draft |= {"subject": self.canaries.word(), "bodyValues": {"1": {"value": self.canaries.word()}}}
-        self.page.call(("Email/set", {"create": {"d": draft | {"textBody": [{"partId": "1"}]}}}))
-
-    def cut_an_upload(self) -> socket.socket:
-        """A connection that has sent half of a body; the node has it in memory."""
-        account = self.page.session["account"]["id"]
-        half = self.canaries.letter(self.shown, world.HOSPITAL, attached=300_000)
-        port = self.made.ports["http"]
-        head = (
-            f"POST /jmap/upload/{account}/ HTTP/1.1\r\nHost: localhost:{port}\r\nX-Vaguemestre: 1\r\n"
-            f"Origin: http://localhost:{port}\r\nCookie: {self.page.cookie_header}\r\n"
-            f"Content-Length: {2 * len(half)}\r\n\r\n"
-        )
-        connection = socket.create_connection(("localhost", port), timeout=20)
-        connection.sendall(head.encode() + half)
-        return connection
-
-    def cookie(self) -> str:
-        return self.page.cookie_header.partition("=")[2]
-
-
 def test_nothing_that_passes_through_the_page_is_on_the_disk(
     fragile: tuple[world.World, world.NodeProcess], tmp_path: Path
 ) -> None:
@@ -225,7 +92,7 @@ def test_nothing_that_passes_through_the_page_is_on_the_disk(
     since = time.time() - 1
     canaries = Canaries()
     context = clients.tls(made.ca, made.hospital.certificate, made.hospital.key)
-    patient = Patient(made, canaries)
+    patient = Patient(made, canaries, space_of(made, invented(canaries)))
 
     def hospital_writes() -> None:
         data = canaries.letter(world.HOSPITAL, patient.shown)
