@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mail_server.accounts.interface import Account, Kind
@@ -31,9 +31,11 @@ from webmail.login.once import Once
 from webmail.login.problems import Problem
 from webmail.login.service import LoginService
 from webmail.login.sessions import Drawn, PageSession, Vouched
+from webmail.login.tries import CodeTries
 
 LIFETIME = 10 * 60_000
 _HOUR = 3_600_000
+_RUBBISH_TOLD, _RUBBISH_WINDOW = 30, 60_000  # refused logouts of one place that stand in the trace
 # What people are told; the trace has the exact slug.
 _PROBLEMS = {
     "acr-too-low": "level-too-low",
@@ -66,6 +68,7 @@ class ProviderLogins:
         self._oidc = oidc
         self._login = login
         self._away: Once[_Away] = Once(ground.clock, LIFETIME)
+        self._rubbish = CodeTries(ground.clock, _RUBBISH_TOLD, _RUBBISH_WINDOW)
 
     def providers(self) -> list[dict[str, str | bool]]:
         """What the page shows of them to everybody."""
@@ -94,6 +97,7 @@ class ProviderLogins:
         """A browser comes back with the provider's answer. Raises Problem."""
         away = self._away.take(answer.get("state", ""))
         if away is None:  # never begun, or answered before
+            self._login.stranger_at_return(provider, visitor)
             raise await self._wrong("other-browser", "unknown-state", provider, visitor)
         if away.begun.provider != provider:
             raise await self._wrong("provider-refused", "mix-up", provider, visitor)
@@ -116,7 +120,14 @@ class ProviderLogins:
         vouched = self._vouched(proven)
         if vouched.until <= self._ground.clock():
             raise await self._wrong("provider-refused", "session-too-old", proven.provider, visitor, account)
-        return await self._login.by_provider(account, vouched, shared, visitor)
+        drawn = await self._login.by_provider(account, vouched, shared, visitor)
+        try:
+            self._oidc.require_open(proven)
+        except TokenRefused as refused:
+            # It ended at the provider while it was written here: the logout could not see it yet.
+            await self._end_these([drawn.session], proven.provider, visitor)
+            raise await self.refused(refused, proven.provider, visitor) from None
+        return drawn
 
     async def _raise(self, session: str, proven: ProvenIdentity, account: Account, visitor: Visitor) -> Drawn:
         known = self._ground.sessions.by_id(session)
@@ -169,6 +180,8 @@ class ProviderLogins:
         try:
             notice = await self._oidc.logged_out(provider, token)
         except TokenRefused as refused:
+            if not self._worth_telling(visitor):
+                raise
             known = self._oidc.provider(provider)
             ground.audit(
                 [
@@ -185,14 +198,26 @@ class ProviderLogins:
         await self._end(provider, notice, visitor)
         self._oidc.logout_done(provider, notice)
 
+    def _worth_telling(self, visitor: Visitor) -> bool:
+        """Anybody may post what is no logout: from one place it fills the trace up to here and no further."""
+        try:
+            self._rubbish.enter("", visitor.network)
+        except Problem:
+            return False
+        self._rubbish.wrong("", visitor.network)
+        return True
+
     async def _end(self, provider: str, notice: LogoutNotice, visitor: Visitor) -> None:
-        ground, mark = self._ground, self._ground.secrets.provider_mark
+        mark = self._ground.secrets.provider_mark
         marked = (
             mark(provider, "session", notice.session)
             if notice.session
             else mark(provider, "subject", notice.subject)
         )
-        ended = ground.sessions.of_provider(marked)
+        await self._end_these(self._ground.sessions.of_provider(marked), provider, visitor)
+
+    async def _end_these(self, ended: Sequence[PageSession], provider: str, visitor: Visitor) -> None:
+        ground = self._ground
         acts = [
             ground.event(
                 "session-end",

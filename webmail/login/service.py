@@ -218,6 +218,10 @@ class LoginService:
             reason, outcome, account, f"provider {provider}", Way.PROVIDER, visitor, issuer=provider
         )
 
+    def stranger_at_return(self, provider: str, visitor: Visitor) -> None:
+        """Before an answer to nothing is traced: anybody may make such answers up. Raises Problem too-many."""
+        self._pressure.enter(visitor.network, f"provider {provider}")
+
     # -- again, by who is in already
 
     async def step_up(self, session: PageSession, login: bytes, code: str | None, visitor: Visitor) -> Drawn:

@@ -238,6 +238,10 @@ class OidcService:
             self._note_failure(refused)
             raise
 
+    def require_open(self, proven: ProvenIdentity) -> None:
+        """Whether its session at the provider goes on, as far as is known by now. Raises TokenRefused revoked."""
+        self._sessions.check(proven)
+
     # -- logouts
 
     async def logged_out(self, provider: str, token: str) -> LogoutNotice:

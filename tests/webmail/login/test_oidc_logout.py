@@ -218,3 +218,38 @@ async def test_an_account_that_becomes_somebody_elses_ends_what_a_provider_opene
     assert account is not None
     await office.accounts.bind_national_id(account.id, PAUL.national_id, "console:test")
     assert not await is_in(inside)
+
+
+async def test_a_logout_that_comes_while_the_login_is_written_ends_it(
+    office: Office, idp: Idp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await idp.doctor()
+    browser = office.browser()
+    written = office.store.write
+    told: list[int] = []
+
+    async def slowly(operation: Any) -> Any:
+        monkeypatch.setattr(office.store, "write", written)
+        done = await written(operation)
+        told.append((await post(office, idp.psc.logout_token("vaguemestre", session_of(idp)))).status_code)
+        return done
+
+    url = await idp.pick(await idp.away(browser), CLAIRE.name)
+    monkeypatch.setattr(office.store, "write", slowly)
+    answer = await idp.come_back(browser, url)
+    assert told == [200]
+    assert answer.headers["location"].startswith("/connexion?refus=provider-refused")
+    assert not await is_in(browser)
+    assert (await office.traced(action="session-end")) == ["session-end done"]
+
+
+async def test_rubbish_fills_the_trace_no_further_than_a_bound(office: Office, idp: Idp) -> None:
+    for _ in range(50):
+        assert (await post(office, "x.y.z")).status_code == 400
+    assert len([one for one in office.noted() if one.startswith("provider-logout")]) == 30
+    await idp.doctor()
+    browser = office.browser()
+    await idp.log_in(browser)
+    token = idp.psc.logout_token("vaguemestre", session_of(idp))
+    assert (await post(office, token)).status_code == 200
+    assert not await is_in(browser), "a true logout is heard all the same"
