@@ -40,8 +40,8 @@ def audit_findings(settings: Config, home: Path) -> Iterator[Finding]:
     except OSError as failure:
         yield Finding(_SUBJECT, "failed", f"Its heads in {path} cannot be read: {failure.strerror}.")
         return
-    if noted.faults:
-        first = noted.faults[0]
+    first = next((each for each in noted.faults if not each.harmless), None)
+    if first is not None:
         yield Finding(_SUBJECT, "failed", f"Line {first.line} of {path} does not hold: {first.reason}.")
         return
     age = (time.time_ns() // 1_000_000 - noted.latest) // _DAY_MS

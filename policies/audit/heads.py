@@ -3,6 +3,9 @@
 One line of JSON for a class of a chain: its day and last link, the chain's last number, when it was noted and why, the
 hash of the line before of the same chain, and an Ed25519 signature over the rest. Lines are added, never changed.
 
+A node that is killed, or a disk that is full, may leave a line torn: it is told and breaks nothing, since the line
+after it still holds the hash of the last whole one. Whole lines that were cut short afterwards show there.
+
 Invariants: `note` returns once the lines are on the disk; a line that nobody signed with the key asked for is reported
 as forged and expects nothing; reading never raises for what stands in the file.
 """
@@ -29,6 +32,7 @@ from policies.retention.periods import day_of, number_of
 
 _MARK = b"vaguemestre audit head 1\n"
 _LONGEST = 4096  # octets of a line
+_OPENING = b'{"at":'  # of every line, since its names are sorted
 _TAIL = 256 * 1024  # octets read again at a start, of a file that grows for years
 
 _dumps = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), sort_keys=True).encode
@@ -39,7 +43,12 @@ class Fault:
     """A line of the file that cannot be relied on."""
 
     line: int
-    reason: str  # "forged", "unreadable", "line-missing"
+    reason: str  # "forged", "unreadable", "line-missing", "torn"
+
+    @property
+    def harmless(self) -> bool:
+        """A crash leaves such a line; that nothing was taken away there, the next line's hash shows."""
+        return self.reason == "torn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +87,7 @@ class HeadsFile:
             before = hashlib.sha256(line).hexdigest()
             lines.append(line + b"\n")
         if lines:
+            self._before = None  # when this fails, some of the lines may stand there: the file is asked again
             _append(self.path, b"".join(lines))
         self._before, self._noted = before, noted_now
         return len(lines)
@@ -125,7 +135,7 @@ def noted(lines: Iterable[bytes], chain: str, key: str | None = None) -> Noted:
         line = raw.rstrip(b"\n")
         head = _parsed(line)
         if head is None:
-            faults.append(Fault(number, "unreadable"))
+            faults.append(Fault(number, "torn" if _torn(line) else "unreadable"))
             continue
         if head["chain"] != chain:
             continue
@@ -141,6 +151,14 @@ def noted(lines: Iterable[bytes], chain: str, key: str | None = None) -> Noted:
         keys.add(str(head["key"]))
         latest = max(latest, int(head["at"]))
     return Noted(expected, faults, own, latest, frozenset(keys))
+
+
+def _torn(line: bytes) -> bool:
+    """The beginning of a line and no more, or room that was made for one and never written."""
+    if not line.strip(b"\0"):
+        return True
+    begun = line.startswith(_OPENING) or _OPENING.startswith(line)
+    return begun and len(line) <= _LONGEST and not line.endswith(b"}")
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
@@ -201,7 +219,8 @@ def _append(path: Path, lines: bytes) -> None:
             file.seek(size - 1)
             if file.read(1) != b"\n":
                 lines = b"\n" + lines
-        file.write(lines)
+        while lines:
+            lines = lines[file.write(lines) :]  # a disk nearly full takes a part
         os.fsync(file.fileno())
     if new:
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)

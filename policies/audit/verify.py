@@ -28,6 +28,7 @@ __all__ = [
     "Verification",
     "chains",
     "merged",
+    "purged_until",
     "verify",
     "walk",
 ]
@@ -313,6 +314,12 @@ def merged(
     return Verification(
         chain, entries, last, [*joined, *more][:_MOST], broken + len(more), steps[:_MOST], purged
     )
+
+
+def purged_until(sql: SqlConnection, chain: str) -> tuple[int, ...]:
+    """Up to where each class is emptied: what moved these between two looks emptied entries meanwhile."""
+    row = sql.one("SELECT technical_purged, functional_purged FROM audit_head WHERE chain = ?", (chain,))
+    return (int(row[0]), int(row[1])) if row else ()
 
 
 def _as_cut(found: Break, last: int) -> Break:

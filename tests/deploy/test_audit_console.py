@@ -157,6 +157,58 @@ def test_a_purge_empties_what_is_due_and_leaves_nothing_of_it_in_the_files(home)
     assert files.count(b"203.0.113.77") == 1, "of the entry that is kept"
 
 
+@pytest.mark.parametrize("when", ["before the walk", "after the walk"])
+def test_a_purge_at_the_same_moment_is_no_break(home, monkeypatch, when):
+    fill(home, *(("login", NOW - 800 * DAY + number) for number in range(60)), ("read", NOW))
+    walks = []
+
+    async def purge():
+        async with opened(Home(home), load(home / "vaguemestre.toml")) as node:
+            await console_audit.purge(node, "console:test", False, lambda *_: None)
+
+    def walked(*given):
+        walks.append(given)
+        if len(walks) == 1 and when == "before the walk":
+            asyncio.run(purge())
+        found = walk(*given)
+        if len(walks) == 1 and when == "after the walk":
+            asyncio.run(purge())
+        return found
+
+    walk = audit_verification._part
+    monkeypatch.setattr(audit_verification, "_part", walked)
+    monkeypatch.setattr(audit_verification, "_STILL", 0.01)
+    told = json.loads(run(home, "verify", "--json"))
+    assert (told["broken"], told["purged"], len(walks)) == (None, 60, 2)
+
+
+def test_a_trace_that_does_not_hold_is_walked_once_when_nothing_is_purged(home, monkeypatch):
+    fill(home, ("read", NOW))
+    tamper(home, "DELETE FROM audit_party WHERE seq = 2")
+    walks = []
+    monkeypatch.setattr(
+        audit_verification,
+        "_part",
+        lambda *given, walk=audit_verification._part: walks.append(1) or walk(*given),
+    )
+    assert "the index of persons does not agree" in run(home, "verify", code=1)
+    assert len(walks) == 1
+
+
+def test_a_torn_last_line_of_the_heads_is_told_and_breaks_nothing(home):
+    fill(home, ("read", NOW))
+    path = load(home / "vaguemestre.toml").policies.audit_heads
+    fill(home, ("read", NOW + 1))
+    path.write_bytes(path.read_bytes()[:-60])
+    for _ in range(2):
+        told = json.loads(run(home, "verify", "--json"))
+        assert told["broken"] is None
+        assert sum("begun and not ended" in each for each in told["notices"]) == 1
+        (finding,) = audit_findings(load(home / "vaguemestre.toml"), home)
+        assert "does not hold" not in finding.sentence
+        fill(home, ("read", NOW + 2))  # the node goes on below the torn line
+
+
 @pytest.mark.parametrize(
     ("where", "verdict"), [("", "failed"), ("node/heads", "failed"), ("elsewhere", "warning")]
 )
