@@ -458,7 +458,7 @@ def closed(made: world.World) -> dict[str, str]:
     suspended, revoked = f"suspendu@{world.DOMAIN}", f"revoque@{world.DOMAIN}"
     for address in (suspended, revoked):
         made.command("account_add", address=address, kind="PER", password=False, certificate=None)
-    made.command("account_suspend", address=suspended, reason="essai")
+    made.command("account_suspend", address=suspended, reason="départ à la retraite")
     key = people.make_key("Revoque", revoked, "phrase", made.folder / "people")
     made.command(
         "key_publish", address=revoked, certificate=base64.b64encode(key.public.read_bytes()).decode()
@@ -498,7 +498,7 @@ def test_one_bad_recipient_among_good_ones_and_the_good_are_served(
 def test_a_suspended_account_does_not_log_in(made: world.World) -> None:
     address = f"parti@{world.DOMAIN}"
     made_now = made.command("account_add", address=address, kind="PER", password=True, certificate=None)
-    made.command("account_suspend", address=address, reason="essai")
+    made.command("account_suspend", address=address, reason="départ à la retraite")
     proof = base64.b64encode(f"\0{address}\0{made_now['password']}".encode()).decode()
     with connected(made.ports["submission"], clients.tls(made.ca)) as wire:
         reply = wire.ask(f"AUTH PLAIN {proof}")
