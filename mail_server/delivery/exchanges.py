@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from mail_server import mime
+from mail_server.accounts import ins
 from mail_server.accounts.interface import Account, Accounts, Kind
 from mail_server.conversations.blocks import Blocks, Dispensings
 from mail_server.conversations.closings import Actor, Closings, closing_event
@@ -148,7 +149,7 @@ class Exchanges:
             each.id for each in self._addressed(letter) if self._gate.may_close(envelope.sender, each)
         ]
         written = self._written(envelope, letter)
-        if written is None or not patients:
+        if written is None or not (patients or self._names_a_number(letter)):
             raise Refusal(
                 550, "5.7.1", "Nothing to close: the patient is named in To or Cc beside this address",
                 "nothing-to-close",
@@ -225,6 +226,10 @@ class Exchanges:
         found = [self._accounts.by_id(recipient.account) for recipient in envelope.recipients]
         return [each for each in found if each is not None and each.kind is Kind.PATIENT]
 
+    def _names_a_number(self, letter: Letter) -> bool:
+        """Whether it may be meant for a patient here: who has a space and who has none is answered alike."""
+        return any(_is_number(each, self._accounts.is_local_domain) for each in _addressees(letter))
+
     def _addressed(self, letter: Letter) -> list[Account]:
         """Patients of ours named in its header."""
         found = {
@@ -248,6 +253,15 @@ def is_automatic(letter: Letter) -> bool:
         found.name == "auto-submitted" and found.value.strip().lower().startswith(b"auto-replied")
         for found in letter.fields
     )
+
+
+def _is_number(address: str, is_local: Callable[[str], bool]) -> bool:
+    local, _, domain = address.rpartition("@")
+    try:
+        ins.parse(local)
+    except ins.InsRefused:
+        return False
+    return is_local(domain)
 
 
 def _reply_to(letter: Letter) -> list[str]:

@@ -14,6 +14,7 @@ import pytest
 from directory.openpgp.gate import gate
 from mail_server import mime
 from mail_server.accounts.changes import AccountError
+from mail_server.accounts import ins
 from mail_server.accounts.interface import Contact, Kind, Peer
 from mail_server.conversations.closings import Actor
 from mail_server.delivery.gate import ConversationClosed
@@ -92,6 +93,16 @@ async def test_fin_alone_and_no_patient_named_says_that_there_is_nothing_to_clos
     gp, nurse = await desk.sealed("gp"), await desk.sealed("nurse")
     found = await refused(desk.send(gp, letter(gp.address, nurse.address), FIN))
     assert (found.code, found.reason) == (550, "nothing-to-close")
+
+
+async def test_fin_tells_nobody_who_is_a_patient(desk) -> None:
+    gp, patient = await desk.sealed("gp"), await desk.patient()
+    domain = patient.alias.partition("@")[2]
+    number = "185052A004123"
+    nobody = f"{number}{ins.key_of(number)}@{domain}"
+    assert desk.node.accounts.by_address(nobody) is None
+    for name, address in (("un", patient.alias), ("deux", nobody)):
+        await desk.send(gp, letter(gp.address, address, "Au revoir", name), FIN)
 
 
 async def test_a_patient_and_another_operator_cannot_use_fin(desk) -> None:

@@ -240,6 +240,8 @@ async def test_the_sheet_lets_in_to_renew_and_to_nothing_else(office: Any) -> No
         ("GET", "reseal", None),
         ("GET", "keys/old", None),
         ("GET", "correspondents", None),
+        ("GET", "access-log.csv", None),
+        ("GET", "access-log.pdf", None),
     ]:
         answer = await refused(browser.ask(method, path, body))
         assert (answer.status, answer.error) == (403, "renew-first"), path
