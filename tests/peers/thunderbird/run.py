@@ -21,8 +21,8 @@ from typing import Any
 from desktop import SCREEN, picture, screen, thunderbird
 from marionette import Marionette, MarionetteError
 
-_CHROME = Path(__file__).parent / "chrome"
-_START_SECONDS = 150  # a cold start on a busy machine
+CHROME = Path(__file__).parent / "chrome"
+START_SECONDS = 150  # a cold start on a busy machine
 _NEEDS = ("thunderbird", "Xvfb", "import")
 
 
@@ -33,7 +33,7 @@ def main() -> int:
         print(f"missing: {', '.join(missing)}. apt-get install thunderbird xvfb imagemagick", file=sys.stderr)
         return 2
     demo = json.loads(options.demo_json.read_text())
-    account = _account(demo["accounts"], options.address)
+    account = account_of(demo["accounts"], options.address)
     options.out.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="thunderbird-"))
     try:
@@ -62,7 +62,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _account(accounts: list[dict[str, Any]], address: str | None) -> dict[str, Any]:
+def account_of(accounts: list[dict[str, Any]], address: str | None) -> dict[str, Any]:
     for account in accounts:
         if account["openpgp_secret_key"] and address in (None, account["address"]):
             return account
@@ -70,31 +70,16 @@ def _account(accounts: list[dict[str, Any]], address: str | None) -> dict[str, A
 
 
 def _read(demo: dict[str, Any], account: dict[str, Any], options: argparse.Namespace, folder: Path) -> Any:
-    doors = demo["endpoints"]
-    implicit = options.tls == "implicit"
     width, height = SCREEN
     with (
         screen() as display,
         thunderbird(display, folder, {}) as port,
-        Marionette(port, _START_SECONDS) as control,
+        Marionette(port, START_SECONDS) as control,
     ):
         try:
-            made = control.run(
-                _CHROME / "prepare.js",
-                120,
-                ca=_der(Path(demo["ca"])),
-                account={
-                    "address": account["address"],
-                    "name": account["address"].split("@")[0].replace(".", " ").title(),
-                    "password": account["password"],
-                },
-                imap={"port": doors["imaps" if implicit else "imap"], "tls": options.tls},
-                submission={"port": doors["submissions" if implicit else "submission"], "tls": options.tls},
-                secretKey=Path(account["openpgp_secret_key"]).read_text(),
-                passphrase=account["openpgp_passphrase"],
-            )
+            made = prepared(control, demo, account, options.tls)
             shown = control.run(
-                _CHROME / "read.js",
+                CHROME / "read.js",
                 options.seconds + 30,
                 server=made["server"],
                 expected=options.expect_subject,
@@ -105,6 +90,25 @@ def _read(demo: dict[str, Any], account: dict[str, Any], options: argparse.Names
         finally:
             picture(display, options.out / "thunderbird.png")
     return {"address": account["address"], "version": made["version"], **shown}
+
+
+def prepared(control: Marionette, demo: dict[str, Any], account: dict[str, Any], tls: str) -> Any:
+    """The profile with its authority, account and key."""
+    doors, implicit = demo["endpoints"], tls == "implicit"
+    return control.run(
+        CHROME / "prepare.js",
+        120,
+        ca=_der(Path(demo["ca"])),
+        account={
+            "address": account["address"],
+            "name": account["address"].split("@")[0].replace(".", " ").title(),
+            "password": account["password"],
+        },
+        imap={"port": doors["imaps" if implicit else "imap"], "tls": tls},
+        submission={"port": doors["submissions" if implicit else "submission"], "tls": tls},
+        secretKey=Path(account["openpgp_secret_key"]).read_text(),
+        passphrase=account["openpgp_passphrase"],
+    )
 
 
 def _der(path: Path) -> str:

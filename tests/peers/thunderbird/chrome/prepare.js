@@ -23,10 +23,11 @@ async function prepare({ ca, account, imap, submission, secretKey, passphrase })
   if (!taken || taken.exitCode || !taken.importedKeys.length) {
     throw new Error(`the secret key was not taken: ${taken?.errorMsg}`);
   }
-  const [fingerprint] = taken.importedKeys.map(one => one.replace(/^0x/, ""));
   EnigmailKeyRing.updateKeys(taken.importedKeys);
   EnigmailKeyRing.clearCache();
-  await PgpSqliteDb2.acceptAsPersonalKey(fingerprint);
+  // Under its whole fingerprint, which is more than what the import answers. Nothing is signed before.
+  const fingerprint = EnigmailKeyRing.getKeyById(taken.importedKeys[0]).fpr;
+  await PgpSqliteDb2.updateAcceptance(fingerprint, null, "personal");
 
   // The account: incoming, outgoing, identity with its key. socketType: 2 STARTTLS, 3 TLS; authMethod 3: password.
   const incoming = MailServices.accounts.createIncomingServer(account.address, "localhost", "imap");

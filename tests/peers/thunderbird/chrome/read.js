@@ -56,10 +56,15 @@ async function read({ server, expected, width, height, seconds }) {
     shown.push(seen);
     if (!expected || seen.subject.includes(expected)) {
       await pause(1500); // the last line is drawn
-      return { found: true, listed, listedAfter: listing(), ...seen };
+      return { found: true, listed, listedAfter: listing(), ...seen, keyOffered: keyOffered() };
     }
   }
   return { found: false, listed, listedAfter: listing(), ...shown[0], alsoOpened: shown.slice(1) };
+
+  // Whether Thunderbird offers to take a key that came with the letter (by its Autocrypt field, or attached).
+  function keyOffered() {
+    return !tabmail.currentAboutMessage.document.getElementById("openpgpKeyBox").hidden;
+  }
 
   function listing() {
     return rows.map(header => header.mime2DecodedSubject);

@@ -1,0 +1,116 @@
+"""Thunderbird answers a sealed letter, with a copy to one more address, as a person would, and sends it.
+
+    python tests/peers/thunderbird/send.py --demo-json DIR/demo.json --out FOLDER --address WHO \
+        --answer WORDS --cc ADDRESS [--key FILE ...] [--alias ADDRESS=FINGERPRINT ...]
+
+WORDS stand in the subject of the letter that is answered. Each key is an armored certificate that Thunderbird takes
+and accepts first; an alias has it use a key for an address that is not in the key (its `alias_rules_file`).
+Writes `thunderbird-answer.png`, as it stands before it is sent, and `thunderbird-answer.json`. Exit code 0 when it
+left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from desktop import SCREEN, picture, screen, thunderbird
+from marionette import Marionette, MarionetteError
+from run import CHROME, START_SECONDS, account_of, prepared
+
+_WORDS = "Je mets fin à notre échange. Portez-vous bien."
+# Thunderbird says in its log why a letter does not leave, and in no other place.
+_TOLD = {"browser.dom.window.dump.enabled": True, "devtools.console.stdout.chrome": True}
+
+
+def main() -> int:
+    options = _options()
+    demo = json.loads(options.demo_json.read_text())
+    account = account_of(demo["accounts"], options.address)
+    options.out.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="thunderbird-"))
+    try:
+        said = _send(demo, account, options, folder)
+    except (MarionetteError, TimeoutError) as failure:
+        print(f"Thunderbird: {failure}", file=sys.stderr)
+        shutil.copy(folder / "thunderbird.log", options.out / "thunderbird.log")
+        return 1
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    (options.out / "thunderbird-answer.json").write_text(
+        json.dumps(said, indent=2, ensure_ascii=False) + "\n"
+    )
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--demo-json", type=Path, required=True, help="written by the demo")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the picture and what was written")
+    parser.add_argument("--address", required=True, help="which account")
+    parser.add_argument("--answer", required=True, help="words of the subject of the letter to answer")
+    parser.add_argument("--cc", required=True, help="who gets a copy")
+    parser.add_argument("--key", type=Path, action="append", default=[], help="a certificate to take first")
+    parser.add_argument("--alias", action="append", default=[], help="ADDRESS=FINGERPRINT")
+    parser.add_argument("--tls", choices=("implicit", "starttls"), default="implicit")
+    parser.add_argument("--seconds", type=float, default=60, help="how long to wait for each step")
+    return parser.parse_args()
+
+
+def _send(demo: dict[str, Any], account: dict[str, Any], options: argparse.Namespace, folder: Path) -> Any:
+    width, height = SCREEN
+    seconds = options.seconds
+    rules = _alias_rules(options.alias, folder / "aliases.json")
+    settings = {**_TOLD, "mail.openpgp.alias_rules_file": rules.as_uri()}
+    with (
+        screen() as display,
+        thunderbird(display, folder, settings) as port,
+        Marionette(port, START_SECONDS) as control,
+    ):
+        try:
+            made = prepared(control, demo, account, options.tls)
+            answered = control.run(
+                CHROME / "read.js",
+                seconds + 30,
+                server=made["server"],
+                expected=options.answer,
+                width=width,
+                height=height,
+                seconds=seconds,
+            )
+            if not answered["found"]:
+                raise MarionetteError("the letter to answer is not there")
+            keys = [path.read_text() for path in options.key]
+            written = control.run(
+                CHROME / "write.js",
+                seconds + 30,
+                server=made["server"],
+                copy=options.cc,
+                keys=keys,
+                words=_WORDS,
+                seconds=seconds,
+            )
+            picture(display, options.out / "thunderbird-answer.png")
+            control.run(CHROME / "leave.js", seconds + 30, seconds=seconds)
+        except MarionetteError:
+            picture(display, options.out / "thunderbird-answer.png")
+            raise
+    return {"version": made["version"], "words": _WORDS, "answered": answered, "written": written}
+
+
+def _alias_rules(aliases: list[str], path: Path) -> Path:
+    rules = [
+        {"email": address, "keys": [{"fingerprint": fingerprint}]}
+        for address, _, fingerprint in (alias.partition("=") for alias in aliases)
+    ]
+    path.write_text(json.dumps({"description": "", "rules": rules}))
+    return path
+
+
+if __name__ == "__main__":
+    sys.exit(main())
