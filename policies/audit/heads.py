@@ -121,6 +121,8 @@ def signed(
 
 def read(path: Path, chain: str, key: str | None = None) -> Noted:
     """What the file says of a chain; `key` (hex) is the only one whose signature counts. Raises OSError."""
+    if path.exists() and not path.is_file():
+        raise OSError(f"{path} is no file of heads")  # a device or a pipe has no end
     with path.open("rb") as file:
         return noted(file, chain, key)
 

@@ -13,8 +13,8 @@ import pytest
 
 from directory.openpgp.gate import gate
 from mail_server import mime
-from mail_server.accounts.changes import AccountError
 from mail_server.accounts import ins
+from mail_server.accounts.changes import AccountError
 from mail_server.accounts.interface import Contact, Kind, Peer
 from mail_server.conversations.closings import Actor
 from mail_server.delivery.gate import ConversationClosed

@@ -322,3 +322,8 @@ def test_a_file_holds_the_heads_of_several_chains_apart(sql: Any, file: HeadsFil
 def test_the_file_is_closed_to_others_and_its_key_shows_nowhere(file: HeadsFile) -> None:
     assert file.path.stat().st_mode & 0o027 == 0
     assert KEY.private_bytes_raw().hex() not in repr(file) + file.path.read_text()
+
+
+def test_what_has_no_end_is_no_file_of_heads() -> None:
+    with pytest.raises(OSError, match="no file of heads"):
+        heads.read(Path("/dev/zero"), "main")
