@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mail_server.accounts.interface import Account, Identity, Kind, Peer
+from deploy.demo.identity.people import invented_national_id
+from mail_server.accounts.interface import Account, Contact, Identity, Kind, Peer, Role
 from mail_server.jmap.interface import MethodError, Turn
 from policies.audit.query import Filter, find
 from policies.audit.trail import ChainedTrail
 from policies.interface import Event
 from tests.webmail.office import BOTH, Office, Refused
 from webmail.spaces import access_log
+from webmail.spaces.access_log import _ACTIONS  # pyright: ignore[reportPrivateUsage]
 
+ROOT = Path(__file__).parents[3]
 LATER = 4_000_000_000_000  # ms; after what the office itself did
 PEER = Peer("192.0.2.1", 4000, "jmap", "s1", tls=True)
 
@@ -236,3 +240,36 @@ async def test_every_detail_of_ours_may_stand_in_the_trace(office: Office) -> No
     found = await office.store.read(lambda reader: find(reader.sql, Filter(last=1000)))
     assert {"login-failed", "totp-on", "code-issue", "activate"} <= {entry.action for entry in found}
     assert [entry.action for entry in found if "dropped" in entry.details] == []
+
+
+async def test_whoever_lets_somebody_in_the_holder_sees_it(office: Office) -> None:
+    """What an administrator, or a thief of the session, does to an account is in its holder's own log."""
+    known, secretary = await office.enrolled_professional(), await office.professional("secretaire")
+    account = known.account
+    assert account is not None
+    number = invented_national_id(41)
+    await office.accounts.grant_set(account.id, secretary.id, Role.DELEGATE, "lr", None, "console:root")
+    await office.accounts.grant_set(account.id, secretary.id, Role.DELEGATE, "lrte", None, "console:root")
+    await office.accounts.grant_end(account.id, secretary.id, "console:root")
+    await office.accounts.bind_national_id(account.id, number, "console:root")
+    await office.accounts.contact_set(account.id, Contact.OPEN, "console:root")
+    shown = [
+        (one["action"], one["who"])
+        for one in (await asked(office, account))["list"]
+        if one["who"] == "operator"
+    ]
+    wanted = ["contact", "national-id-bind", "reader-remove", "reader-change", "reader-add"]
+    assert shown[:5] == [(action, "operator") for action in wanted]
+
+
+async def test_no_name_of_an_act_stands_there_that_nothing_writes() -> None:
+    """A name that no code writes hides the act of a like name."""
+    written = " ".join(
+        path.read_text(encoding="utf-8")
+        for root in ("mail_server", "webmail", "deploy/node", "policies/retention")
+        for path in (ROOT / root).rglob("*.py")
+        if path.name != "access_log.py"
+    )
+    made = {f"{role}-{act}" for role in ("member", "delegate") for act in ("add", "change", "remove")}
+    made |= {"correspondent-block", "correspondent-unblock"}
+    assert [each for each in _ACTIONS if each not in made and f'"{each}"' not in written] == []
