@@ -39,12 +39,14 @@ def in_the_page(browser: Browser, served: Served, address: str) -> Visitor:
     return visitor
 
 
-def comes_by_the_provider(visitor: Visitor, served: Served, address: str) -> None:
+def comes_by_the_provider(visitor: Visitor, served: Served, address: str, *, shared: bool = False) -> None:
     doctor = served.made.identity.doctors[address]
     visitor.origin = (
         f"http://localhost:{served.made.ports['http']}"  # the one that the provider sends back to
     )
     visitor.page.goto(f"{visitor.origin}/connexion")
+    if shared:
+        visitor.page.get_by_label(loose("appareil partagé")).check()
     visitor.page.get_by_role("link", name=loose("Se connecter avec Pro Santé Connect")).click()
     visitor.page.get_by_text(f"{doctor.given} {doctor.family}").first.click()
 
@@ -89,7 +91,7 @@ def test_a_password_for_a_program_is_made_after_a_strong_login_and_shown_once(
     visitor.await_title(RECEIVED)
     page = visitor.page
     page.goto(f"{visitor.origin}/reglages/logiciel")
-    visitor.unlock(OWN)  # a page that is loaded anew knows who is there, and opens nothing
+    visitor.await_title("Mon logiciel de messagerie")  # one's own device: what was unlocked stays so
     visitor.fill("Nom du logiciel ou de l’appareil", "Thunderbird du cabinet")
     visitor.press("Faire un mot de passe")
     made = page.locator(".made code")
@@ -99,9 +101,19 @@ def test_a_password_for_a_program_is_made_after_a_strong_login_and_shown_once(
     with clients.mailbox(ports["imaps"], clients.tls(ca), world.GP, secret) as imap:
         assert clients.folders(imap)
     page.reload()
-    visitor.unlock(OWN)
     expect(page.get_by_text("Thunderbird du cabinet")).to_be_visible()
     assert secret not in page.locator("main").inner_text()
+
+
+def test_on_a_shared_device_what_was_unlocked_is_not_kept(
+    served: Served, browser: Browser, doctor: Visitor
+) -> None:
+    visitor = newcomer(browser, served, [], [])
+    comes_by_the_provider(visitor, served, world.GP, shared=True)
+    visitor.unlock(OWN)
+    visitor.await_title(RECEIVED)
+    visitor.page.reload()
+    visitor.await_title(UNLOCK)
 
 
 def test_a_refusal_of_the_provider_is_told_in_a_sentence_with_its_number(
@@ -202,3 +214,58 @@ def test_a_delegate_is_given_the_past_by_the_holder_s_browser_and_opens_it(
         stored = clients.newest(imap, folder)
     opened = clients.open_with_gpg(stored, nurse.secret_key, nurse.passphrase, None)
     assert "Rien à signaler." in str(opened.message.get_content())
+
+
+# ------------------------------------------------------------------------------------- the letters of others
+
+WARD_TOPIC = "Avant jeudi"
+WARD_ANSWER = "Bien reçu, nous le verrons jeudi."
+
+
+@pytest.fixture(scope="module")
+def nurse(served: Served, browser: Browser) -> Visitor:
+    served.person_writes(world.GP, world.WARD, WARD_TOPIC, "Qui le voit à sa sortie ?\n")
+    return in_the_page(browser, served, world.NURSE)
+
+
+def opened_by(person: world.Person, stored: bytes) -> str:
+    """Its text, by the person's own program."""
+    assert person.secret_key is not None
+    opened = clients.open_with_gpg(stored, person.secret_key, person.passphrase, None)
+    return str(opened.message.get_content()).strip()
+
+
+def test_a_reader_of_a_ward_answers_in_its_name_and_each_of_its_readers_has_the_answer(
+    served: Served, nurse: Visitor
+) -> None:
+    page, made = nurse.page, served.made
+    page.get_by_role("button", name="cardiologie").click()
+    read = nurse.open_letter(WARD_TOPIC)
+    expect(read).to_contain_text("Qui le voit à sa sortie")
+    nurse.answer(WARD_ANSWER)
+    assert opened_by(made.persons[world.GP], served.newest_from(world.WARD, world.GP)) == WARD_ANSWER
+    other = made.persons[world.DOCTOR]
+    with clients.mailbox(made.ports["imaps"], clients.tls(made.ca), other.address, other.password) as imap:
+        sent = next(name for name in clients.folders(imap) if world.WARD in name and "Sent" in name)
+        kept = clients.newest(imap, sent)
+    assert opened_by(other, kept) == WARD_ANSWER
+
+
+def test_a_reload_stays_with_the_letters_that_were_chosen(nurse: Visitor) -> None:
+    nurse.page.goto(f"{nurse.origin}/messages/sent")
+    expect(nurse.page.get_by_role("button", name="cardiologie", pressed=True)).to_be_visible()
+    expect(nurse.lines.filter(has_text=loose(WARD_TOPIC))).to_be_visible()
+
+
+def test_a_delegate_reads_the_holder_s_letters_in_the_page_and_is_not_offered_to_write(
+    served: Served, nurse: Visitor
+) -> None:
+    served.command("delegate_add", address=world.GP, person=world.NURSE, rights="lrs")
+    served.person_writes(world.DOCTOR, world.GP, "Pour le remplaçant", "Bon séjour.\n")
+    page = nurse.page
+    page.goto(f"{nurse.origin}/messages")
+    page.get_by_role("button", name=loose("Aubry")).or_(
+        page.get_by_role("button", name="camille.aubry")
+    ).click()
+    expect(nurse.open_letter("Pour le remplaçant")).to_contain_text("Bon séjour.")
+    expect(page.get_by_text("mais pas écrire à sa place")).to_be_visible()

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.probes import axe
+
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Dialog, FilePayload, Page
 
@@ -46,6 +48,53 @@ def test_who_has_no_key_in_the_page_is_told_so_before_writing(visit: Visit) -> N
     expect(page.get_by_role("heading", name="Ce message s’écrit dans votre logiciel")).to_be_visible()
     assert page.get_by_role("link", name="Apporter ma clé").get_attribute("href") == "/reglages/cle"
     assert page.locator("textarea").count() == 0
+
+
+# ------------------------------------------------------------------------------------------ letters of others
+
+
+def test_a_reader_of_a_ward_goes_to_its_letters_and_answers_in_its_name(visit: Visit) -> None:
+    page = visit("/messages", "per,ward")
+    page.get_by_role("button", name="cardiologie").click()
+    page.locator("a[data-thread=T860]").click()
+    page.get_by_role("button", name="Répondre à").click()
+    expect(page.get_by_text("au nom de cardiologie@hopital.vallees.example")).to_be_visible()
+    assert axe(page) == []
+    page.get_by_role("link", name="Messages", exact=True).click()
+    page.get_by_role("button", name="Mes lettres").click()
+    expect(page.locator("a[data-thread=T1]")).to_be_visible()
+
+
+def test_what_a_ward_sent_is_told_by_whom_it_went_to(visit: Visit) -> None:
+    page = visit("/messages", "per,ward")
+    page.get_by_role("button", name="cardiologie").click()
+    page.get_by_role("link", name="Envoyés").click()
+    expect(page.locator("a[data-thread=T861]")).to_contain_text("À Laboratoire du Nord")
+
+
+def test_who_may_only_read_a_colleague_s_letters_is_offered_nothing_else(visit: Visit) -> None:
+    page = visit("/messages", "per,ward")
+    page.get_by_role("button", name="anne.petit").click()
+    page.locator("a[data-thread=T870]").click()
+    expect(page.get_by_text("mais pas écrire à sa place")).to_be_visible()
+    for name in ("Répondre", "Archiver", "Supprimer"):
+        assert page.locator("main").get_by_role("button", name=name).count() == 0
+
+
+def test_who_can_open_a_letter_of_a_ward_is_told(visit: Visit) -> None:
+    page = visit("/messages", "per,ward")
+    page.get_by_role("button", name="cardiologie").click()
+    page.locator("a[data-thread=T860]").click()
+    page.locator("article.letter .state button").click()
+    expect(
+        page.get_by_text("seuls ceux qui lisent les lettres de CHU des Vallées, cardiologie")
+    ).to_be_visible()
+
+
+def test_who_reads_their_own_letters_alone_is_not_asked_whose(visit: Visit) -> None:
+    page = visit("/messages", "per")
+    expect(page.locator("a[data-thread=T1]")).to_be_visible()
+    assert page.get_by_text("Mes lettres").count() == 0
 
 
 # ---------------------------------------------------------------------------------------------------- the list

@@ -36,6 +36,7 @@ def test_a_fresh_proof_is_asked_for_and_the_act_goes_on(visit: Visit) -> None:
 def test_without_the_proof_nothing_is_done_and_it_is_said(visit: Visit) -> None:
     page = visit("/reglages/logiciel", "per,stepup")
     make_password(page)
+    expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_text("il fallait confirmer que c’est vous")).to_be_visible()
     assert page.locator(".made").count() == 0

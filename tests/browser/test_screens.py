@@ -59,6 +59,7 @@ SCREENS = (
     Screen("/conversation/T22"),
     Screen("/conversation/T1", "per"),
     Screen("/conversation/T1", "per,ended"),
+    Screen("/messages", "per,ward"),
     Screen("/ecrire"),
     Screen("/ecrire", "empty"),
     Screen("/recherche"),

@@ -55,6 +55,7 @@ class SessionAnswers:
             "way": session.way.value,
             "provider": session.provider or None,
             "strong": session.strong,
+            "shared": session.shared,
             "freshUntil": session.fresh_until,
         }
 

@@ -58,10 +58,10 @@ export default defineConfig(({ mode }) => ({
             // What comes together anyway stands together: fewer files, and shorter than apart.
             { name: "frame", test: /vite[\\/]preload-helper|src[\\/](App|router|place|session|display|i18n[\\/](index|language)|components[\\/](Glyph|announce))/, includeDependenciesRecursively: false },
             { name: "parts", test: /svelte[\\/].*(bindings[\\/](this|input|size)|blocks[\\/]await|elements[\\/](class|style)|shared[\\/]attributes)\.js|src[\\/](i18n[\\/]formats|components[\\/](Button|Dialog|ErrorSummary|Field|Icon|Later|Page|Status|UrgencyNote|Words|drawings))/, includeDependenciesRecursively: false },
-            { name: "account", test: /src[\\/]lib[\\/](account|api|link|workers|contract|bytes)/, includeDependenciesRecursively: false },
+            { name: "account", test: /src[\\/]lib[\\/](account|api|link|workers|contract|bytes|mail_boxes)/, includeDependenciesRecursively: false },
             {
               name: "letters",
-              test: /src[\\/](lib[\\/](mail|jmap|mail_wire)\.|screens[\\/]mail[\\/](Inbox|Panes|LetterList|LetterRow|Folders|Aftermath|GuardMark|Contact|Conversation|LetterView|Marked|TextBody|names|mailbox|people|words|undo|operator|seldom_parts|drafts))/,
+              test: /src[\\/](lib[\\/](mail|jmap|mail_wire)\.|screens[\\/]mail[\\/](Inbox|Panes|LetterList|LetterRow|Folders|Aftermath|GuardMark|Contact|Conversation|LetterView|Marked|TextBody|names|mailbox|boxes|people|words|undo|operator|seldom_parts|drafts))/,
               includeDependenciesRecursively: false,
             },
           ],

@@ -118,7 +118,28 @@ function seen<T extends LetterLine>(one: T): T {
   return scene("nokey") ? { ...one, subject: "", preview: "", text: "", html: null, parts: [], attachments: [], locked: true, opened: false } : one;
 }
 
+const WARD = { id: "award", address: "cardiologie@hopital.vallees.example", own: false, rights: "lrswipkte" };
+const HOLDER = { id: "aholder", address: "anne.petit@cabinet.vallees.example", own: false, rights: "lrs" };
+const MINE = { id: "", address: ME.address, own: true, rights: "" };
+let entered = "";
+
+function lettersOf(id: string): Kept[] {
+  if (id === WARD.id) return [letter("M860", { from: LAB, to: [{ name: "", address: WARD.address }], subject: "Résultats pour le service", text: "Voir ci-joint.", unread: true }), letter("M861", { from: { name: "", address: WARD.address }, to: [LAB], subject: "Demande du service", text: "Merci.", in: "sent" })];
+  if (id === HOLDER.id) return [letter("M870", { from: LAB, to: [{ name: "", address: HOLDER.address }], subject: "Résultats pour le docteur", text: "Voir ci-joint.", signature: "gateway" })];
+  return invented();
+}
+
 export const mail: MailWork = {
+  async boxes() {
+    await answer();
+    return [MINE, ...(scene("ward") ? [WARD, HOLDER] : [])];
+  },
+  box: () => entered,
+  enter(id) {
+    entered = id;
+    letters = lettersOf(id);
+    tell();
+  },
   async list(role, position, limit) {
     await answer();
     const there = letters.filter((one) => one.in === role).sort((a, b) => b.receivedAt - a.receivedAt);

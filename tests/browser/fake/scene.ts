@@ -4,6 +4,7 @@
 //   empty: no letter yet              slow: each answer takes 1.5 s                 offline: the server does not answer
 //   cut: letters do not answer any more         many: ten thousand letters             hostile: letters that attack
 //   providers: identity providers are offered     stepup: what opens a way to letters wants a fresh proof first
+//   ward: a professional who reads a ward's letters, and a colleague's (with per)
 //   ended: the professional ended the exchange
 //   reseal: letters wait to be taken over                   several: a letter to several people, to be answered elsewhere
 

@@ -12,6 +12,7 @@ interface WireSlot extends Omit<Slot, "opens"> {
 }
 
 export interface WireSession extends Omit<Session, "slots" | "keys" | "unlocked"> {
+  shared?: boolean; // on a device of several people
   slots: WireSlot[];
   keys: WrappedKey[];
 }
@@ -240,16 +241,17 @@ export const account: AccountWork = {
     if ("passkey" in way) {
       const { options } = await api<Started>("POST", "login/passkey/start", {});
       const ids = wire.slots.flatMap((one) => (one.kind === "passkey" && one.wrapped !== null ? [one.params.credentialId ?? ""] : []));
-      return withPasskey(wire, await (await passkeys()).opens(ids, options.rpId), false);
+      return withPasskey(wire, await (await passkeys()).opens(ids, options.rpId), wire.shared === false);
     }
     const slot = slotOf(wire, "password" in way ? "password" : "recovery");
     if (slot === undefined) throw new Refused("unlock-refused");
+    const kept = wire.shared === false; // whose device it is was said at the log-in, a provider's too
     if ("recovery" in way) {
       await ask("fromRecovery", { code: way.recovery });
-      return opened(wire, slot, false);
+      return opened(wire, slot, kept);
     }
     const made = await ask("fromPassword", { password: way.password, ...paramsOf(slot) });
-    const session = await opened(wire, slot, false);
+    const session = await opened(wire, slot, kept);
     login = made.login; // it opened, so it is the right one
     return session;
   },

@@ -201,6 +201,14 @@ export interface Sent {
   fate?(): Promise<string | null>;
 }
 
+/** One's own letters, or those of an account that one reads: a ward's, or of who let one in. */
+export interface Box {
+  id: string;
+  address: string;
+  own: boolean;
+  rights: string; // RFC 4314 letters; "" in one's own, where all may be done
+}
+
 export interface Correspondent {
   person: Person;
   open: boolean; // false: they ended the exchange
@@ -215,6 +223,10 @@ export interface Addressee {
 }
 
 export interface MailWork {
+  /** Own first. Lists, conversations and what is written are those of the box entered last. */
+  boxes(): Promise<Box[]>;
+  box(): string; // id of the one entered
+  enter(id: string): void;
   list(role: MailboxRole, position: number, limit: number): Promise<{ lines: LetterLine[]; total: number; unread: number }>;
   conversation(threadId: string): Promise<Letter[]>; // oldest first
   markRead(ids: string[], read: boolean): Promise<void>;

@@ -6,6 +6,7 @@ import { api, Listeners, offline } from "./api.ts";
 import { Refused, type Addressee, type Correspondent, type Letter, type LetterLine, type MailboxRole, type MailWork, type Person } from "./contract.ts";
 import { download, from, jmap, refusedBy, watch, type Arguments, type Call } from "./jmap.ts";
 import { ask } from "./link.ts";
+import { accountId, boxes, enter, forgetBoxes, isOthers } from "./mail_boxes.ts";
 import { fateOf, forgetFates, learnFates } from "./mail_fate.ts";
 import { letterLine, properties, sealedLine, type WireEmail, type WireMailbox } from "./mail_wire.ts";
 
@@ -28,17 +29,28 @@ let mailboxes: Map<string, string> | null = null; // role → id
 let namesRead: Promise<void> | null = null;
 let watched: { account: string; stop: () => void } | null = null;
 
-export const accountId = (): string => speaker().session.account.id;
+export { accountId } from "./mail_boxes.ts";
 
+let person: string | null = null;
 account.onChange((session) => {
-  if (session !== null && session.account.id === watched?.account) return;
-  watched?.stop();
-  watched = null;
-  mailboxes = null;
+  if (session !== null && session.account.id === person) return;
+  person = session?.account.id ?? null;
+  if (session === null) forgetBoxes();
+  leave();
   namesRead = null;
   forgetFates();
   for (const held of [emails, letters, names, certificates]) held.clear();
 });
+
+/** What was known of one letterbox is not known of the next. */
+function leave(): void {
+  watched?.stop();
+  watched = null;
+  mailboxes = null;
+}
+
+/** What this device remembers, for each letterbox apart. */
+const memo = (name: string): string => (isOthers() ? `${name}:${accountId()}` : name);
 
 function watching(): void {
   if (watched !== null || typeof EventSource === "undefined") return;
@@ -52,7 +64,7 @@ const MAILBOXES = (): Call => ["Mailbox/get", { accountId: accountId(), ids: nul
 
 async function mailboxId(role: string): Promise<string> {
   if (mailboxes === null) {
-    const stored = await ask("recall", { name: "mailboxes" }).catch(() => null);
+    const stored = await ask("recall", { name: memo("mailboxes") }).catch(() => null);
     if (stored === null) await knowMailboxes((await jmap([MAILBOXES()])).get("m"));
     else mailboxes = new Map(JSON.parse(stored) as [string, string][]);
   }
@@ -67,7 +79,7 @@ async function knowMailboxes(answer: Arguments | undefined): Promise<WireMailbox
   const before = mailboxes === null ? "" : JSON.stringify([...mailboxes]);
   mailboxes = new Map(found);
   const after = JSON.stringify(found);
-  if (after !== before && speaker().unlocked) await ask("remember", { name: "mailboxes", value: after });
+  if (after !== before && speaker().unlocked) await ask("remember", { name: memo("mailboxes"), value: after });
   return list;
 }
 
@@ -78,7 +90,7 @@ async function list(role: MailboxRole, position: number, limit: number): Promise
   const inMailbox = await mailboxId(role);
   const id = accountId();
   // A device that kept lines from before needs no summaries but of what is new.
-  const cold = !speaker().unlocked || (await ask("recall", { name: "warm" })) === null;
+  const cold = !speaker().unlocked || (await ask("recall", { name: memo("warm") })) === null;
   const query = { accountId: id, filter: { inMailbox }, sort: [{ property: "receivedAt", isAscending: false }], position, limit, calculateTotal: true };
   const made = await jmap([
     ["Email/query", query, "q"],
@@ -91,8 +103,8 @@ async function list(role: MailboxRole, position: number, limit: number): Promise
   const found = new Map(((made.get("g")?.["list"] ?? []) as WireEmail[]).map((one) => [one.id, one]));
   const wires = order.flatMap((one) => found.get(one) ?? []);
   const lines = await linesOf(wires, cold);
-  if (cold && speaker().unlocked) await ask("remember", { name: "warm", value: "1" });
-  if (role === "sent") lookBack(lines);
+  if (cold && speaker().unlocked) await ask("remember", { name: memo("warm"), value: "1" });
+  if (role === "sent") lookBack(lines, true);
   const box = boxes.find((one) => one.id === inMailbox);
   return { lines, total: (made.get("q")?.["total"] as number | undefined) ?? box?.totalEmails ?? lines.length, unread: box?.unreadEmails ?? 0 };
 }
@@ -129,9 +141,9 @@ const called = <T extends LetterLine>(line: T): T => ({
 });
 
 /** Behind what is shown: were any of these refused after they were sent? */
-function lookBack(lines: LetterLine[]): void {
+function lookBack(lines: LetterLine[], sent: boolean): void {
   const { shown, address } = speaker().session.account;
-  const own = lines.filter((one) => [shown, address].includes(one.from.address)).map((one) => one.id);
+  const own = lines.filter((one) => sent || [shown, address].includes(one.from.address)).map((one) => one.id);
   if (own.length > 0) void learnFates(accountId(), own).then((refused) => refused && changed.tell(null), () => undefined);
 }
 
@@ -247,15 +259,15 @@ async function conversation(threadId: string): Promise<Letter[]> {
   for (const one of wires) emails.set(one.id, { ...emails.get(one.id), ...one });
   const found = await Promise.all(wires.map(opened));
   if (speaker().unlocked) await learn(found.map((one) => one.from));
-  lookBack(found);
+  lookBack(found, false);
   return found.map(called);
 }
 
 // ---------------------------------------------------------------------------------------------------- changes
 
 /** Changes letters; what could not be changed is raised, after the rest was done. */
-export async function set(given: { update?: Record<string, Arguments>; destroy?: string[] }): Promise<void> {
-  const answer = (await jmap([["Email/set", { accountId: accountId(), ...given }, "s"]])).get("s")!;
+export async function set(given: { update?: Record<string, Arguments>; destroy?: string[] }, id = accountId()): Promise<void> {
+  const answer = (await jmap([["Email/set", { accountId: id, ...given }, "s"]])).get("s")!;
   const failed = { ...(answer["notUpdated"] as object | null), ...(answer["notDestroyed"] as object | null) };
   changed.tell(null);
   const [failure] = Object.values(failed) as Arguments[];
@@ -293,6 +305,15 @@ const searching = () => import("./mail_search.ts");
 let progress: () => { done: number; total: number } = () => ({ done: 0, total: 0 });
 
 export const mail: MailWork = {
+  boxes,
+  box: accountId,
+  enter(id) {
+    if (id === accountId()) return;
+    enter(id);
+    leave();
+    changed.tell(null);
+  },
+
   list,
   conversation,
   markRead,

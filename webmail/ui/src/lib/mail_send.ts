@@ -1,9 +1,10 @@
 // Writing: everyone who is to read is known and has a certificate before anything is made; the worker seals and signs;
 // the copy for "sent" and the letter itself are the same sealed bytes; the server holds it back while one may undo.
 import { account as accountWork, operatorKnown, speaker } from "./account.ts";
-import { Refused, type Draft, type LetterLine, type Sent } from "./contract.ts";
+import { Refused, type Box, type Draft, type LetterLine, type Sent } from "./contract.ts";
 import { jmap, refusedBy, upload, type Arguments } from "./jmap.ts";
 import { ask } from "./link.ts";
+import { box } from "./mail_boxes.ts";
 import { fateOf, learnFates } from "./mail_fate.ts";
 import { accountId, announce, certified, emails, sentMailbox, set } from "./mail.ts";
 
@@ -13,7 +14,8 @@ async function identityId(): Promise<string> {
   const id = accountId();
   if (identity?.account !== id) {
     const made = await jmap([["Identity/get", { accountId: id, ids: null }, "i"]]);
-    const [first] = (made.get("i")?.["list"] ?? []) as { id: string }[];
+    const found = (made.get("i")?.["list"] ?? []) as { id: string }[];
+    const first = found.find((one) => one.id === id) ?? found[0]; // one's own account may also write as others
     if (first === undefined) throw new Refused("forbidden");
     identity = { account: id, id: first.id };
   }
@@ -39,16 +41,18 @@ export async function sendDraft(draft: Draft): Promise<Sent> {
   if (!unlocked) throw new Refused("locked");
   const to = [...new Set(draft.to.map((one) => one.trim()).filter((one) => one !== ""))];
   if (to.length === 0) throw new Refused("no-recipient");
+  const from = await box();
   const { limits, undoSeconds } = await operatorKnown();
   if (draft.files.length > limits.attachments) throw new Refused("files-too-many");
-  const certificates = await readers(to);
+  // What is sent for another account lies among what it sent, for each of its readers.
+  const certificates = await readers(from.own ? to : [...to, from.address]);
   const files = await Promise.all(draft.files.map(async (one) => ({ name: one.name, type: one.type, data: await one.arrayBuffer() })));
   const answered = draft.inReplyTo === null ? undefined : emails.get(draft.inReplyTo.id);
-  const name = `${session.name.given} ${session.name.family}`.trim();
+  const name = from.own ? `${session.name.given} ${session.name.family}`.trim() : "";
   const made = await ask(
     "seal",
     {
-      from: { name, address: session.account.shown },
+      from: { name, address: from.address },
       to,
       subject: draft.subject,
       text: draft.text,
@@ -63,8 +67,8 @@ export async function sendDraft(draft: Draft): Promise<Sent> {
     files.map((one) => one.data),
   );
   if (made.message.byteLength > limits.message) throw new Refused("too-large");
-  const blobId = await upload(session.account.id, made.message);
-  return submitted(blobId, made.summary, to, undoSeconds, answered?.id);
+  const blobId = await upload(from.id, made.message);
+  return submitted(blobId, from, from.own ? made.summary : null, to, undoSeconds, answered?.id);
 }
 
 interface Created extends Arguments {
@@ -79,13 +83,13 @@ function createdId(answer: Arguments | undefined): string {
   return id;
 }
 
-async function submitted(blobId: string, sealedSummary: string, to: string[], hold: number, answers: string | undefined): Promise<Sent> {
-  const { session } = speaker();
-  const id = session.account.id;
+/** `summary` is the author's alone: among what another account sent there is none, and each reader opens the letter. */
+async function submitted(blobId: string, sender: Box, summary: string | null, to: string[], hold: number, answers: string | undefined): Promise<Sent> {
+  const id = sender.id;
   const [sent, identityOf] = [await sentMailbox(), await identityId()];
-  const email = { blobId, mailboxIds: { [sent]: true }, keywords: { $seen: true }, sealedSummary };
+  const email = { blobId, mailboxIds: { [sent]: true }, keywords: { $seen: true }, ...(summary === null ? {} : { sealedSummary: summary }) };
   const kept = createdId((await jmap([["Email/import", { accountId: id, emails: { n: email } }, "e"]])).get("e"));
-  const mailFrom = { email: session.account.shown, parameters: { HOLDFOR: String(hold) } };
+  const mailFrom = { email: sender.address, parameters: { HOLDFOR: String(hold) } };
   const envelope = { mailFrom, rcptTo: to.map((one) => ({ email: one, parameters: null })) };
   let submission: string;
   const until = Date.now() + hold * 1000;
@@ -94,23 +98,21 @@ async function submitted(blobId: string, sealedSummary: string, to: string[], ho
     submission = createdId((await jmap([["EmailSubmission/set", { accountId: id, create }, "s"]])).get("s"));
   } catch (failure) {
     // What did not leave must not stand among what was sent.
-    await set({ destroy: [kept] }).catch(() => undefined);
+    await set({ destroy: [kept] }, id).catch(() => undefined);
     throw failure instanceof Refused && failure.slug === "over-quota" ? new Refused("recipient-full", failure.detail) : failure;
   }
-  if (answers !== undefined) await set({ update: { [answers]: { "keywords/$answered": true } } }).catch(() => undefined);
+  if (answers !== undefined) await set({ update: { [answers]: { "keywords/$answered": true } } }, id).catch(() => undefined);
   announce();
   const fate = (): Promise<string | null> => learnFates(id, [kept]).then((refused) => (refused && announce(), fateOf(kept)));
-  return { id: kept, until, undo: () => undone(submission, kept, answers), fate };
+  return { id: kept, until, undo: () => undone(id, submission, kept, answers), fate };
 }
 
-async function undone(submission: string, kept: string, answers: string | undefined): Promise<boolean> {
+async function undone(accountId: string, submission: string, kept: string, answers: string | undefined): Promise<boolean> {
   const update = { [submission]: { undoStatus: "canceled" } };
-  const answer = (await jmap([["EmailSubmission/set", { accountId: accountId(), update }, "u"]])).get("u");
+  const answer = (await jmap([["EmailSubmission/set", { accountId, update }, "u"]])).get("u");
   if (answer?.["notUpdated"] != null && Object.keys(answer["notUpdated"] as object).length > 0) return false;
-  await set({
-    destroy: [kept],
-    ...(answers === undefined ? {} : { update: { [answers]: { "keywords/$answered": null } } }),
-  }).catch(() => undefined);
+  const unmarked = answers === undefined ? {} : { update: { [answers]: { "keywords/$answered": null } } };
+  await set({ destroy: [kept], ...unmarked }, accountId).catch(() => undefined);
   return true;
 }
 

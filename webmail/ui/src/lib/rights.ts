@@ -1,9 +1,10 @@
 // Who may, who reads, who writes: identity providers, fresh proofs, app passwords, readers, exchanges, blocks. Comes
 // with the first screen that asks; between the screens, the server's REST side and the worker.
-import { account, loginOf, renewed, speaker, type WireSession } from "./account.ts";
+import { account, loginOf, renewed, type WireSession } from "./account.ts";
 import { api } from "./api.ts";
 import { Refused, type AppPassword, type Blocked, type Ciba, type Exchange, type ReadAccount, type RightsWork } from "./contract.ts";
 import { ask } from "./link.ts";
+import { accountId } from "./mail_boxes.ts";
 import type { Started } from "./passkeys.ts";
 
 const part = encodeURIComponent;
@@ -71,8 +72,8 @@ export const rights: RightsWork = {
   seenPerPerson: async (of, perPerson) => void (await api("PUT", `readers/${part(of)}/seen`, { perPerson })),
   givePast,
 
-  exchanges: async (email) => (await api<{ conversations: Exchange[] }>("GET", `conversations?account=${part(own())}&email=${part(email)}`)).conversations,
-  closeExchange: async (email) => (await api<{ conversations: Exchange[] }>("POST", "conversations/close", { account: own(), email })).conversations,
+  exchanges: async (email) => (await api<{ conversations: Exchange[] }>("GET", `conversations?account=${part(accountId())}&email=${part(email)}`)).conversations,
+  closeExchange: async (email) => (await api<{ conversations: Exchange[] }>("POST", "conversations/close", { account: accountId(), email })).conversations,
   blocks: async () => (await api<{ blocks: Blocked[] }>("GET", "blocks")).blocks,
   block: async (address) => void (await api("POST", "blocks", { address })),
   unblock: async (address) => void (await api("DELETE", `blocks/${part(address)}`)),
@@ -81,5 +82,3 @@ export const rights: RightsWork = {
 
   historyPath: (format, since, until, language) => `/api/access-log.${format}?since=${since}&until=${until}&lang=${language}`,
 };
-
-const own = (): string => speaker().session.account.id;

@@ -161,6 +161,11 @@ class Shelf {
     return fresh;
   }
 
+  /** Another letterbox is looked at. */
+  clear(): void {
+    this.#mailboxes.clear();
+  }
+
   each(act: (mailbox: Mailbox) => void): void {
     this.#mailboxes.forEach(act);
   }

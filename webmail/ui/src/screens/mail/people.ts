@@ -3,6 +3,7 @@
 import type { Letter, LetterLine, Person, Session } from "../../lib/contract.ts";
 import { t } from "../../i18n/index.ts";
 import { known } from "../../session.svelte.ts";
+import { boxes } from "./boxes.svelte.ts";
 import { learned } from "./names.svelte.ts";
 import { line } from "./words.ts";
 
@@ -22,6 +23,13 @@ export const same = (one: string, other: string): boolean => one.toLowerCase() =
 export function isMe(address: string, session: Session | null | undefined): boolean {
   return session != null && (same(address, session.account.address) || same(address, session.account.shown));
 }
+
+/** Of the account whose letters are shown: mine, or the one I write for. */
+export const isOurs = (address: string, session: Session | null | undefined): boolean =>
+  boxes.shared === null ? isMe(address, session) : same(address, boxes.shared.address);
+
+/** The account whose letters are shown, when it is not one's own. */
+export const theirs = (): string => (boxes.shared === null ? "" : isolated(nameOf({ name: "", address: boxes.shared.address })));
 
 export const ownName = (session: Session | null | undefined): string =>
   session ? line(`${session.name.given} ${session.name.family}`) || session.account.shown : "";
@@ -44,12 +52,12 @@ export function everyone(people: readonly Person[], session: Session | null | un
 /** Whom an answer goes to: who wrote last (or whom they named for it), or whom I wrote to last. */
 export function answered(letters: readonly Letter[], session: Session | null | undefined): { person: Person; letter: Letter } | null {
   for (const letter of letters.toReversed()) {
-    if (isMe(letter.from.address, session)) continue;
-    const person = letter.replyTo && !isMe(letter.replyTo.address, session) ? letter.replyTo : letter.from;
+    if (isOurs(letter.from.address, session)) continue;
+    const person = letter.replyTo && !isOurs(letter.replyTo.address, session) ? letter.replyTo : letter.from;
     return { person, letter };
   }
   const letter = letters.at(-1);
-  const person = letter?.to.find(({ address }) => !isMe(address, session));
+  const person = letter?.to.find(({ address }) => !isOurs(address, session));
   return letter && person ? { person, letter } : null;
 }
 

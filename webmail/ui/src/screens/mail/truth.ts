@@ -3,7 +3,8 @@
 
 import { t } from "../../i18n/index.ts";
 import type { LetterLine, Letter, Session } from "../../lib/contract.ts";
-import { holdsNothing, isMe, isolated, nameOf } from "./people.ts";
+import { boxes } from "./boxes.svelte.ts";
+import { holdsNothing, isMe, isolated, isOurs, nameOf, theirs } from "./people.ts";
 
 export function lineTruth(letter: LetterLine, session: Session | null | undefined): string {
   if (letter.locked) return t(holdsNothing(session) ? "seldom.guard.elsewhere" : "seldom.guard.locked");
@@ -12,6 +13,10 @@ export function lineTruth(letter: LetterLine, session: Session | null | undefine
 
 export function letterTruth(letter: Letter, session: Session | null | undefined): string {
   if (letter.locked || letter.guard !== "sealed") return lineTruth(letter, session);
+  if (boxes.shared !== null) {
+    const proved = isOurs(letter.from.address, session) || letter.signature === "author";
+    return t(`seldom.guard.${proved ? "sealedShared" : letter.signature === "gateway" ? "sharedByOperator" : "sharedUnproved"}`, { name: theirs() });
+  }
   if (isMe(letter.from.address, session)) return t("seldom.guard.sealedMine");
   if (letter.signature === "gateway") return t("seldom.guard.sealedByOperator");
   if (letter.signature !== "author") return t("seldom.guard.sealedUnproved");
