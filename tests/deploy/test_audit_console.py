@@ -16,9 +16,9 @@ from deploy.node.composition import opened
 from deploy.node.config import load
 from deploy.node.doctor_audit import audit_findings
 from deploy.node.home import Home
-from deploy.node.initialise import Wishes, initialise
 from mail_server.accounts.interface import Kind
 from policies.interface import Event
+from tests.worlds import new_home
 
 DOMAIN = "mss.essai.test"
 DAY = 86_400_000
@@ -27,16 +27,7 @@ NOW = 1_795_320_000_000
 
 @pytest.fixture
 def home(tmp_path):
-    wishes = Wishes(
-        home=tmp_path / "node",
-        config=None,
-        domains=(DOMAIN,),
-        kek=tmp_path / "kek" / "kek",
-        hostname="localhost",
-        sections={"sealing": {"workers": 1}, "store": {"readers": 1}},
-    )
-    asyncio.run(initialise(wishes))
-    return tmp_path / "node"
+    return new_home(tmp_path, DOMAIN)
 
 
 def fill(home, *events):

@@ -11,10 +11,8 @@ import http.client
 import imaplib
 import json
 import os
-import shutil
 import signal
 import smtplib
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -32,6 +30,7 @@ from deploy.demo.identity.realm import Realm
 from deploy.demo.identity.server import PSC_PATH, VITALE_PATH
 from mail_server import mime
 from tests.faults.canaries import Canaries, Patient, disk_of, invented
+from tests.worlds import own_world
 
 pytestmark = pytest.mark.faults
 
@@ -139,14 +138,9 @@ def town(monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
     canaries = Canaries()
     monkeypatch.setattr(people, "YOU", invented(canaries))  # known to the node and to the patients' provider
     overhear(monkeypatch, canaries)
-    folder = Path(tempfile.mkdtemp(prefix="vm-faults-"))
-    made, process = world.build(folder, world.free_port_base(), lambda _: None)
-    canaries.mark((folder / "people" / "identity-client.secret").read_text())
-    try:
+    with own_world("faults") as (made, process):
+        canaries.mark((made.folder / "people" / "identity-client.secret").read_text())
         yield Town(made, process, canaries)
-    finally:
-        process.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_nobody_s_way_in_and_no_right_leaves_a_word_on_the_disk(town: Town, tmp_path: Path) -> None:

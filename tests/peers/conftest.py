@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deploy.demo import world
+from tests.worlds import own_world
 
 
 @pytest.fixture(scope="session")
 def made() -> Iterator[world.World]:
-    """A served operator with its people. The folder's path is short: GnuPG's sockets lie below it."""
-    folder = Path(tempfile.mkdtemp(prefix="vm-peers-"))
-    built, process = world.build(folder, world.free_port_base(), lambda _: None)
-    try:
+    """A served operator with its people."""
+    with own_world("peers") as (built, _):
         yield built
-    finally:
-        process.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

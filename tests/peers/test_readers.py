@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import imaplib
 import mailbox
-import shutil
 import ssl
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +15,7 @@ from imapclient import IMAPClient
 
 from deploy.demo import clients, letters, world
 from tests.peers.test_ward import key_id, key_ids, opened
+from tests.worlds import own_world
 
 pytestmark = pytest.mark.peers
 
@@ -26,13 +25,8 @@ FOLDER = f"Other Users/{HOLDER}"
 
 @pytest.fixture(scope="module")
 def made() -> Iterator[world.World]:
-    folder = Path(tempfile.mkdtemp(prefix="vm-readers-"))
-    built, process = world.build(folder, world.free_port_base(), lambda _: None)
-    try:
+    with own_world("readers") as (built, _):
         yield built
-    finally:
-        process.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def send(made: world.World, patient: str) -> letters.Letter:

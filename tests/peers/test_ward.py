@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import imaplib
 import re
-import shutil
 import smtplib
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.message import Message
-from pathlib import Path
 from typing import cast
 
 import pytest
@@ -21,6 +18,7 @@ from deploy.demo import clients, letters, world
 from directory.openpgp.gate import gate
 from directory.openpgp.packets import recipient_key_ids
 from mail_server.mime import dearmor
+from tests.worlds import own_world
 
 pytestmark = pytest.mark.peers
 
@@ -31,13 +29,8 @@ FOLDER = f"Other Users/{world.WARD}"
 @pytest.fixture(scope="module")
 def made() -> Iterator[world.World]:
     """A world of its own, for its ward loses a member."""
-    folder = Path(tempfile.mkdtemp(prefix="vm-ward-"))
-    built, process = world.build(folder, world.free_port_base(), lambda _: None)
-    try:
+    with own_world("ward") as (built, _):
         yield built
-    finally:
-        process.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def send(made: world.World, patient: str) -> letters.Letter:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import email
 import email.policy
 from collections.abc import AsyncIterator
@@ -17,7 +16,6 @@ from fastapi import FastAPI
 from deploy.node.composition import Node, opened
 from deploy.node.config import load
 from deploy.node.home import Home
-from deploy.node.initialise import Wishes, initialise
 from mail_server.accounts import ins
 from mail_server.accounts.interface import HELD, PAGE, Account, Identity, Kind, Peer
 from mail_server.accounts.patients import PatientIdentity
@@ -32,6 +30,7 @@ from mail_server.jmap.submission_set import _told_refusal
 from mail_server.store.model import AccountId
 from policies.refusal import Refusal
 from tests.mail_server.jmap.conftest import Client
+from tests.worlds import new_home
 
 DOMAIN = "mss.essai.test"
 BODY = "2850513055001"
@@ -52,18 +51,7 @@ class Sessions:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("node")
-    wishes = Wishes(
-        home=folder / "node",
-        config=None,
-        domains=(DOMAIN,),
-        kek=folder / "kek" / "kek",
-        hostname="localhost",
-        trust_list=None,
-        sections={"sealing": {"workers": 1}, "store": {"readers": 1}},
-    )
-    asyncio.run(initialise(wishes))
-    return folder / "node"
+    return new_home(tmp_path_factory.mktemp("node"), DOMAIN)
 
 
 @dataclass

@@ -16,11 +16,11 @@ from fastapi import FastAPI
 from deploy.node.composition import Node, opened
 from deploy.node.config import load
 from deploy.node.home import Home
-from deploy.node.initialise import Wishes, initialise
 from mail_server.accounts.interface import Identity, Kind
 from mail_server.jmap.door import JmapDoor
 from mail_server.jmap.settings import JmapSettings
 from tests.mail_server.jmap.conftest import Client
+from tests.worlds import new_home
 
 DOMAIN = "mss.essai.test"
 
@@ -32,18 +32,7 @@ class NoSessions:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("node")
-    wishes = Wishes(
-        home=folder / "node",
-        config=None,
-        domains=(DOMAIN,),
-        kek=folder / "kek" / "kek",
-        hostname="localhost",
-        trust_list=None,
-        sections={"sealing": {"workers": 1}, "store": {"readers": 1}},
-    )
-    asyncio.run(initialise(wishes))
-    return folder / "node"
+    return new_home(tmp_path_factory.mktemp("node"), DOMAIN)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import secrets
 import shutil
@@ -22,7 +21,6 @@ from deploy.node.composition import Node, opened
 from deploy.node.config import load
 from deploy.node.home import Home
 from deploy.node.https import application
-from deploy.node.initialise import Wishes, initialise
 from directory.openpgp.packets import Tag, frame, recipient_key_ids, spans
 from mail_server import mime
 from mail_server.accounts.interface import HELD, Account, Identity, Kind, Peer
@@ -32,6 +30,7 @@ from mail_server.store.model import Flag, FlagChange, MessageId, SpecialUse, Sta
 from policies.audit.query import Filter, find
 from tests.webmail.office import DOMAIN, FIREFOX, ORIGIN, Browser, Clock, Refused, data, identity, text
 from tests.webmail.office import opened as decrypted
+from tests.worlds import new_home
 from webmail.api import PageApi, Parts
 from webmail.login.routes import OperatorInfo
 from webmail.login.settings import PageSettings
@@ -43,16 +42,7 @@ SENDER = f"gp@{DOMAIN}"
 def template() -> Iterator[Path]:
     """A node made once; each test works on a copy."""
     folder = Path(tempfile.mkdtemp(prefix="vm-page-"))
-    wishes = Wishes(
-        home=folder / "node",
-        config=None,
-        domains=(DOMAIN,),
-        kek=folder / "kek" / "kek",
-        hostname="localhost",
-        trust_list=None,
-        sections={"sealing": {"workers": 1}, "store": {"readers": 1}},
-    )
-    asyncio.run(initialise(wishes))
+    new_home(folder, DOMAIN)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 
