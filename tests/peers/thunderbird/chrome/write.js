@@ -44,6 +44,8 @@ async function write({ server, copy, keys, words, seconds }) {
   const row = window.document.querySelector('.address-row[data-recipienttype="addr_cc"]');
   window.addressRowAddRecipientsArray(row, [copy]);
   window.GetCurrentEditor().QueryInterface(Ci.nsIEditorMailSupport).insertTextWithQuotations(`${words}\n`);
+  // Thunderbird makes up its mind a moment after the window is there.
+  await until("the choice to encrypt", () => window.gSendEncrypted && window.gSendSigned);
   const pills = kind => [
     ...window.document.querySelectorAll(`.address-row[data-recipienttype="${kind}"] mail-address-pill`),
   ].map(pill => pill.emailAddress);
