@@ -38,6 +38,7 @@ from directory.interface import Standing
 from mail_server.accounts.app_passwords import DAY
 from mail_server.accounts.interface import Account, Kind
 from mail_server.delivery.plan import Treatment
+from mail_server.store.interface import StoreError
 from policies.interface import Event
 from policies.refusal import Refusal
 
@@ -228,6 +229,7 @@ class Console:
                 "id": account.id,
                 "kind": account.kind.value,
                 "mode": self._mode(account),
+                "state": _state(account),
                 "suspended": account.suspended,
                 "members": [by_id[member].address for member in account.members if member in by_id],
             }
@@ -290,14 +292,26 @@ class Console:
     # -- check, backup -----------------------------------------------------------------------------
 
     async def check(self, report: Report) -> dict[str, Any]:
+        await self._begun("check")
         found = await check_node(self._node, report)
-        self._node.trace.note([Event("check", _now(), self._by)])
+        self._node.trace.note([Event("check", _now(), self._by, outcome="done")])
         return found
 
     async def backup(self, report: Report, to: str, keystore_to: str | None) -> dict[str, Any]:
+        await self._begun("backup")
         made = await backup_node(self._node, Path(to), Path(keystore_to) if keystore_to else None, report)
-        self._node.trace.note([Event("backup", _now(), self._by)])
+        self._node.trace.note([Event("backup", _now(), self._by, outcome="done")])
         return made
+
+    async def _begun(self, action: str) -> None:
+        """Told before a letter is touched: what is cut short has read some of them too."""
+        event = Event(action, _now(), self._by, outcome="begun")
+        try:
+            await self._node.store.write(
+                lambda transaction: self._node.trail.append(transaction.sql, [event])
+            )
+        except StoreError:  # a full disk is when it is needed most: told as soon as the store takes it
+            self._node.trace.note([event])
 
     # -- what commands share ------------------------------------------------------------------------------
 
@@ -333,6 +347,15 @@ def _der(pem: str) -> bytes:
         return x509.load_pem_x509_certificate(pem.encode()).public_bytes(Encoding.DER)
     except ValueError:
         raise CommandFailed("The client certificate is not a PEM certificate.") from None
+
+
+def _state(account: Account) -> str:
+    """What keeps somebody out, in a word; the gravest where there are several."""
+    if account.closed:
+        return "closed"
+    if not account.practising:
+        return "not practising"
+    return "suspended" if account.suspended else ""
 
 
 def _day_and_time(at: int | None) -> str | None:

@@ -5,11 +5,23 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from deploy.node import console as console_module
+from deploy.node.administrators import this_user
+from deploy.node.console import Console
+from deploy.node.control import CommandFailed
+from mail_server.accounts.interface import Role
+from mail_server.store.interface import StoreError
 from policies.audit.classes import ACTIONS, Retention, retention_of
-from policies.audit.entry import DETAIL_KEYS
+from policies.audit.entry import DETAIL_KEYS, Entry
+from policies.audit.query import Filter, find
+from tests.webmail.spaces.test_past import given, person, shared
+from tests.webmail.spaces.test_reseal import Swapping, Ward, plain, template, waiting_patient, ward
+
+__all__ = ["template", "ward"]  # fixtures
 
 ROOT = Path(__file__).parents[3]
 PACKAGES = ("mail_server", "webmail", "deploy", "directory", "policies")
@@ -127,3 +139,78 @@ def test_details_that_are_given_in_the_product_are_on_the_list() -> None:
                     keys = [key.value for key in keyword.value.keys if isinstance(key, ast.Constant)]
                     unknown |= {(str(key), where) for key in keys if key not in DETAIL_KEYS}
     assert unknown == set()
+
+
+# -- what takes letters out of the store beside the doors: an administrator's check and backup, the page's re-seal and
+#    the past it gives to a reader. Each leaves its entry, with who did it.
+
+
+async def told(ward: Ward, *actions: str) -> list[Entry]:
+    await ward.node.trace.stop()  # what was noted is written
+    found = await ward.store.read(lambda reader: find(reader.sql, Filter(last=1000)))
+    return sorted((each for each in found if each.action in actions), key=lambda each: each.seq)
+
+
+def arguments(act: str, place: Path) -> dict[str, Any]:
+    return {"to": str(place / "copy"), "keystore_to": None} if act == "backup" else {}
+
+
+@pytest.mark.parametrize("act", ["check", "backup"])
+async def test_who_reads_all_that_is_stored_is_told_before_and_after(
+    ward: Ward, tmp_path: Path, act: str
+) -> None:
+    await Console(ward.node, this_user()).handle(act, arguments(act, tmp_path))
+    found = await told(ward, act)
+    assert [(each.actor, each.outcome) for each in found] == [
+        (this_user().by, "begun"),
+        (this_user().by, "done"),
+    ]
+
+
+@pytest.mark.parametrize("act", ["check", "backup"])
+async def test_what_is_cut_short_was_told_when_it_began(
+    ward: Ward, tmp_path: Path, act: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def cut(node: Any, *_: Any) -> None:
+        committed = await node.store.read(lambda reader: find(reader.sql, Filter(action=act, last=10)))
+        assert [each.outcome for each in committed] == ["begun"], "it stands there before a letter is read"
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(console_module, f"{act}_node", cut)
+    with pytest.raises(CommandFailed, match="No space"):
+        await Console(ward.node, this_user()).handle(act, arguments(act, tmp_path))
+    assert [each.outcome for each in await told(ward, act)] == ["begun"]
+
+
+async def test_a_store_that_takes_nothing_is_checked_and_told_of_later(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(_: Any) -> None:
+        raise StoreError
+
+    with monkeypatch.context() as disk:
+        disk.setattr(ward.node.store, "write", full)
+        assert (await Console(ward.node, this_user()).handle("check", {}))["faults"] == []
+    assert [each.outcome for each in await told(ward, "check")] == ["begun", "done"]
+
+
+async def test_each_letter_that_the_holder_s_browser_re_seals_is_told(ward: Ward) -> None:
+    account = await waiting_patient(ward, 3)
+    await Swapping(await ward.enrolled(account)).all()
+    found = await told(ward, "reseal")
+    assert {(each.actor, each.subject) for each in found} == {(account.id, account.id)}
+    assert len({each.reference for each in found}) == len(found) == 3
+
+
+async def test_a_past_that_is_given_is_told_with_giver_account_reader_and_number(ward: Ward) -> None:
+    marie, luc = await person(ward, "marie"), await person(ward, "luc")
+    account = await shared(ward, marie)
+    for number in range(3):
+        await ward.send(plain(number), account.address)
+    await ward.accounts.grant_set(account.id, luc.account.id, Role.MEMBER, "lr", None, "console:test")
+    assert len(await given(marie, account, luc)) == 3
+    found = await told(ward, "past-begin", "past-end")
+    assert [each.action for each in found] == ["past-begin", "past-end"]
+    for each in found:
+        assert (each.actor, each.subject) == (marie.account.id, account.id)
+        assert (each.details["member"], each.details["count"]) == (luc.account.id, "3")
