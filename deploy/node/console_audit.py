@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import hmac
+import json
 import logging
+import secrets
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -33,6 +36,7 @@ _log = logging.getLogger("vaguemestre.audit")
 _FIRST_PURGE, _NEXT_PURGE = 3600.0, 86_400.0  # s
 _MOST_SHOWN = 10_000
 _PAGE = 2_000  # entries of an export in one answer
+_SEAL = secrets.token_bytes(32)  # of this process: an export that a restart interrupts begins again
 _BATCH = 500  # entries emptied in one transaction
 _TRIES, _PAUSE = 20, 0.25
 
@@ -84,7 +88,8 @@ class AuditCommands:
     async def audit_export(
         self, persons: Sequence[str], since: int, until: int, after: Sequence[Any] | None
     ) -> dict[str, Any]:
-        """One page of what concerns these persons in a period; `after` is the page before's `next`."""
+        """One page of what concerns these persons in a period; `after` is the page before's `next`, as it was given:
+        an export that begins in the middle would be one that the trace does not tell of."""
         parties = [self._party(person) for person in persons]
         if not parties:
             raise CommandFailed("Name at least one person.")
@@ -95,12 +100,16 @@ class AuditCommands:
             ]
             trail = self._node.trail
             await self._node.store.write(lambda transaction: trail.append(transaction.sql, told))
-        start = Place(since, "", 0) if after is None else Place(int(after[0]), str(after[1]), int(after[2]))
+        asked = [self._by, *parties, str(since), str(until)]
+        start = Place(since, "", 0) if after is None else _going_on(after, asked)
         entries = await self._node.store.read(
             lambda reader: of_parties(reader.sql, parties, start, until, _PAGE)
         )
-        following = dataclasses.astuple(place_of(entries[-1])) if len(entries) == _PAGE else None
-        return {"entries": self._rows(entries), "next": following}
+        following = place_of(entries[-1]) if len(entries) == _PAGE else None
+        told_next = (
+            None if following is None else [*dataclasses.astuple(following), _sealed(following, asked)]
+        )
+        return {"entries": self._rows(entries), "next": told_next}
 
     async def audit_purge(self, report: Report, dry_run: bool) -> dict[str, Any]:
         return await purge(self._node, self._by, dry_run, report)
@@ -142,6 +151,23 @@ class AuditCommands:
             }
             for entry in entries
         ]
+
+
+def _sealed(place: Place, asked: Sequence[str]) -> str:
+    words = json.dumps([*dataclasses.astuple(place), *asked]).encode()
+    return hmac.digest(_SEAL, words, "sha256").hex()
+
+
+def _going_on(after: Sequence[Any], asked: Sequence[str]) -> Place:
+    """Where the page before of this very export ended. Raises CommandFailed."""
+    try:
+        at, chain, seq, seal = after
+        place = Place(int(at), str(chain), int(seq))
+    except (TypeError, ValueError):
+        raise CommandFailed("This is not where a page of an export ended.") from None
+    if not hmac.compare_digest(str(seal).encode("utf-8", "replace"), _sealed(place, asked).encode()):
+        raise CommandFailed("This is not where a page of this export ended: begin it again.")
+    return place
 
 
 def verdict_json(verdicts: Sequence[Verdict], chain: str) -> dict[str, Any]:

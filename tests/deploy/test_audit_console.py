@@ -14,6 +14,7 @@ from deploy.node import audit_verification, console_audit
 from deploy.node.cli import app
 from deploy.node.composition import opened
 from deploy.node.config import load
+from deploy.node.control import CommandFailed
 from deploy.node.doctor_audit import audit_findings
 from deploy.node.home import Home
 from mail_server.accounts.interface import Kind
@@ -127,6 +128,31 @@ def test_an_export_comes_in_pages_as_json_and_as_a_tagged_document(home, tmp_pat
     assert len({(entry["chain"], entry["seq"]) for entry in told}) == len(told)
     run(home, "export", "--person", f"martin@{DOMAIN}", "--format", "pdf", "--to", str(tmp_path / "x.pdf"))
     assert b"<pdfuaid:part>1</pdfuaid:part>" in (tmp_path / "x.pdf").read_bytes()
+
+
+@pytest.mark.parametrize("after", [[0, "", 0], [0, "", 0, "00"], [1, 2], "x", [None, "", 0, ""]])
+def test_no_export_begins_in_the_middle_where_the_trace_would_not_tell_of_it(home, monkeypatch, after):
+    monkeypatch.setattr(console_audit, "_PAGE", 1)
+    fill(home, ("read", NOW), ("read", NOW + 1))
+
+    async def work():
+        async with opened(Home(home), load(home / "vaguemestre.toml")) as node:
+            commands = console_audit.AuditCommands(node, "console:auditor")
+            persons = [f"martin@{DOMAIN}"]
+            with pytest.raises(CommandFailed):
+                await commands.audit_export(persons, 0, NOW + DAY, after)
+            first = await commands.audit_export(persons, 0, NOW + DAY, None)
+            for other in (
+                commands.audit_export(persons, 1, NOW + DAY, first["next"]),
+                console_audit.AuditCommands(node, "console:other").audit_export(
+                    persons, 0, NOW + DAY, first["next"]
+                ),
+            ):
+                with pytest.raises(CommandFailed):
+                    await other
+            assert (await commands.audit_export(persons, 0, NOW + DAY, first["next"]))["entries"]
+
+    asyncio.run(work())
 
 
 def test_a_purge_empties_what_is_due_and_leaves_nothing_of_it_in_the_files(home):
