@@ -7,7 +7,6 @@ client that threads by subject never merges two patients (DESIGN §1, "Outer hea
 
 from __future__ import annotations
 
-import binascii
 import re
 import secrets
 import string
@@ -34,13 +33,12 @@ OUTER_FIELDS = frozenset(
 )
 # What a professional alone may say: `X-MSS-MES: FIN` ends an exchange (reference/mssante.md §7, row 36).
 PROFESSIONALS_ALONE = frozenset({"x-mss-mes"})
-# The patient's certificate is ours to tell: one that their program names could be anybody's.
+# The patient's certificate is ours to tell (`autocrypt`): one that their program names could be anybody's.
 NOT_FROM_PATIENTS = PROFESSIONALS_ALONE | {"autocrypt"}
 OWN_PREFIX = "vaguemestre-"
 STATE_FIELD = "Vaguemestre-State"
 RECEIVED_FIELD = "Vaguemestre-Received"
 
-_KEYDATA = 76  # characters on a line
 _LETTERS = string.ascii_lowercase
 _AUTHORS = frozenset({"from", "sender"})
 _NAMES_PEOPLE = _AUTHORS | {"to", "cc", "reply-to", "disposition-notification-to"}
@@ -97,15 +95,6 @@ def _cut(message: bytes, names: frozenset[str]) -> bytes:
     header = mime.header_block(message)
     unwanted = [name.encode("latin-1") for name in names]
     return mime.select(header, unwanted, exclude=True) + message[len(header) :]
-
-
-def autocrypt(address: str, certificate: bytes) -> bytes:
-    """The field by which a correspondent's program learns a certificate (Autocrypt Level 1 §2.1)."""
-    data = binascii.b2a_base64(certificate, newline=False).decode("ascii")
-    # White space inside `keydata` is skipped, which is how a field so long is folded.
-    lines = [data[start : start + _KEYDATA] for start in range(0, len(data), _KEYDATA)]
-    head = f"Autocrypt: addr={address}; prefer-encrypt=mutual; keydata="
-    return "\r\n ".join((head, *lines)).encode("ascii") + b"\r\n"
 
 
 def shown_as(message: bytes, fields: Iterable[Field], address: str, shown: str) -> bytes:

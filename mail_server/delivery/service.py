@@ -19,7 +19,7 @@ from directory.openpgp.packets import PacketError, recipient_key_ids
 from mail_server.accounts.entities import rights_in
 from mail_server.accounts.interface import Accounts, Identity, Kind, Peer
 from mail_server.accounts.life import in_service
-from mail_server.delivery import common_sent, outer
+from mail_server.delivery import autocrypt, common_sent, outer
 from mail_server.delivery.compose import Composer
 from mail_server.delivery.examine import Letter, check_identity, examine
 from mail_server.delivery.exchanges import Exchanges, Note
@@ -153,7 +153,8 @@ class DeliveryService:
         shown = outer.shown_as(shown, letter.fields, author.address, author.shown)
         certificate = self._planner.certificate(author)
         if certificate is not None:
-            shown = outer.autocrypt(author.shown, certificate.minimised) + shown
+            told = autocrypt.told(letter.fields, author.shown, certificate, _now())
+            shown = autocrypt.field(author.shown, told.minimised) + shown
         if shown is not message:
             letter = await examine(shown, self._settings.large_message)
         return letter.closing_nothing()

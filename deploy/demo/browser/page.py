@@ -25,6 +25,7 @@ from deploy.demo.browser.key_packets import encryption_key, swapped
 from deploy.demo.browser.keys import BareKey, make_bare_key
 from directory.openpgp.armor import dearmor
 from mail_server import mime
+from mail_server.delivery import autocrypt
 
 CORE, MAIL, SUBMISSION = (f"urn:ietf:params:jmap:{name}" for name in ("core", "mail", "submission"))
 VENDOR = "https://vaguemestre.example/jmap/mail"
@@ -377,9 +378,20 @@ class PageClient:
             armor=True,
         )
         head, tail = mime.wrap(
-            b"".join(mime.header_field(name, value) for name, value in outside), secrets.token_hex(16)
+            self._named(sender) + b"".join(mime.header_field(name, value) for name, value in outside),
+            secrets.token_hex(16),
         )
         return head + bytes(sealed).replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") + tail
+
+    def _named(self, address: str) -> bytes:
+        """Whose key it is, under the name that correspondents see; as the page does (`worker/autocrypt.ts`)."""
+        own = pysequoia.Tsk.from_bytes(self._secret())
+        certificate = own.extract_certificate()
+        if any(address in str(each) for each in certificate.user_ids):
+            return b""
+        return autocrypt.field(
+            address, bytes(certificate.add_user_id(f"<{address}>", certifier=own.certifier()))
+        )
 
     def _secret(self) -> bytes:
         return self._keys[self._current()["fingerprint"]]

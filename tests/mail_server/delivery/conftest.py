@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from pysequoia import Tsk
 
 from deploy.demo import clients, people, pki
 from deploy.node.composition import Node, opened
@@ -151,6 +152,14 @@ class Desk:
         for address in recipients:
             envelope.recipients.append(await self.node.delivery.admit_recipient(envelope, address))
         return envelope
+
+    def named(self, patient: Account) -> bytes:
+        """The patient's key certified under the address that correspondents see, as the page does."""
+        own = Tsk.from_file(str(self.people / f"{patient.id}.asc"))
+        shown = own.extract_certificate().add_user_id(
+            f"<{patient.alias}>", certifier=own.certifier(PASSPHRASE)
+        )
+        return bytes(shown)
 
     def open(self, local: str, stored: bytes) -> clients.Opened:
         secret = self.people / f"{local}.asc"

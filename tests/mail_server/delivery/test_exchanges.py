@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from pysequoia import Tsk
 
 from directory.openpgp.gate import gate
 from mail_server import mime
@@ -17,6 +18,7 @@ from mail_server.accounts import ins
 from mail_server.accounts.changes import AccountError
 from mail_server.accounts.interface import Contact, Kind, Peer
 from mail_server.conversations.closings import Actor
+from mail_server.delivery import autocrypt
 from mail_server.delivery.gate import ConversationClosed
 from mail_server.delivery.interface import Envelope, MailParameters, Road
 from mail_server.store.armor import armor
@@ -418,6 +420,47 @@ async def test_a_patient_s_letter_carries_their_certificate_and_what_gpg_encrypt
     await desk.send(gp, head + armor(sealed, b"") + tail, patient.alias)
     _, last = (await desk.inbox(patient))[-1]
     assert b"Sous pli." in desk.open(patient.id, last).inner
+
+
+async def test_a_program_that_wants_the_sender_s_name_in_the_certificate_finds_the_one_the_letter_shows(
+    desk, tmp_path
+) -> None:
+    """Thunderbird offers no key that names somebody else: the browser certifies the name, the gate passes it."""
+    gp, patient = await met(desk)
+    added = "In-Reply-To: <un@essai>\r\n" + autocrypt.field(patient.alias, desk.named(patient)).decode()
+    envelope = await desk.page_envelope(patient, gp.address)
+    await desk.node.delivery.deliver(envelope, letter(patient.alias, gp.address, "Re", "a2", added))
+    [(_, stored)] = await desk.inbox(gp)
+    address, told = autocrypt_of(stored)
+    assert address == patient.alias
+    (tmp_path / "home").mkdir(mode=0o700)
+    gpg = ["gpg", "--batch", "--homedir", str(tmp_path / "home"), "--trust-model", "always"]
+    subprocess.run([*gpg, "--import"], input=told, capture_output=True, check=True)
+    listed = subprocess.run([*gpg, "--with-colons", "--list-keys"], capture_output=True, check=True).stdout
+    assert [line.split(b":")[9] for line in listed.splitlines() if line.startswith(b"uid")] == [
+        f"<{patient.alias}>".encode()
+    ]
+    sealed = subprocess.run(
+        [*gpg, "--encrypt", "-r", patient.alias],
+        input=b"Content-Type: text/plain\r\n\r\nPar votre nom.\r\n", capture_output=True, check=True,
+    ).stdout  # fmt: skip
+    fields = f"From: <{gp.address}>\r\nTo: <{patient.alias}>\r\nSubject: ...\r\nMessage-ID: <t@essai>\r\n"
+    head, tail = mime.wrap(fields.encode(), "limite")
+    await desk.send(gp, head + armor(sealed, b"") + tail, patient.alias)
+    _, last = (await desk.inbox(patient))[-1]
+    assert b"Par votre nom." in desk.open(patient.id, last).inner
+
+
+async def test_a_key_that_is_not_the_published_one_is_never_told_whatever_name_it_bears(desk) -> None:
+    gp, patient = await met(desk)
+    other = bytes(Tsk.generate(f"<{patient.alias}>").extract_certificate())
+    added = "In-Reply-To: <un@essai>\r\n" + autocrypt.field(patient.alias, other).decode()
+    envelope = await desk.page_envelope(patient, gp.address)
+    await desk.node.delivery.deliver(envelope, letter(patient.alias, gp.address, "Re", "a3", added))
+    [(_, stored)] = await desk.inbox(gp)
+    _, told = autocrypt_of(stored)
+    published = desk.node.planner.certificate(desk.node.accounts.by_id(patient.id))
+    assert told == published.minimised
 
 
 async def test_who_has_no_certificate_yet_sends_none(desk) -> None:

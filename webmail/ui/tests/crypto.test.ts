@@ -3,10 +3,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { base64, fromBase64, fromUtf8, random, utf8 } from "../src/lib/bytes.ts";
+import { autocrypt } from "../src/worker/autocrypt.ts";
 import { aesKey, kekOf } from "../src/worker/derive.ts";
 import { Keyring } from "../src/worker/keyring.ts";
 import { forgetLines, keepLine, known, lines, recall, remember } from "../src/worker/lines.ts";
-import { generateKey } from "../src/worker/openpgp.ts";
+import { generateKey, readKey } from "../src/worker/openpgp.ts";
 import { sealMessage, universal } from "../src/worker/packets.ts";
 import { openMessage, reading } from "../src/worker/reading.ts";
 import type { WrappedKey } from "../src/worker/protocol.ts";
@@ -207,4 +208,25 @@ test("what the short library leaves out is done by the whole one, and only then"
   used.length = 0;
   assert.equal(await openedBy(pair), "un texte");
   assert.equal(used[0], whole);
+});
+
+test("a letter tells the author's key under the address it shows, certified by the key itself; what is published stays", async () => {
+  const opaque = "zkj2l7l6ciakwu2tetba@patient.exemple.test";
+  const shown = "299999999999934@patient.exemple.test";
+  const { privateKey } = await generateKey({
+    type: "ecc", curve: "ed25519Legacy", userIDs: [{ email: opaque }], keyExpirationTime: 86400, format: "object",
+  });
+  const told = await autocrypt(privateKey, shown);
+  assert.ok(told.startsWith(`Autocrypt: addr=${shown}; prefer-encrypt=mutual; keydata=\r\n `));
+  assert.ok(told.split("\r\n").every((line) => line.length < 100));
+  const keydata = told.slice(told.indexOf("keydata=") + 8).replace(/\s/g, "");
+  const named = await readKey({ binaryKey: fromBase64(keydata) });
+  assert.equal(named.isPrivate(), false);
+  assert.equal(named.getFingerprint(), privateKey.getFingerprint());
+  assert.deepEqual(named.users.map(({ userID }) => userID?.email), [shown]);
+  const { user } = await named.getPrimaryUser(); // raises unless the key certified the name
+  assert.equal(user.userID?.email, shown);
+  assert.deepEqual(await named.getExpirationTime(), await privateKey.getExpirationTime());
+  assert.deepEqual(privateKey.users.map(({ userID }) => userID?.email), [opaque]);
+  assert.equal(await autocrypt(privateKey, opaque), "");
 });

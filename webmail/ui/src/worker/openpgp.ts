@@ -14,6 +14,7 @@ import {
   readMessage,
   readPrivateKey,
   readSignature,
+  reformatKey,
   verify,
   type PrivateKey,
   type PublicKey,
@@ -36,6 +37,7 @@ export {
   readMessage,
   readPrivateKey,
   readSignature,
+  reformatKey,
   verify,
 };
 export type { PrivateKey, PublicKey };

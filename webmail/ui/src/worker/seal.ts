@@ -5,6 +5,7 @@
 // key packet; when anything is wrong nothing is made.
 import { base64, concat, hex, random, utf8, type Bytes } from "../lib/bytes.ts";
 import { armor } from "./armor.ts";
+import { autocrypt } from "./autocrypt.ts";
 import { readCertificate } from "./certificates.ts";
 import { Failed } from "./failed.ts";
 import type { Keyring } from "./keyring.ts";
@@ -34,7 +35,8 @@ export async function seal(keyring: Keyring, given: LetterToSeal): Promise<Seale
   const parts = letter.files.map((one): [string, string] => [one.name, one.type]);
   const line = summarise(letter.subject, letter.from.name, letter.text, parts);
   const summary = base64(await sealMessage(summaryBytes(line), [own], null));
-  return { message: wrapped(outer, armor(sealed)).buffer, summary, messageId };
+  const told = await autocrypt(signer, letter.from.address);
+  return { message: wrapped(outer, told, armor(sealed)).buffer, summary, messageId };
 }
 
 /** A professional is called as their key calls them, when the operator knows no name. */
@@ -94,9 +96,10 @@ function inside(letter: LetterToSeal, outer: FieldPair[]): Bytes {
   return concat([utf8(truth.map(field).join("") + "MIME-Version: 1.0\r\n" + fields + told.join("") + "\r\n"), octets]);
 }
 
-function wrapped(outer: FieldPair[], armored: Bytes): Bytes {
+function wrapped(outer: FieldPair[], told: string, armored: Bytes): Bytes {
   const line = newBoundary();
   const head =
+    told +
     outer.map(field).join("") +
     "MIME-Version: 1.0\r\n" +
     `Content-Type: multipart/encrypted; protocol="application/pgp-encrypted";\r\n boundary="${line}"\r\n\r\n` +
