@@ -79,7 +79,7 @@ def account_list(
                 "address": "Address",
                 "kind": "Kind",
                 "mode": "Letters",
-                "suspended": "Suspended",
+                "state": "State",
                 "members": "Members",
             },
             "No account yet: `vaguemestre account add` makes one.",

@@ -31,7 +31,8 @@ from mail_server.store.model import AccountId
 from policies.interface import AuditTrail, Event
 from policies.trust_list import names
 
-PROTOCOLS = frozenset({"imap", "submission", "smtp", "jmap"})
+# Port 25 is for operators, who come by certificate: a password for it would serve nothing.
+PROTOCOLS = frozenset({"imap", "submission", "jmap"})
 _LABEL_LONGEST = 80
 
 

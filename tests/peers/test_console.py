@@ -325,12 +325,31 @@ def test_the_list_of_accounts_is_a_table_for_people_and_json_for_machines_and_wh
     serving: Serving, node: Place
 ) -> None:
     header, *lines = did("account", "list", "--home", node.home).splitlines()
-    assert header.split() == ["Address", "Kind", "Letters", "Suspended", "Members"]
+    assert header.split() == ["Address", "Kind", "Letters", "State", "Members"]
     assert [line.split()[0] for line in lines] == sorted([GP, NURSE, WARD, SYSTEM, PROBE])
     rows = {row["address"]: row for row in ask("account", "list", "--json", "--home", node.home).json}
     assert rows[PROBE]["kind"] == "PER"
     assert rows[PROBE]["mode"] == "custody"
     assert rows[PROBE]["suspended"] is False
+    assert rows[PROBE]["state"] == ""
+
+
+def test_the_list_says_who_is_kept_out_and_why(serving: Serving, node: Place) -> None:
+    home = ["--home", node.home]
+    someone = "passage@" + PROBE.split("@")[1]
+    ask("account", "add", someone, "--json", *home)
+
+    def state() -> str:
+        rows = ask("account", "list", "--json", *home).json
+        return next(row["state"] for row in rows if row["address"] == someone)
+
+    did("account", "practice", someone, "lost", *home)
+    assert state() == "not practising"
+    did("account", "practice", someone, "regained", *home)
+    did("account", "suspend", someone, "--reason", "essai", *home)
+    assert state() == "suspended"
+    did("account", "reinstate", someone, *home)
+    assert state() == ""
 
 
 def test_suspend_and_reinstate(serving: Serving, node: Place, accounts: dict[str, str]) -> None:
@@ -406,6 +425,8 @@ def test_the_life_of_an_account_from_the_console(serving: Serving, node: Place) 
     came_by_ssh = {"SSH_CONNECTION": "192.0.2.55 51000 192.0.2.1 22"}
     said = ask("account", "close", retired, "--yes", "--reason", "retraite", *home, environment=came_by_ssh)
     assert (said.code, said.out) == (0, f"{retired} is closed for good.\n")
+    rows = ask("account", "list", "--json", *home).json
+    assert [row["state"] for row in rows if row["address"] == retired] == ["closed"]
     assert refused("account", "reinstate", retired, *home).endswith("(account-closed).")
     assert refused("account", "add", retired, *home).endswith("(address-taken).")
     [row] = ask("audit", "show", "--action", "account-close", "--json", *home).json

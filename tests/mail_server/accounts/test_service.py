@@ -103,6 +103,10 @@ async def test_members_read_the_shared_account_and_the_holder_their_own(house: A
         (lambda a, ward, per, app: a.bind_certificate(ward.id, b"x"), "shared-account"),
         (lambda a, ward, per, app: a.app_password_create(per.id, ""), "bad-label"),
         (lambda a, ward, per, app: a.app_password_create(per.id, "x", protocols=["ftp"]), "unknown-protocol"),
+        (
+            lambda a, ward, per, app: a.app_password_create(per.id, "x", protocols=["smtp"]),
+            "unknown-protocol",
+        ),
         (lambda a, ward, per, app: a.app_password_create(per.id, "x", secret="pencil"), "weak-password"),
         (lambda a, ward, per, app: a.app_password_revoke(per.id, "none"), "unknown-credential"),
         (lambda a, ward, per, app: a.unbind_certificate(per.id, "none"), "unknown-credential"),
