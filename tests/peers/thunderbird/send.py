@@ -1,10 +1,10 @@
 """Thunderbird answers a sealed letter, with a copy to one more address, as a person would, and sends it.
 
     python tests/peers/thunderbird/send.py --demo-json DIR/demo.json --out FOLDER --address WHO \
-        --answer WORDS --cc ADDRESS [--key FILE ...] [--alias ADDRESS=FINGERPRINT ...]
+        --answer WORDS --cc ADDRESS [--key FILE ...]
 
-WORDS stand in the subject of the letter that is answered. Each key is an armored certificate that Thunderbird takes
-and accepts first; an alias has it use a key for an address that is not in the key (its `alias_rules_file`).
+WORDS stand in the subject of the letter that is answered. A key that came with that letter, and that Thunderbird
+offers, is taken and accepted; so are the armored certificates given.
 Writes `thunderbird-answer.png`, as it stands before it is sent, and `thunderbird-answer.json`. Exit code 0 when it
 left.
 """
@@ -56,7 +56,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--answer", required=True, help="words of the subject of the letter to answer")
     parser.add_argument("--cc", required=True, help="who gets a copy")
     parser.add_argument("--key", type=Path, action="append", default=[], help="a certificate to take first")
-    parser.add_argument("--alias", action="append", default=[], help="ADDRESS=FINGERPRINT")
     parser.add_argument("--tls", choices=("implicit", "starttls"), default="implicit")
     parser.add_argument("--seconds", type=float, default=60, help="how long to wait for each step")
     return parser.parse_args()
@@ -65,11 +64,9 @@ def _options() -> argparse.Namespace:
 def _send(demo: dict[str, Any], account: dict[str, Any], options: argparse.Namespace, folder: Path) -> Any:
     width, height = SCREEN
     seconds = options.seconds
-    rules = _alias_rules(options.alias, folder / "aliases.json")
-    settings = {**_TOLD, "mail.openpgp.alias_rules_file": rules.as_uri()}
     with (
         screen() as display,
-        thunderbird(display, folder, settings) as port,
+        thunderbird(display, folder, _TOLD) as port,
         Marionette(port, START_SECONDS) as control,
     ):
         try:
@@ -101,15 +98,6 @@ def _send(demo: dict[str, Any], account: dict[str, Any], options: argparse.Names
             picture(display, options.out / "thunderbird-answer.png")
             raise
     return {"version": made["version"], "words": _WORDS, "answered": answered, "written": written}
-
-
-def _alias_rules(aliases: list[str], path: Path) -> Path:
-    rules = [
-        {"email": address, "keys": [{"fingerprint": fingerprint}]}
-        for address, _, fingerprint in (alias.partition("=") for alias in aliases)
-    ]
-    path.write_text(json.dumps({"description": "", "rules": rules}))
-    return path
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-// Runs inside Thunderbird: take the addressees' keys, answer the letter that is shown, add a copy. What a person would press is done by the window's own functions; what is encrypted, signed and hidden is Thunderbird's choice.
+// Runs inside Thunderbird: take the keys offered and given, answer the letter that is shown, add a copy. What a person would press is done by the window's own functions; what is encrypted, signed and hidden is Thunderbird's choice.
 async function write({ server, copy, keys, words, seconds }) {
   const { MailServices } = ChromeUtils.importESModule("resource:///modules/MailServices.sys.mjs");
   const { setTimeout } = ChromeUtils.importESModule("resource://gre/modules/Timer.sys.mjs");
@@ -19,7 +19,12 @@ async function write({ server, copy, keys, words, seconds }) {
     }
   }
 
-  for (const key of keys) {
+  // Those that came with the letter and that Thunderbird offers, then those that are given.
+  const main = Services.wm.getMostRecentWindow("mail:3pane");
+  const shown = main.document.getElementById("tabmail").currentAboutMessage;
+  const { attachedSenderEmailKeysIndex, attachedKeys } = shown.Enigmail.msg;
+  const offered = attachedSenderEmailKeysIndex.map(({ idx }) => attachedKeys[idx]);
+  for (const key of [...offered, ...keys]) {
     const taken = await RNP.importPubkeyBlockAutoAcceptImpl(null, key, "verified", false, []);
     if (!taken || taken.exitCode || !taken.importedKeys.length) {
       throw new Error(`a key was not taken: ${taken?.errorMsg}`);
@@ -31,8 +36,6 @@ async function write({ server, copy, keys, words, seconds }) {
   const { rootFolder } = MailServices.accounts.getIncomingServer(server);
   await until("the folder of sent letters", () => rootFolder.getFolderWithFlags(Ci.nsMsgFolderFlags.SentMail));
 
-  const main = Services.wm.getMostRecentWindow("mail:3pane");
-  const shown = main.document.getElementById("tabmail").currentAboutMessage;
   await MailServices.compose.OpenComposeWindow(
     null, shown.gMessage, shown.gMessageURI, Ci.nsIMsgCompType.ReplyToSender, Ci.nsIMsgCompFormat.PlainText,
     MailServices.accounts.defaultAccount.defaultIdentity, null, main.msgWindow
