@@ -43,6 +43,7 @@ class _Row:
     total: int
     done: int
     ended: int | None
+    given_by: str
 
     @property
     def left(self) -> int:
@@ -87,17 +88,21 @@ class Past:
                 # Letters that went, or came to name them by other ways, are no longer to be done.
                 total = known.done + counted.openable
                 tx.sql.run(
-                    "UPDATE past_given SET total = ?, upto = ?, apart = ? WHERE account = ? AND person = ?",
-                    (total, upto, counted.apart, gift.account.id, gift.person.id),
+                    "UPDATE past_given SET total = ?, upto = ?, apart = ?, given_by = ?"
+                    " WHERE account = ? AND person = ?",
+                    (total, upto, counted.apart, gift.giver.id, gift.account.id, gift.person.id),
                 )
-                return _Row(known.fingerprint, upto, total, known.done, None)
+                if known.given_by != gift.giver.id:  # who goes on with another's act is told as well
+                    event = self._event("past-begin", gift, visitor, counted.openable, counted.apart)
+                    self._ground.trail.append(tx.sql, [event])
+                return _Row(known.fingerprint, upto, total, known.done, None, gift.giver.id)
             ended = None if counted.openable else self._ground.clock()
             _begin(tx.sql, gift, self._ground.clock(), upto, counted, ended)
             events = [self._event("past-begin", gift, visitor, counted.openable, counted.apart)]
             if ended is not None:
                 events.append(self._event("past-end", gift, visitor, 0, counted.apart))
             self._ground.trail.append(tx.sql, events)
-            return _Row(gift.certificate.fingerprint, upto, counted.openable, 0, ended)
+            return _Row(gift.certificate.fingerprint, upto, counted.openable, 0, ended, gift.giver.id)
 
         row = await self._ground.store.write(write)
         return Begun(row.total, row.left, counted.apart, gift.certificate.minimised)
@@ -200,9 +205,12 @@ class Past:
             after = further
 
     async def _going_on(self, gift: _Gift) -> _Row | None:
-        """What was begun, to this certificate. Raises Problem when nothing was, or for another one."""
+        """What this giver began, to this certificate. Raises Problem when they did not, or for another one."""
         row = await self._ground.store.read(lambda reader: _row(reader.sql, gift))
         if row is None or row.fingerprint != gift.certificate.fingerprint:
+            raise Problem("bad-request", detail="begin-first")
+        if row.ended is None and row.given_by != gift.giver.id:
+            # Begun by somebody else, who proved who they are: so must whoever goes on.
             raise Problem("bad-request", detail="begin-first")
         return None if row.ended is not None else row
 
@@ -286,7 +294,7 @@ def _newest(sql: Sql) -> int:
 
 def _row(sql: Sql, gift: _Gift) -> _Row | None:
     found = sql.one(
-        "SELECT fingerprint, upto, total, done, ended FROM past_given WHERE account = ? AND person = ?",
+        "SELECT fingerprint, upto, total, done, ended, given_by FROM past_given WHERE account = ? AND person = ?",
         (gift.account.id, gift.person.id),
     )
     return None if found is None else _Row(*found)

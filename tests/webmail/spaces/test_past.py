@@ -125,6 +125,25 @@ async def test_who_left_while_packets_were_on_their_way_gets_none(
         opened_by(luc, (await ward.inbox(account))[0][1])
 
 
+async def test_who_goes_on_with_what_another_began_begins_it_too_and_is_told(ward: Ward) -> None:
+    marie, anne, luc = [await person(ward, name) for name in ("marie", "anne", "luc")]
+    account = await shared(ward, marie, anne)
+    for number in range(4):
+        await ward.send(plain(number), account.address)
+    await ward.accounts.grant_set(account.id, luc.account.id, Role.MEMBER, "lr", None, "console:test")
+    assert len(await given(marie, account, luc, at_most=2)) == 2
+    where = f"past/{account.id}/{luc.account.id}/letters"
+    for method, said in (("GET", None), ("POST", {"letters": []})):
+        assert (await anne.raw(method, where, said)).status_code == 400
+    assert len(await given(anne, account, luc)) == 2
+    begun = await traced(ward, "past-begin")
+    assert {(actor, details["count"]) for actor, _, details in begun} == {
+        (marie.account.id, "4"),
+        (anne.account.id, "2"),
+    }
+    assert [actor for actor, *_ in await traced(ward, "past-end")] == [anne.account.id]
+
+
 async def test_letters_in_custody_are_counted_apart(ward: Ward) -> None:
     marie, luc = await person(ward, "marie"), await person(ward, "luc")
     account = await ward.accounts.add(f"service@{DOMAIN}", Kind.ORG)
