@@ -1,6 +1,7 @@
 """The console's commands about rules: why an answer is as it is, reading the rules again, blocking an operator.
 
-Invariants: an explanation reads what the node knows and changes nothing; a block is durable with its trace before it
+Invariants: an explanation reads what the node knows and changes nothing, and where it tells of a patient's exchanges it
+is in the trace first; a block is durable with its trace before it
 is said to be set, and counts from the next MAIL FROM on; no answer names a patient but by their opaque address.
 """
 
@@ -89,6 +90,7 @@ class PolicyCommands:
         }
         if speaker is not None and target is not None and Kind.PATIENT in (speaker.kind, target.kind):
             writer = self._node.gate.writer_for(speaker)
+            await self._tell(speaker if speaker.kind is Kind.PATIENT else target)
             facts = await self._node.correspondence.exchanges.facts(writer, target.address)
             known |= {
                 "standing": facts.stand.standing.value,
@@ -96,6 +98,11 @@ class PolicyCommands:
                 "dispensed": facts.dispensed,
             }
         return known
+
+    async def _tell(self, patient: Account) -> None:
+        """Who is in an exchange with a patient, or is blocked by them, is told to nobody without a trace."""
+        event = Event("policies-explain", now(), self._by, patient.id, door="console")
+        await self._node.store.write(lambda transaction: self._node.trail.append(transaction.sql, [event]))
 
     # -- software
 

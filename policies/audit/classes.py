@@ -117,6 +117,7 @@ _FUNCTIONAL = (
     "operator-unblock",
     "policies-in-force",
     "policies-reload",
+    "policies-explain",
     "policy-alarm",
     "check",
     "backup",

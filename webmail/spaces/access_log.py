@@ -80,6 +80,7 @@ _ACTIONS = {
     "receipt": "receipt",
     "access-log-export": "access-log-export",
     "audit-export": "audit-export",
+    "policies-explain": "policies-explain",
 }
 
 # Acts whose outcome in the trace is the state a letter was left in: to its holder, they were done.

@@ -103,6 +103,7 @@ FRENCH = Words(
         "contact": "Choix de qui peut vous écrire",
         "access-log-export": "Cet historique a été téléchargé",
         "audit-export": "Un auditeur a demandé cet historique",
+        "policies-explain": "Un administrateur a demandé qui peut vous écrire, ou à qui vous pouvez écrire",
         "other": "Autre opération",
     },
 )
@@ -176,6 +177,7 @@ ENGLISH = Words(
         "contact": "Choice of who may write to you",
         "access-log-export": "This history was downloaded",
         "audit-export": "An auditor asked for this history",
+        "policies-explain": "An administrator asked who may write to you, or to whom you may write",
         "other": "Another operation",
     },
 )

@@ -291,3 +291,14 @@ def test_no_event_of_ours_is_cut() -> None:
         "x", 0, "y", detail=dict.fromkeys(("command", "power", "rule", "phase", "cause", "dn", "reason"), "")
     )
     assert set(event.detail) <= DETAIL_KEYS
+
+
+async def test_who_is_in_an_exchange_with_a_patient_is_explained_to_nobody_untraced(desk) -> None:
+    patient, gp = await desk.patient(), await desk.sealed("gp")
+    await explained(desk, gp.address, "submit", gp.address)
+    assert await trace(desk, "policies-explain") == []
+    for asked in ((patient.alias, gp.address), (gp.address, patient.alias)):
+        await explained(desk, asked[0], "write_to", asked[1])
+    found = await trace(desk, "policies-explain")
+    assert {(each.actor, each.subject) for each in found} == {(this_user().by, patient.id)}
+    assert len(found) == 2
