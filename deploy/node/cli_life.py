@@ -5,13 +5,13 @@ Invariant: what cannot be undone asks first; each command tells the node from wh
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from deploy.node import whence
 from deploy.node.statistics import as_csv
 from deploy.node.terminal import (
     DEFAULT_HOME,
@@ -38,7 +38,7 @@ def suspend(
     as_json: JsonOption = False,
 ) -> None:
     """No more logins, no more letters, at once; what lies there stays."""
-    result = ask_node(home, config, "account_suspend", address=address, reason=reason, network=_network())
+    result = ask_node(home, config, "account_suspend", address=address, reason=reason, network=whence.told())
     show(result, as_json, f"{address} is suspended.")
 
 
@@ -50,7 +50,9 @@ def reinstate(
     as_json: JsonOption = False,
 ) -> None:
     """End a suspension."""
-    result = ask_node(home, config, "account_reinstate", address=address, reason=reason, network=_network())
+    result = ask_node(
+        home, config, "account_reinstate", address=address, reason=reason, network=whence.told()
+    )
     show(result, as_json, f"{address} is open again.")
 
 
@@ -72,7 +74,7 @@ def practice(
         address=address,
         practising=state == "regained",
         reason=reason,
-        network=_network(),
+        network=whence.told(),
     )
     words = (
         "may practise again." if state == "regained" else "has no way in any more, and letters are refused."
@@ -88,7 +90,7 @@ def contact(
     as_json: JsonOption = False,
 ) -> None:
     """Which patients may write first to a professional or an organisation."""
-    result = ask_node(home, config, "account_contact", address=address, contact=choice, network=_network())
+    result = ask_node(home, config, "account_contact", address=address, contact=choice, network=whence.told())
     show(result, as_json, f"{address}: {result['contact']}.")
 
 
@@ -100,7 +102,7 @@ def sector(
     as_json: JsonOption = False,
 ) -> None:
     """The sector of an organisation."""
-    result = ask_node(home, config, "account_sector", address=address, sector=code, network=_network())
+    result = ask_node(home, config, "account_sector", address=address, sector=code, network=whence.told())
     show(result, as_json, f"{address}: {result['sector'] or 'no sector'}.")
 
 
@@ -117,7 +119,7 @@ def close(
         raise fail("Nothing was closed: nobody is there to be asked. Add --yes.")
     if not yes and not typer.confirm(f"Close {address} for good? Nothing opens it again.", err=True):
         raise fail("Nothing was closed.")
-    result = ask_node(home, config, "account_close", address=address, reason=reason, network=_network())
+    result = ask_node(home, config, "account_close", address=address, reason=reason, network=whence.told())
     show(result, as_json, f"{address} is closed for good.")
 
 
@@ -183,8 +185,3 @@ def add_life(account: typer.Typer) -> None:
     """Under `vaguemestre account`."""
     for command in (suspend, reinstate, practice, contact, sector, close, unused):
         account.command(command.__name__)(command)
-
-
-def _network() -> str:
-    """Where who types sits, when they came over SSH (sshd sets it)."""
-    return os.environ.get("SSH_CONNECTION", "").partition(" ")[0]

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from deploy.node import whence
 from deploy.node.terminal import (
     DEFAULT_HOME,
     ConfigOption,
@@ -175,7 +176,7 @@ def operator_block(
     as_json: JsonOption = False,
 ) -> None:
     """From now on this operator hands nothing over, also in connections that are open."""
-    found = ask_node(home, config, "operator_block", dn=dn, reason=reason)
+    found = ask_node(home, config, "operator_block", dn=dn, reason=reason, network=whence.told())
     words = "" if found["listed"] else "\nThe trust list does not know it: check the spelling."
     show(found, as_json, f"{found['dn']} is blocked.{words}")
 
@@ -189,7 +190,7 @@ def operator_unblock(
     as_json: JsonOption = False,
 ) -> None:
     """End a block."""
-    found = ask_node(home, config, "operator_unblock", dn=dn, reason=reason)
+    found = ask_node(home, config, "operator_unblock", dn=dn, reason=reason, network=whence.told())
     show(found, as_json, f"{found['dn']} is blocked no more.")
 
 

@@ -8,16 +8,14 @@ certificate is published no more; the month's figures are read from the trace al
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from datetime import UTC, datetime
 from typing import Any
 
+from deploy.node import whence
 from deploy.node.composition import Node
 from deploy.node.control import CommandFailed
 from deploy.node.statistics import Month, figures
 from mail_server.accounts.interface import Account, Contact
-
-_MEANS = "console"
 
 
 class LifeCommands:
@@ -32,14 +30,14 @@ class LifeCommands:
         if not reason.strip():
             raise CommandFailed("Say why: a suspension has a reason (--reason).")
         await self._node.accounts.suspend(
-            account.id, by=self._by, reason=reason, means=_MEANS, network=_address(network)
+            account.id, by=self._by, reason=reason, means=whence.MEANS, network=whence.address(network)
         )
         return {"address": account.address, "suspended": True, "reason": reason}
 
     async def account_reinstate(self, address: str, reason: str = "", network: str = "") -> dict[str, Any]:
         account = self._account(address)
         await self._node.accounts.reinstate(
-            account.id, by=self._by, reason=reason, means=_MEANS, network=_address(network)
+            account.id, by=self._by, reason=reason, means=whence.MEANS, network=whence.address(network)
         )
         return {"address": account.address, "suspended": False}
 
@@ -48,7 +46,12 @@ class LifeCommands:
     ) -> dict[str, Any]:
         account = self._account(address)
         await self._node.accounts.practice_set(
-            account.id, practising, by=self._by, reason=reason, means=_MEANS, network=_address(network)
+            account.id,
+            practising,
+            by=self._by,
+            reason=reason,
+            means=whence.MEANS,
+            network=whence.address(network),
         )
         return {"address": account.address, "practising": practising}
 
@@ -61,14 +64,14 @@ class LifeCommands:
                 f"Choices are {', '.join(each.value for each in Contact)}: which patients may write first."
             ) from None
         await self._node.accounts.contact_set(
-            account.id, wanted, by=self._by, means=_MEANS, network=_address(network)
+            account.id, wanted, by=self._by, means=whence.MEANS, network=whence.address(network)
         )
         return {"address": account.address, "contact": wanted.value}
 
     async def account_sector(self, address: str, sector: str, network: str = "") -> dict[str, Any]:
         account = self._account(address)
         await self._node.accounts.sector_set(
-            account.id, sector, by=self._by, means=_MEANS, network=_address(network)
+            account.id, sector, by=self._by, means=whence.MEANS, network=whence.address(network)
         )
         return {"address": account.address, "sector": self._account(address).sector}
 
@@ -76,7 +79,7 @@ class LifeCommands:
         account = self._account(address)
         await asyncio.to_thread(self._node.directory.hide, account.address)
         await self._node.accounts.close(
-            account.id, by=self._by, reason=reason, means=_MEANS, network=_address(network)
+            account.id, by=self._by, reason=reason, means=whence.MEANS, network=whence.address(network)
         )
         return {"address": account.address, "closed": True}
 
@@ -124,14 +127,6 @@ class LifeCommands:
         if found is None:
             raise CommandFailed(f"There is no account {address}.")
         return found
-
-
-def _address(network: str) -> str:
-    """Where the administrator sits, as their shell knows it; whatever is no address is not traced."""
-    try:
-        return str(ipaddress.ip_address(network)) if network else ""
-    except ValueError:
-        return ""
 
 
 def _day(at: int | None) -> str | None:

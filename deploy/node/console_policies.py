@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from deploy.node import rules
+from deploy.node import rules, whence
 from deploy.node.administrators import User, user_named
 from deploy.node.composition import Node, now
 from deploy.node.control import CommandFailed
@@ -138,13 +138,12 @@ class PolicyCommands:
 
     # -- operators
 
-    async def operator_block(self, dn: str, reason: str) -> dict[str, Any]:
+    async def operator_block(self, dn: str, reason: str, network: str = "") -> dict[str, Any]:
         if not 0 < len(reason.strip()) <= _REASON_LONGEST or not reason.isprintable():
             raise CommandFailed(f"A reason is 1 to {_REASON_LONGEST} printable characters (--reason).")
         block = blocks.Block(_name(dn), now(), reason.strip(), self._by)
-        event = Event(
-            "operator-block", block.since, self._by, detail={"dn": block.dn, "reason": block.reason}
-        )
+        detail = {"dn": block.dn, "reason": block.reason, "means": whence.MEANS}
+        event = Event("operator-block", block.since, self._by, network=whence.address(network), detail=detail)
 
         def write(transaction: Any) -> list[blocks.Block]:
             blocks.write(transaction.sql, block)
@@ -154,10 +153,11 @@ class PolicyCommands:
         self._node.operator_blocks.use(await self._node.store.write(write))
         return {"dn": block.dn, "blocked": True, "listed": bool(self._node.trust_list.domains_of(block.dn))}
 
-    async def operator_unblock(self, dn: str, reason: str) -> dict[str, Any]:
+    async def operator_unblock(self, dn: str, reason: str, network: str = "") -> dict[str, Any]:
         name = _name(dn)
-        detail = {"dn": name, **({"reason": reason.strip()} if reason.strip() else {})}
-        event = Event("operator-unblock", now(), self._by, detail=detail)
+        detail = {"dn": name, "means": whence.MEANS}
+        detail |= {"reason": reason.strip()} if reason.strip() else {}
+        event = Event("operator-unblock", now(), self._by, network=whence.address(network), detail=detail)
 
         def write(transaction: Any) -> list[blocks.Block]:
             if not blocks.remove(transaction.sql, name):

@@ -155,7 +155,8 @@ async def test_a_blocked_operator_is_refused_at_its_next_mail_from_and_the_block
 
     await mail_from()
     dn = names.subject_dn(desk.operator_certificate)
-    made = await console.handle("operator_block", {"dn": dn.lower(), "reason": "its mailer is hijacked"})
+    asked = {"dn": dn.lower(), "reason": "its mailer is hijacked", "network": "192.0.2.55"}
+    made = await console.handle("operator_block", asked)
     assert made["blocked"]
     assert made["listed"]
     with pytest.raises(Refusal) as caught:
@@ -178,6 +179,7 @@ async def test_a_blocked_operator_is_refused_at_its_next_mail_from_and_the_block
     (entry,) = await trace(desk, "operator-block")
     assert entry.actor == this_user().by
     assert entry.details["reason"] == "its mailer is hijacked"
+    assert (entry.details["means"], entry.network) == ("console", "192.0.2.55")
     (shown,) = await console.handle("operator_list", {})
     assert (shown["reason"], shown["by"]) == ("its mailer is hijacked", this_user().by)
     await console.handle("operator_unblock", {"dn": dn, "reason": ""})
