@@ -57,7 +57,12 @@ class ProviderSettings(BaseModel):
         default=None, description="PEM file: the only authorities its server may stand under."
     )
     scope: str = Field(default="openid", description="Scopes asked for: openid scope_all.")
-    acr_at_least: int = Field(default=1, ge=1, le=3, description="Lowest eIDAS level that is let in.")
+    acr_at_least: int = Field(
+        default_factory=lambda known: 2 if known.get("people") == "patient" else 1,
+        ge=1,
+        le=3,
+        description="Lowest eIDAS level that is let in. None given: 1 for professionals, 2 for patients.",
+    )
     session_hours: int = Field(
         default=4, ge=1, le=12, description="Hours after which a session at the provider opens nothing more."
     )

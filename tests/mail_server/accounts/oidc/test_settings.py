@@ -119,3 +119,9 @@ def test_an_address_that_is_missing_or_not_safe(name: str, value: object) -> Non
 
 def test_an_address_that_may_be_absent_and_is_not_safe_is_absent() -> None:
     assert endpoints(DOCUMENT | {"userinfo_endpoint": "http://evil.example/"}, ISSUER).userinfo == ""
+
+
+def test_patients_are_let_in_from_the_substantial_level_on_where_none_is_given():
+    assert ProviderSettings.model_validate(GOOD).acr_at_least == 1
+    assert ProviderSettings.model_validate(GOOD | {"people": "patient"}).acr_at_least == 2
+    assert ProviderSettings.model_validate(GOOD | {"people": "patient", "acr_at_least": 1}).acr_at_least == 1
