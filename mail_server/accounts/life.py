@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +27,7 @@ from policies.interface import Event
 _log = logging.getLogger("vaguemestre.accounts")
 _DAY = 86_400_000  # ms
 _REASON_LONGEST = 200
-_SECTOR_LONGEST = 8
+_SECTOR = re.compile(r"SA[0-9]{2}")  # TRE_R02: a word of one's own would open nothing, and say nothing
 _WRITTEN_AFTER = 5.0  # seconds: logins that come together are written together
 
 
@@ -152,7 +153,7 @@ class AccountLife(Professionals):
         if self._known(account).kind not in SHARED:
             raise AccountError("not-shared", "Only an organisation (ORG, CAB) has a sector.")
         sector = sector.strip().upper()
-        if len(sector) > _SECTOR_LONGEST or not (sector.isascii() and (sector.isalnum() or not sector)):
+        if sector and not _SECTOR.fullmatch(sector):
             raise AccountError("bad-sector", "A sector is a code of TRE_R02, such as SA33.")
         await self._live(
             account,

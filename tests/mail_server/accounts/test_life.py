@@ -153,6 +153,13 @@ async def test_what_does_not_fit_the_kind_is_refused_by_name(house: House) -> No
             await change
 
 
+@pytest.mark.parametrize("mistyped", ["PHARMA", "S33", "SA3", "SA333", "SA³3"])
+async def test_a_sector_is_a_code_of_the_table_and_no_word_of_ones_own(house: House, mistyped: str) -> None:
+    pharmacy = await house.accounts.add("pharmacie@chu.mssante.fr", Kind.ORG)
+    with pytest.raises(AccountError, match="bad-sector"):
+        await house.accounts.sector_set(pharmacy.id, mistyped)
+
+
 async def test_a_login_is_written_once_a_day(house: House) -> None:
     gp = await house.person(GP)
     at = now_ms()
