@@ -162,7 +162,9 @@ class NodeProcess:
     def wait_ready(self, ports: Mapping[str, int], seconds: float = 60) -> None:
         """Its doors answer, and its console, which comes last. Raises DemoFailed."""
         deadline = time.monotonic() + seconds
-        waiting: list[Place] = [("127.0.0.1", port) for name, port in ports.items() if name not in _NOT_AWAITED]
+        waiting: list[Place] = [
+            ("127.0.0.1", port) for name, port in ports.items() if name not in _NOT_AWAITED
+        ]
         waiting.append(str(self._folder / "node" / "control.sock"))
         while waiting:
             if self._process.poll() is not None:

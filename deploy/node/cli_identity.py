@@ -14,7 +14,8 @@ def national_id(
     identifier: Annotated[
         str | None,
         typer.Argument(
-            metavar="ID", help="8 and the 11 digits of the RPPS number, or 0 and the ADELI number; '' unbinds."
+            metavar="ID",
+            help="8 and the 11 digits of the RPPS number, or 0 and the ADELI number; '' unbinds.",
         ),
     ] = None,
     home: HomeOption = DEFAULT_HOME,

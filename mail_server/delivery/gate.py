@@ -167,7 +167,8 @@ class Gate:
         decision = self._decisions.decide(questions.may_receive(writer.entity, account_entity(account)))
         if not decision.allowed:
             if account.kind is Kind.PATIENT and account.closed:
-                raise _nobody(writer, address)  # who had a space here is not told apart from who never had one
+                # Who had a space here is not told apart from who never had one.
+                raise _nobody(writer, address)
             raise not_received(decision.rule)
         self._planner.plan(account)  # refuses a revoked certificate now, while the peer can still be told
         return account

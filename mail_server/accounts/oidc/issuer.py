@@ -92,7 +92,8 @@ class Issuer:
                     raise unreachable()
                 self._ring.take(answer.said, self._clock())
             except TokenRefused:
-                self._keys_failed = self._clock()  # its end: what took its time is not tried by each who waited
+                # Its end: what took its time is not tried by each who waited.
+                self._keys_failed = self._clock()
                 raise
             self._ring.asking(self._clock())
         if (found := self._ring.find(wanted)) is None:
