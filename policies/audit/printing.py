@@ -32,6 +32,12 @@ _TEMPLATE = b"""
 #show heading: set text(size: 15pt)
 #heading(level: 1, given.title)
 #for line in given.lead { par(line) }
+// An address or a fingerprint has no space in it: without places to break it would be printed over the next column.
+#let breakable(words) = words.replace(regex("[^ ]{18,}"), word => {
+  word.text
+    .replace(regex("[@.,:/=_-]"), sign => sign.text + "\\u{200b}")
+    .replace(regex("[0-9A-Za-z]{12}"), run => run.text + "\\u{200b}")
+})
 #if given.rows.len() > 0 {
   table(
     columns: given.widths.map(width => eval(width)),
@@ -39,7 +45,7 @@ _TEMPLATE = b"""
     inset: (x: 3pt, y: 3.5pt),
     align: left,
     table.header(..given.headings.map(word => strong(word))),
-    ..given.rows.flatten(),
+    ..given.rows.flatten().map(breakable),
   )
 }
 """
