@@ -95,9 +95,8 @@ def test_other_rules_in_the_place_of_those_shipped_may_not_widen_either(tmp_path
     shutil.copytree(ruleset.DEFAULT_FOLDER, folder)
     rules = folder / "conversations.cedar"
     text = rules.read_text("utf-8")
-    rules.write_text(
-        text.replace('context.from_patient && context.standing == "open"', "context.from_patient"), "utf-8"
-    )
+    text = text.replace('context.from_patient && context.standing == "open"', "context.from_patient")
+    rules.write_text(text.replace('resource.contact == "replies_only"', "resource.closed"), "utf-8")
     assert any("patient to dr-martin: the corpus" in each for each in check(folder, None, corpus.guard(None)))
 
 

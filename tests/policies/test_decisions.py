@@ -165,7 +165,8 @@ def test_a_dry_run_tells_which_answers_would_change_and_changes_none(folder: Pat
     as_bob = questions.may_submit(ALICE, BOB, "PLAIN")
     decisions.decide(as_bob)
     rules = folder / "submission.cedar"
-    rules.write_text(rules.read_text("utf-8").replace("when { principal == resource };", ";", 1), "utf-8")
+    text = rules.read_text("utf-8").replace("when { principal == resource };", ";", 1)
+    rules.write_text(text.replace("principal != resource &&", "principal.closed &&"), "utf-8")
     outcome = decisions.reload(dry_run=True)
     assert not outcome.applied
     assert outcome.problems == ()

@@ -27,7 +27,7 @@ def told(
 # The rows of reference/mssante.md that the rules decide, and the rule that says so.
 ROWS = {
     "18: a person opens the account of a ward they are no member of": (
-        "PER", "open_account", "ORG", "rights=lrs", False, "default-refuse",
+        "PER", "open_account", "ORG", "rights=", False, "open-account-without-right",
     ),
     "18: a member opens it": (
         "PER:id=me", "open_account", "ORG:members=me", "rights=lrs", True, "open-account-as-member",
@@ -36,14 +36,14 @@ ROWS = {
     "20: software with its certificate": (
         "APP", "log_in", "node", "mechanism=EXTERNAL", True, "log-in-software-by-certificate",
     ),
-    "23: another's address": ("PER", "submit", "PER", "rights=", False, "default-refuse"),
+    "23: another's address": ("PER", "submit", "PER", "rights=", False, "submit-as-another"),
     "23: a suspended person's own": ("PER:id=me,suspended=true", "submit", "PER:id=me,suspended=true", "rights=",
                                      False, "submit-suspended"),
     "26: a member sends for the ward": (
         "PER:id=me", "submit", "ORG:members=me", "rights=lrsp", True, "submit-shared-account",
     ),
     "26: nobody logs in as the ward": ("ORG", "log_in", "node", "acr=2", False, "log-in-shared-account"),
-    "33: a patient writes first": ("PATIENT", "write_to", "PER", "standing=none", False, "default-refuse"),
+    "33: a patient writes first": ("PATIENT", "write_to", "PER", "standing=none", False, "write-to-first-replies-only"),
     "33: a patient writes first to a pharmacy": (
         "PATIENT", "write_to", "ORG:contact=opted_in,sector=SA33", "dispensed=true", True, "write-to-first-pharmacy",
     ),

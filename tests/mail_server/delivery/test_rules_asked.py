@@ -205,7 +205,11 @@ async def explained(desk, principal: str, action: str, resource: str, *context: 
 async def test_an_explanation_by_address_reads_what_the_node_knows(desk) -> None:
     gp, patient = await desk.account("gp"), await desk.patient()
     found = await explained(desk, patient.alias, "write_to", gp.address)
-    assert (found["allowed"], found["rule"], found["assumed"]) == (False, "default-refuse", [])
+    assert (found["allowed"], found["rule"], found["assumed"]) == (
+        False,
+        "write-to-first-replies-only",
+        [],
+    )
     await desk.send(gp, letter(gp.address, patient.alias, "bilan"), patient.alias)
     found = await explained(desk, patient.alias, "write_to", gp.address)
     assert (found["allowed"], found["rule"]) == (True, "write-to-open-exchange")
