@@ -522,7 +522,7 @@ def test_the_trace_is_read_and_verified(serving: Serving, node: Place, accounts:
     assert [line.split()[3] for line in lines] == ["account-suspend", "account-reinstate"]
     assert all(re.search(rf"console:\S+ +{re.escape(PROBE)} +done", line) for line in lines)
     rows = ask("audit", "show", "--action", "password-add", "--json", "--home", node.home).json
-    assert {row["on"] for row in rows} == set(accounts)
+    assert {row["on"] for row in rows} >= set(accounts)
     assert not any(password in json.dumps(rows) for password in accounts.values())
     assert did("audit", "show", "--reference", "0000000000", "--home", node.home) == (
         "Nothing of that is in the trace.\n"
