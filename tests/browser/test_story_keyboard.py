@@ -78,6 +78,13 @@ class Keyboard:
             self.page.evaluate(f"() => {{ {PROBES.read_text('utf-8')} }}")
         name = plain(self.page.evaluate(_NAME))
         stop: dict[str, Any] | None = self.page.evaluate("() => probes.focused()")
+        for _ in range(
+            10
+        ):  # a part that arrives just now moves what lies under it, and the page scrolls after it
+            if stop is None or not stop["covered"]:
+                break
+            self.page.wait_for_timeout(100)
+            stop = self.page.evaluate("() => probes.focused()")
         if stop is not None:
             self.stops += 1
             if not stop["seen"]:
