@@ -17,8 +17,8 @@ export default defineConfig(({ mode }) => ({
   publicDir: "public",
   plugins: [svelte(), carried.page(), modules("modules.json")],
   resolve: {
-    // Only src/work.ts and src/rights.ts import these, so that nothing else has to know whom it speaks to.
-    alias: mode === "fake" ? [{ find: /^\.\/lib\/(account|mail|rights)\.ts$/, replacement: `${fake}/$1.ts` }] : [],
+    // Only src/work.ts, rights.ts, record.ts and agenda.ts import these, so that nothing else has to know whom it speaks to.
+    alias: mode === "fake" ? [{ find: /^\.\/lib\/(account|mail|rights|record|agenda)\.ts$/, replacement: `${fake}/$1.ts` }] : [],
   },
   server: { fs: { allow: [repository] } },
   worker: {

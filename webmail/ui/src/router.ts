@@ -41,6 +41,8 @@ const compose: Loader = () => import("./screens/mail/Compose.svelte");
 const refusal: Loader = async () => ({ default: (await import("./screens/account/providers.ts")).Refusal });
 const confirmed: Loader = async () => ({ default: (await import("./screens/account/providers.ts")).Confirmed });
 const search: Loader = () => import("./screens/mail/Search.svelte");
+const record: Loader = () => import("./screens/record/Record.svelte");
+const agenda: Loader = () => import("./screens/agenda/Agenda.svelte");
 
 export const ROUTES: readonly Route[] = [
   { pattern: "/", needs: "anyone", areas: [], load: null },
@@ -55,6 +57,12 @@ export const ROUTES: readonly Route[] = [
   { pattern: "/conversation/:thread", needs: "unlocked", areas: ["mail"], load: conversation },
   { pattern: "/ecrire", needs: "unlocked", areas: ["mail", "compose", "seldom"], load: compose },
   { pattern: "/recherche", needs: "unlocked", areas: ["mail", "compose"], load: search },
+  { pattern: "/dossier", needs: "unlocked", areas: ["mail", "record"], load: record },
+  { pattern: "/dossier/:part", needs: "unlocked", areas: ["mail", "record"], load: record },
+  { pattern: "/dossier/:part/:id", needs: "unlocked", areas: ["mail", "record"], load: record },
+  { pattern: "/agenda", needs: "unlocked", areas: ["mail", "agenda"], load: agenda },
+  { pattern: "/agenda/:part", needs: "unlocked", areas: ["mail", "agenda"], load: agenda },
+  { pattern: "/agenda/:part/:id", needs: "unlocked", areas: ["mail", "agenda"], load: agenda },
   { pattern: "/reglages", needs: "unlocked", areas: ["account", "access", "security", "rights"], load: settings },
   { pattern: "/reglages/:section", needs: "unlocked", areas: ["account", "access", "security", "rights"], load: settings },
 ];

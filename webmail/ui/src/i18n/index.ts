@@ -4,9 +4,11 @@
 
 import type access from "./access.fr.json";
 import type account from "./account.fr.json";
+import type agenda from "./agenda.fr.json";
 import type compose from "./compose.fr.json";
 import { speech, type Language, type Tree } from "./language.svelte.ts";
 import type mail from "./mail.fr.json";
+import type record from "./record.fr.json";
 import type rights from "./rights.fr.json";
 import type security from "./security.fr.json";
 import type seldom from "./seldom.fr.json";
@@ -21,6 +23,8 @@ interface Words {
   mail: typeof mail;
   compose: typeof compose;
   seldom: typeof seldom;
+  record: typeof record;
+  agenda: typeof agenda;
 }
 
 export { dayDate, fileSize, longDate, shortDate } from "./formats.ts";
