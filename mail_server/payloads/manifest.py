@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, Final, cast
 
@@ -23,6 +23,8 @@ ITEMS: Final = 100  # items of one letter
 _TEXT: Final = 1000  # characters of one field, `ics` apart
 _ICS: Final = 4096  # characters of an appointment carried whole
 _LIST: Final = 20
+_READ: Final = 65_536  # octets that are read at all
+_DEPTH: Final = 64
 
 # Kinds that this version knows; any other is kept as it came and shown as an attachment.
 DOCUMENT: Final = "document"  # a CDA of an IHE_XDM archive, by its XDS entry
@@ -112,8 +114,11 @@ def as_json(manifest: Manifest) -> dict[str, Any]:
 
 def read(octets: bytes | str) -> Manifest | None:
     """A manifest as it came; None when it is none. Never raises; fields of another shape are left empty."""
+    if len(octets) > _READ:
+        return None
     try:
-        found: Any = json.loads(octets)
+        text = octets if isinstance(octets, str) else octets.decode()
+        found: Any = json.loads(text, parse_constant=_refused)
     except (ValueError, RecursionError):
         return None
     return of_json(found)
@@ -123,7 +128,9 @@ def of_json(found: object) -> Manifest | None:
     if not isinstance(found, dict):
         return None
     told = cast("dict[str, Any]", found)
-    if told.get("v") != VERSION or not isinstance(told.get("items"), list):
+    if told.get("v") is True or told.get("v") != VERSION or not isinstance(told.get("items"), list):
+        return None
+    if _too_deep(told, _DEPTH):
         return None
     items = [_item(cast("dict[str, Any]", one)) for one in told["items"][:ITEMS] if isinstance(one, dict)]
     return Manifest(
@@ -181,4 +188,21 @@ def _texts(value: object) -> tuple[str, ...]:
 
 
 def _number(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else 0
+    """JSON knows no integers apart: the page reads `1.0` as 1, and so do we."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**31:
+        return 0
+    return int(value) if value == int(value) else 0
+
+
+def _refused(constant: str) -> None:
+    raise ValueError  # NaN and Infinity are no JSON (RFC 8259 §6)
+
+
+def _too_deep(found: object, left: int) -> bool:
+    if isinstance(found, dict):
+        inside: Iterable[object] = cast("dict[str, object]", found).values()
+    elif isinstance(found, list):
+        inside = cast("list[object]", found)
+    else:
+        return False
+    return left == 0 or any(_too_deep(one, left - 1) for one in inside)
