@@ -24,7 +24,14 @@ class OpenPgpEngine:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def seal(self, clear: bytes, recipients: Sequence[Certificate], beside: bytes = b"") -> Sealed:
+    async def seal(
+        self,
+        clear: bytes,
+        recipients: Sequence[Certificate],
+        beside: bytes = b"",
+        *,
+        sign_beside: bool = False,
+    ) -> Sealed:
         """Sign with the gateway signing key and encrypt to exactly these certificates. Raises SealingError."""
         wanted = {one.encryption_key_id: one.fingerprint for one in recipients}
         distinct = len(wanted) == len(recipients) == len(set(wanted.values()))
@@ -34,7 +41,8 @@ class OpenPgpEngine:
         for one in recipients:
             fields += [one.fingerprint.encode("ascii"), one.encryption_key_id.encode("ascii"), one.minimised]
         try:
-            reply = await self._pool.ask(Ask.SEAL, frames.pack(fields), clear)
+            what = Ask.SEAL_SIGNED_BESIDE if sign_beside else Ask.SEAL
+            reply = await self._pool.ask(what, frames.pack(fields), clear)
         except PoolError as error:
             raise SealingError(error.slug) from None
         try:

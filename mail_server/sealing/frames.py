@@ -27,6 +27,8 @@ class Ask(enum.IntEnum):
     LOAD = 1  # fields: signing key, its passphrase, throw-away certificate, its key id
     SEAL = 2  # fields: clear text beside, (fingerprint, key id, minimised certificate)*; payload: clear text
     OPEN = 3  # fields: secret key; payload: OpenPGP message
+    SEAL_SIGNED_BESIDE = 4  # as SEAL; what lies beside is signed too
+    READ = 5  # of a worker of payloads; payload: a message in clear
 
 
 class Answer(enum.IntEnum):

@@ -37,10 +37,18 @@ class Sealed:
 
 
 class SealingEngine(Protocol):
-    async def seal(self, clear: bytes, recipients: Sequence[Certificate], beside: bytes = b"") -> Sealed:
+    async def seal(
+        self,
+        clear: bytes,
+        recipients: Sequence[Certificate],
+        beside: bytes = b"",
+        *,
+        sign_beside: bool = False,
+    ) -> Sealed:
         """Sign with the gateway signing key and encrypt to exactly these certificates.
 
-        `beside` (a summary) is sealed to the same in the same step, unsigned; it comes back as `Sealed.beside`.
+        `beside` (a summary) is sealed to the same in the same step; it comes back as `Sealed.beside`. It is signed
+        where `sign_beside` says so: when it carries a manifest.
 
         `recipients` are gated already (`directory.openpgp.gate`), distinct by fingerprint.
         Raises SealingError; also on its deadline, or when a worker dies (never retried in clear).

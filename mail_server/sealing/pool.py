@@ -1,4 +1,4 @@
-"""The pool of sealing workers: who is idle, who is slow, who is dead.
+"""The pool of workers (those that seal, and others by their entry): who is idle, who is slow, who is dead.
 
 Workers are new programs, never forks of this one, and are started before secrets are loaded; secrets reach
 them over their socket alone. Each holds one message at a time. Invariants: a worker that dies or overstays
@@ -15,11 +15,12 @@ import subprocess
 from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from mail_server.sealing import frames
 from mail_server.sealing.frames import Answer, Ask
 from mail_server.sealing.link import Link, Reply
-from mail_server.sealing.process import Job, PoolError, WorkerProcess, end, hand_over, receive, spawn
+from mail_server.sealing.process import Entry, Job, PoolError, WorkerProcess, end, hand_over, receive, spawn
 from mail_server.sealing.settings import SealingSettings
 from mail_server.sealing.throwaway import throw_away
 
@@ -45,11 +46,41 @@ class Counters:
     recycled: int = 0
 
 
-class Pool:
-    """`await start()`, then `await load(key)`, then `ask`; `await close()` in the end."""
+class PoolSettings(Protocol):
+    """How many workers, and when one is ended."""
 
-    def __init__(self, settings: SealingSettings | None = None) -> None:
-        self._settings = settings or SealingSettings()
+    @property
+    def workers(self) -> int: ...
+    @property
+    def deadline_seconds(self) -> float: ...
+    @property
+    def recycle_after_messages(self) -> int: ...
+    @property
+    def recycle_above_mib(self) -> int: ...
+
+
+def sealing_entry(settings: SealingSettings) -> Entry:
+    return Entry(
+        "mail_server.sealing.worker",
+        settings.memory_limit_mib,
+        settings.largest_opened_mib,
+        settings.niceness,
+    )
+
+
+class Pool:
+    """`await start()`, then `await load(key)` where workers seal, then `ask`; `await close()` in the end.
+
+    `entry`: the program of its workers, those that seal when nothing is said.
+    """
+
+    def __init__(self, settings: PoolSettings | None = None, entry: Entry | None = None) -> None:
+        if settings is None:
+            settings = SealingSettings()
+        if entry is None:
+            entry = sealing_entry(settings if isinstance(settings, SealingSettings) else SealingSettings())
+        self._settings = settings
+        self._entry = entry
         self._workers: set[WorkerProcess] = set()
         self._idle: list[WorkerProcess] = []  # last in, first out: the warmest caches
         self._waiting: deque[Job] = deque()
@@ -271,7 +302,7 @@ class Pool:
         ours, theirs = socket.socketpair()
         our_beside, their_beside = socket.socketpair()
         try:
-            process = await asyncio.to_thread(spawn, self._settings, theirs, their_beside)
+            process = await asyncio.to_thread(spawn, self._entry, theirs, their_beside)
         except BaseException:
             ours.close()
             our_beside.close()

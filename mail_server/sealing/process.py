@@ -19,7 +19,6 @@ from pathlib import Path
 import mail_server
 from mail_server.sealing.frames import Ask
 from mail_server.sealing.link import Link, Reply
-from mail_server.sealing.settings import SealingSettings
 
 _STOP_SECONDS = 3.0
 _ROOT = str(Path(mail_server.__file__ or "").resolve().parent.parent)
@@ -94,12 +93,22 @@ class WorkerProcess:
         self.leaving = False  # the successor is there
 
 
-def spawn(settings: SealingSettings, *sockets: socket.socket) -> subprocess.Popen[bytes]:
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The program that a worker runs, with the limits that `serving.run` puts on it."""
+
+    module: str
+    memory_mib: int
+    file_mib: int
+    niceness: int
+
+
+def spawn(entry: Entry, *sockets: socket.socket) -> subprocess.Popen[bytes]:
     """Start the program. Blocks for a millisecond or two."""
     descriptors = tuple(one.fileno() for one in sockets)
-    limits = (settings.memory_limit_mib, settings.largest_opened_mib, settings.niceness)
+    limits = (entry.memory_mib, entry.file_mib, entry.niceness)
     return subprocess.Popen(
-        [sys.executable, "-m", "mail_server.sealing.worker", *map(str, (*descriptors, *limits))],
+        [sys.executable, "-m", entry.module, *map(str, (*descriptors, *limits))],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

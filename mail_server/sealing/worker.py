@@ -8,11 +8,8 @@ leaves it as a slug of `frames`, never as the library's text; it ends when its s
 
 from __future__ import annotations
 
-import ctypes
 import os
 import resource
-import signal
-import socket
 import sys
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -20,23 +17,12 @@ from dataclasses import dataclass
 
 import pysequoia
 
-from mail_server.sealing import frames
-from mail_server.sealing.frames import Answer, Ask, Slug
+from mail_server.sealing.frames import Ask, Slug
 from mail_server.sealing.interface import KeyPacket
+from mail_server.sealing.serving import Failed, run
 from mail_server.sealing.universal import WrongShape, split
 
-_PARENTS_PEAK = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-_PR_SET_DUMPABLE = 4
 _CACHED_CERTIFICATES = 4096
-_MIB = 1 << 20
-
-
-class Failed(Exception):
-    """The message cannot be done; the worker lives on."""
-
-    def __init__(self, slug: Slug) -> None:
-        super().__init__(slug)
-        self.slug = slug
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +49,8 @@ class Worker:
 
     def answer(self, ask: int, fields: list[bytes], payload: bytes) -> tuple[list[bytes], bytes | memoryview]:
         """Fields and payload of the answer. Raises Failed."""
-        if ask == Ask.SEAL:
-            return self._seal(fields, payload)
+        if ask in (Ask.SEAL, Ask.SEAL_SIGNED_BESIDE):
+            return self._seal(fields, payload, sign_beside=ask == Ask.SEAL_SIGNED_BESIDE)
         if ask == Ask.OPEN:
             return [], self._open(fields, payload)
         if ask == Ask.LOAD:
@@ -82,7 +68,9 @@ class Worker:
         except (RuntimeError, ValueError):
             raise Failed(Slug.BAD_KEY) from None
 
-    def _seal(self, fields: Sequence[bytes], clear: bytes) -> tuple[list[bytes], memoryview]:
+    def _seal(
+        self, fields: Sequence[bytes], clear: bytes, *, sign_beside: bool
+    ) -> tuple[list[bytes], memoryview]:
         loaded = self._loaded
         if loaded is None:
             raise Failed(Slug.NOT_LOADED)
@@ -103,8 +91,9 @@ class Worker:
         beside: dict[str, bytes] = {}
         beside_body = memoryview(b"")
         if fields[0]:
-            # Only the letter is signed: what lies beside it is ours to read, and says nothing to anybody else.
-            packets, beside_body = _encrypted(fields[0], certificates, None, recipients, cut)
+            # A bare summary is not signed: it says nothing to anybody else. A manifest is: the page goes by it.
+            signer = loaded.signer if sign_beside else None
+            packets, beside_body = _encrypted(fields[0], certificates, signer, recipients, cut)
             beside = {one.fingerprint: one.packet for one in packets}
         answer = [bytes(beside_body)]
         for one in key_packets:
@@ -188,108 +177,9 @@ def _write(target: int, data: bytes) -> None:
         view = view[os.write(target, view) :]
 
 
-def serve(link: socket.socket, beside: socket.socket) -> None:
-    """Answer until the other side closes. Large payloads come and go over `beside`."""
-    worker = Worker()
-    _send(link, beside, Answer.READY, [], b"")
-    while True:
-        start = _receive(link, frames.HEAD.size)
-        if len(start) < frames.HEAD.size:
-            return
-        head = frames.read_head(start)
-        fields = _receive(link, head.fields)
-        payload = _receive(beside if head.beside else link, head.payload)
-        if len(fields) != head.fields or len(payload) != head.payload:
-            return
-        try:
-            answered, result = worker.answer(head.what, frames.unpack(fields), payload)
-        except Failed as error:
-            _send(link, beside, Answer.FAILED, [error.slug.encode("ascii")], b"")
-        except (frames.FrameError, UnicodeDecodeError):
-            _send(link, beside, Answer.FAILED, [Slug.BAD_FRAME.encode("ascii")], b"")
-        except MemoryError:
-            return  # what the library holds is unknown: better a fresh process
-        except Exception:
-            _send(link, beside, Answer.FAILED, [Slug.INTERNAL.encode("ascii")], b"")
-        else:
-            _send(link, beside, Answer.DONE, answered, result)
-            del answered, result
-        del fields, payload
-
-
-def _receive(link: socket.socket, size: int) -> bytes:
-    """Exactly `size` bytes, received in place; fewer when the other side closed."""
-    if size == 0:
-        return b""
-    data = link.recv(size, socket.MSG_WAITALL)
-    while 0 < len(data) < size:
-        more = link.recv(size - len(data), socket.MSG_WAITALL)
-        if not more:
-            break
-        data += more
-    return data
-
-
-def _send(
-    link: socket.socket,
-    beside: socket.socket,
-    what: Answer,
-    fields: list[bytes],
-    payload: bytes | memoryview,
-) -> None:
-    packed = frames.pack(fields)
-    start = memoryview(frames.head(what, _peak_kib() & 0xFFFFFFFF, len(packed), len(payload)) + packed)
-    if len(payload) > frames.INLINE:
-        link.sendall(start)
-        beside.sendall(payload)
-        return
-    parts = [start, memoryview(payload)]
-    while parts:
-        sent = link.sendmsg(parts)
-        while parts and sent >= len(parts[0]):
-            sent -= len(parts[0])
-            parts.pop(0)
-        if parts and sent:
-            parts[0] = parts[0][sent:]
-
-
-def _peak_kib() -> int:
-    """The most memory this process ever held, in KiB.
-
-    getrusage also counts what its parent held when it was started (execve(2) keeps ru_maxrss): a worker that a
-    large node starts late would seem worn at its first letter. Only a figure that has grown since is its own.
-    """
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    if peak > _PARENTS_PEAK:
-        return peak
-    with open("/proc/self/status", "rb") as status:
-        return next((int(line.split()[1]) for line in status if line.startswith(b"VmHWM:")), peak)
-
-
-def harden(memory_mib: int, opened_mib: int, niceness: int) -> None:
-    """Leave nothing behind: no core, no ptrace, no file larger than what `open` may give."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl")
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (opened_mib * _MIB, opened_mib * _MIB))
-    resource.setrlimit(resource.RLIMIT_AS, (memory_mib * _MIB, memory_mib * _MIB))
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    # The operator's Ctrl-C reaches the whole group; the pool decides when its workers end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(niceness)
-
-
 def main(arguments: Sequence[str]) -> int:
-    """`FD FD MEMORY_MIB OPENED_MIB NICENESS`: nothing secret here, everybody sees a command line."""
-    first, second, memory_mib, opened_mib, niceness = (int(argument) for argument in arguments)
-    harden(memory_mib, opened_mib, niceness)
-    with socket.socket(fileno=first) as link, socket.socket(fileno=second) as beside:
-        try:
-            serve(link, beside)
-        except (OSError, frames.FrameError):
-            return 1
-    return 0
+    """As `serving.run` has them: FILE_MIB is the most that `open` may give back."""
+    return run(arguments, Worker())
 
 
 if __name__ == "__main__":

@@ -216,7 +216,7 @@ async def test_workers_leave_no_core_and_yield_to_the_node(pool: Pool) -> None:
 def test_a_hardened_worker_can_neither_be_dumped_nor_write_a_large_file() -> None:
     program = textwrap.dedent("""
         import ctypes, resource
-        from mail_server.sealing.worker import harden
+        from mail_server.sealing.serving import harden
         harden(1024, 4, 0)
         get_dumpable = 3
         print(ctypes.CDLL(None).prctl(get_dumpable, 0, 0, 0, 0))
