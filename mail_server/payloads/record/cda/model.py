@@ -131,6 +131,7 @@ class Header:
     facility: Code | None = None
     replaces: tuple[str, ...] = ()  # uniqueIds (relatedDocument RPLC)
     templates: tuple[str, ...] = ()
+    prescription: str = field(default="", repr=False)  # number of a unified electronic prescription
 
 
 @dataclass(frozen=True, slots=True)

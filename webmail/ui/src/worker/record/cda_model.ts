@@ -119,6 +119,7 @@ export interface Header {
   facility: Code | null;
   replaces: string[];
   templates: string[];
+  prescription: string; // number of a unified electronic prescription
 }
 
 export interface Document {
