@@ -138,8 +138,8 @@ def _still_activated(record: Record, known: Record) -> Record:
 
 
 _ACCOUNT = (
-    "SELECT id, address, kind, suspended, national_id, practising, contact, sector, seen_per_person, closed"
-    " FROM account"
+    "SELECT id, address, kind, suspended, national_id, practising, contact, sector, seen_per_person, closed,"
+    " software, copy_to_software FROM account"
 )
 _MEMBER = "SELECT account, member, role, rights, since, until FROM account_member"
 _CREDENTIAL = (
@@ -229,7 +229,8 @@ def _records(
 
 
 def _account(row: tuple[Any, ...], grants: tuple[Grant, ...]) -> Account:
-    key, address, kind, suspended, national_id, practising, contact, sector, seen_per_person, closed = row
+    (key, address, kind, suspended, national_id, practising, contact, sector, seen_per_person, closed, software,
+     copies) = row  # fmt: skip
     return Account(
         id=AccountId(key),
         address=address,
@@ -243,6 +244,8 @@ def _account(row: tuple[Any, ...], grants: tuple[Grant, ...]) -> Account:
         sector=sector,
         closed=closed is not None,
         seen_per_person=bool(seen_per_person),
+        software=AccountId(software) if software else None,
+        copy_to_software=bool(copies),
     )
 
 

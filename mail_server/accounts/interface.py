@@ -75,6 +75,10 @@ class Account:
     sector: str = ""  # Secteur d'activité of an organisation (TRE_R02), such as "SA33", a dispensing pharmacy
     closed: bool = False  # for good: neither logs in nor receives, its address is not given again
     seen_per_person: bool = False  # shared accounts: each reader has their own \Seen (RFC 4314 §4)
+    software: AccountId | None = None
+    """The practice software's own account (APP), as an administrator set it for this PER, ORG or CAB."""
+    copy_to_software: bool = False
+    """Its holder switched on that documents which come in clear are also laid down there, in custody."""
 
     @property
     def shown(self) -> str:

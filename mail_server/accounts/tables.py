@@ -27,6 +27,8 @@ account = sa.Table(
     sa.Column("contact", sa.Text, nullable=False, server_default="replies_only"),
     sa.Column("sector", sa.Text, nullable=False, server_default=""),
     sa.Column("seen_per_person", sa.SmallInteger, nullable=False, server_default="0"),
+    sa.Column("software", sa.Text, nullable=False, server_default=""),  # account of the practice's software
+    sa.Column("copy_to_software", sa.SmallInteger, nullable=False, server_default="0"),
     sa.Column("closed", sa.BigInteger),  # when; NULL: open
     sa.Column("last_login", sa.BigInteger),  # written at most once a day
     sa.Column(

@@ -1,7 +1,10 @@
 """What can be learned of a message while its text is clear, in one pass, before it is sealed.
 
-Invariants: pure; never raises; big attachments are not decoded; what tells of the content (`summary`,
-`manifest`) is hidden from repr and leaves here only to be sealed. After the seal none of this can be made again.
+Here is only seen that something structured is there (`structured`); what it says is read elsewhere, in a process of its
+own (`reader.py`), so that ordinary letters never pay for it.
+
+Invariants: pure; never raises; big attachments are not decoded; what tells of the content (`summary`) is hidden from
+repr and leaves here only to be sealed. After the seal none of this can be made again.
 """
 
 from __future__ import annotations
@@ -22,6 +25,9 @@ _TEXT = 300  # characters shown of the text
 _PEEK = 2048  # octets of an encoded text looked at
 _NAMES = 5  # attachments named
 _ARCHIVES = 16  # ZIP archives looked into
+_SUBJECT = "XDM/1.0/DDM"
+_FHIR = frozenset({"fhir+json", "json+fhir"})
+_MANIFEST = "vnd.vaguemestre.manifest+json"
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _MARKUP = re.compile(r"<(style|script|title)\b.*?(?:</\1\s*>|\Z)|<[^>]*>?", re.DOTALL | re.IGNORECASE)
@@ -36,12 +42,25 @@ class Findings:
     no_answer: bool = False  # `X-MSS-MES: FIN`: this letter alone takes no answer
     has_xdm: bool = False
     has_calendar: bool = False
+    has_fhir: bool = False
+    has_manifest: bool = False  # a part of ours that tells what content cannot: withdrawals, decisions
+    announces_xdm: bool = False  # its subject begins with `XDM/1.0/DDM`
     scan: ScanVerdict = ScanVerdict.NOT_SCANNED
     summary: bytes | None = field(default=None, repr=False)  # JSON, in clear: to be sealed
     manifest: bytes | None = field(default=None, repr=False)
 
-    def columns(self, summary: bytes | None, manifest: bytes | None = None) -> FindingsColumns:
-        """What the store keeps, with `summary` and `manifest` as delivery sealed them."""
+    @property
+    def structured(self) -> bool:
+        """Whether a manifest is to be drawn (`drawing.py`)."""
+        return self.has_xdm or self.has_calendar or self.has_fhir or self.has_manifest or self.announces_xdm
+
+    @property
+    def for_software(self) -> bool:
+        """What a practice's software is copied: an archive, by its content or by its subject."""
+        return self.has_xdm or self.announces_xdm
+
+    def columns(self, summary: bytes | None) -> FindingsColumns:
+        """What the store keeps, with `summary` (the manifest in it) as delivery sealed it."""
         return FindingsColumns(
             coarse_class=self.coarse_class,
             closes_exchange=self.closes_exchange,
@@ -49,14 +68,13 @@ class Findings:
             has_calendar=self.has_calendar,
             scan=self.scan,
             summary=summary,
-            manifest=manifest,
         )
 
 
 def find(message: bytes, tree: Part) -> Findings:
     """Everything a later capability may need to know of `message`, whose tree is `tree`."""
     subject = decoded(tree.fields.get(b"subject", b"")[:4096]).strip()
-    has_xdm = has_calendar = False
+    has_xdm = has_calendar = has_fhir = has_manifest = False
     archives = _ARCHIVES
     text: Part | None = None
     attachments: list[Part] = []
@@ -68,6 +86,11 @@ def find(message: bytes, tree: Part) -> Findings:
                 has_calendar = True
             elif text is None or (text.subtype == "html" and part.subtype == "plain"):
                 text = part
+        elif part.type == "application" and part.subtype == _MANIFEST:
+            has_manifest = True  # a program's, not a person's: no list shows it
+        elif part.type == "application" and part.subtype in _FHIR:
+            has_fhir = True
+            attachments.append(part)
         elif len(attachments) < _NAMES or _is_calendar(part):
             has_calendar = has_calendar or _is_calendar(part)
             attachments.append(part)
@@ -75,7 +98,8 @@ def find(message: bytes, tree: Part) -> Findings:
         if not has_xdm and archives and is_zip(message, part):
             archives -= 1
             has_xdm = is_xdm(message, part)
-    if has_xdm or subject.startswith("XDM/1.0/DDM"):
+    announces_xdm = subject.startswith(_SUBJECT)
+    if has_xdm or announces_xdm or has_fhir or (has_manifest and not has_calendar):
         coarse = CoarseClass.RECORD
     else:
         coarse = CoarseClass.AGENDA if has_calendar else CoarseClass.MESSAGE
@@ -88,6 +112,9 @@ def find(message: bytes, tree: Part) -> Findings:
         no_answer=no_answer,
         has_xdm=has_xdm,
         has_calendar=has_calendar,
+        has_fhir=has_fhir,
+        has_manifest=has_manifest,
+        announces_xdm=announces_xdm,
         summary=_summary(message, tree, subject, text, attachments[:_NAMES]),
     )
 

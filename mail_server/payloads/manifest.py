@@ -21,7 +21,7 @@ VERSION: Final = 1
 LIMIT: Final = 12_288  # octets of JSON
 ITEMS: Final = 100  # items of one letter
 _TEXT: Final = 1000  # characters of one field, `ics` apart
-_ICS: Final = 4096  # characters of an appointment carried whole
+ICS: Final = 4096  # characters of an appointment carried whole
 _LIST: Final = 20
 _READ: Final = 65_536  # octets that are read at all
 _DEPTH: Final = 64
@@ -89,6 +89,15 @@ class Manifest:
 def patient_hash(root: str, extension: str) -> str:
     """By which documents of one person are told from another's without naming them: SHA-256 of `root|extension`."""
     return hashlib.sha256(f"{root}|{extension}".encode()).hexdigest()
+
+
+def hash_of(octets: bytes) -> str:
+    return hashlib.sha256(octets).hexdigest()
+
+
+def bounded(item: Item) -> Item:
+    """The item as whoever reads it will have it: no field longer than is read."""
+    return _item(_told(item))
 
 
 def written(manifest: Manifest) -> bytes:
@@ -167,7 +176,7 @@ def _item(told: Mapping[str, Any]) -> Item:
     for one in fields(Item):
         value = told.get(_NAMES[one.name])
         if one.name in ("ics", "resource"):
-            known[one.name] = _text(value, _ICS)
+            known[one.name] = _text(value, ICS)
         elif one.default_factory is not MISSING:
             known[one.name] = _texts(value)
         elif one.default == 0 and isinstance(one.default, int):

@@ -32,7 +32,7 @@ _CLASSES = {int(one): one for one in CoarseClass}
 _VERDICTS = {int(one): one for one in ScanVerdict}
 _EMAIL = (
     "SELECT id, email_id, thread_id, form, state, size, received_at, created_modseq, rendered, coarse_class,"
-    " closes_exchange, has_xdm, has_calendar, scan, summary, manifest FROM message WHERE "
+    " closes_exchange, has_xdm, has_calendar, scan, summary FROM message WHERE "
 )
 
 
@@ -54,7 +54,7 @@ class EmailReader(QueryReader):
         found: dict[str, EmailRow] = {}
         for (
             number, email_id, thread_id, form, state, size, received_at, created, rendered, coarse, closes, xdm,
-            calendar, scan, summary, manifest,
+            calendar, scan, summary,
         ) in rows:  # fmt: skip
             findings = FindingsColumns(
                 _CLASSES[coarse],
@@ -63,7 +63,6 @@ class EmailReader(QueryReader):
                 bool(calendar),
                 _VERDICTS[scan],
                 None if summary is None else bytes(summary),
-                None if manifest is None else bytes(manifest),
             )
             found[email_id] = EmailRow(
                 number,

@@ -39,7 +39,7 @@ T = TypeVar("T")
 _INSERT_MESSAGE = (
     "INSERT INTO message (account_id, email_id, thread_id, form, state, blob_id, outer_part, key_packets, rendered,"
     " size, received_at, created_modseq, modseq, coarse_class, closes_exchange, has_xdm, has_calendar, scan,"
-    " summary, manifest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"
+    " summary) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"
 )
 INSERT_MEMBERSHIP = (
     "INSERT INTO membership (mailbox_id, uid, message_id, flags, keywords, modseq, created_modseq, savedate, size,"
@@ -117,7 +117,7 @@ class Filing(EmailReader):
             (
                 account, email_id, thread_id, int(form), int(message.state), blob.blob_id, outer, key_packets, rendered,
                 message.size, message.received_at, modseq, modseq, int(found.coarse_class), int(found.closes_exchange),
-                int(found.has_xdm), int(found.has_calendar), int(found.scan), found.summary, found.manifest,
+                int(found.has_xdm), int(found.has_calendar), int(found.scan), found.summary,
             ),
         )  # fmt: skip
         assert row is not None

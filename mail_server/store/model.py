@@ -95,7 +95,7 @@ class Rendered(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FindingsColumns:
-    """What *find* learned while the text was clear. `summary` and `manifest` come already sealed."""
+    """What *find* learned while the text was clear. `summary`, with the manifest in it, comes already sealed."""
 
     coarse_class: CoarseClass = CoarseClass.MESSAGE
     closes_exchange: bool = False  # subject exactly "[FIN]"
@@ -103,7 +103,6 @@ class FindingsColumns:
     has_calendar: bool = False
     scan: ScanVerdict = ScanVerdict.NOT_SCANNED
     summary: bytes | None = field(default=None, repr=False)
-    manifest: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -353,7 +353,7 @@ class StoreReader:
     def message_origin(self, message: MessageId) -> MessageOrigin:
         row = self.sql.one(
             "SELECT m.account_id, m.email_id, m.thread_id, t.tag, m.form, m.state, m.size, m.received_at,"
-            " m.coarse_class, m.closes_exchange, m.has_xdm, m.has_calendar, m.scan, m.summary, m.manifest"
+            " m.coarse_class, m.closes_exchange, m.has_xdm, m.has_calendar, m.scan, m.summary"
             " FROM message m LEFT JOIN thread t ON t.account_id = m.account_id AND t.thread_id = m.thread_id"
             " WHERE m.id = ?",
             (message,),
@@ -361,7 +361,7 @@ class StoreReader:
         if row is None:
             raise NoSuchMessage(str(message))
         account, email_id, thread_id, tag, form, state, size, received_at, *found = row
-        coarse_class, closes, xdm, calendar, scan, summary, manifest = found
+        coarse_class, closes, xdm, calendar, scan, summary = found
         findings = FindingsColumns(
             CoarseClass(coarse_class),
             bool(closes),
@@ -369,7 +369,6 @@ class StoreReader:
             bool(calendar),
             ScanVerdict(scan),
             None if summary is None else bytes(summary),
-            None if manifest is None else bytes(manifest),
         )
         return MessageOrigin(
             message,

@@ -83,7 +83,6 @@ message = Table(
     Column("has_calendar", SmallInteger, nullable=False),
     Column("scan", SmallInteger, nullable=False),
     Column("summary", LargeBinary),
-    Column("manifest", LargeBinary),
     # Most messages are sealed; the few others are what activation and custody walk through.
     Index(
         "message_not_sealed",

@@ -43,7 +43,7 @@ def test_an_ordinary_message():
     assert findings.coarse_class is CoarseClass.MESSAGE
     assert (findings.has_xdm, findings.has_calendar, findings.closes_exchange) == (False, False, False)
     assert findings.scan is ScanVerdict.NOT_SCANNED
-    assert findings.manifest is None
+    assert not findings.structured
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
-"""What the record needs beside messages: the practice software that a holder has copies made for."""
+"""Practice software that a holder has copies made for; a manifest lies inside the sealed summary, and needs no column."""
 
 from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
 
 revision = "0014"
 down_revision = "0013"
@@ -9,4 +12,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    pass
+    op.add_column("account", sa.Column("software", sa.Text(), nullable=False, server_default=""))
+    op.add_column(
+        "account", sa.Column("copy_to_software", sa.SmallInteger(), nullable=False, server_default="0")
+    )
+    op.drop_column("message", "manifest")  # nothing was ever written there

@@ -1,0 +1,39 @@
+"""Settings of reading what letters carry: part of section `[record]`."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ReadingSettings(BaseModel):
+    """The worker processes that read archives, documents and calendars of letters that come in clear."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    workers: int = Field(
+        default=1, ge=1, le=64, description="Worker processes; started when the first such letter comes."
+    )
+    deadline_seconds: float = Field(
+        default=5.0,
+        gt=0,
+        le=60,
+        description="Longest a worker may take over one letter; then the letter is answered 451 and the worker replaced.",
+    )
+    wait_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        le=120,
+        description="Longest a letter waits for a worker; then it is answered 451.",
+    )
+    recycle_after_messages: int = Field(
+        default=5_000, ge=1, description="A worker is replaced by a fresh one after so many letters."
+    )
+    recycle_above_mib: int = Field(
+        default=384, ge=64, description="A worker is replaced once its memory ever grew beyond this (MiB)."
+    )
+    memory_limit_mib: int = Field(
+        default=1024,
+        ge=256,
+        description="Address space a worker may take (MiB, RLIMIT_AS): beyond it the worker dies alone.",
+    )
+    niceness: int = Field(default=5, ge=0, le=19, description="Added to the workers' nice value.")
