@@ -17,10 +17,10 @@ TEST_PACKAGES := $(DEMO_PACKAGES) procps openssl strace nodejs postgresql-15 \
 BENCH_PACKAGES := $(DEMO_PACKAGES) procps openssl strace gcc libc6-dev libssl-dev postfix libexttextcat-2.0-0 \
 	liblua5.4-0 libsodium23 libstemmer0d libtirpc3 libunwind8 libwrap0
 
-# Quick folders first, then real peers, then the tests that kill and starve; tests/bench is for `make bench`.
+# Quick folders; beside them real peers and browsers, then the tests that kill and starve: they wait more than they
+# work. tests/bench is for `make bench`.
 SLOW_TESTS := tests/peers tests/browser tests/faults
 QUICK_TESTS := $(filter-out $(SLOW_TESTS) tests/bench tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
-ALL_TESTS = $(QUICK_TESTS) $(wildcard $(SLOW_TESTS))
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,8 +31,13 @@ demo: debian-demo environment page ## Play the first letter on this machine, the
 
 test: debian-test environment peers page ## Lint, types, arrows between packages, every test
 	@$(MAKE) --no-print-directory checks
-	@echo "--> tests"
-	@EVERY_PEER=1 $(BIN)/pytest $(ARGS) $(ALL_TESTS)
+	@echo "--> tests (those with peers, browsers and kills run beside the quick ones, and are shown after them)"
+	@export EVERY_PEER=1; log=.venv/slow-tests.log; \
+	$(BIN)/pytest $(ARGS) $(wildcard $(SLOW_TESTS)) >$$log 2>&1 & slow=$$!; \
+	trap 'kill $$slow; wait $$slow; exit 130' INT TERM; \
+	$(BIN)/pytest $(ARGS) $(QUICK_TESTS) && quick=0 || quick=$$?; \
+	tail --lines=+1 --follow --pid=$$slow $$log; \
+	wait $$slow && [ $$quick -eq 0 ]
 
 lint: environment page checks ## Style, types and arrows only
 
