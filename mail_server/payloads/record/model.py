@@ -80,6 +80,7 @@ class DocumentEntry:
     logical_id: str = ""
     status: str = "urn:oasis:names:tc:ebxml-regrep:StatusType:Approved"
     replaces: tuple[str, ...] = ()  # entryUUIDs that this one replaces (association RPLC)
+    path: str = ""  # where it lies in the archive that it was read from
 
 
 @dataclass(frozen=True, slots=True)
