@@ -14,6 +14,7 @@ from typing import Literal
 from mail_server.payloads.record.model import Author, Code, PatientId, Traits
 
 Style = Literal["", "bold", "italic", "underline", "sub", "sup", "strike"]
+Flag = Literal["", "N", "L", "H", "LL", "HH", "A", "AA"]  # HL7 interpretation
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Result:
     low: float | None = None
     high: float | None = None
     reference: str = field(default="", repr=False)  # the range as written
-    flag: Literal["", "N", "L", "H", "LL", "HH", "A", "AA"] = ""  # HL7 interpretation
+    flag: Flag = ""
     at: str = ""
     specimen: str = field(default="", repr=False)
     group: str = field(default="", repr=False)  # the chapter it stands under

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from mail_server.payloads.record.cda.model import EntryKind
+
 HL7: Final = "urn:hl7-org:v3"
 XSI: Final = "http://www.w3.org/2001/XMLSchema-instance"
 
@@ -54,25 +56,53 @@ LAB_OBSERVATION: Final = "1.3.6.1.4.1.19376.1.3.1.6"
 
 # Sections of a laboratory's report: the specialities of LOINC, and the studies as a whole.
 LAB_SECTIONS: Final = frozenset(
-    [
-        "18717-9",
-        "18718-7",
-        "18719-5",
-        "18720-3",
-        "18721-1",
-        "18722-9",
-        "18723-7",
-        "18724-5",
-        "18725-2",
-        "18727-8",
-        "18728-6",
-        "18729-4",
-        "18767-4",
-        "18768-2",
-        "26435-8",
-        "26436-6",
-        "26437-4",
-        "26438-2",
-        "11502-2",
-    ]
+    {
+        *("18717-9", "18718-7", "18719-5", "18720-3", "18721-1", "18722-9", "18723-7", "18724-5", "18725-2"),
+        *("18727-8", "18728-6", "18729-4", "18767-4", "18768-2", "26435-8", "26436-6", "26437-4", "26438-2"),
+        *("11502-2", "30954-2"),
+    }
+)
+VITAL_SECTIONS: Final = frozenset({"8716-3", "29274-8"})
+
+# What the entries of a section are, by its LOINC code.
+SECTION_KINDS: Final[dict[str, EntryKind]] = {
+    "10160-0": "medication",
+    "10183-2": "medication",  # at discharge
+    "42346-7": "medication",  # at admission
+    "29549-3": "medication",  # given
+    "57828-6": "medication",  # prescribed
+    "57833-6": "medication",
+    "60590-7": "medication",  # dispensed
+    "60593-1": "medication",
+    "48765-2": "allergy",
+    "11450-4": "problem",
+    "11535-2": "problem",  # at discharge
+    "46241-6": "problem",  # at admission
+    "11348-0": "history",
+    "11369-6": "vaccination",
+    "41291-6": "vaccination",
+    "87273-9": "vaccination",
+    "47519-4": "procedure",
+    "10167-5": "procedure",  # surgical history
+    "29554-3": "procedure",
+    "46264-8": "device",
+    "101881-1": "device",
+    "57080-8": "device",
+    "10157-6": "family",
+    "46467-3": "risk",
+    "29762-2": "risk",  # habits
+    "10161-8": "risk",  # occupation
+    "18776-5": "plan",
+    "56447-6": "plan",
+    "42348-3": "wish",
+    "81970-6": "contact",
+}
+
+# "Nothing known of this kind": SNOMED CT, and the codes of the International Patient Summary.
+NOTHING_KNOWN: Final = frozenset(
+    {
+        *("716186003", "160244002", "409137002", "428607008", "160245001", "787481004", "787480003"),
+        *("no-known-allergies", "no-known-medications", "no-known-problems", "no-known-immunizations"),
+        *("no-known-procedures", "no-known-devices"),
+    }
 )
