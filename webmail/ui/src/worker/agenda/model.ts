@@ -108,6 +108,7 @@ export interface Proposal {
   readonly start: When;
   readonly end: When | null;
   readonly comment: string;
+  readonly settled: boolean; // declined: kept, so that it does not come back
 }
 
 export type Role = "organiser" | "attendee" | "published" | "unknown"; // unknown: only a cancellation was seen so far
