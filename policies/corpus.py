@@ -134,6 +134,7 @@ class _Reader:
             "receive": self._receive,
             "write_to": self._write_to,
             "close_exchange": self._close_exchange,
+            "carry": self._carry,
             "hold_in_custody": self._hold_in_custody,
             "log_in": self._log_in,
             "open_account": self._open_account,
@@ -180,6 +181,14 @@ class _Reader:
         patient = self._is_patient(words[0]) and "unnoticed" not in words
         return questions.may_close_exchange(
             self._entity(words[0]), self._entity(words[2]), from_patient=patient
+        )
+
+    def _carry(self, words: list[str]) -> Question:
+        return questions.may_carry(
+            self._entity(words[0]),
+            self._entity(words[2]),
+            to_patient=self._is_patient(words[2]),
+            codes=words[4:],
         )
 
     def _hold_in_custody(self, words: list[str]) -> Question:

@@ -32,6 +32,7 @@ CONTEXTS: Mapping[str, Mapping[str, Attribute]] = {
         "dispensed": False,
     },
     "close_exchange": {"from_patient": False},
+    "carry": {"to_patient": False, "codes": ()},
     "hold_in_custody": {},
     "log_in": {"mechanism": "PLAIN", "protocol": "imap", "acr": 0},
     "open_account": {"rights": (), "needed": "r"},

@@ -18,6 +18,7 @@ class Caller(enum.StrEnum):
     ADMIT_SENDER = "delivery.admit_sender"
     ADMIT_RECIPIENT = "delivery.admit_recipient"
     DELIVER = "delivery.deliver"
+    CARRY = "delivery.carry"
     CLOSE_EXCHANGE = "delivery.close_exchange"
     LOG_IN = "accounts.log_in"
     OPEN_ACCOUNT = "accounts.open_account"
@@ -30,6 +31,7 @@ ACTIONS_OF: dict[Caller, frozenset[str]] = {
     Caller.ADMIT_SENDER: frozenset({"submit", "hand_over"}),
     Caller.ADMIT_RECIPIENT: frozenset({"receive", "write_to"}),
     Caller.DELIVER: frozenset({"hold_in_custody"}),
+    Caller.CARRY: frozenset({"carry"}),
     Caller.CLOSE_EXCHANGE: frozenset({"close_exchange"}),
     Caller.LOG_IN: frozenset({"log_in"}),
     Caller.OPEN_ACCOUNT: frozenset({"open_account"}),
@@ -37,6 +39,11 @@ ACTIONS_OF: dict[Caller, frozenset[str]] = {
     Caller.MAKE_APP_PASSWORD: frozenset({"make_app_password"}),
     Caller.ADMINISTER: frozenset({"administer"}),
 }
+
+
+# What the rules know of a document's confidentiality; other codes say nothing to them, and are no strangers' key to
+# the memory of answers.
+CONFIDENTIALITY = frozenset({"MASQUE_PS", "INVISIBLE_PATIENT", "INVISIBLE_REPRESENTANTS_LEGAUX"})
 
 
 class Power(enum.StrEnum):
@@ -163,6 +170,12 @@ def may_write_to(
         "dispensed": dispensed,
     }
     return Question(sender, "write_to", recipient, context)
+
+
+def may_carry(sender: Entity, recipient: Entity, *, to_patient: bool, codes: Iterable[str]) -> Question:
+    """May a letter of `sender` take documents with these confidentiality codes to `recipient`?"""
+    told = tuple(sorted(code for code in set(codes) if code in CONFIDENTIALITY))
+    return Question(sender, "carry", recipient, {"to_patient": to_patient, "codes": told})
 
 
 def may_close_exchange(speaker: Entity, patient: Entity, *, from_patient: bool) -> Question:

@@ -80,6 +80,8 @@ class PolicyCommands:
             return {"local": self._node.accounts.is_local_domain(what.id)}
         if action in _OF_RIGHTS and speaker is not None and target is not None:
             return {"rights": tuple(rights_in(target, speaker.id, now()))}
+        if action == "carry":
+            return {"to_patient": what.attributes.get("kind") == "PATIENT"}
         if action == "close_exchange":
             return {"from_patient": who.attributes.get("kind") == "PATIENT"}
         if action != "write_to":

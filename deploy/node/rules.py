@@ -107,7 +107,7 @@ async def explained(
         if principal == resource:
             what = who if who.type == what.type else what
         known: dict[str, Attribute] = {}
-        if action == "write_to":
+        if action in ("write_to", "carry"):
             known["to_patient"] = what.attributes.get("kind") == "PATIENT"
         if action in ("write_to", "close_exchange"):
             known["from_patient"] = who.attributes.get("kind") == "PATIENT"

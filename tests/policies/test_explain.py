@@ -65,6 +65,18 @@ ROWS = {
     "38: an answer to whom Reply-To named": (
         "PATIENT", "write_to", "ORG", "standing=open", True, "write-to-open-exchange",
     ),
+    "55: what the patient must not see yet, to the patient": (
+        "APP", "carry", "PATIENT", "codes=INVISIBLE_PATIENT", False, "carry-invisible-to-patient",
+    ),
+    "55: what the patient must not see yet, to a professional": (
+        "APP", "carry", "PER", "codes=INVISIBLE_PATIENT", True, "carry-document",
+    ),
+    "55: what is masked from professionals, to one": (
+        "APP", "carry", "PER", "codes=MASQUE_PS", False, "carry-masked-to-professional",
+    ),
+    "55: what nobody could read": (
+        "APP", "carry", "PATIENT", "codes=MASQUE_PS|INVISIBLE_PATIENT", False, "carry-wrong-combination",
+    ),
     "68: a blocked account receives": ("PER", "receive", "PER:suspended=true", "", False, "receive-suspended"),
     "68: a blocked operator": (
         "operator:domains=x.fr,blocked=true", "hand_over", "domain:x.fr", "", False, "operator-blocked",
@@ -80,10 +92,9 @@ def test_the_rows_of_the_reference_are_answered_by_their_rule(row: str) -> None:
     principal, action, resource, context, allowed, rule = ROWS[row]
     known: dict[str, Attribute] = {}
     if action == "write_to":
-        known = {
-            "from_patient": principal.startswith("PATIENT"),
-            "to_patient": resource.startswith("PATIENT"),
-        }
+        known = {"from_patient": principal.startswith("PATIENT")}
+    if action in ("write_to", "carry"):
+        known |= {"to_patient": resource.startswith("PATIENT")}
     found = told(principal, action, resource, *([context] if context else []), **known)
     assert (found.allowed, found.rule) == (allowed, rule)
     assert found.fr.endswith(".")

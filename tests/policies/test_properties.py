@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import assume, given, settings
@@ -79,6 +80,9 @@ def _values(name: str, like: Attribute) -> st.SearchStrategy[Attribute]:
         "role": st.sampled_from(("member", "delegate", "odd")),
         "power": st.sampled_from([*POWERS, "everything"]),
         "acr": st.integers(0, 3),
+        "codes": st.lists(
+            st.sampled_from([*sorted(questions.CONFIDENTIALITY), "N"]), unique=True, max_size=4
+        ).map(tuple),
     }
     assert name in sampled or isinstance(like, bool), name
     return sampled.get(name, flags)
@@ -144,6 +148,18 @@ def test_a_patient_writes_first_only_where_the_addressee_lets_them(
     )
     between = to.attributes["kind"] == "PATIENT" or bool(context["to_patient"])
     assert answer(question)[0] == (not between and (to.attributes["contact"] == "open" or opted))
+
+
+@given(speakers, accounts(), contexts("carry"))
+@MANY
+def test_a_document_is_never_carried_to_whom_it_is_kept_from(
+    who: Entity, to: Entity, context: dict[str, Attribute]
+) -> None:
+    question = asked(who, "carry", to, context)
+    codes = frozenset(cast("tuple[str, ...]", context["codes"]))
+    patient = bool(context["to_patient"]) or question.resource.attributes["kind"] == "PATIENT"
+    kept = "INVISIBLE_PATIENT" in codes if patient else "MASQUE_PS" in codes
+    assert answer(question)[0] == (not kept and not {"MASQUE_PS", "INVISIBLE_PATIENT"} <= codes)
 
 
 @given(st.one_of(accounts(), systems), accounts(), contexts("submit"))
@@ -295,7 +311,7 @@ def test_no_local_rule_grants_what_a_shipped_rule_forbids(
         "hold_in_custody": (st.just(questions.NODE), accounts()),
         "log_in": (accounts(), st.just(questions.NODE)),
         "administer": (administrators, st.just(questions.NODE)),
-        **{each: (speakers, accounts()) for each in ("receive", "write_to", "close_exchange")},
+        **{each: (speakers, accounts()) for each in ("receive", "write_to", "close_exchange", "carry")},
         **{each: (accounts(), accounts()) for each in ("open_account", "share", "make_app_password")},
     }
     principal, resource = ends[action]
