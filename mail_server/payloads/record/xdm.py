@@ -14,10 +14,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import unquote
 
-from mail_server.payloads.record import ebrim
+from mail_server.payloads.record import ebrim, xdm_writing
 from mail_server.payloads.record.archive import folded, read_zip
 from mail_server.payloads.record.executables import is_program
 from mail_server.payloads.record.metadata import read_metadata
+from mail_server.payloads.record.metadata_writing import written_metadata
 from mail_server.payloads.record.model import DocumentEntry, PatientId, SubmissionSet, XdmArchive
 from mail_server.payloads.record.refusal import AnsCode, RecordRefused
 
@@ -57,6 +58,20 @@ def read(data: bytes) -> XdmArchive:
     return XdmArchive(submission, tuple(entries), documents, beside)
 
 
+def write(archive: XdmArchive) -> bytes:
+    """The archive's octets: hash and size of each document are taken from its octets, whatever its entry says."""
+    entries = [_weighed(entry, archive.documents[entry.uri]) for entry in archive.entries]
+    whole = replace(archive, entries=tuple(entries))
+    files = {
+        "README.TXT": archive.beside.get("README.TXT") or xdm_writing.readme(whole),
+        "INDEX.HTM": archive.beside.get("INDEX.HTM") or xdm_writing.index(whole),
+        f"{xdm_writing.SUBSET}METADATA.XML": written_metadata(archive.submission, entries),
+        **{xdm_writing.SUBSET + entry.uri: archive.documents[entry.uri] for entry in entries},
+    }
+    files |= {name: content for name, content in archive.beside.items() if name not in files}
+    return xdm_writing.packed(files)
+
+
 def check_patient(archive: XdmArchive, cda_patient_ids: Mapping[str, Sequence[PatientId]]) -> None:
     """Whether each CDA, by its `uri`, is about whom METADATA.XML says; code 904 when one is not.
 
@@ -93,13 +108,17 @@ def _path(uri: str, folder: str, paths: Mapping[str, str]) -> str:
 
 def _checked(entry: DocumentEntry, content: bytes) -> DocumentEntry:
     """The entry with the hash and size of its file; refused when it states others."""
-    found = hashlib.sha1(
-        content, usedforsecurity=False
-    ).hexdigest()  # as XDS asks: it tells damage, not forgery
-    if entry.hash and entry.hash != found:
+    weighed = _weighed(entry, content)
+    if entry.hash and entry.hash != weighed.hash:
         raise _refused("xdm-hash-mismatch", "A document is not the one whose hash METADATA.XML states")
-    if entry.size and entry.size != len(content):
+    if entry.size and entry.size != weighed.size:
         raise _refused("xdm-size-mismatch", "A document has not the size that METADATA.XML states")
+    return weighed
+
+
+def _weighed(entry: DocumentEntry, content: bytes) -> DocumentEntry:
+    # SHA-1, as XDS asks: it tells damage, not forgery.
+    found = hashlib.sha1(content, usedforsecurity=False).hexdigest()
     return replace(entry, hash=found, size=len(content))
 
 
