@@ -115,9 +115,10 @@ def parse(data: bytes) -> Element:
         raise _refused("xml-too-many", "An XML file holds too many elements or attributes")
     builder = _Builder()
     # huge_tree: a PDF inside a CDA is one text of many megabytes. The limits above and below stand in its place.
+    # resolve_entities: without a DOCTYPE there are XML's five alone; told not to, libxml2 leaves `&#38;` in attributes.
     parser = _etree.XMLParser(
         target=builder,
-        resolve_entities=False,
+        resolve_entities="internal",
         no_network=True,
         load_dtd=False,
         dtd_validation=False,
