@@ -30,7 +30,7 @@ export default defineConfig(({ mode }) => ({
           groups: [
             { name: "openpgp_reading", test: /openpgp\.mjs\?reading|openpgp_reading/, includeDependenciesRecursively: false },
             // What any letter needs, in one file.
-            { name: "letter", test: /src[\\/]worker[\\/](?!autocrypt|entry|argon2|keys|openpgp\.|packets|seal|search|swap|files|mime[\\/]write)|src[\\/]lib[\\/]bytes/, includeDependenciesRecursively: false },
+            { name: "letter", test: /src[\\/]worker[\\/](?!autocrypt|entry|argon2|keys|openpgp\.|packets|seal|search|swap|files|mime[\\/]write|record[\\/]|agenda[\\/])|src[\\/]lib[\\/]bytes/, includeDependenciesRecursively: false },
           ],
         },
       },

@@ -52,7 +52,7 @@ function leave(): void {
 /** What this device remembers, for each letterbox apart. */
 const memo = (name: string): string => (isOthers() ? `${name}:${accountId()}` : name);
 
-function watching(): void {
+export function watching(): void {
   if (watched !== null || typeof EventSource === "undefined") return;
   const id = accountId();
   watched = { account: id, stop: watch(id, () => changed.tell(null)) };
@@ -175,7 +175,7 @@ function openAhead(wires: WireEmail[]): Promise<void> {
 
 // ---------------------------------------------------------------------------------------------------- letters
 
-async function authorsOf(address: string): Promise<string[]> {
+export async function authorsOf(address: string): Promise<string[]> {
   const { session } = speaker();
   const own = [session.account.address, session.account.shown].some((one) => one.toLowerCase() === address.toLowerCase());
   if (own) return session.keys.map((one) => one.certificate);

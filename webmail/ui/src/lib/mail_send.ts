@@ -1,5 +1,6 @@
 // Writing: everyone who is to read is known and has a certificate before anything is made; the worker seals and signs;
 // the copy for "sent" and the letter itself are the same sealed bytes; the server holds it back while one may undo.
+import type { Manifest } from "../worker/record/manifest_model.ts";
 import { account as accountWork, operatorKnown, speaker } from "./account.ts";
 import { Refused, type Box, type Draft, type LetterLine, type Sent } from "./contract.ts";
 import { jmap, refusedBy, upload, type Arguments } from "./jmap.ts";
@@ -36,7 +37,8 @@ async function readers(addresses: string[]): Promise<string[]> {
   });
 }
 
-export async function sendDraft(draft: Draft): Promise<Sent> {
+/** `manifest`: what structured items its files are. */
+export async function sendDraft(draft: Draft, manifest?: Manifest): Promise<Sent> {
   const { session, unlocked } = speaker();
   if (!unlocked) throw new Refused("locked");
   const to = [...new Set(draft.to.map((one) => one.trim()).filter((one) => one !== ""))];
@@ -63,6 +65,7 @@ export async function sendDraft(draft: Draft): Promise<Sent> {
       closes: draft.closes === true && session.account.kind === "PER",
       certificates,
       date: Date.now(),
+      ...(manifest === undefined ? {} : { manifest }),
     },
     files.map((one) => one.data),
   );

@@ -162,7 +162,7 @@ export class Keyring {
   }
 
   /** A key of its own for each thing this device keeps. */
-  storageKey(name: "lines" | "index"): Promise<CryptoKey> {
+  storageKey(name: "lines" | "index" | "items"): Promise<CryptoKey> {
     let key = this.derived.get(name);
     if (key === undefined) {
       key = hkdf(this.accountKey(), `vaguemestre/${name}/v1`).then(aesKey);

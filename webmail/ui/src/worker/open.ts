@@ -23,25 +23,36 @@ const CLOSED: OpenedLetter = {
 
 export async function open(keyring: Keyring, given: LetterToOpen): Promise<OpenedLetter> {
   try {
-    return await reading((library) => opened(library, keyring, given));
+    return shown(await openWhole(keyring, given));
   } catch (failure) {
     return { ...CLOSED, locked: failure instanceof Failed && failure.slug === "locked" };
   }
 }
+
+/** A letter opened: the octets that are its own, and where its parts lie in them. */
+export interface Whole {
+  clear: Bytes;
+  inside: Part;
+  outside: Part;
+  signature: Signature;
+}
+
+/** Raises Failed ("locked", "damaged"): for what needs more than is shown. */
+export const openWhole = (keyring: Keyring, given: LetterToOpen): Promise<Whole> => reading((library) => opened(library, keyring, given));
 
 interface Certificates {
   authors: PublicKey[];
   gateway: PublicKey[];
 }
 
-async function opened(library: Library, keyring: Keyring, given: LetterToOpen): Promise<OpenedLetter> {
+async function opened(library: Library, keyring: Keyring, given: LetterToOpen): Promise<Whole> {
   const message = new Uint8Array(given.data);
   const outside = parse(message);
   const sealed = ciphertext(message, outside);
   if (sealed === null) {
     const signed = detached(message, outside);
     const signature = signed === null ? "none" : await verified(library, signed, await certificates(library, given));
-    return shown(message, outside, outside, signature);
+    return { clear: message, inside: outside, outside, signature };
   }
   const who = await certificates(library, given);
   const keys = (await keyring.own(library)).map((one) => one.key);
@@ -50,7 +61,7 @@ async function opened(library: Library, keyring: Keyring, given: LetterToOpen): 
   const inside = parse(clear);
   const signed = made.signatures.length === 0 ? detached(clear, inside) : null;
   const signature = signed === null ? await judged(made.signatures, who) : await verified(library, signed, who);
-  return shown(clear, inside, outside, signature);
+  return { clear, inside, outside, signature };
 }
 
 /** The OpenPGP message in a PGP/MIME letter (RFC 3156 §4), or in a text that is one. */
@@ -75,7 +86,7 @@ const asEntity = (text: Bytes): Bytes => {
   return made;
 };
 
-function shown(clear: Bytes, inside: Part, outside: Part, signature: Signature): OpenedLetter {
+export function shown({ clear, inside, outside, signature }: Whole): OpenedLetter {
   const fields = inside.type === "multipart/signed" && first(inside.fields, "subject") === "" ? protectedIn(inside) : inside.fields;
   const subject = decodeWords(first(fields, "subject") || first(outside.fields, "subject"));
   const says = first(fields, "x-mss-mes") || first(outside.fields, "x-mss-mes");

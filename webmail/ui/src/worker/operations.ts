@@ -16,10 +16,12 @@ const keyring = new Keyring();
 let waiting: { login: Bytes | null; kek: CryptoKey } | null = null;
 
 let swapModule: Promise<typeof import("./swap.ts")> | null = null;
+let recordModule: Promise<typeof import("./record/door.ts")> | null = null;
 let searchModule: Promise<typeof import("./search.ts")> | null = null;
 
 const keys = () => import("./keys.ts");
 const swapping = () => (swapModule ??= import("./swap.ts"));
+const recording = () => (recordModule ??= import("./record/door.ts"));
 const searching = () => (searchModule ??= import("./search.ts"));
 
 async function ofPassword(password: string, salt: string, params: PasswordParams): Promise<Pair> {
@@ -55,6 +57,7 @@ export const handlers: Handlers = {
     lines.forgetLines();
     (await swapModule)?.dropWaitingKey();
     (await searchModule)?.forgetIndex();
+    (await recordModule)?.forgetRecord();
     await keyring.forget();
     return null;
   },
@@ -138,5 +141,6 @@ export const handlers: Handlers = {
     await addTo(keyring, entries);
     return null;
   },
+  record: async (question) => (await recording()).answer(keyring, question),
   search: async ({ words, limit }) => (await (await searching()).indexOf(keyring)).find(words, limit),
 };

@@ -2,6 +2,8 @@
 // comes out only as what the server may keep: a login value, a wrap, a sealed letter. The two exceptions are what a
 // person is to hold: a new recovery code, and the key they export under a passphrase of their own.
 import type { Attachment, Person, Signature } from "../lib/contract.ts";
+import type { Manifest } from "./record/manifest_model.ts";
+import type { RecordAnswer, RecordQuestion } from "./record/protocol.ts";
 
 export interface PasswordParams {
   algorithm: string;
@@ -78,6 +80,8 @@ export interface LetterToSeal {
   closes?: boolean; // X-MSS-MES: FIN, outside as well: the server acts on it
   certificates: string[];
   date: number;
+  /** What structured items it carries: a part of the letter, and in its summary. */
+  manifest?: Manifest;
 }
 
 export interface KeyPackets {
@@ -146,6 +150,9 @@ export interface Operations {
   notIndexed(_: { ids: string[] }): string[];
   index(_: { letters: { id: string; at: number; letter: LetterToOpen | null }[] }): null;
   search(_: { words: string; limit: number }): string[];
+
+  /** Everything of the record and of the items it is drawn from: a protocol of its own, in a chunk of its own. */
+  record(_: RecordQuestion): RecordAnswer;
 }
 
 export type Operation = keyof Operations;

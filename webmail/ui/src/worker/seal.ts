@@ -3,7 +3,7 @@
 //
 // Invariants: outside stand addresses, dates, ids and a subject that tells nothing; each certificate gets exactly one
 // key packet; when anything is wrong nothing is made.
-import { base64, concat, hex, random, utf8, type Bytes } from "../lib/bytes.ts";
+import { base64, concat, fromUtf8, hex, random, utf8, type Bytes } from "../lib/bytes.ts";
 import { armor } from "./armor.ts";
 import { autocrypt } from "./autocrypt.ts";
 import { readCertificate } from "./certificates.ts";
@@ -12,7 +12,8 @@ import type { Keyring } from "./keyring.ts";
 import { body, dateText, field, mailbox, newBoundary, unstructured, type FieldPair } from "./mime/write.ts";
 import type { PublicKey } from "./openpgp.ts";
 import { sealMessage } from "./packets.ts";
-import type { LetterToSeal } from "./protocol.ts";
+import type { LetterToSeal, Line } from "./protocol.ts";
+import { MANIFEST_TYPE } from "./record/manifest_model.ts";
 import { summarise, summaryBytes } from "./summary.ts";
 
 const MARKS = '; hp="cipher"; protected-headers="v1"';
@@ -26,18 +27,24 @@ export interface SealedLetter {
 export async function seal(keyring: Keyring, given: LetterToSeal): Promise<SealedLetter> {
   const signer = await keyring.current();
   const own = signer.toPublic();
-  const letter = { ...given, from: { ...given.from, name: given.from.name || nameOn(own, given.from.address) } };
+  const manifest = given.manifest === undefined ? null : (await import("./record/manifest.ts")).writeManifest(given.manifest);
+  const files = manifest === null ? given.files : [...given.files, { name: "manifest.json", type: MANIFEST_TYPE, data: manifest.buffer }];
+  const letter = { ...given, files, from: { ...given.from, name: given.from.name || nameOn(own, given.from.address) } };
   const readers = await distinct([...letter.certificates], own);
   const messageId = `<${hex(random(16))}@${letter.from.address.split("@").at(-1)}>`;
   const outer = outside(letter, messageId);
   const entity = inside(letter, outer);
   const sealed = await sealMessage(entity, readers, signer);
-  const parts = letter.files.map((one): [string, string] => [one.name, one.type]);
+  const parts = given.files.map((one): [string, string] => [one.name, one.type]);
   const line = summarise(letter.subject, letter.from.name, letter.text, parts);
-  const summary = base64(await sealMessage(summaryBytes(line), [own], null));
+  // With items in it, it is signed as the letter is: the record is drawn from it, and the letter not opened for that.
+  const about = manifest === null ? summaryBytes(line) : withManifest(line, manifest);
+  const summary = base64(await sealMessage(about, [own], manifest === null ? null : signer));
   const told = await autocrypt(signer, letter.from.address);
   return { message: wrapped(outer, told, armor(sealed)).buffer, summary, messageId };
 }
+
+const withManifest = (line: Line, manifest: Bytes): Bytes => utf8(JSON.stringify({ ...line, manifest: JSON.parse(fromUtf8(manifest)) as unknown }));
 
 /** A professional is called as their key calls them, when the operator knows no name. */
 function nameOn(own: PublicKey, address: string): string {

@@ -1,17 +1,19 @@
 // What this device keeps between two visits, in IndexedDB. Everything but the device's own key is encrypted before
 // it comes here. On a shared device nothing is kept: the same calls, in memory.
 
-export type Store = "slot" | "lines" | "index";
+export type Store = "slot" | "lines" | "index" | "items";
 
 export interface Storage {
   get(store: Store, keys: readonly string[]): Promise<unknown[]>;
+  /** What is put as undefined is taken away. */
   put(store: Store, records: readonly (readonly [key: string, value: unknown])[]): Promise<void>;
   keys(store: Store): Promise<string[]>;
   clear(store: Store): Promise<void>;
 }
 
 const NAME = "vaguemestre";
-const STORES: readonly Store[] = ["slot", "lines", "index"];
+const STORES: readonly Store[] = ["slot", "lines", "index", "items"];
+const VERSION = 2; // 1: without "items"
 
 export class MemoryStorage implements Storage {
   private readonly held = new Map<string, unknown>();
@@ -21,7 +23,10 @@ export class MemoryStorage implements Storage {
   }
 
   async put(store: Store, records: readonly (readonly [string, unknown])[]): Promise<void> {
-    for (const [key, value] of records) this.held.set(`${store}/${key}`, value);
+    for (const [key, value] of records) {
+      if (value === undefined) this.held.delete(`${store}/${key}`);
+      else this.held.set(`${store}/${key}`, value);
+    }
   }
 
   async keys(store: Store): Promise<string[]> {
@@ -45,7 +50,7 @@ class DatabaseStorage implements Storage {
   async put(store: Store, records: readonly (readonly [string, unknown])[]): Promise<void> {
     const transaction = this.database.transaction(store, "readwrite");
     const into = transaction.objectStore(store);
-    for (const [key, value] of records) into.put(value, key);
+    for (const [key, value] of records) value === undefined ? into.delete(key) : into.put(value, key);
     return done(transaction);
   }
 
@@ -82,9 +87,10 @@ export function deviceStorage(): Promise<Storage> {
 }
 
 async function openDatabase(): Promise<Storage> {
-  const request = indexedDB.open(NAME, 1);
+  const request = indexedDB.open(NAME, VERSION);
   request.onupgradeneeded = () => {
-    for (const store of STORES) request.result.createObjectStore(store);
+    const { result } = request;
+    for (const store of STORES) if (!result.objectStoreNames.contains(store)) result.createObjectStore(store);
   };
   const database = await asked(request);
   // Wiped from outside (logout clears the site's storage), or in another tab's way: the next call opens it anew.
