@@ -44,9 +44,11 @@ from mail_server.delivery.rates import Rates
 from mail_server.delivery.reseal import Resealer
 from mail_server.delivery.service import DeliveryService
 from mail_server.delivery.sharing import ReaderChanges
+from mail_server.delivery.structured import Structured
 from mail_server.keys.interface import KeyWrapper
 from mail_server.keys.kek import load_kek
 from mail_server.keys.operator_keys import GnuPgOperatorKeys
+from mail_server.payloads.reader import Reader
 from mail_server.sealing.authority import Authority
 from mail_server.sealing.engine import OpenPgpEngine
 from mail_server.sealing.pool import Pool
@@ -208,6 +210,9 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
     await writing.certificates.load()
     limits = Limits(config.limits)
     rates = Rates(limits, accounts, accounts.patient_domain)
+    reader = Reader(config.record)
+    stack.push_async_callback(reader.close)
+    structured = Structured(reader, decisions)
     delivery = DeliveryService(
         settings=config.delivery,
         accounts=accounts,
@@ -220,6 +225,7 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         operator_keys=operator_keys,
         exchanges=writing.exchanges,
         receipts=writing.asked,
+        structured=structured,
         rates=rates,
     )
     stack.push_async_callback(delivery.stop)
@@ -230,6 +236,7 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         planner=planner,
         composer=composer,
         operator_keys=operator_keys,
+        structured=structured,
         clock=now,
         batch=config.delivery.reseal_batch,
         large=config.delivery.large_message,

@@ -23,6 +23,7 @@ from mail_server.delivery.settings import DeliverySettings
 from mail_server.imap.settings import ImapSettings
 from mail_server.jmap.settings import JmapSettings
 from mail_server.keys.settings import KeysSettings
+from mail_server.payloads.record.settings import RecordSettings
 from mail_server.sealing.settings import SealingSettings
 from mail_server.smtp.settings import SmtpSettings
 from mail_server.store.settings import StoreSettings
@@ -130,6 +131,7 @@ class Config(BaseModel):
     sealing: SealingSettings = Field(default_factory=SealingSettings)
     store: StoreSettings = Field(default_factory=StoreSettings)
     keys: KeysSettings = Field(default_factory=KeysSettings)
+    record: RecordSettings = Field(default_factory=RecordSettings)
     smtp: SmtpSettings
     imap: ImapSettings = Field(default_factory=ImapSettings)
     jmap: JmapSettings = Field(default_factory=JmapSettings)

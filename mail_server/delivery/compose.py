@@ -92,7 +92,9 @@ class Composer:
             tag = outer.new_tag()
         head_fields = self._head_fields(letter, tag)
         inner = self._inner(letter, sender, head_fields, at)
-        sealed = await self._engine.seal(inner, certificates, letter.findings.summary or b"")
+        sealed = await self._engine.seal(
+            inner, certificates, letter.beside, sign_beside=letter.manifest is not None
+        )
         body = await self._store.stage(None, sealed.body, compress=False)
         return [
             split_copy(
@@ -261,7 +263,9 @@ class Composer:
                 extra=[],
                 drop=outer.never_delivered(letter.fields),
             )
-        sealed = await self._engine.seal(inner, plan.sealing_set, letter.findings.summary or b"")
+        sealed = await self._engine.seal(
+            inner, plan.sealing_set, letter.beside, sign_beside=letter.manifest is not None
+        )
         return split_copy(
             account=plan.account.id,
             sealed=sealed,

@@ -16,6 +16,7 @@ from mail_server.delivery.gate import domain_of
 from mail_server.delivery.interface import Sender
 from mail_server.mime.headers import strip_comments
 from mail_server.payloads.findings import Findings, find
+from mail_server.payloads.manifest import Manifest, written
 from policies.refusal import Refusal
 
 _LONGEST_AUTHOR = 2000  # octets of a From: no name is so long, but a parser's limits may be
@@ -39,6 +40,17 @@ class Letter:
     message_ids: tuple[bytes, ...] = field(repr=False)
     answers: bool  # it names another letter (References, In-Reply-To)
     ciphertext: bytes | None = field(repr=False)  # binary OpenPGP message, when it came encrypted
+    manifest: Manifest | None = field(default=None, repr=False)  # of what it carries (`structured.py`)
+    confidentiality: frozenset[str] = frozenset()  # codes of its documents
+
+    @property
+    def beside(self) -> bytes:
+        """What is sealed beside the letter: its summary, and its manifest in the same object."""
+        summary = self.findings.summary or b""
+        if self.manifest is None:
+            return summary
+        start = summary[:-1] + b"," if summary else b"{"
+        return start + b'"manifest":' + written(self.manifest) + b"}"
 
     @property
     def subject_outside(self) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from mail_server.accounts.interface import Identity, Peer
-from mail_server.store.model import AccountId, Filed, Flag, MailboxId
+from mail_server.store.model import AccountId, CoarseClass, Filed, Flag, MailboxId
 
 
 class Road(enum.Enum):
@@ -98,11 +98,13 @@ class Delivery(Protocol):
         *,
         also: Sequence[MailboxId] = (),
         sealed_summary: bytes | None = None,
+        coarse_class: CoarseClass | None = None,
     ) -> Filed:
         """IMAP APPEND, JMAP Email/import: what a mail program itself stores. Raises Refusal.
 
         `also`: further mailboxes of the same account. `sealed_summary`: an OpenPGP message that the page made,
-        kept with a letter that came encrypted. A patient's account takes nothing in clear.
+        kept with a letter that came encrypted. A patient's account takes nothing in clear. `coarse_class`: of a
+        letter that came encrypted, as its holder says; of one in clear it is what lies in it.
         """
         ...
 

@@ -18,6 +18,7 @@ from directory.interface import CertificateStanding, Directory, Standing
 from directory.openpgp.certificate import Certificate
 from mail_server.accounts.entities import account_entity as account_entity  # others know it by this name
 from mail_server.accounts.interface import Account, Accounts, Kind
+from mail_server.store.model import AccountId
 from policies import questions
 from policies.interface import Decisions
 from policies.refusal import Refusal
@@ -37,6 +38,7 @@ class Plan:
     required: tuple[Certificate, ...] = ()
     """Those of the set that a letter sealed elsewhere must name: its sender may know of no delegate."""
     sent: bool = False  # not a letter to the account, but the copy in its Sent of one from it
+    copy_of: AccountId | None = None  # the account, practice software, gets a copy of a letter to this one
 
 
 class Planner:

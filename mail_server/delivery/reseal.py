@@ -21,6 +21,7 @@ from mail_server.delivery.compose import Composer
 from mail_server.delivery.examine import Letter, examine
 from mail_server.delivery.plan import Plan, Planner, Treatment
 from mail_server.delivery.retirement import OPEN_STATES, retire
+from mail_server.delivery.structured import Structured
 from mail_server.keys.interface import KeyUnavailable, OperatorKeys
 from mail_server.sealing.interface import OpeningError, SealingError
 from mail_server.store.interface import NoSuchMessage, Store, StoreError, TagTaken, Transaction
@@ -40,6 +41,7 @@ class Resealer:
         planner: Planner,
         composer: Composer,
         operator_keys: OperatorKeys,
+        structured: Structured,
         clock: Callable[[], int],
         batch: int,
         large: int,
@@ -49,6 +51,7 @@ class Resealer:
         self._planner = planner
         self._composer = composer
         self._operator_keys = operator_keys
+        self._structured = structured
         self._clock = clock
         self._batch = batch
         self._large = large
@@ -117,6 +120,8 @@ class Resealer:
             try:
                 origin = await self._store.read(lambda reader: reader.message_origin(message))
                 letter, protected = await self._open(plan.account, origin)
+                # In custody nobody needed a manifest; from now on its holder's page draws by it.
+                letter = await self._structured.drawn_again(letter)
                 copy = await self._composer.resealed(letter, plan, origin, protected=protected)
                 await self._store.write(self._replacing(plan.account, message, copy))
                 return True

@@ -15,8 +15,6 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 
-from directory.openpgp.packets import PacketError, recipient_key_ids
-from mail_server.accounts.entities import rights_in
 from mail_server.accounts.interface import Accounts, Identity, Kind, Peer
 from mail_server.accounts.life import in_service
 from mail_server.delivery import autocrypt, common_sent, outer
@@ -25,21 +23,23 @@ from mail_server.delivery.examine import Letter, check_identity, examine
 from mail_server.delivery.exchanges import Exchanges, Note
 from mail_server.delivery.gate import Gate
 from mail_server.delivery.interface import Accepted, Envelope, MailParameters, Recipient, Road, Sender
+from mail_server.delivery.keeping import Keeping, no_space, refusal_event
 from mail_server.delivery.plan import Plan, Planner, Treatment
 from mail_server.delivery.quota import Quota
 from mail_server.delivery.rates import Rates
 from mail_server.delivery.receipts import ReceiptsAsked
 from mail_server.delivery.settings import DeliverySettings
+from mail_server.delivery.software import software_event, software_plans
+from mail_server.delivery.structured import Structured
 from mail_server.keys.interface import KeyUnavailable, OperatorKeys
 from mail_server.store.interface import AlreadyFiled, NoSpace, Store, TagTaken, Transaction
-from mail_server.store.model import AccountId, Filed, Flag, MailboxId, NewMessage, SpecialUse
+from mail_server.store.model import AccountId, CoarseClass, Filed, Flag, MailboxId, NewMessage, SpecialUse
 from policies.interface import AuditTrail, Event
 from policies.limits.limits import unlimited
 from policies.refusal import Refusal
 
 _log = logging.getLogger("vaguemestre.delivery")
 _ATTEMPTS = 5
-_SUMMARY_LIMIT = 4096  # octets of a summary that the page sealed
 
 
 class DeliveryService:
@@ -59,6 +59,7 @@ class DeliveryService:
         operator_keys: OperatorKeys,
         exchanges: Exchanges,
         receipts: ReceiptsAsked,
+        structured: Structured,
         rates: Rates | None = None,
     ) -> None:
         self._settings = settings
@@ -72,8 +73,18 @@ class DeliveryService:
         self._operator_keys = operator_keys
         self._exchanges = exchanges
         self._receipts = receipts
+        self._structured = structured
         self._quota = Quota(store.used, settings.account_quota)
         self._rates = rates or Rates(unlimited(), accounts)
+        self._keeping = Keeping(
+            settings=settings,
+            accounts=accounts,
+            store=store,
+            trail=trail,
+            audit=audit,
+            composer=composer,
+            quota=self._quota,
+        )
         self._key_makers: dict[AccountId, asyncio.Task[None]] = {}
         self._one_key_at_a_time = asyncio.Semaphore(1)  # GnuPG takes a processor for each
 
@@ -85,7 +96,7 @@ class DeliveryService:
             self._rates.require_sender(sender)
             return sender
         except Refusal as refusal:
-            self._audit([_refusal_event(refusal, peer, identity.account if identity else "")])
+            self._audit([refusal_event(refusal, peer, identity.account if identity else "")])
             raise
 
     async def admit_recipient(self, envelope: Envelope, address: str) -> Recipient:
@@ -100,7 +111,7 @@ class DeliveryService:
             self._quota.require(recipient.account, envelope.parameters.size or 0)
             return recipient
         except Refusal as refusal:
-            events = [_refusal_event(refusal, envelope.sender.peer, _actor(envelope.sender))]
+            events = [refusal_event(refusal, envelope.sender.peer, _actor(envelope.sender))]
             if self._rates.tried(envelope.sender, address, refusal):
                 events.append(probing_event(envelope.sender.peer, _actor(envelope.sender)))
             self._audit(events)
@@ -110,7 +121,7 @@ class DeliveryService:
         try:
             return await self._deliver(envelope, message)
         except Refusal as refusal:
-            self._audit([_refusal_event(refusal, envelope.sender.peer, _actor(envelope.sender))])
+            self._audit([refusal_event(refusal, envelope.sender.peer, _actor(envelope.sender))])
             raise
 
     async def _deliver(self, envelope: Envelope, message: bytes) -> Accepted:
@@ -123,6 +134,7 @@ class DeliveryService:
         await self._exchanges.require_open(envelope, letter)
         if not kept.recipients:
             return await self._close(envelope, letter)
+        letter = await self._carried(kept, letter)
         notes = (self._exchanges.note(envelope, letter), self._receipts.note(kept, letter))
         fingerprint = await self._fingerprint(envelope, letter.data)
         accepted = await self._compose_and_file(kept, letter, fingerprint, _together(notes))
@@ -133,6 +145,15 @@ class DeliveryService:
         """A letter to `fin@` and nobody else: it acts, and is laid down nowhere."""
         await self._store.write(self._exchanges.closing(envelope, letter))
         return Accepted("R" + secrets.token_hex(12))
+
+    async def _carried(self, envelope: Envelope, letter: Letter) -> Letter:
+        """With its manifest, once its documents may go to everyone it is addressed to. Raises Refusal."""
+        letter = await self._structured.drawn(letter)
+        named = [self._accounts.by_id(one.account) for one in envelope.recipients]
+        self._structured.require_carried(
+            self._gate.writer(envelope.sender).entity, letter, [one for one in named if one is not None]
+        )
+        return letter
 
     async def notify(self, envelope: Envelope, message: bytes, fingerprint: bytes, note: Note) -> None:
         """What the node itself says (a receipt), sealed and filed like any letter; `note` in the same transaction.
@@ -162,20 +183,20 @@ class DeliveryService:
     async def _compose_and_file(
         self, envelope: Envelope, letter: Letter, fingerprint: bytes, note: Note | None
     ) -> Accepted:
-        plans = self._plans(envelope)
+        plans = self._plans(envelope, letter)
         for attempt in range(_ATTEMPTS):
             keys = self._key_changes(plans)
             copies = await self._composer.copies(letter, envelope, plans, _now(), again=attempt > 0)
             # Sealing took its time: a key may have been published meanwhile (and the waiting key destroyed),
             # a member removed, an account suspended. Nothing is awaited between this look and the hand-over
             # to the writer, which works in order: whoever acts on such a change finds the letter filed.
-            before, plans = plans, self._plans(envelope)
+            before, plans = plans, self._plans(envelope, letter)
             if plans != before or self._key_changes(plans) != keys:
                 continue
             self._gate.require_still(envelope.sender)
             try:
                 accepted = Accepted(
-                    await self._file(envelope, fingerprint, copies, note, common_sent.own_id(letter))
+                    await self._file(envelope, fingerprint, plans, copies, note, common_sent.own_id(letter))
                 )
             except TagTaken:
                 continue  # two new conversations drew the same four letters at once: draw again
@@ -183,7 +204,7 @@ class DeliveryService:
             return accepted
         raise Refusal(451, "4.3.0", "Temporary failure, please try again", "would-not-settle")
 
-    def _plans(self, envelope: Envelope) -> list[Plan]:
+    def _plans(self, envelope: Envelope, letter: Letter) -> list[Plan]:
         """One plan per account, decided now; the same account named twice gets one copy."""
         plans: dict[AccountId, Plan] = {}
         for recipient in envelope.recipients:
@@ -194,7 +215,8 @@ class DeliveryService:
                 )
             plans[account.id] = self._planner.plan(account)
         sent = common_sent.sent_plan(envelope, self._accounts, self._planner)
-        return [*plans.values(), *([sent] if sent is not None else [])]
+        copies = software_plans(letter, [plan.account for plan in plans.values()], self._accounts)
+        return [*plans.values(), *([sent] if sent is not None else []), *copies]
 
     def _key_changes(self, plans: Sequence[Plan]) -> list[int]:
         return [self._operator_keys.changes(plan.account.id) for plan in plans]
@@ -214,6 +236,7 @@ class DeliveryService:
         self,
         envelope: Envelope,
         fingerprint: bytes,
+        plans: Sequence[Plan],
         composed: Sequence[NewMessage],
         note: Note | None,
         message_id: bytes,
@@ -221,8 +244,12 @@ class DeliveryService:
         now = _now()
         sender = envelope.sender
         behalf = self._behalf(sender)
-        copies = [copy for copy in composed if copy.mailbox is not SpecialUse.SENT]
+        software = {plan.account.id: plan.copy_of for plan in plans if plan.copy_of is not None}
+        copies = [
+            copy for copy in composed if copy.mailbox is not SpecialUse.SENT and copy.account not in software
+        ]
         kept = [copy for copy in composed if copy.mailbox is SpecialUse.SENT]
+        doubled = [copy for copy in composed if copy.account in software]
 
         def operation(transaction: Transaction) -> str:
             transaction.remember_submission(fingerprint, now)
@@ -233,6 +260,10 @@ class DeliveryService:
             for copy in kept:
                 one = common_sent.file_sent(transaction, copy, message_id, now)
                 done += [("keep", copy, one)] if one is not None else []
+            for copy in doubled:
+                one = transaction.file(copy)
+                made = software_event(software[copy.account], one, now, copy)
+                self._trail.append(transaction.sql, [made])
             self._trail.append(
                 transaction.sql,
                 [
@@ -260,7 +291,7 @@ class DeliveryService:
             # Sent again after we had answered, or would have: it lies there once already.
             return self._answered_again(sender, [copy.account for copy in copies], now)
         except NoSpace:
-            raise _no_space() from None
+            raise no_space() from None
 
     def _behalf(self, sender: Sender) -> str:
         """In whose name a member or a delegate writes; "" in one's own."""
@@ -334,82 +365,20 @@ class DeliveryService:
         *,
         also: Sequence[MailboxId] = (),
         sealed_summary: bytes | None = None,
+        coarse_class: CoarseClass | None = None,
     ) -> Filed:
         """The program's own copy, at rest under the account's data key, state shown."""
-        try:
-            account = await self._keeper(identity, (mailbox, *also))
-            self._quota.require(account, len(message))
-            letter = await self._keepable(account, message, sealed_summary)
-            now = _now()
-            copy = await self._composer.kept(
-                letter, account, mailbox, flags, keywords, received_at or now, now, sealed_summary
-            )
-            return await self._store.write(
-                lambda transaction: self._keep(
-                    transaction, copy, identity, now, also, common_sent.own_id(letter)
-                )
-            )
-        except NoSpace:
-            raise _no_space() from None
-        except Refusal as refusal:
-            self._audit([_refusal_event(refusal, _NOWHERE, identity.account)])
-            raise
-
-    async def _keeper(self, identity: Identity, mailboxes: Sequence[MailboxId]) -> AccountId:
-        """The one account of these mailboxes, which `identity` reads. Raises Refusal, NoSuchMailbox."""
-        owners = await self._store.read(
-            lambda reader: {reader.mailbox(mailbox).account for mailbox in mailboxes}
+        return await self._keeping.keep(
+            identity,
+            mailbox,
+            message,
+            flags,
+            keywords,
+            received_at,
+            also=also,
+            sealed_summary=sealed_summary,
+            coarse_class=coarse_class,
         )
-        account = next(iter(owners))
-        if len(owners) > 1 or (account != identity.account and not self._files(identity.account, account)):
-            raise Refusal(550, "5.7.1", "This mailbox is not yours", "mailbox-not-yours")
-        return account
-
-    async def _keepable(self, account: AccountId, message: bytes, sealed_summary: bytes | None) -> Letter:
-        if len(message) > self._settings.max_message_size:
-            raise Refusal(552, "5.3.4", "Message is larger than this server accepts", "too-large")
-        if sealed_summary is not None and not _is_sealed_summary(sealed_summary):
-            raise Refusal(554, "5.6.0", "The summary is not an encrypted message", "summary-refused")
-        letter = await examine(message, self._settings.large_message)
-        holder = self._accounts.by_id(account)
-        if holder is not None and holder.kind is Kind.PATIENT and not _tells_nothing(letter):
-            raise Refusal(
-                550, "5.7.1", "Nothing is stored in clear in a patient's space", "clear-content-refused"
-            )
-        return letter
-
-    def _keep(
-        self,
-        transaction: Transaction,
-        copy: NewMessage,
-        identity: Identity,
-        now: int,
-        also: Sequence[MailboxId],
-        message_id: bytes,
-    ) -> Filed:
-        in_common = (
-            bool(message_id)
-            and copy.account != identity.account
-            and common_sent.is_sent_of(transaction, copy)
-        )
-        if in_common and (there := common_sent.known(transaction, copy.account, message_id, now)) is not None:
-            # What was sent for this account lies in its Sent already, for all who read it.
-            self._trail.append(transaction.sql, [_kept(identity, there, "already-filed", now)])
-            return there
-        filed = transaction.file(copy)
-        if in_common:
-            transaction.note_sent(message_id, filed, now)
-        if set(also) - {filed.mailbox}:
-            transaction.place(
-                filed.account,
-                filed.email_id,
-                frozenset({filed.mailbox, *also}),
-                copy.flags,
-                copy.keywords,
-            )
-        outcome = copy.state.name.lower().replace("_", "-")
-        self._trail.append(transaction.sql, [_kept(identity, filed, outcome, now)])
-        return filed
 
     @property
     def quota(self) -> Quota:
@@ -417,11 +386,6 @@ class DeliveryService:
 
     def quota_of(self, account: AccountId) -> tuple[int, int]:
         return self._quota.of(account)
-
-    def _files(self, person: AccountId, account: AccountId) -> bool:
-        """Whether they may put letters there."""
-        found = self._accounts.by_id(account)
-        return found is not None and "i" in rights_in(found, person)
 
     def refused(
         self, road: Road, peer: Peer, refusal_reason: str, detail: Sequence[tuple[str, str]] = ()
@@ -448,15 +412,8 @@ class DeliveryService:
         await asyncio.gather(*makers, return_exceptions=True)
 
 
-_NOWHERE = Peer("", 0, "", "", tls=True)  # a copy is kept by who is logged in: the trace has their session
-
-
 def _now() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _kept(identity: Identity, filed: Filed, outcome: str, at: int) -> Event:
-    return Event("keep", at, identity.account, filed.account, outcome=outcome, reference=filed.email_id)
 
 
 def _actor(sender: Sender) -> str:
@@ -477,24 +434,6 @@ def _together(notes: Sequence[Note | None]) -> Note | None:
     return write
 
 
-def _is_sealed_summary(summary: bytes) -> bool:
-    if len(summary) > _SUMMARY_LIMIT:
-        return False
-    try:
-        return bool(recipient_key_ids(summary))
-    except PacketError:
-        return False
-
-
-def _tells_nothing(letter: Letter) -> bool:
-    """Encrypted, its subject too, and no field beside that could carry content."""
-    return letter.ciphertext is not None and not letter.subject_outside and outer.nothing_clear(letter.fields)
-
-
-def _no_space() -> Refusal:
-    return Refusal(452, "4.3.1", "Not enough storage at the moment, please try again later", "no-space")
-
-
 def probing_event(peer: Peer, actor: str) -> Event:
     """Someone tries patients' addresses that nobody has: told once, when their limit is reached."""
     return Event(
@@ -502,18 +441,6 @@ def probing_event(peer: Peer, actor: str) -> Event:
         at=_now(),
         actor=actor or "unknown",
         outcome="limit-unknown-patients",
-        session=peer.session,
-        network=peer.address,
-    )
-
-
-def _refusal_event(refusal: Refusal, peer: Peer, actor: str) -> Event:
-    return Event(
-        action="refuse",
-        at=_now(),
-        actor=actor or "unknown",
-        outcome=refusal.reason,
-        reference=refusal.id,
         session=peer.session,
         network=peer.address,
     )

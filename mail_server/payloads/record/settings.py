@@ -1,23 +1,26 @@
-"""Settings of reading what letters carry: part of section `[record]`."""
+"""Settings of documents and of reading what letters carry: section `[record]`."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
-class ReadingSettings(BaseModel):
-    """The worker processes that read archives, documents and calendars of letters that come in clear."""
+class RecordSettings(BaseModel):
+    """Documents of the health record; and the worker processes that read what letters in clear carry."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     workers: int = Field(
-        default=1, ge=1, le=64, description="Worker processes; started when the first such letter comes."
+        default=1,
+        ge=1,
+        le=64,
+        description="Processes that read archives, documents and calendars; started when the first comes.",
     )
     deadline_seconds: float = Field(
         default=5.0,
         gt=0,
         le=60,
-        description="Longest a worker may take over one letter; then the letter is answered 451 and the worker replaced.",
+        description="Longest a worker may take over one letter; then the letter is answered 451, the worker replaced.",
     )
     wait_seconds: float = Field(
         default=30.0,

@@ -51,7 +51,7 @@ def read(data: bytes) -> XdmArchive:
             documents[uri] = files[path]
             patients.append(entry.patient_id)
         submission = submission or found
-    _one_patient(patients)
+    one_patient(patients)
     used = {entry.path for entry in entries} | set(sets)
     beside = {name: content for name, content in files.items() if name not in used}
     assert submission is not None
@@ -87,7 +87,7 @@ def check_patient(archive: XdmArchive, cda_patient_ids: Mapping[str, Sequence[Pa
                     "patient-mismatch",
                     "A document is about another patient than METADATA.XML says (ANS 904)",
                 )
-    _one_patient([*said, *(one for ids in cda_patient_ids.values() for one in _national(ids))])
+    one_patient([*said, *(one for ids in cda_patient_ids.values() for one in _national(ids))])
 
 
 def _path(uri: str, folder: str, paths: Mapping[str, str]) -> str:
@@ -122,7 +122,7 @@ def _weighed(entry: DocumentEntry, content: bytes) -> DocumentEntry:
     return replace(entry, hash=found, size=len(content))
 
 
-def _one_patient(patients: Iterable[PatientId | None]) -> None:
+def one_patient(patients: Iterable[PatientId | None]) -> None:
     """One patient in one message (ECO.2.1.1), whatever namespaces name them."""
     seen: list[PatientId] = []
     for patient in patients:

@@ -134,7 +134,7 @@ async def test_an_encrypted_letter_that_tells_something_outside_is_refused_too(d
 async def test_a_summary_that_is_not_encrypted_or_too_long_is_refused(desk) -> None:
     patient = await desk.patient(activated=True)
     message, packets = await sealed(desk, patient, FIELDS)
-    long = (await sealed(desk, patient, FIELDS, b"x" * 5000))[1]
+    long = (await sealed(desk, patient, FIELDS, b"x" * 17_000))[1]
     for summary in (b"", b'{"subject": "Bilan"}', packets[:-1], long):
         found = await refused(keep(desk, patient, message, sealed_summary=summary))
         assert (found.code, found.reason) == (554, "summary-refused")

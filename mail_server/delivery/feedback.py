@@ -1,0 +1,376 @@
+"""What became of each record a system handed in: one row a letter and recipient, for the letter of the morning.
+
+Rows are written by a note in the transaction that files the letter, by the refusal of an admitted sender, by what the
+sender itself tells (`suivi@<domain>`, which acts and is laid down nowhere), and by what receiving software answers.
+
+Invariants: one letter and recipient is one row, however often it is sent or told of; a refusal is durable before the
+peer hears it; what was told in a letter is changed no more, it is told as learned later; a Message-ID or address is
+wrapped at rest and in no log; ordinary letters of ordinary accounts cost one look in memory.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from mail_server import mime
+from mail_server.accounts.interface import Account, Accounts, Kind
+from mail_server.conversations.conversations import Conversations
+from mail_server.conversations.roots import LetterIds
+from mail_server.delivery.examine import Letter, examine
+from mail_server.delivery.exchanges import Note
+from mail_server.delivery.feedback_told import Failure, failures
+from mail_server.delivery.gate import Gate, domain_of
+from mail_server.delivery.interface import Envelope, Recipient, Sender
+from mail_server.keys.interface import KeyWrapper
+from mail_server.payloads.record import integration
+from mail_server.store.interface import Sql, Store, StoreError, Transaction
+from mail_server.store.model import AccountId, CoarseClass, Filed
+from policies.interface import AuditTrail, Event
+from policies.refusal import Refusal
+
+_log = logging.getLogger("vaguemestre.delivery")
+FOLLOWED_LOCAL = "suivi"  # suivi@<domain>: no account ever has it
+FOLLOWED = AccountId("followed-address")  # its recipient, in an envelope
+DELIVERED, WAITING, REFUSED = "delivered", "waiting", "refused"
+REFERENCE_PURPOSE = b"report ledger reference"
+ADDRESS_PURPOSE = b"report ledger address"
+_CLAIMED_DAYS = 2
+_DAY_MS = 86_400_000
+
+
+@dataclass(slots=True)
+class FeedbackCounters:
+    delivered: int = 0
+    waiting: int = 0
+    refused: int = 0
+    told_by_senders: int = 0
+    integration_failures: int = 0
+    morning_letters: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A row about to be written."""
+
+    account: AccountId
+    mark: bytes
+    letter: bytes | None
+    whom: bytes
+    recipient: str
+    address: bytes | None
+    reference: bytes | None = field(repr=False)
+    outcome: str
+    cause: str = ""
+
+
+class Feedback:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        accounts: Accounts,
+        gate: Gate,
+        conversations: Conversations,
+        keys: KeyWrapper,
+        trail: AuditTrail,
+        systems: bool,
+        clock: Callable[[], int],
+    ) -> None:
+        """`systems`: systems are told unless one wishes otherwise."""
+        self._store, self._accounts, self._gate = store, accounts, gate
+        self._conversations, self._keys, self._trail = conversations, keys, trail
+        self._systems, self._clock = systems, clock
+        self._wishes: dict[str, bool] = {}
+        self.counters = FeedbackCounters()
+
+    async def load(self) -> None:
+        rows = await self._store.read(lambda reader: reader.sql.all("SELECT account, wanted FROM report_wish"))
+        self._wishes = {account: bool(wanted) for account, wanted in rows}
+
+    async def wish(self, account: AccountId, wanted: bool, by: str) -> None:
+        """Who is told, whatever they are; durable on return."""
+        event = Event("morning-letter", self._clock(), by, account, outcome="on" if wanted else "off")
+
+        def write(transaction: Transaction) -> None:
+            transaction.sql.run(
+                "INSERT INTO report_wish (account, wanted) VALUES (?, ?)"
+                " ON CONFLICT (account) DO UPDATE SET wanted = excluded.wanted",
+                (account, int(wanted)),
+            )
+            self._trail.append(transaction.sql, [event])
+
+        await self._store.write(write)
+        self._wishes[account] = wanted
+
+    def wished(self, account: AccountId) -> bool | None:
+        return self._wishes.get(account)
+
+    def followed(self, sender: Sender) -> Account | None:
+        """The account that is told of this sender's letters; None: nobody is."""
+        if sender.identity is None or not sender.mail_from:
+            return None
+        account = self._gate.author(sender)
+        if account is None or account.kind is Kind.PATIENT:
+            return None
+        told = self._wishes.get(account.id, self._systems and sender.identity.mechanism == "EXTERNAL")
+        return account if told else None
+
+    # -- letters that are filed
+
+    def note(self, envelope: Envelope, letter: Letter) -> Note | None:
+        """What to write when the letter is filed: where it went, and what it answers about earlier ones."""
+        answered = self._answered(envelope, letter)
+        account = self.followed(envelope.sender)
+        if account is None or letter.findings.coarse_class is not CoarseClass.RECORD:
+            return answered
+        lines = [
+            self._line(account, letter, recipient.address, found)
+            for recipient in envelope.recipients
+            if (found := self._accounts.by_id(recipient.account)) is not None and found.id != account.id
+        ]
+
+        def write(transaction: Transaction, filed: Sequence[Filed], at: int) -> None:
+            for line in lines:
+                self._settle(transaction.sql, line, at)
+            if answered is not None:
+                answered(transaction, filed, at)
+
+        self.counters.delivered += sum(line.outcome == DELIVERED for line in lines)
+        self.counters.waiting += sum(line.outcome == WAITING for line in lines)
+        return write
+
+    # -- letters that are refused
+
+    async def refused_recipient(self, sender: Sender, address: str, refusal: Refusal) -> None:
+        """At RCPT TO: which letter it would have been is not known. Durable on return."""
+        account = self.followed(sender)
+        if account is None or refusal.temporary or _local(address) == FOLLOWED_LOCAL:
+            return
+        line = _Line(
+            account.id,
+            secrets.token_bytes(16),
+            None,
+            self._whom(account.id, address),
+            "",
+            self._keys.wrap(address.encode(), ADDRESS_PURPOSE),
+            None,
+            REFUSED,
+            refusal.reason,
+        )
+        self.counters.refused += 1
+        await self._written([line])
+
+    async def refused(self, envelope: Envelope, message: bytes, refusal: Refusal, large: int) -> None:
+        """At the end of data. Durable on return."""
+        account = self.followed(envelope.sender)
+        if account is None or refusal.temporary or envelope.kept_in is not None:
+            return
+        if any(recipient.account == FOLLOWED for recipient in envelope.recipients):
+            return
+        try:
+            letter = await examine(message, large)
+        except Refusal:
+            return
+        if letter.findings.coarse_class is not CoarseClass.RECORD:
+            return
+        lines = [
+            self._line(account, letter, recipient.address, found, refusal.reason)
+            for recipient in envelope.recipients
+            if (found := self._accounts.by_id(recipient.account)) is not None and found.id != account.id
+        ]
+        self.counters.refused += len(lines)
+        await self._written(lines)
+
+    async def _written(self, lines: Sequence[_Line]) -> None:
+        def write(transaction: Transaction) -> None:
+            at = self._clock()
+            for line in lines:
+                self._settle(transaction.sql, line, at)
+
+        try:
+            await self._store.write(write)
+        except StoreError as failure:  # the peer hears its refusal all the same, and tells of it itself
+            _log.error("a refusal could not be noted for the morning (%s)", type(failure).__name__)
+
+    # -- what the sender tells
+
+    def acting(self, envelope: Envelope, address: str) -> Recipient | None:
+        """`suivi@<domain>`, for who is told of their letters; None for any other address. Raises Refusal."""
+        if _local(address) != FOLLOWED_LOCAL or not self._accounts.is_local_domain(domain_of(address)):
+            return None
+        if self._accounts.by_address(address) is not None or self.followed(envelope.sender) is None:
+            return None  # an account from before the name was reserved; or nobody who is told
+        if envelope.recipients:
+            raise Refusal(452, "4.5.3", "This address takes a letter of its own", "followed-address-alone")
+        return Recipient(address, FOLLOWED)
+
+    def acts(self, envelope: Envelope) -> bool:
+        return any(recipient.account == FOLLOWED for recipient in envelope.recipients)
+
+    async def told(self, envelope: Envelope, letter: Letter) -> None:
+        """What the sender tells of its own failures. Durable on return; raises Refusal."""
+        account = self.followed(envelope.sender)
+        found = failures(letter.data, letter.tree)
+        if account is None or len(envelope.recipients) > 1 or not found:
+            raise Refusal(
+                550, "5.6.0", "This address takes reports of failures alone (RFC 3464)", "followed-address-unread"
+            )
+        actor = envelope.sender.identity.account if envelope.sender.identity else account.id
+        event = Event(
+            "report-failures", self._clock(), actor, account.id, detail={"count": str(len(found))}
+        )
+
+        def write(transaction: Transaction) -> None:
+            at = self._clock()
+            for one in found:
+                self._claim(transaction.sql, account, one, at)
+            self._trail.append(transaction.sql, [event])
+
+        await self._store.write(write)
+        self.counters.told_by_senders += len(found)
+
+    def _claim(self, sql: Sql, account: Account, told: Failure, at: int) -> None:
+        """One row for one failure: the refusals of the same address that had no letter are this one's."""
+        line = self._told_line(account, told)
+        if self._known(sql, line) is not None:
+            self._settle(sql, line, at)
+            return
+        unnamed = sql.all(
+            "SELECT mark, cause, told_day FROM report_ledger WHERE account = ? AND whom = ? AND letter IS NULL"
+            " AND at > ? ORDER BY at",
+            (account.id, line.whom, at - _CLAIMED_DAYS * _DAY_MS),
+        )
+        if unnamed and told.by_server:
+            # The one that a morning letter told of, if there is one: it must not be counted a second time.
+            first = next((row for row in unnamed if row[2] is not None), unnamed[0])
+            for row in unnamed:
+                if row[2] is None and row[0] != first[0]:
+                    sql.run(
+                        "DELETE FROM report_ledger WHERE account = ? AND mark = ?", (account.id, bytes(row[0]))
+                    )
+            sql.run(
+                "UPDATE report_ledger SET mark = ?, letter = ?, reference = ? WHERE account = ? AND mark = ?",
+                (line.mark, line.letter, line.reference, account.id, bytes(first[0])),
+            )
+            return
+        self._settle(sql, line, at)
+
+    # -- what receiving software answers
+
+    def _answered(self, envelope: Envelope, letter: Letter) -> Note | None:
+        """An integration that failed (ANS 900 to 906), told to who sent the document by who received it."""
+        if not _may_answer(letter):
+            return None
+        answer = integration.read(letter.data, letter.tree)
+        author = self._gate.author(envelope.sender)
+        if answer is None or not answer.failed or author is None or not answer.original_message_id:
+            return None
+        senders = [recipient.account for recipient in envelope.recipients]
+        mark = self._conversations.mark(answer.original_message_id.encode())
+        cause = str(int(answer.code)) if answer.code else "906"
+
+        def write(transaction: Transaction, _: Sequence[Filed], at: int) -> None:
+            for account in senders:
+                rows = transaction.sql.all(
+                    "SELECT mark FROM report_ledger WHERE account = ? AND letter = ? AND recipient = ?",
+                    (account, mark, author.id),
+                )
+                for (found,) in rows:
+                    self.counters.integration_failures += 1
+                    self._change(transaction.sql, account, bytes(found), REFUSED, cause)
+
+        return write
+
+    # -- rows
+
+    def _line(
+        self, account: Account, letter: Letter, address: str, recipient: Account, cause: str = ""
+    ) -> _Line:
+        own = LetterIds.of(letter.fields).own
+        waiting = recipient.kind is Kind.PATIENT and not recipient.activated
+        return _Line(
+            account.id,
+            self._mark(account.id, own, address) if own else secrets.token_bytes(16),
+            self._conversations.mark(own) if own else None,
+            self._whom(account.id, recipient.shown),
+            recipient.id,
+            None,
+            self._keys.wrap(own, REFERENCE_PURPOSE) if own else None,
+            REFUSED if cause else WAITING if waiting else DELIVERED,
+            cause,
+        )
+
+    def _told_line(self, account: Account, told: Failure) -> _Line:
+        recipient = self._accounts.by_address(told.address) if told.address else None
+        address = recipient.address if recipient is not None else told.address
+        return _Line(
+            account.id,
+            self._mark(account.id, told.message_id, address),
+            self._conversations.mark(told.message_id),
+            self._whom(account.id, recipient.shown if recipient is not None else told.address),
+            recipient.id if recipient is not None else "",
+            self._keys.wrap(told.address.encode(), ADDRESS_PURPOSE) if recipient is None else None,
+            self._keys.wrap(told.message_id, REFERENCE_PURPOSE),
+            REFUSED,
+            told.cause,
+        )
+
+    def _settle(self, sql: Sql, line: _Line, at: int) -> None:
+        """The row as it stands now: made, or changed where the letter was known."""
+        known = self._known(sql, line)
+        if known is None:
+            sql.run(
+                "INSERT INTO report_ledger"
+                " (account, mark, letter, whom, recipient, address, reference, at, outcome, cause)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (
+                    line.account, line.mark, line.letter, line.whom, line.recipient, line.address,
+                    line.reference, at, line.outcome, line.cause,
+                ),
+            )  # fmt: skip
+            return
+        outcome, cause = known
+        if outcome == REFUSED and line.outcome == REFUSED and cause:
+            return  # told by both sides: the cause is the first one's
+        self._change(sql, line.account, line.mark, line.outcome, line.cause)
+
+    def _known(self, sql: Sql, line: _Line) -> tuple[str, str] | None:
+        row = sql.one(
+            "SELECT outcome, cause FROM report_ledger WHERE account = ? AND mark = ?", (line.account, line.mark)
+        )
+        return None if row is None else (row[0], row[1])
+
+    def _change(self, sql: Sql, account: str, mark: bytes, outcome: str, cause: str) -> None:
+        """What was not told yet changes; what was told is told again, as learned later."""
+        changed = sql.run(
+            "UPDATE report_ledger SET outcome = ?, cause = ? WHERE account = ? AND mark = ? AND told_day IS NULL",
+            (outcome, cause, account, mark),
+        )
+        if not changed:
+            sql.run(
+                "UPDATE report_ledger SET late_cause = ?, late_day = NULL"
+                " WHERE account = ? AND mark = ? AND outcome <> ? AND late_cause <> ?",
+                (cause or outcome, account, mark, outcome, cause or outcome),
+            )
+
+    def _mark(self, account: str, message_id: bytes, address: str) -> bytes:
+        parts = (b"report ledger", account.encode(), message_id, address.lower().encode())
+        return self._store.submission_fingerprint(*parts)[:16]
+
+    def _whom(self, account: str, address: str) -> bytes:
+        return self._store.submission_fingerprint(b"report whom", account.encode(), address.lower().encode())[:16]
+
+
+def _may_answer(letter: Letter) -> bool:
+    """A cheap look, so that ordinary letters cost nothing."""
+    if letter.tree.content_type == "multipart/report":
+        return True
+    subject = letter.tree.fields.get(b"subject", b"")
+    return bool(subject) and "[KO " in mime.decoded(subject[:2000])
+
+
+def _local(address: str) -> str:
+    return address.rpartition("@")[0].lower()

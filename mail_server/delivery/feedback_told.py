@@ -1,0 +1,54 @@
+"""What a sender tells of its own failures: the groups of a delivery report (RFC 3464 §2.3), read tolerantly.
+
+Invariants: never raises; nothing is read but the reference, the address and the cause; a cause is a slug or is left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mail_server import mime
+from mail_server.accounts.addresses import parsed
+from mail_server.payloads.record.causes import is_slug
+
+_MOST = 500
+_OCTETS = 512 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One letter that its sender could not send, or that was refused to it."""
+
+    message_id: bytes = field(repr=False)
+    address: str = field(repr=False)  # "" when the sender knew none
+    cause: str
+
+    @property
+    def by_server(self) -> bool:
+        """Whether the server said so: it may have noted that itself, without knowing the letter."""
+        return self.cause.startswith("smtp-")
+
+
+def failures(message: bytes, tree: mime.Part) -> list[Failure]:
+    part = next((one for one in tree.walk() if one.content_type == "message/delivery-status"), None)
+    if part is None:
+        return []
+    body = message[part.body_start : min(part.body_end, part.body_start + _OCTETS)]
+    groups = body.replace(b"\r\n", b"\n").strip(b"\n").split(b"\n\n")[1 : _MOST + 1]
+    found = [_failure(group.replace(b"\n", b"\r\n") + b"\r\n\r\n") for group in groups]
+    return [one for one in found if one is not None]
+
+
+def _failure(group: bytes) -> Failure | None:
+    ids = mime.message_ids(mime.first(group, "x-original-message-id") or b"")
+    if not ids or (mime.first(group, "action") or b"").strip().lower() != b"failed":
+        return None
+    address = parsed(_value(group, "final-recipient"))
+    cause = _value(group, "diagnostic-code")
+    return Failure(ids[0], "@".join(address) if address else "", cause if is_slug(cause) else "field-wrong")
+
+
+def _value(group: bytes, name: str) -> str:
+    """What stands after the type: `rfc822; somebody@example.org`."""
+    _, _, value = (mime.first(group, name) or b"").partition(b";")
+    return value.decode("ascii", "replace").strip()
