@@ -89,7 +89,7 @@ async function check(entry: DocumentEntry, content: Uint8Array): Promise<Documen
 }
 
 /** One patient in one message (ECO.2.1.1), whatever namespaces name them. */
-function onePatient(patients: readonly (PatientId | null)[]): void {
+export function onePatient(patients: readonly (PatientId | null)[]): void {
   const seen: PatientId[] = [];
   for (const patient of patients) {
     if (patient === null) continue;
