@@ -44,6 +44,12 @@ ADDRESSES = (
     "/conversation/{thread}",
     "/ecrire",
     "/recherche",
+    "/dossier",
+    "/dossier/{part}",
+    "/dossier/{part}/{id}",
+    "/agenda",
+    "/agenda/{part}",
+    "/agenda/{part}/{id}",
     "/reglages",
     "/reglages/{section}",
 )

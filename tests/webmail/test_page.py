@@ -30,7 +30,18 @@ def test_the_server_knows_the_addresses_that_the_page_knows() -> None:
     assert [re.sub(r":(\w+)", r"{\1}", pattern) for pattern in patterns] == list(ADDRESSES)
 
 
-@pytest.mark.parametrize("path", ["/", "/messages", "/messages/sent", "/conversation/T12", "/reglages/acces"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/messages",
+        "/messages/sent",
+        "/conversation/T12",
+        "/reglages/acces",
+        "/dossier/document/1.2.250",
+        "/agenda/rappels",
+    ],
+)
 async def test_each_address_of_the_page_gives_the_same_bytes(ask: Ask, built: Path, path: str) -> None:
     answer = await ask(path)
     assert answer.status_code == 200

@@ -6,6 +6,8 @@
 //   providers: identity providers are offered     stepup: what opens a way to letters wants a fresh proof first
 //   ward: a professional who reads a ward's letters, and a colleague's (with per)
 //   ended: the professional ended the exchange
+//   reading: the record reads the letters of this device for the first time     nopharmacy: no pharmacy ever wrote
+//   many: two thousand documents too
 //   reseal: letters wait to be taken over                   several: a letter to several people, to be answered elsewhere
 
 const KEPT = "fake.scene";

@@ -9,6 +9,8 @@ export { default as Keyless } from "./Keyless.svelte";
 export { default as LetterFiles } from "./LetterFiles.svelte";
 export { default as LockedNote } from "./LockedNote.svelte";
 export { default as NotGone } from "./NotGone.svelte";
+export { default as PdfView } from "./PdfView.svelte";
+export { default as PlainView } from "./PlainView.svelte";
 export { default as ReceiptAsk } from "./ReceiptAsk.svelte";
 export { default as Why } from "./Why.svelte";
 export { default as WhyLine } from "./WhyLine.svelte";

@@ -8,7 +8,7 @@ const INVISIBLE = /[\u00ad\u180e\u200b\u2060-\u2064\u206a-\u206f\ufeff\ufff9-\uf
 const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/gu;
 const PILED_MARKS = /(\p{M}{4})\p{M}+/gu; // accents piled over the lines above
 
-const clean = (text: string): string =>
+export const clean = (text: string): string =>
   text.replace(DIRECTION, "").replace(INVISIBLE, "").replace(CONTROL, "").replace(PILED_MARKS, "$1");
 
 /** One line, at most `most` characters. */
