@@ -61,7 +61,7 @@ def _all(appointment: Appointment, first: int, last: int, here: str) -> Iterator
     master = appointment.master
     gone = master is not None and master.component.status == "CANCELLED"
     own = {one.component.key for one in appointment.overrides}
-    if master is not None:
+    if master is not None and master.component.start is not None:
         left_out = {one.key for one in master.component.exdates}
         for start in _starts(master.component, _reach(appointment), first, last, here):
             key = start.key if standing.recurring(appointment) else ""
@@ -88,7 +88,7 @@ def _own(
     left_out = set[str]() if master is None else {each.key for each in master.component.exdates}
     if master is not None and key in left_out and held.revision <= master.revision:
         return
-    if one.status == "CANCELLED" and master is not None:
+    if one.status == "CANCELLED" and master is not None and master.component.start is not None:
         series = replace(appointment, overrides=())
         told = occurrence_of(series, key)
         yield _occurrence(replace(told, status="CANCELLED", comment=one.comment), key, here, cancelled=True)

@@ -2,7 +2,8 @@
 
 Our own, though `recurring-ical-events` is at hand: below it dateutil walks to the year 9999 when a rule never matches
 (FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30 took 2.3 s), and no limit stops it. The tests hold the two to the same days.
-Invariants: a rule without COUNT is walked from the window on, whatever its start; every day looked at counts against `STEPS`.
+Invariants: a rule without COUNT is walked from the window on, whatever its start; every day looked at counts against
+`STEPS`.
 """
 
 from __future__ import annotations
