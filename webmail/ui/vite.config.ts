@@ -52,7 +52,7 @@ export default defineConfig(({ mode }) => ({
         codeSplitting: {
           groups: [
             // What the frame takes of Svelte, in one file; what most screens take comes with their parts.
-            { name: "svelte", test: /node_modules[\\/](svelte[\\/](?!.*(reactivity[\\/](map|set|url|date)|bindings[\\/](?!shared)|blocks[\\/](html|await)|elements[\\/](class|style)|shared[\\/]attributes|motion|transition))|esm-env|clsx)/, includeDependenciesRecursively: false },
+            { name: "svelte", test: /node_modules[\\/](svelte[\\/](?!.*(reactivity[\\/](map|set|url|date)|bindings[\\/](?!shared)|blocks[\\/](html|await|svelte-element)|elements[\\/](class|style)|shared[\\/]attributes|motion|transition))|esm-env|clsx)/, includeDependenciesRecursively: false },
             // Under LGPL: replaceable, so in a file of its own.
             { name: "openpgp", test: /node_modules[\\/]openpgp/ },
             // What comes together anyway stands together: fewer files, and shorter than apart.
