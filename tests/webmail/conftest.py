@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Awaitable, Callable
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -12,6 +15,7 @@ from fastapi import FastAPI
 
 from webmail.help import HelpInfo
 from webmail.page import page_routes
+from webmail.ui import build
 from webmail.ui.integrity import seal
 
 INDEX = """<!doctype html>
@@ -27,6 +31,23 @@ INDEX = """<!doctype html>
 """
 
 Ask = Callable[..., Awaitable[httpx.Response]]
+UI = Path(build.__file__).parent
+
+
+@pytest.fixture(scope="session")
+def programs() -> Iterator[tuple[Path, Path]]:
+    """Node, and the folder of the page's modules built for it."""
+    found = build.node_here()
+    if found is None or not (UI / "node_modules" / "vite").exists():
+        pytest.skip("Node.js 20.19 or later, with the page's packages, is not installed")
+    folder = Path(tempfile.mkdtemp(prefix="vm-page-"))
+    vite = [str(found.node), "node_modules/vite/bin/vite.js", "build", "--config", "tests/vite.config.ts"]
+    done = subprocess.run(
+        [*vite, "--outDir", str(folder), "--emptyOutDir"], cwd=UI, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    yield found.node, folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

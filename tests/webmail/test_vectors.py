@@ -49,22 +49,6 @@ SHOWN = "267017506512334@patient.mss.example"
 DOCTOR = "claire.martin@chu.mss.example"
 
 
-@pytest.fixture(scope="session")
-def programs() -> Iterator[tuple[Path, Path]]:
-    """Node, and the folder of the page's modules built for it."""
-    found = build.node_here()
-    if found is None or not (UI / "node_modules" / "vite").exists():
-        pytest.skip("Node.js 20.19 or later, with the page's packages, is not installed")
-    folder = Path(tempfile.mkdtemp(prefix="vm-page-"))
-    vite = [str(found.node), "node_modules/vite/bin/vite.js", "build", "--config", "tests/vite.config.ts"]
-    done = subprocess.run(
-        [*vite, "--outDir", str(folder), "--emptyOutDir"], cwd=UI, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    yield found.node, folder
-    shutil.rmtree(folder, ignore_errors=True)
-
-
 @dataclass
 class Page:
     """The worker of a page, as a program."""
