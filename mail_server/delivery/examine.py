@@ -17,6 +17,7 @@ from mail_server.delivery.interface import Sender
 from mail_server.mime.headers import strip_comments
 from mail_server.payloads.findings import Findings, find
 from mail_server.payloads.manifest import Manifest, written
+from mail_server.store.model import CoarseClass
 from policies.refusal import Refusal
 
 _LONGEST_AUTHOR = 2000  # octets of a From: no name is so long, but a parser's limits may be
@@ -60,6 +61,12 @@ class Letter:
             for one in self.fields
             if one.name in _TELLS_SUBJECT
         )
+
+    def classed(self, said: CoarseClass | None) -> Letter:
+        """The same letter as who sealed it says it is; one in clear is what lies in it."""
+        if said is None or self.ciphertext is None:
+            return self
+        return replace(self, findings=replace(self.findings, coarse_class=said))
 
     def closing_nothing(self) -> Letter:
         """The same letter, of someone who may not end an exchange."""

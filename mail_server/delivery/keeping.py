@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from directory.openpgp.packets import PacketError, recipient_key_ids
 from mail_server.accounts.entities import rights_in
@@ -65,8 +64,8 @@ class Keeping:
             account = await self._keeper(identity, (mailbox, *also))
             self._quota.require(account, len(message))
             letter = await self._keepable(account, message, sealed_summary)
-            if coarse_class is not None and letter.ciphertext is not None:
-                letter = replace(letter, findings=replace(letter.findings, coarse_class=coarse_class))
+            said = coarse_class if coarse_class is not None else outer.said_class(letter.fields)
+            letter = letter.classed(said)
             now = _now()
             copy = await self._composer.kept(
                 letter, account, mailbox, flags, keywords, received_at or now, now, sealed_summary

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 
 from mail_server import mime
 from mail_server.mime import Field
+from mail_server.store.model import CoarseClass
 
 OUTER_FIELDS = frozenset(
     {
@@ -38,6 +39,9 @@ NOT_FROM_PATIENTS = PROFESSIONALS_ALONE | {"autocrypt"}
 OWN_PREFIX = "vaguemestre-"
 STATE_FIELD = "Vaguemestre-State"
 RECEIVED_FIELD = "Vaguemestre-Received"
+# What a letter is that our own page sealed: the server could not tell. One word out of three, never delivered.
+CLASS_FIELD = "Vaguemestre-Class"
+_CLASSES = {one.name.lower().encode(): one for one in CoarseClass}
 
 _LETTERS = string.ascii_lowercase
 _AUTHORS = frozenset({"from", "sender"})
@@ -108,9 +112,19 @@ def shown_as(message: bytes, fields: Iterable[Field], address: str, shown: str) 
     return message if changed == header else changed + message[len(header) :]
 
 
+def said_class(fields: Iterable[Field]) -> CoarseClass | None:
+    """What the page says this sealed letter is; None when it says nothing, or what it may not."""
+    found = [one.value.strip() for one in fields if one.name == CLASS_FIELD.lower()]
+    return _CLASSES.get(found[0]) if len(found) == 1 else None
+
+
 def nothing_clear(fields: Iterable[Field]) -> bool:
     """Whether the header of an encrypted letter has no field that could carry content."""
-    return {found.name for found in fields} <= _TELLS_NOTHING
+    return all(
+        found.name in _TELLS_NOTHING
+        or (found.name == CLASS_FIELD.lower() and found.value.strip() in _CLASSES)
+        for found in fields
+    )
 
 
 def opened(fields: Sequence[Field], entity: bytes) -> bytes:

@@ -15,12 +15,13 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 
-from mail_server.accounts.interface import Accounts, Identity, Kind, Peer
+from mail_server.accounts.interface import HELD, PAGE, Accounts, Identity, Kind, Peer
 from mail_server.accounts.life import in_service
 from mail_server.delivery import autocrypt, common_sent, outer
 from mail_server.delivery.compose import Composer
 from mail_server.delivery.examine import Letter, check_identity, examine
 from mail_server.delivery.exchanges import Exchanges, Note
+from mail_server.delivery.feedback import Feedback
 from mail_server.delivery.gate import Gate
 from mail_server.delivery.interface import Accepted, Envelope, MailParameters, Recipient, Road, Sender
 from mail_server.delivery.keeping import Keeping, no_space, refusal_event
@@ -61,6 +62,7 @@ class DeliveryService:
         receipts: ReceiptsAsked,
         structured: Structured,
         rates: Rates | None = None,
+        feedback: Feedback | None = None,
     ) -> None:
         self._settings = settings
         self._accounts = accounts
@@ -74,6 +76,7 @@ class DeliveryService:
         self._exchanges = exchanges
         self._receipts = receipts
         self._structured = structured
+        self._feedback = feedback
         self._quota = Quota(store.used, settings.account_quota)
         self._rates = rates or Rates(unlimited(), accounts)
         self._keeping = Keeping(
@@ -107,6 +110,9 @@ class DeliveryService:
             closing = self._exchanges.closing_recipient(writer, envelope.sender, address)
             if closing is not None:
                 return closing
+            acting = self._feedback.acting(envelope, address) if self._feedback else None
+            if acting is not None:
+                return acting
             recipient = self._gate.recipient(writer, address, await self._exchanges.facts(writer, address))
             self._quota.require(recipient.account, envelope.parameters.size or 0)
             return recipient
@@ -115,6 +121,8 @@ class DeliveryService:
             if self._rates.tried(envelope.sender, address, refusal):
                 events.append(probing_event(envelope.sender.peer, _actor(envelope.sender)))
             self._audit(events)
+            if self._feedback is not None:
+                await self._feedback.refused_recipient(envelope.sender, address, refusal)
             raise
 
     async def deliver(self, envelope: Envelope, message: bytes) -> Accepted:
@@ -122,11 +130,15 @@ class DeliveryService:
             return await self._deliver(envelope, message)
         except Refusal as refusal:
             self._audit([refusal_event(refusal, envelope.sender.peer, _actor(envelope.sender))])
+            if self._feedback is not None:
+                await self._feedback.refused(envelope, message, refusal, self._settings.large_message)
             raise
 
     async def _deliver(self, envelope: Envelope, message: bytes) -> Accepted:
         if len(message) > self._settings.max_message_size:
             raise Refusal(552, "5.3.4", "Message is larger than this server accepts", "too-large")
+        if self._feedback is not None and self._feedback.acts(envelope):
+            return await self._told(self._feedback, envelope, message)
         kept = self._exchanges.without_closing(envelope)
         self._quota.require_all([recipient.account for recipient in kept.recipients], len(message))
         self._rates.take_letter(envelope)
@@ -135,11 +147,21 @@ class DeliveryService:
         if not kept.recipients:
             return await self._close(envelope, letter)
         letter = await self._carried(kept, letter)
-        notes = (self._exchanges.note(envelope, letter), self._receipts.note(kept, letter))
+        notes = (
+            self._exchanges.note(envelope, letter),
+            self._receipts.note(kept, letter),
+            self._feedback.note(kept, letter) if self._feedback else None,
+        )
         fingerprint = await self._fingerprint(envelope, letter.data)
         accepted = await self._compose_and_file(kept, letter, fingerprint, _together(notes))
         await self._exchanges.filed(kept)
         return accepted
+
+    async def _told(self, feedback: Feedback, envelope: Envelope, message: bytes) -> Accepted:
+        """A letter to `suivi@`: what failed at its sender's is noted, and it is laid down nowhere."""
+        self._rates.take_letter(envelope)
+        await feedback.told(envelope, await self._signed_as_shown(message, envelope.sender))
+        return Accepted("R" + secrets.token_hex(12))
 
     async def _close(self, envelope: Envelope, letter: Letter) -> Accepted:
         """A letter to `fin@` and nobody else: it acts, and is laid down nowhere."""
@@ -148,6 +170,9 @@ class DeliveryService:
 
     async def _carried(self, envelope: Envelope, letter: Letter) -> Letter:
         """With its manifest, once its documents may go to everyone it is addressed to. Raises Refusal."""
+        who = envelope.sender.identity
+        if who is not None and who.mechanism in (PAGE, HELD):
+            letter = letter.classed(outer.said_class(letter.fields))
         letter = await self._structured.drawn(letter)
         named = [self._accounts.by_id(one.account) for one in envelope.recipients]
         self._structured.require_carried(

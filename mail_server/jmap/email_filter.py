@@ -16,7 +16,7 @@ from mail_server.jmap.interface import MethodError
 from mail_server.jmap.protocol.arguments import is_id, utc_ms, whole
 from mail_server.jmap.protocol.errors import invalid_arguments
 from mail_server.store.interface import Reader
-from mail_server.store.model import AccountId, EmailQuery, Flag, MailboxId
+from mail_server.store.model import AccountId, CoarseClass, EmailQuery, Flag, MailboxId
 
 MOST_CONDITIONS = 50
 MOST_FOLDERS = 500
@@ -24,6 +24,7 @@ _ALL = 1 << 31
 _NOWHERE = MailboxId(-1)  # no mailbox has this number: nothing is in it
 # What only clear text can answer.
 _TEXT = frozenset(["text", "from", "to", "cc", "bcc", "subject", "body", "header", "hasAttachment"])
+CLASSES = {one.name.lower(): one for one in CoarseClass}  # as an Email says which of them it is
 Found = tuple[str, str]  # email id, thread id
 Folders = Mapping[str, MailboxId]
 
@@ -45,14 +46,15 @@ class Operator:
 Filter = Condition | Operator
 
 
-def read_filter(value: Any, folders: Folders) -> Filter:
-    """Raises MethodError invalidArguments, unsupportedFilter."""
-    return _Reader(folders).filter(value, 0) if value is not None else Condition()
+def read_filter(value: Any, folders: Folders, *, vendor: bool = False) -> Filter:
+    """`vendor`: conditions of ours may be asked too. Raises MethodError invalidArguments, unsupportedFilter."""
+    return _Reader(folders, vendor).filter(value, 0) if value is not None else Condition()
 
 
 class _Reader:
-    def __init__(self, folders: Folders) -> None:
+    def __init__(self, folders: Folders, vendor: bool) -> None:
         self._folders = folders
+        self._vendor = vendor
         self._left = MOST_CONDITIONS
 
     def filter(self, value: Any, depth: int) -> Filter:
@@ -114,6 +116,10 @@ class _Reader:
                 return EmailQuery(min_size=size) if name == "minSize" else EmailQuery(max_size=size)
             case "hasKeyword" | "notKeyword":
                 return _worded(_keyword(value), name == "hasKeyword")
+            case "class" if self._vendor:
+                if not isinstance(value, str) or value not in CLASSES:
+                    raise invalid_arguments(f"class is one of {', '.join(CLASSES)}")
+                return EmailQuery(coarse_class=CLASSES[value])
             case _:
                 raise invalid_arguments("A filter condition is unknown")
 
@@ -143,7 +149,7 @@ def _worded(word: str, wanted: bool) -> EmailQuery:
 
 def merged(a: EmailQuery, b: EmailQuery) -> EmailQuery | None:
     """Both at once; None when one question cannot ask both."""
-    for name in ("mailbox", "keyword_set", "keyword_unset"):
+    for name in ("mailbox", "keyword_set", "keyword_unset", "coarse_class"):
         mine, other = getattr(a, name), getattr(b, name)
         if mine is not None and other is not None and mine != other:
             return None
@@ -161,6 +167,7 @@ def merged(a: EmailQuery, b: EmailQuery) -> EmailQuery | None:
         flags_unset=a.flags_unset | b.flags_unset,
         keyword_set=a.keyword_set or b.keyword_set,
         keyword_unset=a.keyword_unset or b.keyword_unset,
+        coarse_class=b.coarse_class if a.coarse_class is None else a.coarse_class,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from mail_server.accounts.interface import Account
 from mail_server.jmap import keywords, states
 from mail_server.jmap.blobs import NoSuchBlob, read_blob
+from mail_server.jmap.email_filter import CLASSES
 from mail_server.jmap.emails import MAIL_VENDOR
 from mail_server.jmap.interface import Arguments, MethodError, SetError, Turn
 from mail_server.jmap.mailbox_ids import mailboxes_of
@@ -21,10 +22,11 @@ from mail_server.jmap.protocol.arguments import Given, utc_ms, within
 from mail_server.jmap.protocol.errors import invalid_properties, told
 from mail_server.jmap.services import Services
 from mail_server.store.interface import NoSuchMailbox, Reader
-from mail_server.store.model import Filed, Mailbox, MailboxId
+from mail_server.store.model import CoarseClass, Filed, Mailbox, MailboxId
 from policies.refusal import Refusal
 
-_SUMMARY_LIMIT = 4096  # octets of a sealed summary
+_SUMMARY_LIMIT = 16_384  # octets of a sealed summary, a manifest in it
+_VENDOR = frozenset({"sealedSummary", "class"})
 _NAMES = frozenset({"blobId", "mailboxIds", "keywords", "receivedAt"})
 
 
@@ -72,7 +74,7 @@ class EmailImport:
         self, turn: Turn, account: Account, wanted: Mapping[str, Any], names: Mapping[str, MailboxId]
     ) -> tuple[Filed, int]:
         """Raises SetError."""
-        known = _NAMES | {"sealedSummary"} if MAIL_VENDOR in turn.using else _NAMES
+        known = _NAMES | _VENDOR if MAIL_VENDOR in turn.using else _NAMES
         if wanted.keys() - known:
             raise invalid_properties(*sorted(wanted.keys() - known))
         mailboxes = mailboxes_of(wanted.get("mailboxIds"), names, turn.created)
@@ -84,6 +86,7 @@ class EmailImport:
         if at is not None and received is None:
             raise invalid_properties("receivedAt")
         summary = _summary(wanted.get("sealedSummary"))
+        coarse = _class(wanted.get("class"))
         blob = wanted.get("blobId")
         if not isinstance(blob, str):
             raise invalid_properties("blobId")
@@ -96,7 +99,7 @@ class EmailImport:
         except NoSuchBlob:
             raise invalid_properties("blobId") from None
         words = keywords.settable(turn.letters(account.id), words)
-        filed = await keep(self._services, turn, data, mailboxes, words, received, summary)
+        filed = await keep(self._services, turn, data, mailboxes, words, received, summary, coarse)
         return filed, len(data)
 
 
@@ -112,6 +115,15 @@ def _summary(value: Any) -> bytes | None:
     return summary
 
 
+def _class(value: Any) -> CoarseClass | None:
+    """What its holder says a sealed letter is; of one in clear the server sees it itself."""
+    if value is None:
+        return None
+    if not isinstance(value, str) or value not in CLASSES:
+        raise invalid_properties("class")
+    return CLASSES[value]
+
+
 async def keep(
     services: Services,
     turn: Turn,
@@ -120,6 +132,7 @@ async def keep(
     words: frozenset[str],
     received_at: int | None,
     summary: bytes | None = None,
+    coarse: CoarseClass | None = None,
 ) -> Filed:
     """Raises SetError."""
     flags, others = keywords.split(words)
@@ -128,7 +141,15 @@ async def keep(
         raise SetError("invalidEmail", "A letter is not empty")
     try:
         return await services.delivery.keep(
-            turn.identity, first, data, flags, others, received_at, also=also, sealed_summary=summary
+            turn.identity,
+            first,
+            data,
+            flags,
+            others,
+            received_at,
+            also=also,
+            sealed_summary=summary,
+            coarse_class=coarse,
         )
     except NoSuchMailbox:
         raise invalid_properties("mailboxIds") from None

@@ -13,7 +13,7 @@ from typing import Any, cast
 from mail_server.accounts.interface import Account
 from mail_server.jmap import states
 from mail_server.jmap.email_filter import Found, Question, Sieve, question_of, read_filter
-from mail_server.jmap.emails import visible
+from mail_server.jmap.emails import MAIL_VENDOR, visible
 from mail_server.jmap.interface import Arguments, MethodError, Turn
 from mail_server.jmap.objects import changes_response, most_changes, since_state
 from mail_server.jmap.protocol.arguments import LARGEST, Given
@@ -79,10 +79,10 @@ class EmailQueries:
         )  # fmt: skip
         order, window = order_of(given), Window.of(given)
         collapse = given.flag("collapseThreads")
-        filter_ = given.object("filter")
+        filter_, vendor = given.object("filter"), MAIL_VENDOR in turn.using
 
         def read(reader: Reader) -> dict[str, Any]:
-            question = _question(reader, account.id, filter_, order, collapse)
+            question = _question(reader, account.id, filter_, order, collapse, vendor)
             page, total = _page(reader, account.id, question, window)
             told: dict[str, Any] = {
                 "accountId": account.id,
@@ -107,13 +107,14 @@ class EmailQueries:
         collapse, total = given.flag("collapseThreads"), given.flag("calculateTotal")
         most = given.number("maxChanges", lowest=1)
         old, filter_ = given.text("sinceQueryState"), given.object("filter")
+        vendor = MAIL_VENDOR in turn.using
         given.text("upToId")  # may be passed over (RFC 8620 §5.6): all changes are told
         if old is None:
             raise invalid_arguments("sinceQueryState is missing")
 
         def read(reader: Reader) -> dict[str, Any]:
             since = states.since(reader, account.id, old)
-            question = _question(reader, account.id, filter_, order, collapse)
+            question = _question(reader, account.id, filter_, order, collapse, vendor)
             removed, added = _moved(reader, account.id, question, since)
             if most is not None and len(removed) + len(added) > most:
                 raise MethodError("tooManyChanges")
@@ -165,10 +166,12 @@ def _told_changes(reader: Reader, account: Account, since: int, most: int) -> Em
 
 
 def _question(
-    reader: Reader, account: AccountId, filter_: Any, order: EmailQuery, collapse: bool
+    reader: Reader, account: AccountId, filter_: Any, order: EmailQuery, collapse: bool, vendor: bool
 ) -> Question:
     folders = {each.object_id: each.id for each in reader.mailboxes(account)}
-    return question_of(read_filter(filter_, folders), replace(order, collapse_threads=collapse))
+    return question_of(
+        read_filter(filter_, folders, vendor=vendor), replace(order, collapse_threads=collapse)
+    )
 
 
 def _sifted(reader: Reader, account: AccountId, question: Question) -> list[Found]:

@@ -42,7 +42,7 @@ _SLICE = 64  # rows read in one go
 
 METADATA = ("id", "blobId", "threadId", "mailboxIds", "keywords", "size", "receivedAt")
 BODY = ("bodyStructure", "bodyValues", "textBody", "htmlBody", "attachments", "hasAttachment", "preview")
-VENDOR = ("sealedSummary", "guard", "coarseClass", "closesExchange", "keyIds", *exchanges.PROPERTIES)
+VENDOR = ("sealedSummary", "guard", "class", "coarseClass", "closesExchange", "keyIds", *exchanges.PROPERTIES)
 DEFAULT = (
     *METADATA, "messageId", "inReplyTo", "references", "sender", "from", "to", "cc", "bcc", "replyTo",
     "subject", "sentAt", "hasAttachment", "preview", "bodyValues", "textBody", "htmlBody", "attachments",
@@ -189,7 +189,7 @@ def _vendor(reader: Reader, name: str, row: EmailRow) -> Any:
     match name:
         case "guard":
             return GUARDS[row.state]
-        case "coarseClass":
+        case "class" | "coarseClass":
             return row.findings.coarse_class.name.lower()
         case "closesExchange":
             return row.findings.closes_exchange

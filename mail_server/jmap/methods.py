@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mail_server.jmap import session_object
+from mail_server.jmap.email_filter import CLASSES
 from mail_server.jmap.email_import import EmailImport
 from mail_server.jmap.email_query import EmailQueries
 from mail_server.jmap.email_set import EmailSet
@@ -63,5 +64,5 @@ def capabilities(
             session_object.SUBMISSION, submission, {}, lambda _: session_object.submission_told(settings)
         ),
         Capability(session_object.QUOTA, quota),
-        Capability(MAIL_VENDOR, {}),
+        Capability(MAIL_VENDOR, {}, {"emailClasses": list(CLASSES)}),
     ]

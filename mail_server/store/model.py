@@ -204,6 +204,7 @@ class EmailQuery:
     flags_unset: Flag = Flag.NONE
     keyword_set: str | None = None  # one that is no system flag
     keyword_unset: str | None = None
+    coarse_class: CoarseClass | None = None
     ascending: bool = False
     collapse_threads: bool = False
 

@@ -242,6 +242,11 @@ def _condition(query: EmailQuery, flags: str) -> tuple[str, list[int]]:
         add(f"{flags} & ? = 0", int(query.flags_unset))
     if query.keyword_set is not None:
         add("p.keywords IS NOT NULL")
+    if query.coarse_class is not None:
+        add(
+            "EXISTS (SELECT 1 FROM message c WHERE c.id = p.message_id AND c.coarse_class = ?)",
+            int(query.coarse_class),
+        )
     if query.mailbox is not None and query.mailbox in query.other_than:
         marks = ", ".join("?" * len(query.other_than))
         add(

@@ -31,6 +31,7 @@ from mail_server.store.armor import armor
 from mail_server.store.interface import AlreadyFiled, Store, Transaction
 from mail_server.store.model import (
     AccountId,
+    CoarseClass,
     Filed,
     FindingsColumns,
     Flag,
@@ -217,6 +218,7 @@ class Post:
         *,
         also: Sequence[MailboxId] = (),
         sealed_summary: bytes | None = None,
+        coarse_class: CoarseClass | None = None,
     ) -> Filed:
         if self.refuses_keeping is not None:
             raise self.refuses_keeping
@@ -228,8 +230,19 @@ class Post:
                 550, "5.7.1", "Nothing is stored in clear in a patient's space", "clear-content-refused"
             )
         state = State.SEALED if sealed else State.KEPT
+        coarse = coarse_class if sealed and coarse_class is not None else CoarseClass.MESSAGE
         return await file_verbatim(
-            self.store, account, message, mailbox, flags, keywords, received_at, state, sealed_summary, also
+            self.store,
+            account,
+            message,
+            mailbox,
+            flags,
+            keywords,
+            received_at,
+            state,
+            sealed_summary,
+            also,
+            coarse,
         )
 
     def quota_of(self, account: AccountId) -> tuple[int, int]:
@@ -252,6 +265,7 @@ async def file_verbatim(
     state: State = State.CUSTODY,
     summary: bytes | None = None,
     also: Sequence[MailboxId] = (),
+    coarse: CoarseClass = CoarseClass.MESSAGE,
 ) -> Filed:
     rows, size = rendered(message)
     blob = await store.stage(account, message, compress=True)
@@ -271,7 +285,7 @@ async def file_verbatim(
         received_at or int(time.time() * 1000),
         state,
         message_ids=ids,
-        findings=FindingsColumns(summary=summary),
+        findings=FindingsColumns(coarse, summary=summary),
         flags=flags,
         keywords=keywords,
     )

@@ -160,6 +160,31 @@ async def test_a_sealed_summary_is_kept_with_it(world: Any, alice: Any):
     assert without["notCreated"]["k"]["properties"] == ["sealedSummary"]
 
 
+@pytest.mark.parametrize(("said", "told"), [("record", "record"), ("agenda", "agenda"), (None, "message")])
+async def test_of_a_sealed_letter_its_holder_says_which_class_it_is(
+    world: Any, alice: Any, said: str | None, told: str
+):
+    using = [*alice.using, VENDOR]
+    wanted = {"blobId": await alice.blob(pgp_mime()), "mailboxIds": {await alice.folder("archive"): True}}
+    made = (await alice("Email/import", using=using, emails={"k": wanted | {"class": said}}))["created"]["k"]
+    got = await alice("Email/get", using=using, ids=[made["id"]], properties=["class"])
+    assert got["list"][0]["class"] == told
+
+
+async def test_of_a_letter_in_clear_what_lies_in_it_decides_and_an_unknown_class_is_refused(
+    world: Any, alice: Any
+):
+    using = [*alice.using, VENDOR]
+    wanted = {"blobId": await alice.blob(SIMPLE), "mailboxIds": {await alice.folder("archive"): True}}
+    made = (await alice("Email/import", using=using, emails={"k": wanted | {"class": "record"}}))["created"][
+        "k"
+    ]
+    got = await alice("Email/get", using=using, ids=[made["id"]], properties=["class"])
+    assert got["list"][0]["class"] == "message"
+    refused = await alice("Email/import", using=using, emails={"k": wanted | {"class": "secret"}})
+    assert refused["notCreated"]["k"]["properties"] == ["class"]
+
+
 @pytest.mark.parametrize(
     ("change", "properties"),
     [

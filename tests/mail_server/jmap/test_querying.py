@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from mail_server.store.model import Flag, SpecialUse
+from mail_server.jmap.emails import MAIL_VENDOR as VENDOR
+from mail_server.store.model import CoarseClass, Flag, SpecialUse
 from tests.mail_server.jmap.conftest import letter
 
 HOUR = 3_600_000
@@ -249,3 +250,18 @@ async def test_collapsed_queries_tell_no_changes_but_none(world: Any, alice: Any
     await world.file()
     told = await alice("Email/queryChanges", sinceQueryState=state, collapseThreads=True)
     assert told["type"] == "cannotCalculateChanges"
+
+
+async def test_letters_are_asked_for_by_their_class_where_the_client_knows_of_it(world: Any, alice: Any):
+    using = [*alice.using, VENDOR]
+    plain, appointment = await world.file(), await world.file(coarse=CoarseClass.AGENDA)
+    assert await ids(alice, using=using, filter={"class": "agenda"}) == [appointment]
+    assert await ids(alice, using=using, filter={"class": "record"}) == []
+    both = {"operator": "OR", "conditions": [{"class": "agenda"}, {"class": "message"}]}
+    assert set(await ids(alice, using=using, filter=both)) == {plain, appointment}
+    told = await alice("Email/query", using=using, filter={"class": "agenda"}, calculateTotal=True)
+    assert told["total"] == 1
+    got = await alice("Email/get", using=using, ids=[appointment], properties=["class"])
+    assert got["list"][0]["class"] == "agenda"
+    assert (await alice("Email/query", filter={"class": "agenda"}))["type"] == "invalidArguments"
+    assert (await alice("Email/query", using=using, filter={"class": "x"}))["type"] == "invalidArguments"
