@@ -86,7 +86,7 @@ _TEMPLATE: Final = """
     let items = one.items.map(item => item.map(set_block).join())
     if one.ordered { enum(..items) } else { list(..items) }
   } else if one.form == "image" {
-    if one.data.len() > 0 { 
+    if one.data.len() > 0 {
       let drawn(..size) = image(bytes(one.data), alt: one.caption, ..size)
       let wide = drawn(width: one.width * 1mm)
       context if measure(wide).height > 220mm { drawn(height: 220mm) } else { wide }

@@ -10,7 +10,7 @@ from typing import Final
 from mail_server.payloads.record.cda.values import Narrative, cut, number_of, period, quantity, type_of
 from mail_server.payloads.record.xml import Element
 
-_EVENTS: Final = {
+EVENTS: Final = {
     "HS": "au coucher",
     "WAKE": "au réveil",
     "AC": "avant le repas",
@@ -92,7 +92,7 @@ def _rhythms(time: Element) -> list[str]:
     told: list[str] = []
     event = time.child("event")
     if event is not None:
-        told.append(_EVENTS.get(cut(event.get("code")), ""))
+        told.append(EVENTS.get(cut(event.get("code")), ""))
     gap = time.child("period")
     if gap is not None:
         number = number_of(cut(gap.get("value")))

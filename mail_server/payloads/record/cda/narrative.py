@@ -52,9 +52,9 @@ _BEGINNINGS: Final = (("iVBORw0KGgo", "image/png"), ("/9j/", "image/jpeg"), ("R0
 
 
 class Narrator:
-    """Reads the sections of one document; counts its images."""
+    """Reads the sections of one document; counts its images. FHIR has no narrative with IDs to point at."""
 
-    def __init__(self, narrative: Narrative) -> None:
+    def __init__(self, narrative: Narrative | None) -> None:
         self._narrative = narrative
         self._images = 0
         self._shown: set[str] = set()
@@ -91,7 +91,7 @@ class Narrator:
         return self._image(_SPACES.sub("", data), caption) if head.endswith(";base64") else None
 
     def media(self, reference: str, caption: str) -> Block | None:
-        found = self._narrative.element(reference)
+        found = None if self._narrative is None else self._narrative.element(reference)
         value = None if found is None else found.child("value")
         if found is not None and found.name == "regionOfInterest":
             held = next(found.descendants("observationMedia"), None)

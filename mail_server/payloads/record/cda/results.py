@@ -27,7 +27,7 @@ from mail_server.payloads.record.xml import Element
 
 LIMIT: Final = 5000  # results of one document
 _WHOLE: Final = frozenset({"11502-2", "26436-6", "30954-2", "8716-3", "29274-8"})  # no chapter: all of them
-_FLAGS: Final[dict[str, Flag]] = {
+FLAGS: Final[dict[str, Flag]] = {
     "N": "N",
     "L": "L",
     "H": "H",
@@ -160,8 +160,8 @@ class _Reader:
 
     def _flag(self, one: Element) -> Flag:
         for each in one.elements("interpretationCode"):
-            if each.get("code") in _FLAGS:
-                return _FLAGS[each.get("code")]
+            if each.get("code") in FLAGS:
+                return FLAGS[each.get("code")]
         return ""
 
     def _comment(self, one: Element) -> str:

@@ -3,7 +3,7 @@
 import { cut, listed, type Narrative, numberOf, period, quantity, typeOf } from "./cda_values.ts";
 import type { XmlElement } from "./xml.ts";
 
-const EVENTS: ReadonlyMap<string, string> = new Map([
+export const EVENTS: ReadonlyMap<string, string> = new Map([
   ["HS", "au coucher"],
   ["WAKE", "au réveil"],
   ["AC", "avant le repas"],

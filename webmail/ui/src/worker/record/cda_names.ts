@@ -3,6 +3,7 @@ import type { EntryKind } from "./cda_model.ts";
 
 export const HL7 = "urn:hl7-org:v3";
 export const XSI = "http://www.w3.org/2001/XMLSchema-instance";
+export const CONFIDENTIALITY = "2.16.840.1.113883.5.25";
 export const PROFESSIONAL = "1.2.250.1.71.4.2.1";
 export const PRESCRIPTION = "1.2.250.1.215.500.1.1";
 export const MEDICATION = "1.3.6.1.4.1.19376.1.5.3.1.4.7";

@@ -7,7 +7,7 @@ import type { XmlElement } from "./xml.ts";
 
 export const LIMIT = 5000; // results of one document
 const WHOLE = new Set(["11502-2", "26436-6", "30954-2", "8716-3", "29274-8"]); // no chapter: all of them
-const FLAGS: ReadonlyMap<string, Flag> = new Map([
+export const FLAGS: ReadonlyMap<string, Flag> = new Map([
   ["N", "N"], ["L", "L"], ["H", "H"], ["LL", "LL"], ["HH", "HH"], ["A", "A"], ["AA", "AA"],
   ["<", "L"], [">", "H"], ["LU", "LL"], ["HU", "HH"],
 ]);
