@@ -12,15 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from mail_server.payloads.manifest import DOCUMENT, Item, hash_of
-from mail_server.payloads.record import xdm, xml
+from mail_server.payloads.manifest import DOCUMENT, FHIR, Item, hash_of
+from mail_server.payloads.record import fhir, xdm, xml
 from mail_server.payloads.record.cda import names
 from mail_server.payloads.record.cda.header import header_of
 from mail_server.payloads.record.cda.model import Header
 from mail_server.payloads.record.cda.times import iso_of
 from mail_server.payloads.record.cda.values import Narrative
 from mail_server.payloads.record.model import Author, DocumentEntry, PatientId, Traits
-from mail_server.payloads.record.refusal import RecordRefused
+from mail_server.payloads.record.refusal import AnsCode, RecordRefused
 
 INS_NIR: Final = "1.2.250.1.213.1.4.8"
 _CDA: Final = frozenset({"text/xml", "application/xml", "application/hl7-v3+xml", "application/cda+xml", ""})
@@ -107,6 +107,34 @@ def _header(data: bytes) -> Header | None:
     if root.name != "ClinicalDocument" or root.ns not in (names.HL7, ""):
         return None
     return header_of(root, Narrative(root))
+
+
+def fhir_document(content: bytes, section: str) -> Made | None:
+    """Of a FHIR part; None when it is no document, and stays an attachment. Raises RecordRefused for two patients."""
+    try:
+        header = fhir.read(content).header
+    except RecordRefused as refused:
+        if refused.code is AnsCode.INS_MISMATCH:
+            raise
+        return None
+    item = Item(
+        FHIR,
+        header.id,
+        type=header.type.code,
+        title=header.title or header.type.display,
+        at=header.service_start or header.at,
+        made=header.at,
+        author=name_of(header.authors),
+        confidentiality=(header.confidentiality.code,) if header.confidentiality.code else (),
+        hash=hash_of(content),
+        size=len(content),
+        part=section,
+        set=header.set_id,
+        version=header.version,
+        replaces=header.replaces,
+    )
+    patients = sorted(header.patient_ids, key=lambda one: one.root != INS_NIR)
+    return Made(item, tuple(patients))
 
 
 def name_of(authors: Sequence[Author]) -> str:

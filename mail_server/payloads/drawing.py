@@ -20,7 +20,7 @@ from mail_server import mime
 from mail_server.mime import Part
 from mail_server.payloads import manifest as codec
 from mail_server.payloads.calendar_items import appointments
-from mail_server.payloads.documents import archive_documents
+from mail_server.payloads.documents import archive_documents, fhir_document
 from mail_server.payloads.manifest import ITEMS, MEDIA_TYPE, Item, Manifest
 from mail_server.payloads.record.executables import is_program
 from mail_server.payloads.record.model import PatientId
@@ -29,6 +29,7 @@ from mail_server.payloads.record.xdm import one_patient
 from mail_server.payloads.xdm import is_xdm, is_zip
 
 SUBJECT: Final = "XDM/1.0/DDM"
+FHIR_TYPES: Final = frozenset({"application/fhir+json", "application/json+fhir"})
 _DRAWN: Final = frozenset({codec.DOCUMENT, codec.FHIR, codec.APPOINTMENT})  # content tells these by itself
 _BYTELESS: Final = frozenset({codec.WITHDRAWAL, codec.DECISION})
 
@@ -93,6 +94,11 @@ def _look(found: _Drawing, message: bytes, section: str, part: Part) -> None:
     if is_zip(message, part):
         if is_xdm(message, part):
             _archive(found, _content(message, part), section)
+    elif part.content_type in FHIR_TYPES:
+        made = fhir_document(_content(message, part), section)
+        if made is not None:
+            found.items.append(made.item)
+            found.patients.extend(made.patients)
     elif part.content_type == MEDIA_TYPE:
         said = codec.read(_content(message, part))
         if said is None:

@@ -1,12 +1,13 @@
-// Documents of an IHE_XDM archive as items of a letter's manifest: the twin of `mail_server/payloads/documents.py`.
+// Documents of an IHE_XDM archive, and FHIR documents, as items of a letter's manifest: the twin of `mail_server/payloads/documents.py`.
 import type { Author, Header, PatientId, Traits } from "./cda_model.ts";
 import { headerOf } from "./cda_header.ts";
 import { HL7 } from "./cda_names.ts";
 import { isoOf } from "./cda_times.ts";
 import { Narrative } from "./cda_values.ts";
+import { readFhir } from "./fhir.ts";
 import { hashOf, newItem } from "./manifest.ts";
 import type { Item } from "./manifest_model.ts";
-import { RecordRefused } from "./refusal.ts";
+import { INS_MISMATCH, RecordRefused } from "./refusal.ts";
 import { checkPatient, readXdm } from "./xdm.ts";
 import type { DocumentEntry } from "./xds_model.ts";
 import { parse } from "./xml.ts";
@@ -84,6 +85,35 @@ async function documentItem(entry: DocumentEntry, content: Uint8Array, header: H
     replaces,
     flags: header !== null && entry.uniqueId !== "" && header.id !== entry.uniqueId ? ["id-mismatch"] : [],
   });
+}
+
+/** Of a FHIR part; null when it is no document, and stays an attachment. Raises RecordRefused for two patients. */
+export async function fhirDocument(content: Uint8Array, section: string): Promise<Made | null> {
+  let header: Header;
+  try {
+    header = readFhir(content).header;
+  } catch (refused) {
+    if (!(refused instanceof RecordRefused) || refused.code === INS_MISMATCH) throw refused;
+    return null;
+  }
+  const item = newItem({
+    kind: "fhir",
+    id: header.id,
+    type: header.type.code,
+    title: header.title || header.type.display,
+    at: header.serviceStart || header.at,
+    made: header.at,
+    author: nameOf(header.authors),
+    confidentiality: header.confidentiality.code === "" ? [] : [header.confidentiality.code],
+    hash: await hashOf(content),
+    size: content.length,
+    part: section,
+    set: header.setId,
+    version: header.version,
+    replaces: header.replaces,
+  });
+  const national = header.patientIds.filter((one) => one.root === INS_NIR);
+  return { item, patients: [...national, ...header.patientIds.filter((one) => one.root !== INS_NIR)], identified: false };
 }
 
 /** Who made it, as a person would say: the person, else the place. */

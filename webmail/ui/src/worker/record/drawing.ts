@@ -4,7 +4,7 @@
 import { latin1, type Bytes } from "../../lib/bytes.ts";
 import { decodeWords, first, parameterised } from "../mime/fields.ts";
 import { content, type Part } from "../mime/parts.ts";
-import { archiveDocuments, type Made } from "./archive_items.ts";
+import { archiveDocuments, fhirDocument, type Made } from "./archive_items.ts";
 import { appointments } from "./calendar_items.ts";
 import type { PatientId } from "./cda_model.ts";
 import { bounded, hashOf, patientHash, readManifest } from "./manifest.ts";
@@ -19,6 +19,7 @@ export interface Drawn {
 
 const ITEMS = 100;
 const SUBJECT = "XDM/1.0/DDM";
+const FHIR = new Set(["application/fhir+json", "application/json+fhir"]);
 const DRAWN = new Set(["document", "fhir", "appointment"]); // content tells these by itself
 const BYTELESS = new Set(["withdrawal", "decision"]);
 
@@ -59,6 +60,12 @@ async function look(found: Drawing, { section, part, octets }: Place): Promise<v
     found.archives += 1;
     if (found.archives > 1) found.flags.add("several-archives");
     for (const made of await archiveDocuments(octets, section)) taken(found, made);
+  } else if (FHIR.has(part.type)) {
+    const made = await fhirDocument(octets, section);
+    if (made !== null) {
+      found.items.push(made.item);
+      found.patients.push(...made.patients);
+    }
   } else if (part.type === MANIFEST_TYPE) {
     const said = readManifest(octets);
     if (said === null) found.flags.add("manifest-unreadable");
