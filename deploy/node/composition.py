@@ -208,6 +208,7 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
     )
     writing = correspondence(config, store=store, accounts=accounts, keys=keys, gate=gate, trail=trail)
     await writing.certificates.load()
+    await writing.feedback.load()
     limits = Limits(config.limits)
     rates = Rates(limits, accounts, accounts.patient_domain)
     reader = Reader(config.record)
@@ -225,6 +226,7 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         operator_keys=operator_keys,
         exchanges=writing.exchanges,
         receipts=writing.asked,
+        feedback=writing.feedback,
         structured=structured,
         rates=rates,
     )

@@ -19,6 +19,7 @@ from deploy.node.administrators import AdministratorsSettings
 from deploy.node.inactivity import LifeSettings
 from mail_server.accounts.oidc.settings import OidcSettings
 from mail_server.accounts.settings import AccountsSettings
+from mail_server.delivery.feedback_settings import MorningSettings
 from mail_server.delivery.settings import DeliverySettings
 from mail_server.imap.settings import ImapSettings
 from mail_server.jmap.settings import JmapSettings
@@ -128,6 +129,7 @@ class Config(BaseModel):
     life: LifeSettings = Field(default_factory=LifeSettings)
     limits: LimitsSettings = Field(default_factory=LimitsSettings)
     delivery: DeliverySettings = Field(default_factory=DeliverySettings)
+    reports: MorningSettings = Field(default_factory=MorningSettings)
     sealing: SealingSettings = Field(default_factory=SealingSettings)
     store: StoreSettings = Field(default_factory=StoreSettings)
     keys: KeysSettings = Field(default_factory=KeysSettings)

@@ -29,6 +29,7 @@ from deploy.node.console_life import LifeCommands
 from deploy.node.console_policies import PolicyCommands
 from deploy.node.console_profiles import ProfileCommands
 from deploy.node.console_readers import ReaderCommands
+from deploy.node.console_reports import ReportCommands
 from deploy.node.console_spaces import SpaceCommands
 from deploy.node.control import CommandFailed, NodeDown, Report, ask, unheard
 from deploy.node.failures import KNOWN, sentence
@@ -57,8 +58,12 @@ class Console:
         life = LifeCommands(node, by)
         trace = AuditCommands(node, by)
         rules = PolicyCommands(node, user)
+        reports = ReportCommands(node, by)
         self._commands: dict[str, Callable[..., Awaitable[Any]]] = {
             "status": self.status,
+            "account_morning_letter": reports.account_morning_letter,
+            "report_morning": reports.report_morning,
+            "reports_standing": reports.reports_standing,
             "account_national_id": IdentityCommands(node, by).account_national_id,
             "account_profile": ProfileCommands(node, by).account_profile,
             "account_add": self.account_add,

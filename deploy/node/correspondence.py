@@ -1,4 +1,4 @@
-"""Who writes to whom, put together: conversations, their closing, blocks, dispensings, receipts.
+"""Who writes to whom, put together: conversations, their closing, blocks, dispensings, receipts, morning letters.
 
 Invariants: nothing runs before `start`; what was started is ended by `stop`.
 """
@@ -16,6 +16,8 @@ from mail_server.conversations.closing_keys import ClosingCertificates
 from mail_server.conversations.closings import Closings
 from mail_server.conversations.conversations import Conversations
 from mail_server.delivery.exchanges import CLOSING_LOCAL, Exchanges
+from mail_server.delivery.feedback import Feedback
+from mail_server.delivery.feedback_morning import MorningLetters
 from mail_server.delivery.gate import Gate
 from mail_server.delivery.receipts import Notifies, Receipts, ReceiptsAsked
 from mail_server.keys.interface import KeyWrapper
@@ -32,16 +34,20 @@ class Correspondence:
     exchanges: Exchanges
     asked: ReceiptsAsked
     certificates: ClosingCertificates
+    feedback: Feedback
     receipts: Receipts = field(init=False)
+    mornings: MorningLetters = field(init=False)
     _making: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Behind the doors: receipts that are due, the closing addresses' certificates."""
         self.receipts.start()
+        self.mornings.start()
         self._making = asyncio.create_task(self.certificates.make(), name="closing-certificates")
 
     async def stop(self) -> None:
         await self.receipts.stop()
+        await self.mornings.stop()
         if self._making is not None:
             self._making.cancel()
             await asyncio.gather(self._making, return_exceptions=True)
@@ -81,6 +87,16 @@ def correspondence(
         exchanges=exchanges,
         asked=ReceiptsAsked(accounts=accounts, gate=gate, conversations=conversations, keys=keys),
         certificates=ClosingCertificates(store, config.keys, CLOSING_LOCAL, tuple(config.accounts.domains)),
+        feedback=Feedback(
+            store=store,
+            accounts=accounts,
+            gate=gate,
+            conversations=conversations,
+            keys=keys,
+            trail=trail,
+            systems=config.reports.morning_letter,
+            clock=now,
+        ),
     )
 
 
@@ -98,6 +114,17 @@ def add_receipts(
         store=store,
         accounts=accounts,
         conversations=made.conversations,
+        keys=keys,
+        delivery=delivery,
+        trail=trail,
+        domain=config.accounts.domains[0],
+        clock=now,
+    )
+    made.mornings = MorningLetters(
+        config.reports,
+        store=store,
+        accounts=accounts,
+        feedback=made.feedback,
         keys=keys,
         delivery=delivery,
         trail=trail,

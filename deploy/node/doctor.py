@@ -30,6 +30,7 @@ from deploy.node.doctor_audit import audit_findings
 from deploy.node.doctor_life import life_findings
 from deploy.node.doctor_page import page_findings, running_page
 from deploy.node.doctor_policies import policy_findings, running_policies
+from deploy.node.doctor_reports import running_reports
 from deploy.node.failures import sentence
 from deploy.node.finding import Finding
 from deploy.node.home import Home
@@ -182,6 +183,7 @@ async def _running(settings: Config, home: Path) -> AsyncIterator[Finding]:
     yield await _answers("imap", imap, settings.imap.port)
     async for finding in running_page(settings, home):
         yield finding
+    yield await running_reports(home)
 
 
 def _reached_at(settings: Config) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 
 from fastapi import APIRouter
 
-from deploy.node import limits_shown, page_standing, rules
+from deploy.node import limits_shown, page_standing, reports_standing, rules
 from deploy.node.composition import Node, now
 from deploy.node.failures import StartError
 from deploy.node.https import Listener, WebServer, application
@@ -72,7 +72,7 @@ class Doors:
         # One address for both, unless programs are sent elsewhere.
         where = node.config.jmap.public_url or node.config.page.public_url or None
         writing = node.correspondence
-        return JmapDoor(
+        door = JmapDoor(
             node.config.jmap.model_copy(update={"public_url": where}),
             store=node.store,
             delivery=node.delivery,
@@ -88,6 +88,9 @@ class Doors:
             exchanges=Exchanges(writing.closings, writing.asked, writing.receipts),
             access=node.access,
         )
+        wakes = node.page.wakes
+        wakes.tell, door.events.just_passed = door.events.wake, wakes.just_passed
+        return door
 
     def _page(self) -> APIRouter:
         config = self._node.config
@@ -117,6 +120,9 @@ class Doors:
         metrics.gauge("page_sessions_open", "Open sessions of the page.", lambda: node.page.sessions.open)
         metrics.families(lambda: limits_shown.families(node.limits))
         metrics.looked_up(page_standing.SHOWN, lambda: page_standing.shown(node, now()))
+        feedback = node.correspondence.feedback
+        metrics.counters("reports", lambda: feedback.counters)
+        metrics.looked_up(reports_standing.SHOWN, lambda: reports_standing.shown(node))
         metrics.gauge("sealing_waiting", "Letters that wait for a worker.", lambda: node.pool.waiting)
         metrics.gauge("store_writable", "0 below the free-space floor.", lambda: float(node.store.writable))
         metrics.gauge("audit_lost", "Audit entries that could not be written.", lambda: node.trace.lost)

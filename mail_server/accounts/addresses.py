@@ -13,7 +13,9 @@ _ATOM = r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+"  # RFC 5322 §3.2.3
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 LOCAL_PART = re.compile(rf"^(?=.{{1,64}}\Z){_ATOM}(?:\.{_ATOM})*\Z")
 DOMAIN = re.compile(rf"^(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*\Z")
-RESERVED = frozenset({"fin"})  # fin@<domain> closes an exchange: see delivery.exchanges
+# fin@<domain> closes an exchange (delivery.exchanges), suivi@<domain> hears what a sender could not send
+# (delivery.feedback).
+RESERVED = frozenset({"fin", "suivi"})
 _MOST_DIGITS = 8  # of a local part that may be told: a number with some digits forgotten still has more
 
 

@@ -87,7 +87,9 @@ class Feedback:
         self.counters = FeedbackCounters()
 
     async def load(self) -> None:
-        rows = await self._store.read(lambda reader: reader.sql.all("SELECT account, wanted FROM report_wish"))
+        rows = await self._store.read(
+            lambda reader: reader.sql.all("SELECT account, wanted FROM report_wish")
+        )
         self._wishes = {account: bool(wanted) for account, wanted in rows}
 
     async def wish(self, account: AccountId, wanted: bool, by: str) -> None:
@@ -149,13 +151,14 @@ class Feedback:
         account = self.followed(sender)
         if account is None or refusal.temporary or _local(address) == FOLLOWED_LOCAL:
             return
+        found = self._accounts.by_address(address)
         line = _Line(
             account.id,
             secrets.token_bytes(16),
             None,
-            self._whom(account.id, address),
-            "",
-            self._keys.wrap(address.encode(), ADDRESS_PURPOSE),
+            self._whom(account.id, found.shown if found else address),
+            found.id if found else "",
+            None if found else self._keys.wrap(address.encode(), ADDRESS_PURPOSE),
             None,
             REFUSED,
             refusal.reason,
@@ -216,12 +219,13 @@ class Feedback:
         found = failures(letter.data, letter.tree)
         if account is None or len(envelope.recipients) > 1 or not found:
             raise Refusal(
-                550, "5.6.0", "This address takes reports of failures alone (RFC 3464)", "followed-address-unread"
+                550,
+                "5.6.0",
+                "This address takes reports of failures alone (RFC 3464)",
+                "followed-address-unread",
             )
         actor = envelope.sender.identity.account if envelope.sender.identity else account.id
-        event = Event(
-            "report-failures", self._clock(), actor, account.id, detail={"count": str(len(found))}
-        )
+        event = Event("report-failures", self._clock(), actor, account.id, detail={"count": str(len(found))})
 
         def write(transaction: Transaction) -> None:
             at = self._clock()
@@ -249,7 +253,8 @@ class Feedback:
             for row in unnamed:
                 if row[2] is None and row[0] != first[0]:
                     sql.run(
-                        "DELETE FROM report_ledger WHERE account = ? AND mark = ?", (account.id, bytes(row[0]))
+                        "DELETE FROM report_ledger WHERE account = ? AND mark = ?",
+                        (account.id, bytes(row[0])),
                     )
             sql.run(
                 "UPDATE report_ledger SET mark = ?, letter = ?, reference = ? WHERE account = ? AND mark = ?",
@@ -339,7 +344,8 @@ class Feedback:
 
     def _known(self, sql: Sql, line: _Line) -> tuple[str, str] | None:
         row = sql.one(
-            "SELECT outcome, cause FROM report_ledger WHERE account = ? AND mark = ?", (line.account, line.mark)
+            "SELECT outcome, cause FROM report_ledger WHERE account = ? AND mark = ?",
+            (line.account, line.mark),
         )
         return None if row is None else (row[0], row[1])
 
@@ -361,7 +367,9 @@ class Feedback:
         return self._store.submission_fingerprint(*parts)[:16]
 
     def _whom(self, account: str, address: str) -> bytes:
-        return self._store.submission_fingerprint(b"report whom", account.encode(), address.lower().encode())[:16]
+        return self._store.submission_fingerprint(b"report whom", account.encode(), address.lower().encode())[
+            :16
+        ]
 
 
 def _may_answer(letter: Letter) -> bool:

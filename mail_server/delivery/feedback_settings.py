@@ -19,8 +19,12 @@ class MorningSettings(BaseModel):
             "`vaguemestre account morning-letter` says otherwise for one account."
         ),
     )
-    hour: int = Field(default=6, ge=0, le=23, description="Hour of the morning letter, in the time zone below.")
-    time_zone: str = Field(default="Europe/Paris", description="Time zone of the hour and of the times it shows.")
+    hour: int = Field(
+        default=6, ge=0, le=23, description="Hour of the morning letter, in the time zone below."
+    )
+    time_zone: str = Field(
+        default="Europe/Paris", description="Time zone of the hour and of the times it shows."
+    )
     unopened_days: int = Field(
         default=7,
         ge=1,

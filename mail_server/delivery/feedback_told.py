@@ -1,6 +1,6 @@
 """What a sender tells of its own failures: the groups of a delivery report (RFC 3464 §2.3), read tolerantly.
 
-Invariants: never raises; nothing is read but the reference, the address and the cause; a cause is a slug or is left out.
+Invariants: never raises; nothing is read but the reference, the address and the cause, which is a slug.
 """
 
 from __future__ import annotations

@@ -15,7 +15,9 @@ report_ledger = sa.Table(
     "report_ledger",
     metadata,
     sa.Column("account", sa.Text, nullable=False),  # whose letter it is
-    sa.Column("mark", sa.LargeBinary, nullable=False),  # HMAC of letter and recipient; random where no letter came
+    sa.Column(
+        "mark", sa.LargeBinary, nullable=False
+    ),  # HMAC of letter and recipient; random where no letter came
     sa.Column("letter", sa.LargeBinary),  # HMAC of its Message-ID, as `receipt.letter`
     sa.Column("whom", sa.LargeBinary, nullable=False),  # HMAC of the recipient's address
     sa.Column("recipient", sa.Text, nullable=False),  # account id; "" when there is none

@@ -7,6 +7,7 @@ from sqlalchemy import MetaData
 import directory.tables
 import mail_server.accounts.tables
 import mail_server.conversations.tables
+import mail_server.delivery.tables
 import mail_server.jmap.tables
 import mail_server.keys.tables
 import mail_server.store.tables
@@ -21,6 +22,7 @@ def mail_metadata() -> list[MetaData]:
         mail_server.store.tables.metadata,
         mail_server.accounts.tables.metadata,
         mail_server.conversations.tables.metadata,
+        mail_server.delivery.tables.metadata,
         policies.audit.tables.metadata,
         policies.trust_list.blocks.metadata,
         mail_server.keys.tables.metadata,

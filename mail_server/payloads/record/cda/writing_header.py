@@ -5,6 +5,7 @@ Invariants: the order of elements is the schema's; what is not known carries a n
 
 from __future__ import annotations
 
+import re
 from typing import Final
 from xml.etree import ElementTree  # to write only: what comes is read by `record.xml`
 
@@ -15,6 +16,7 @@ from mail_server.payloads.record.model import Author, Code, PatientId
 
 Element = ElementTree.Element
 
+_NO_PLACE: Final = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _WORDS: Final = {"N": "Normal", "R": "Restreint", "V": "Très restreint"}
 _SYSTEMS: Final = {
     names.LOINC: "LOINC",
@@ -39,11 +41,7 @@ def add(parent: Element, tag: str, text: str = "", **attributes: str) -> Element
 
 def clean(text: str) -> str:
     """Without the characters that XML 1.0 has no place for (§2.2): no reader takes them."""
-    return "".join(
-        one
-        for one in text
-        if one in "\t\n\r" or " " <= one <= "\ud7ff" or "\ue000" <= one <= "\ufffd" or one >= "\U00010000"
-    )
+    return _NO_PLACE.sub("", text)
 
 
 def add_code(parent: Element, tag: str, code: Code | None) -> Element:
