@@ -21,6 +21,9 @@ export interface Stored {
   keyIds: string[];
   guard: string;
   messageId: string;
+  class?: string;
+  state?: number; // at which it came, for who follows changes
+  changed?: number;
 }
 
 export interface Waiting {
@@ -47,6 +50,10 @@ export class Node {
   held = 15;
   failAfter = Infinity; // requests until the line breaks
   state = 1;
+  gateway = "";
+  classes = true; // it knows the classes of letters
+  correspondents: Json[] = [];
+  private gone: { id: string; state: number }[] = [];
   private challenges = new Map<string, string>();
   private server: Server | null = null;
 
@@ -112,7 +119,7 @@ export class Node {
     const key = (given: Json, fingerprint: string): void => {
       this.keys = [...this.keys.map((one) => ({ ...one, current: false })), { fingerprint, certificate: given["certificate"], wrappedSecret: given["wrappedSecret"], current: true }];
     };
-    if (what === "GET operator") return [200, { operator: "CHU", contact: "", limits: { attachment: 5_000_000, message: 8_000_000, attachments: 5 }, undoSeconds: this.held, gateway: "" }];
+    if (what === "GET operator") return [200, { operator: "CHU", contact: "", limits: { attachment: 5_000_000, message: 8_000_000, attachments: 5 }, undoSeconds: this.held, gateway: this.gateway }];
     if (what === "POST enrolment/start") {
       if (body["code"] !== "ABCD-EFGH-JKMC") return [403, { error: "code-refused", triesLeft: 4, reference: "r1" }];
       return [200, { ...this.account, account: this.account.id, givenName: "Élise", familyName: "Durand", lost: false, hasCertificate: false }];
@@ -181,12 +188,19 @@ export class Node {
       const addressees = (body["addresses"] as string[]).map((address) => this.certificates.get(address) ?? { address, error: "not-a-correspondent", message: "" });
       return [200, { addressees }];
     }
+    if (what === "GET correspondents") return [200, { correspondents: this.correspondents }];
     return [404, { error: "other" }];
   }
 
   readonly resealed = new Map<number, Waiting>();
 
   // -------------------------------------------------------------------------------------------------- JMAP
+
+  /** Letters come, and who follows changes is told. */
+  arrived(...letters: Stored[]): void {
+    this.state += 1;
+    for (const one of letters) this.letters.push({ ...one, state: this.state });
+  }
 
   private email(one: Stored, properties: string[] | undefined): Json {
     const all: Json = {
@@ -203,6 +217,8 @@ export class Node {
     return "type" in made ? ["error", made, id] : [name, { accountId: this.account.id, state: String(this.state), ...made }, id];
   }
 
+  private readonly toOf = (message: Uint8Array): string[] => (/^To: (.*)\r$/m.exec(new TextDecoder().decode(message))?.[1] ?? "").split(", ");
+
   private last: string[] = [];
 
   private called(name: string, given: Json, all: [string, Json, string][]): Json {
@@ -211,8 +227,9 @@ export class Node {
       return { list: ["inbox", "sent", "archive", "trash"].map((role) => ({ id: `F${role}`, role, totalEmails: this.letters.filter((one) => one.mailbox === `F${role}`).length, unreadEmails: 0 })) };
     }
     if (name === "Email/query") {
-      const inMailbox = given["filter"]?.["inMailbox"];
-      const found = this.letters.filter((one) => inMailbox === undefined || one.mailbox === inMailbox).sort((a, b) => b.receivedAt - a.receivedAt);
+      const { inMailbox, class: named } = (given["filter"] ?? {}) as { inMailbox?: string; class?: string };
+      if (named !== undefined && !this.classes) return { type: "unsupportedFilter" };
+      const found = this.letters.filter((one) => (inMailbox === undefined || one.mailbox === inMailbox) && (named === undefined || one.class === named)).sort((a, b) => b.receivedAt - a.receivedAt);
       this.last = found.slice(given["position"], given["position"] + given["limit"]).map((one) => one.id);
       return { ids: this.last, total: found.length };
     }
@@ -226,25 +243,35 @@ export class Node {
       const ids = back === undefined ? (given["ids"] as string[]) : this.last;
       return { list: ids.flatMap((one) => this.letters.filter((letter) => letter.id === one)).map((one) => this.email(one, given["properties"])) };
     }
-    if (name === "Email/changes") return { newState: String(this.state) };
+    if (name === "Email/changes") {
+      const since = Number(given["sinceState"]);
+      const created = this.letters.filter((one) => (one.state ?? 0) > since).map((one) => one.id);
+      const updated = this.letters.filter((one) => (one.changed ?? 0) > since && !created.includes(one.id)).map((one) => one.id);
+      return { newState: String(this.state), created, updated, destroyed: this.gone.filter((one) => one.state > since).map((one) => one.id), hasMoreChanges: false };
+    }
     if (name === "Email/set") {
       this.state += 1;
       for (const [id, patch] of Object.entries((given["update"] ?? {}) as Record<string, Json>)) {
         const letter = this.letters.find((one) => one.id === id)!;
+        letter.changed = this.state;
         if (patch["mailboxIds"] !== undefined) letter.mailbox = Object.keys(patch["mailboxIds"])[0]!;
         for (const [path, value] of Object.entries(patch)) if (path.startsWith("keywords/")) letter.keywords[path.slice(9)] = value === true;
       }
+      for (const id of (given["destroy"] ?? []) as string[]) this.gone.push({ id, state: this.state });
       this.letters = this.letters.filter((one) => !((given["destroy"] ?? []) as string[]).includes(one.id));
       return {};
     }
     if (name === "Identity/get") return { list: [{ id: "I1" }] };
     if (name === "Email/import") {
-      const { blobId, mailboxIds, keywords, sealedSummary } = given["emails"]["n"];
-      const id = `M${100 + this.letters.length}`;
+      const { blobId, mailboxIds, keywords, sealedSummary, class: named } = given["emails"]["n"];
+      if (named !== undefined && !this.classes) return { notCreated: { n: { type: "invalidProperties", properties: ["class"] } } };
+      this.state += 1;
+      const id = `M${100 + this.letters.length + this.gone.length}`;
       const message = this.blobs.get(blobId)!;
       const subject = /^Subject: (.*)\r$/m.exec(new TextDecoder().decode(message))![1]!;
       this.letters.push({
-        id, threadId: "Tsent", mailbox: Object.keys(mailboxIds)[0]!, keywords, from: this.account.shown, to: [], subject, receivedAt: Date.now(),
+        id, threadId: "Tsent", mailbox: Object.keys(mailboxIds)[0]!, keywords, from: this.account.shown, to: this.toOf(message), subject, state: this.state,
+        ...(named === undefined ? {} : { class: named }), receivedAt: Date.now(),
         message, summary: sealedSummary, keyIds: ["0000000000000000"], guard: "sealed", messageId: "x@y",
       });
       return { created: { n: { id } } };

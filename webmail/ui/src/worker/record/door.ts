@@ -8,7 +8,7 @@ import { forgetDocuments, list, viewOf } from "./documents.ts";
 import { drawn } from "./drawn.ts";
 import { aboutWhom } from "./formats.ts";
 import { typeLabel } from "./labels.ts";
-import { openWhole, shown } from "../open.ts";
+import { openWhole } from "../open.ts";
 import { forgetLetters, theLetters } from "./letters.ts";
 import { idsOfFact, lettersOfEntry, profile, profileForProfessional, trends } from "./profile.ts";
 import type { RecordGiven, RecordMade, RecordOperation, RecordQuestion } from "./protocol.ts";
@@ -70,7 +70,7 @@ const handlers: Handlers = {
   },
   async carried(keyring, { letter, language }) {
     const whole = await openWhole(keyring, letter);
-    const manifest = await drawn(whole, shown(whole).subject);
+    const manifest = await drawn(whole).catch(() => null);
     const found = (manifest?.items ?? []).filter((one) => ["document", "fhir"].includes(one.kind));
     return Promise.all(
       found.map(async (item) => ({

@@ -5,6 +5,7 @@ import type { Document } from "./cda_model.ts";
 import { folded, readZip } from "./zip.ts";
 
 const LESS = 60; // "<"
+const BRACE = 123; // "{"
 
 /** A file of an archive, by its path in it. */
 export async function documentOctets(archive: Bytes, entry: string): Promise<Bytes> {
@@ -19,7 +20,7 @@ export async function documentOctets(archive: Bytes, entry: string): Promise<Byt
 export async function readDocument(octets: Bytes): Promise<Document | null> {
   const first = octets.find((one) => one > 32 && one !== 0xef && one !== 0xbb && one !== 0xbf);
   if (first === LESS) return (await import("./cda.ts")).readCda(octets);
-  return null;
+  return first === BRACE ? (await import("./fhir.ts")).readFhir(octets) : null;
 }
 
 /** Whom a document is about, as it says itself. */

@@ -107,7 +107,7 @@ export async function draw(keyring: Keyring, letters: Letters, facts: LetterFact
     return;
   }
   const { from, subject } = shown(whole);
-  const manifest = await drawn(whole, subject).catch(() => null);
+  const manifest = await drawn(whole).catch(() => null);
   const name = (from as Person | null)?.name ?? "";
   if (manifest === null || !tells(manifest)) await letters.keep({ nothing: [facts.id] });
   else await letters.keep({ put: [keptOf(facts, whose, { subject, from: name, signature: whole.signature, manifest })] });

@@ -1,0 +1,267 @@
+// Whom an item of the record never reaches: many invented records, drawn anew each time, held against what each way out
+// of the record gives.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { forProfessional } from "../src/lib/for_professional.ts";
+import type { Item } from "../src/worker/record/manifest_model.ts";
+import { newItem } from "../src/worker/record/manifest.ts";
+import { list, viewOf } from "../src/worker/record/documents.ts";
+import { Letters } from "../src/worker/record/letters.ts";
+import { idsOfFact, profile, profileForProfessional, trends } from "../src/worker/record/profile.ts";
+import type { Kept } from "../src/worker/record/protocol.ts";
+import type { Reading } from "../src/worker/record/readings.ts";
+import { draftOf, resourceOf } from "../src/worker/record/resources.ts";
+import { asked, known, pharmacies, sendable } from "../src/worker/record/views.ts";
+import { Keyring } from "../src/worker/keyring.ts";
+import type { ProfileDraft } from "../src/lib/record_contract.ts";
+
+const RECORDS = 400;
+
+/** Numbers that are the same in each run: a record that fails is found again by its number. */
+function drawing(seed: number): (below: number) => number {
+  let state = seed * 2654435761;
+  return (below) => {
+    state = (state ^ (state << 13)) >>> 0;
+    state = (state ^ (state >>> 17)) >>> 0;
+    state = (state ^ (state << 5)) >>> 0;
+    return state % below;
+  };
+}
+
+let number = 0;
+function letter(items: Item[], more: Partial<Kept> = {}): Kept {
+  number += 1;
+  return {
+    id: `M${number}`, threadId: `T${number}`, blobId: `B${number}`, from: { name: "Claire Martin", address: "claire@chu.example" }, to: ["me@patient.example"], at: 1_700_000_000_000 + number * 60_000,
+    size: 1000, messageId: `m${number}@chu`, seen: false, roles: ["inbox"], guard: "sealed", keyIds: ["AA"], class: "record", way: "in", subject: "", signature: "gateway", locked: false,
+    manifest: { items, patient: "p", flags: [], cut: 0 }, ...more,
+  };
+}
+
+const ownLetter = (items: Item[]): Kept => letter(items, { way: "own", signature: "author", from: { name: "", address: "me@patient.example" }, roles: ["archive"] });
+const CODES: string[][] = [[], [], [], ["N"], ["MASQUE_PS"], ["INVISIBLE_PATIENT"], ["INVISIBLE_REPRESENTANTS_LEGAUX"], ["N", "INVISIBLE_PATIENT"]];
+const NAMES = ["Pénicilline", "Amiante", "Latex", "Iode", "Aspirine"];
+const stamp = (at: number): string => new Date(1_750_000_000_000 + at * 1000).toISOString();
+
+interface Drawn {
+  letters: Letters;
+  invisible: Set<string>; // ids of documents of which nothing may be seen
+  masked: Set<string>; // ids that the patient or the author keeps from professionals
+  hidden: Set<string>; // words that stand only in those
+}
+
+async function emptyLetters(): Promise<Letters> {
+  const keyring = new Keyring();
+  keyring.begin("A1");
+  return new Letters(keyring);
+}
+
+async function record(seed: number): Promise<Drawn> {
+  const pick = drawing(seed + 1);
+  const letters = await emptyLetters();
+  const put: Kept[] = [];
+  const read: [string, Reading][] = [];
+  const invisible = new Set<string>();
+  const masked = new Set<string>();
+  const words = new Map<string, Set<string>>();
+  const ids: string[] = [];
+  for (let at = 0, most = 1 + pick(12); at < most; at++) {
+    const codes = CODES[pick(CODES.length)]!;
+    const id = `1.2.${seed}.${at}`;
+    const hash = `${seed}h${at}.`.padEnd(64, "0");
+    const replaces = ids.length > 0 && pick(4) === 0 ? [ids[pick(ids.length)]!] : [];
+    const item = newItem({ kind: pick(5) === 0 ? "fhir" : "document", id, hash, type: pick(2) ? "11502-2" : "57833-6", class: pick(2) ? "10" : "42", title: `secret-title-${seed}-${at}`, author: `secret-author-${seed}-${at}`, at: `20${10 + pick(15)}-0${1 + pick(9)}-1${pick(9)}`, confidentiality: codes, replaces, part: "2", entry: pick(2) ? "IHE_XDM/SUBSET01/DOC.XML" : "", made: stamp(at) });
+    const together = put.length > 0 && put.at(-1)!.way === "in" && pick(4) === 0;
+    if (together) put.at(-1)!.manifest.items.push({ ...item, entry: `IHE_XDM/SUBSET01/DOC${at}.XML` });
+    else put.push(letter([item]));
+    if (pick(5) === 0) put.push(letter([item])); // by a second way
+    if (codes.includes("INVISIBLE_PATIENT")) invisible.add(id);
+    else ids.push(id);
+    if (codes.includes("MASQUE_PS")) masked.add(id);
+    const name = `${NAMES[pick(NAMES.length)]!}${pick(3)}`;
+    words.set(id, new Set([item.title, item.author]));
+    if (pick(2)) {
+      const entry = { kind: "allergy" as const, name, code: null, status: "active", start: "2011-01-01", end: "", detail: `secret-detail-${seed}-${at}`, severity: "", negated: false };
+      const result = { code: "2345-7", name: "Glucose", value: "1", number: at, unit: "g/L", low: null, high: null, reference: "", flag: "" as const, at: item.at, specimen: "", group: "", comment: "", previous: false };
+      read.push([hash, { author: item.author, at: item.at, results: [result], entries: [entry], until: "", renewable: false }]);
+      words.get(id)!.add(entry.detail);
+    }
+  }
+  for (let at = 0, most = pick(6); at < most; at++) {
+    const draft = { area: "allergies" as const, name: `${NAMES[pick(NAMES.length)]!}${pick(3)}`, detail: `own-${seed}-${at}`, date: "2020-01-01" };
+    const id = `urn:uuid:${seed}-${at}`;
+    put.push(ownLetter([newItem({ kind: "entry", id, hash: `e${seed}${at}`, stamp: stamp(at), made: stamp(at), resource: JSON.stringify(resourceOf(draft, id)) })]));
+    words.set(id, new Set([draft.detail]));
+    if (pick(3) === 0) {
+      masked.add(id);
+      put.push(ownLetter([newItem({ kind: "decision", id: `d${id}`, decision: "mask", targets: [id], stamp: stamp(100 + at) })]));
+    }
+  }
+  for (const id of ids) {
+    if (pick(3) !== 0) continue;
+    masked.add(id);
+    put.push(ownLetter([newItem({ kind: "decision", id: `d${id}`, decision: "mask", targets: [id], stamp: stamp(200) })]));
+  }
+  await letters.keep({ put: put.sort(() => pick(3) - 1), read });
+  const hidden = new Set([...words].filter(([id]) => masked.has(id) || invisible.has(id)).flatMap(([, all]) => [...all]));
+  return { letters, invisible, masked, hidden };
+}
+
+const everything = { position: 0, limit: 1000 };
+const holds = (found: unknown, word: string): boolean => JSON.stringify(found).includes(word);
+
+test("what its author keeps from the patient is in no list, count, search, year, curve or profile", async () => {
+  for (let seed = 0; seed < RECORDS; seed++) {
+    const { letters, invisible } = await record(seed);
+    const view = viewOf(letters, "fr");
+    const shown = [list(view, everything), list(view, { ...everything, archived: true })];
+    const without = await emptyLetters();
+    await without.keep({ put: [...letters.all()].map((one) => ({ ...one, manifest: { ...one.manifest, items: one.manifest.items.filter((item) => !invisible.has(item.id)) } })) });
+    const rest = list(viewOf(without, "fr"), everything);
+    assert.deepEqual([shown[0]!.total, shown[0]!.categories, shown[0]!.years], [rest.total, rest.categories, rest.years], `record ${seed}: no count tells of it`);
+    for (const id of invisible) {
+      const title = `secret-title-${seed}-${id.split(".").at(-1)}`;
+      for (const found of [...shown, trends(letters, "fr"), profile(letters, "fr")]) assert(!holds(found, `"${id}"`) && !holds(found, `${title}"`), `record ${seed}: ${id}`);
+      assert.equal(list(view, { ...everything, words: title.slice(0, -1) + title.slice(-1) }).lines.some((line) => line.id === id), false);
+      assert.throws(() => known(letters, id, "fr"), `record ${seed}: ${id} cannot be asked for`);
+    }
+  }
+});
+
+test("what is masked, by the patient or its author, is in nothing that is made for a professional", async () => {
+  let kept = 0;
+  for (let seed = 0; seed < RECORDS; seed++) {
+    const { letters, masked, hidden } = await record(seed);
+    const summary = profileForProfessional(letters, "fr");
+    for (const word of hidden) assert(!holds(summary, `${word}"`), `record ${seed}: ${word} in the summary`);
+    for (const id of masked) {
+      assert(!summary.some((one) => one.id === id || one.document === id), `record ${seed}: ${id} is a source`);
+      assert.equal(sendable(letters, id, "fr"), null, `record ${seed}: ${id} may not be sent`);
+    }
+    for (const { line } of viewOf(letters, "fr").all.values()) {
+      const sent = sendable(letters, line.id, "fr");
+      if (sent === null) continue;
+      kept += 1;
+      assert(!line.masked);
+      assert.deepEqual(sent.known.history, [], "the other versions are not told");
+      const together = sent.known.letter!.manifest.items.filter((one) => masked.has(one.id) || one.confidentiality.includes("INVISIBLE_PATIENT"));
+      if (together.length > 0) assert.equal(sent.alone, false, `record ${seed}: an archive that holds a masked one does not go`);
+    }
+  }
+  assert(kept > RECORDS, "and what is not masked may be sent");
+});
+
+test("a summary for a professional is the same as if what is masked had never been: no gap, no number", async () => {
+  for (let seed = 0; seed < RECORDS; seed++) {
+    const { letters, masked } = await record(seed);
+    // What a masked one replaced tells nothing either: it holds no more.
+    const closed = new Set([...viewOf(letters, "fr").all.values()].filter(({ line }) => line.masked || line.state === "superseded").map(({ line }) => line.id));
+    const facts = profile(letters, "fr").filter((one) => one.masked && one.source === "me").map((one) => one.name);
+    const told = profileForProfessional(letters, "fr");
+    const without = await emptyLetters();
+    const gone = (item: Item): boolean => item.kind === "decision" || masked.has(item.id) || closed.has(item.id);
+    await without.keep({
+      put: [...letters.all()].map((one) => ({ ...one, manifest: { ...one.manifest, items: one.manifest.items.filter((item) => !gone(item)) } })),
+      read: [...letters.all()].flatMap((one) => one.manifest.items).flatMap((item) => (letters.reading(item.hash) === undefined ? [] : [[item.hash, letters.reading(item.hash)] as [string, unknown]])),
+    });
+    // A fact that the patient masked is masked whoever tells it.
+    const rest = profileForProfessional(without, "fr").filter((one) => !facts.includes(one.name));
+    assert.deepEqual(told.map((one) => `${one.name} ${one.detail}`).sort(), rest.map((one) => `${one.name} ${one.detail}`).sort(), `record ${seed}`);
+  }
+});
+
+test("a fact masked once stays masked when a later document tells it again", async () => {
+  const letters = await emptyLetters();
+  const entry = { kind: "allergy" as const, name: "Pénicilline", code: null, status: "", start: "", end: "", detail: "", severity: "", negated: false };
+  const reading = (author: string): Reading => ({ author, at: "2020", results: [], entries: [entry], until: "", renewable: false });
+  await letters.keep({ put: [letter([newItem({ kind: "document", id: "1", hash: "a1" })])], read: [["a1", reading("Dr A")]] });
+  const [{ id }] = profile(letters, "fr") as [{ id: string }];
+  const targets = idsOfFact(letters, "fr", id);
+  await letters.keep({ put: [ownLetter([newItem({ kind: "decision", id: "d", decision: "mask", targets, stamp: stamp(0) })])] });
+  await letters.keep({ put: [letter([newItem({ kind: "document", id: "2", hash: "a2" })])], read: [["a2", reading("Dr B")]] });
+  assert.deepEqual(profile(letters, "fr").map((one) => one.masked), [true]);
+  assert.deepEqual(profileForProfessional(letters, "fr"), []);
+});
+
+test("a masked document stays masked when its author replaces it", async () => {
+  const letters = await emptyLetters();
+  await letters.keep({ put: [letter([newItem({ kind: "document", id: "old", hash: "1", made: "2020" })]), ownLetter([newItem({ kind: "decision", id: "d", decision: "mask", targets: ["old"], stamp: stamp(0) })])] });
+  await letters.keep({ put: [letter([newItem({ kind: "document", id: "new", hash: "2", made: "2021", replaces: ["old"] })])] });
+  const { lines } = list(viewOf(letters, "fr"), everything);
+  assert.deepEqual(lines.map((one) => [one.id, one.masked, one.versions]), [["new", true, 2]]);
+  assert.equal(sendable(letters, "new", "fr"), null);
+});
+
+test("one document by two ways is one; withdrawn, it leaves a stone with who took it back; locked ones are shown locked", async () => {
+  const letters = await emptyLetters();
+  const item = newItem({ kind: "document", id: "1", hash: "1", title: "Compte rendu", at: "2024-02-03", class: "10" });
+  await letters.keep({
+    put: [
+      letter([item]), letter([item], { threadId: "other" }),
+      letter([newItem({ kind: "document", id: "2", hash: "2", title: "Erreur", at: "2024-02-04" })]),
+      letter([newItem({ kind: "withdrawal", id: "w", withdraws: ["2"], title: "Envoyé par erreur" })]),
+      letter([], { locked: true, at: Date.parse("2024-01-01") }),
+    ],
+  });
+  const { lines, total } = list(viewOf(letters, "fr"), everything);
+  assert.equal(total, 3);
+  assert.deepEqual(lines.map((one) => [one.title, one.state, one.locked]), [["Erreur", "withdrawn", false], ["Compte rendu", "current", false], ["", "current", true]]);
+  assert.equal(known(letters, "1", "fr").ways.length, 2);
+  assert.equal(known(letters, "2", "fr").tombstone?.reason, "Envoyé par erreur");
+});
+
+test("only whoever sent a document may withdraw it, and only the patient's own letters decide", async () => {
+  const letters = await emptyLetters();
+  const stranger = { from: { name: "", address: "x@other.example" } };
+  await letters.keep({
+    put: [
+      letter([newItem({ kind: "document", id: "1", hash: "1", title: "Vrai" })]),
+      letter([newItem({ kind: "withdrawal", id: "w", withdraws: ["1"] })], stranger),
+      letter([newItem({ kind: "decision", id: "d", decision: "mask", targets: ["1"], stamp: stamp(0) })], stranger),
+      letter([newItem({ kind: "decision", id: "d2", decision: "archive", targets: ["1"], stamp: stamp(0) })], { way: "own", signature: "unknown" }),
+    ],
+  });
+  const [line] = list(viewOf(letters, "fr"), everything).lines;
+  assert.deepEqual([line?.state, line?.masked], ["current", false]);
+});
+
+test("letters in the trash and drafts count for nothing; those sent are whom a document was shared with", async () => {
+  const letters = await emptyLetters();
+  const item = newItem({ kind: "document", id: "1", hash: "1", title: "Un" });
+  await letters.keep({
+    put: [
+      letter([item]), letter([newItem({ kind: "document", id: "2", hash: "2" })], { roles: ["trash"] }),
+      letter([item], { way: "out", to: ["paul@cab.example"], roles: ["sent"] }),
+      letter([newItem({ kind: "decision", id: "r", decision: "renewal", targets: ["1"] })], { way: "out", to: ["claire@chu.example"], roles: ["sent"] }),
+      letter([newItem({ kind: "document", id: "3", hash: "3", facility: "SA33", class: "43" })], { from: { name: "Pharmacie", address: "p@off.example" } }),
+    ],
+  });
+  assert.equal(list(viewOf(letters, "fr"), everything).total, 2);
+  assert.deepEqual(known(letters, "1", "fr").sharedWith.map((one) => one.person.address), ["paul@cab.example"]);
+  assert.equal(asked(letters, "renewal", "1").length, 1);
+  assert.deepEqual(pharmacies(letters).map((one) => one.address), ["p@off.example"]);
+});
+
+test("every kind of entry comes back from its FHIR resource as it was written", () => {
+  const drafts: ProfileDraft[] = [
+    { area: "allergies", name: "Noix", detail: "Urticaire", date: "2019-07", end: "" },
+    { area: "allergies", name: "Œuf", detail: "", date: "2001", end: "2010-05-01" },
+    { area: "history", name: "Fracture", detail: "Poignet", date: "1998-02", end: "1998-05" },
+    { area: "family", name: "Diabète", detail: "Mère", date: "2020-01-01", end: "" },
+    { area: "treatments", name: "Amlodipine 5 mg", detail: "Le matin", date: "2024-01-01", end: "2024-06-01" },
+    { area: "vaccinations", name: "Grippe", detail: "Lot 12", date: "2025-10-12", end: "" },
+    { area: "wishes", name: "Directives anticipées", detail: "Je souhaite…\nEt puis…", date: "2025-01-01", end: "" },
+    { area: "contacts", name: "Yann Morvan", detail: "Fils, 06 00 00 00 00", date: "", end: "" },
+    { area: "measures", name: "Body weight", detail: "", date: "2025-01-01", end: "", measure: { kind: "weight", values: [{ name: "", number: 68.4 }], unit: "kg" } },
+    { area: "measures", name: "Glucose [Mass/volume] in Blood", detail: "à jeun", date: "2025-01-01", end: "", measure: { kind: "glucose", values: [{ name: "", number: 5.1 }], unit: "mmol/L" } },
+    { area: "measures", name: "Blood pressure panel with all children optional", detail: "", date: "2025-01-01", end: "", measure: { kind: "blood-pressure", values: [{ name: "systolic", number: 132 }, { name: "diastolic", number: 78 }], unit: "mmHg" } },
+  ];
+  for (const draft of drafts) assert.deepEqual(draftOf(JSON.stringify(resourceOf(draft, "1"))), draft);
+  for (const broken of ["", "{}", "[]", '{"resourceType":"Observation"}', '{"resourceType":"AllergyIntolerance","code":3}']) assert.doesNotThrow(() => draftOf(broken));
+});
+
+test("of many things, what may be shown to professionals keeps its order and loses no other", () => {
+  const all = Array.from({ length: 50 }, (_, at) => ({ id: String(at), masked: at % 7 === 0, confidentiality: at % 5 === 0 ? ["MASQUE_PS"] : [], document: at % 11 === 0 ? "7" : null }));
+  const shown = forProfessional(all);
+  assert.deepEqual(shown.map((one) => one.id), all.filter((one) => !one.masked && one.confidentiality.length === 0 && one.document !== "7").map((one) => one.id));
+});
