@@ -17,6 +17,7 @@ from deploy.node.cli_identity import national_id
 from deploy.node.cli_life import limits, operator
 from deploy.node.cli_policies import policies
 from deploy.node.cli_profiles import profile
+from deploy.node.cli_reports import morning_letter, report
 from deploy.node.cli_spaces import page_code, space
 from deploy.node.terminal import (
     DEFAULT_HOME,
@@ -45,6 +46,7 @@ key = typer.Typer(no_args_is_help=True, help="Certificates that seal to an accou
 account.command("page-code")(page_code)
 account.command("national-id")(national_id)
 account.command("profile")(profile)
+account.command("morning-letter")(morning_letter)
 app.add_typer(account, name="account")
 app.add_typer(space, name="space")
 app.add_typer(key, name="key")
@@ -52,6 +54,7 @@ app.add_typer(audit, name="audit")
 app.add_typer(policies, name="policies")
 app.add_typer(limits, name="limits")
 app.add_typer(operator, name="operator")
+app.add_typer(report, name="report")
 
 
 # -- the node ---------------------------------------------------------------------------------------------

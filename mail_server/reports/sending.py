@@ -192,8 +192,17 @@ class Dispatcher:
         self._told_at = 0.0
         self.progress = Progress()
 
-    async def run(self, *, until_empty: bool, stop: asyncio.Event | None = None) -> Progress:
-        """Raises Busy when another program sends from this spool, SpoolUnusable."""
+    async def run(
+        self,
+        *,
+        until_empty: bool,
+        stop: asyncio.Event | None = None,
+        more_to_come: asyncio.Event | None = None,
+    ) -> Progress:
+        """Raises Busy when another program sends from this spool, SpoolUnusable.
+
+        `more_to_come` is set once nothing more is taken: only then can the spool be empty.
+        """
         stop = stop or asyncio.Event()
         await asyncio.to_thread(self._desk.spool.hold_sending)
         workers = [asyncio.create_task(self._work()) for _ in range(self._settings.sending.connections)]
@@ -203,7 +212,8 @@ class Dispatcher:
                 found = await self._more()
                 if not found and not self._away:
                     await self._tell()
-                    if until_empty and await self._empty():
+                    complete = more_to_come is None or more_to_come.is_set()
+                    if until_empty and complete and await self._empty():
                         break
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), _SETTLE if self._away else _IDLE)

@@ -21,6 +21,10 @@ _ANSWER_LINES = 100
 _CHUNK = 256 * 1024
 
 
+# What ends a connection: the network, TLS, silence, an end in the middle, lines without end, replies that are none.
+_BROKEN = (OSError, ssl.SSLError, TimeoutError, EOFError, asyncio.LimitOverrunError, ValueError)
+
+
 class NotReached(Exception):
     """The node cannot be talked to now: tried again later. The text says why, in a few words."""
 

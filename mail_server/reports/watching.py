@@ -248,18 +248,26 @@ async def watch(
     folder: Path,
     stop: asyncio.Event,
     told: Callable[[Sequence[Taken], Sequence[Outcome]], None] = lambda taken, outcomes: None,
+    *,
+    once: bool = False,
 ) -> Progress:
-    """Take what comes into the folder and hand it over, until told to stop. Raises Busy, SpoolUnusable."""
+    """Take what comes into the folder and hand it over, until told to stop; or what is there, `once`.
+
+    Raises Busy, SpoolUnusable.
+    """
     watched = await asyncio.to_thread(Watched, desk, folder)
 
     def done(outcomes: Sequence[Outcome]) -> None:
         watched.done(outcomes)
         told((), outcomes)
 
-    sending = asyncio.create_task(Dispatcher(desk, done=done).run(until_empty=False, stop=stop))
-    taking = asyncio.create_task(_take(desk, watched, stop, told))
+    taken_all = asyncio.Event()
+    dispatcher = Dispatcher(desk, done=done)
+    sending = asyncio.create_task(dispatcher.run(until_empty=once, stop=stop, more_to_come=taken_all))
+    taking = asyncio.create_task(_take(desk, watched, stop, told, taken_all if once else None))
     try:
-        await asyncio.wait({sending, taking}, return_when=asyncio.FIRST_COMPLETED)
+        waited = {sending} if once else {sending, taking}
+        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
     finally:
         stop.set()
         _, progress = await asyncio.gather(taking, sending)
@@ -271,6 +279,7 @@ async def _take(
     watched: Watched,
     stop: asyncio.Event,
     told: Callable[[Sequence[Taken], Sequence[Outcome]], None],
+    all_taken: asyncio.Event | None,
 ) -> None:
     settings = desk.settings
     forgotten = 0.0
@@ -286,6 +295,9 @@ async def _take(
         except OSError as failure:  # a full disk, a folder unmounted: tried again
             _log.error("the watched folder cannot be read now (%s)", type(failure).__name__)
         if not found:
+            if all_taken is not None:
+                all_taken.set()
+                return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), settings.watch.poll_seconds)
 
