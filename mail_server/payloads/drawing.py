@@ -65,7 +65,7 @@ def draw(message: bytes, tree: Part) -> Drawn:
     for one in found.said:
         _add(found, message, parts, one)
     items = [codec.bounded(one) for one in found.items]
-    cut = max(len(items) - ITEMS, 0)
+    cut = max(len(items) - ITEMS, 0) + sum(one.cut for one in found.said)
     patient = next((codec.patient_hash(one.root, one.extension) for one in found.patients), "")
     patient = patient or next((one.patient for one in found.said if one.patient), "")
     made = Manifest(tuple(items[:ITEMS]), patient, tuple(sorted(found.flags)), cut)

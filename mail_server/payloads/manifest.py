@@ -141,10 +141,10 @@ def of_json(found: object) -> Manifest | None:
         return None
     if _too_deep(told, _DEPTH):
         return None
-    items = [_item(cast("dict[str, Any]", one)) for one in told["items"][:ITEMS] if isinstance(one, dict)]
-    return Manifest(
-        tuple(items), _text(told.get("patient")), _texts(told.get("flags")), _number(told.get("cut"))
-    )
+    listed = cast("list[object]", told["items"])
+    items = [_item(cast("dict[str, Any]", one)) for one in listed[:ITEMS] if isinstance(one, dict)]
+    cut = _number(told.get("cut")) + max(len(listed) - ITEMS, 0)
+    return Manifest(tuple(items), _text(told.get("patient")), _texts(told.get("flags")), cut)
 
 
 _NAMES: Final[Mapping[str, str]] = {one.name: one.name.rstrip("_") for one in fields(Item)}

@@ -6,6 +6,7 @@ What the vectors of the manifest are made from, and what tests of delivery hand 
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,7 +15,15 @@ from mail_server.payloads.manifest import MEDIA_TYPE
 from mail_server.payloads.record import xdm
 from mail_server.payloads.record.cda.model import Header
 from mail_server.payloads.record.cda.writing import level1
-from mail_server.payloads.record.model import Author, Code, DocumentEntry, PatientId, SubmissionSet, Traits, XdmArchive
+from mail_server.payloads.record.model import (
+    Author,
+    Code,
+    DocumentEntry,
+    PatientId,
+    SubmissionSet,
+    Traits,
+    XdmArchive,
+)
 
 INS = "1.2.250.1.213.1.4.8"
 PATIENT = PatientId(INS, "267017506512334")
@@ -62,9 +71,11 @@ def cda(
     return level1(header, body, "application/pdf")
 
 
-def entry(unique: str, *, uri: str = "DOC0001.XML", patient: PatientId = PATIENT, **changes: object) -> DocumentEntry:
+def entry(
+    unique: str, *, uri: str = "DOC0001.XML", patient: PatientId = PATIENT, **changes: object
+) -> DocumentEntry:
     made = DocumentEntry(
-        entry_uuid=f"urn:uuid:{abs(hash(unique)) % 10**8:08d}-0000-4000-8000-000000000000",
+        entry_uuid=f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_OID, unique)}",
         unique_id=unique,
         uri=uri,
         mime_type="text/xml",
@@ -85,19 +96,13 @@ def entry(unique: str, *, uri: str = "DOC0001.XML", patient: PatientId = PATIENT
         creation_time="20261120090000+0100",
         service_start="20261119083000+0100",
     )
-    return replace(made, entry_uuid=_uuid(unique), **changes)  # pyright: ignore[reportArgumentType]
-
-
-def _uuid(unique: str) -> str:
-    import uuid
-
-    return f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_OID, unique)}"
+    return replace(made, **changes)  # pyright: ignore[reportArgumentType]
 
 
 def archive(*documents: tuple[DocumentEntry, bytes], patient: PatientId = PATIENT) -> bytes:
     submission = SubmissionSet(
-        "1.2.250.1.999.7.1", "1.2.250.1.999", patient, "20261120090100+0100", Code("03", "1.2.250.1.213.1.1.4.13.5", "x"),
-        "Envoi", GP,
+        "1.2.250.1.999.7.1", "1.2.250.1.999", patient, "20261120090100+0100",
+        Code("03", "1.2.250.1.213.1.1.4.13.5", "x"), "Envoi", GP,
     )  # fmt: skip
     return xdm.write(
         XdmArchive(submission, tuple(one for one, _ in documents), {one.uri: data for one, data in documents})
@@ -121,11 +126,14 @@ def calendar(*events: str, method: str = "REQUEST") -> str:
     )  # fmt: skip
 
 
-def event(uid: str = "rdv-1@chu.example", *more: str, start: str = "20261203T093000Z", title: str = "Consultation") -> str:
+def event(
+    uid: str = "rdv-1@chu.example", *more: str, start: str = "20261203T093000Z", title: str = "Consultation"
+) -> str:
     return "\r\n".join(
         [
             "BEGIN:VEVENT", f"UID:{uid}", "DTSTAMP:20261120T080000Z", f"DTSTART:{start}", f"SUMMARY:{title}",
-            "ORGANIZER;CN=\"Martin: Claire\":mailto:Claire.Martin@chu.example", "ATTENDEE:mailto:patient@x", *more, "END:VEVENT",
+            'ORGANIZER;CN="Martin: Claire":mailto:Claire.Martin@chu.example', "ATTENDEE:mailto:patient@x", *more,
+            "END:VEVENT",
         ]
     )  # fmt: skip
 
@@ -143,7 +151,13 @@ def manifest_part(*items: dict[str, object], **more: object) -> bytes:
     return head.encode() + json.dumps(whole, ensure_ascii=False).encode()
 
 
-def letter(*parts: bytes, subject: str = "Vos résultats", more: str = "", sender: str = "labo@chu.example", to: str = "x@y.example") -> bytes:
+def letter(
+    *parts: bytes,
+    subject: str = "Vos résultats",
+    more: str = "",
+    sender: str = "labo@chu.example",
+    to: str = "x@y.example",
+) -> bytes:
     head = [
         f"From: <{sender}>", f"To: <{to}>", "Date: Fri, 20 Nov 2026 09:02:00 +0100", "MIME-Version: 1.0",
         f"Message-ID: <{abs(sum(map(len, parts)))}.{len(subject)}@chu.example>",
@@ -158,7 +172,11 @@ def letter(*parts: bytes, subject: str = "Vos résultats", more: str = "", sende
 def _multipart(subtype: str, *parts: bytes) -> bytes:
     mark = f"=_{subtype}_0123456789"
     body = b"".join(f"--{mark}\r\n".encode() + part.rstrip(b"\r\n") + b"\r\n" for part in parts)
-    return f'Content-Type: multipart/{subtype}; boundary="{mark}"\r\n\r\n'.encode() + body + f"--{mark}--\r\n".encode()
+    return (
+        f'Content-Type: multipart/{subtype}; boundary="{mark}"\r\n\r\n'.encode()
+        + body
+        + f"--{mark}--\r\n".encode()
+    )
 
 
 def alternative(*parts: bytes) -> bytes:

@@ -1,9 +1,12 @@
 // The page's own modules as programs for Node: what the tests run is what the browser runs, but for the worker, which is
 // called in place. Out of the tree: nothing built is kept.
+import { readdirSync } from "node:fs";
 import { defineConfig } from "vite";
 import { reading } from "../reading.ts";
 
-const entries = ["command", "mime.test", "crypto.test", "vectors.test", "flows.test", "codes.test"];
+// Every test here, and the programs that Python asks.
+const names = readdirSync(import.meta.dirname).filter((name) => /(\.test|command)\.ts$/.test(name));
+const entries = names.map((name) => name.replace(/\.ts$/, ""));
 
 export default defineConfig({
   root: import.meta.dirname,

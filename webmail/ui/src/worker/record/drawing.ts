@@ -50,7 +50,7 @@ export async function drawManifest(message: Bytes, tree: Part): Promise<Drawn> {
   const items = found.items.map(bounded);
   const about = found.patients[0];
   const patient = about === undefined ? (found.said.find((one) => one.patient !== "")?.patient ?? "") : await patientHash(about.root, about.extension);
-  const manifest = { items: items.slice(0, ITEMS), patient, flags: [...found.flags].sort(), cut: Math.max(items.length - ITEMS, 0) };
+  const manifest = { items: items.slice(0, ITEMS), patient, flags: [...found.flags].sort(), cut: Math.max(items.length - ITEMS, 0) + found.said.reduce((sum, one) => sum + one.cut, 0) };
   return { manifest, confidentiality: [...new Set(items.flatMap((one) => one.confidentiality))].sort() };
 }
 

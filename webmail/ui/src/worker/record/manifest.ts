@@ -42,7 +42,7 @@ export function manifestOf(found: unknown): Manifest | null {
   const told = mapping(found);
   if (told === null || told.v !== VERSION || !Array.isArray(told.items) || tooDeep(found, DEPTH)) return null;
   const items = told.items.slice(0, ITEMS).map(mapping).filter((one) => one !== null).map(itemOf);
-  return { items, patient: text(told.patient, TEXT), flags: texts(told.flags), cut: number(told.cut) };
+  return { items, patient: text(told.patient, TEXT), flags: texts(told.flags), cut: number(told.cut) + Math.max(told.items.length - ITEMS, 0) };
 }
 
 /** Compact JSON of at most LIMIT octets: calendars, then items from the end, are left out until it fits. */
