@@ -112,11 +112,9 @@ def open_proposals(appointment: Appointment) -> tuple[Proposal, ...]:
     found: list[Proposal] = []
     for one in appointment.proposals:
         held = governing(appointment, one.recurrence)
-        if (
-            held is not None
-            and one.sequence >= held.component.sequence
-            and held.component.status != "CANCELLED"
-        ):
+        if one.settled or held is None or cancelled(appointment, one.recurrence):
+            continue
+        if one.sequence >= held.component.sequence:
             found.append(one)
     return tuple(found)
 

@@ -19,6 +19,8 @@ declare module "node:assert/strict" {
 }
 declare module "node:fs" {
   export function readFileSync(path: string, encoding: "utf8"): string;
+  export function readFileSync(path: string): Uint8Array;
+  export function readdirSync(path: string): string[];
 }
 declare module "node:readline" {
   export function createInterface(given: { input: unknown; crlfDelay: number }): AsyncIterable<string>;

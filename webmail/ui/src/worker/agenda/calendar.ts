@@ -1,6 +1,5 @@
 // iCalendar (RFC 5545) into values and back: the same rules, and octet for octet the same text, as `reading.py` and
-// `writing.py`. ical.js takes the lines apart; the only thing thrown is AgendaRefused.
-import ICAL from "ical.js";
+// `writing.py` (which tells why lines are taken apart here and not by a library). The only thing thrown is AgendaRefused.
 import { AgendaRefused } from "./model.ts";
 import type { Attendee, Component, Message, Method, Organiser, Property, Rule, When } from "./model.ts";
 import { ruleOf, ruleText } from "./rules.ts";
@@ -62,9 +61,6 @@ export function readMessages(data: Uint8Array | string, sender: string, received
   return [...found.values()].map((each) => ({ method: method as Method, components: each, sender, received }));
 }
 
-// No property has a type here: values stay as written, for the rules that read them are our own.
-const RAW = { property: {}, param: {}, value: {}, component: {}, defaultSet: {} };
-
 function* linesOf(text: string): Generator<Line> {
   const raw = text.replace(/^\ufeff/, "").split(/\r\n|\n|\r/, LINES * 4 + 1);
   if (raw.length > LINES * 4) throw new AgendaRefused("too-many");
@@ -82,15 +78,23 @@ function* linesOf(text: string): Generator<Line> {
   }
 }
 
+const CARETS: Readonly<Record<string, string>> = { "^n": "\n", "^'": '"', "^^": "^" };
+
+/** Name, parameters, value (RFC 5545 §3.1, RFC 6868). */
 function lineOf(written: string): Line | null {
-  if (!/^[A-Za-z0-9-]+[;:]/.test(written)) return null;
-  try {
-    const [name, params, , value] = ICAL.parse.property(written, RAW as never) as unknown as [string, Record<string, string | string[]>, string, string];
-    const told = Object.entries(params).flatMap(([key, one]) => (Array.isArray(one) ? one : [one]).map((each) => [key.toUpperCase(), each] as const));
-    return { name: name.toUpperCase(), params: told, value };
-  } catch {
-    return null;
+  const name = /^[A-Za-z0-9-]+/.exec(written)?.[0];
+  if (name === undefined) return null;
+  const param = /;([A-Za-z0-9-]+)=((?:"[^"]*"|[^";:,]*)(?:,(?:"[^"]*"|[^";:,]*))*)/y;
+  const told: [string, string][] = [];
+  let at = (param.lastIndex = name.length);
+  for (let found = param.exec(written); found !== null; found = param.exec(written)) {
+    at = param.lastIndex;
+    for (const [one] of found[2]!.matchAll(/"[^"]*"|[^",]+/g)) {
+      const value = one.startsWith('"') ? one.slice(1, -1) : one;
+      told.push([found[1]!.toUpperCase(), value.replace(/\^[n'^]/g, (each) => CARETS[each]!)]);
+    }
   }
+  return written[at] === ":" ? { name: name.toUpperCase(), params: told, value: written.slice(at + 1) } : null;
 }
 
 function blocksOf(lines: Iterable<Line>): Block[] {
