@@ -38,6 +38,7 @@ _SOURCES = (
     "*.py",
     "node.lock",
     ".npmrc",
+    "licences/*",
     "public/**/*",
     "src/**/*",
 )

@@ -2,6 +2,7 @@
 // A package without a licence text stops the build: it may not be shipped.
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { Plugin } from "vite";
 
 interface Carried {
@@ -53,7 +54,9 @@ function packageFolder(file: string): string | null {
 
 function read(folder: string): Carried {
   const { name, version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf-8")) as Record<string, string>;
-  const file = readdirSync(folder).find((one) => /^(licen[cs]e|copying)(\.(md|txt))?$/i.test(one));
-  if (!name || !file) throw new Error(`no licence text in ${folder}`);
-  return { name, version: version ?? "", licence: license ?? "see below", text: readFileSync(join(folder, file), "utf-8").trim() };
+  const own = readdirSync(folder).find((one) => /^(licen[cs]e|copying)(\.(md|txt))?$/i.test(one));
+  // One whose package leaves its text out has it in `licences/`, as its authors publish it.
+  const file = own ? join(folder, own) : fileURLToPath(new URL(`licences/${name}.txt`, import.meta.url));
+  if (!name || !existsSync(file)) throw new Error(`no licence text in ${folder}`);
+  return { name, version: version ?? "", licence: license ?? "see below", text: readFileSync(file, "utf-8").trim() };
 }

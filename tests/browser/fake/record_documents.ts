@@ -57,7 +57,8 @@ export const PDF = (name: string): RecordFile => file(name, "application/pdf", r
 const CDA = (): RecordFile => file("document.xml", "text/xml", () => new Blob(["<ClinicalDocument/>"], { type: "text/xml" }), "document");
 const ZIP = (): RecordFile => file("IHE_XDM.zip", "application/zip", () => new Blob(["PK"], { type: "application/zip" }), "archive");
 
-export function result(name: string, number: number, unit: string, low: number | null, high: number | null, more: Partial<Result> = {}): Result {
+export function result(name: string, exact: number, unit: string, low: number | null, high: number | null, more: Partial<Result> = {}): Result {
+  const number = Math.round(exact * 100) / 100;
   const flag = high !== null && number > high * 1.5 ? "HH" : high !== null && number > high ? "H" : low !== null && number < low ? "L" : "N";
   const reference = low !== null && high !== null ? `${low} – ${high}` : high !== null ? `< ${high}` : low !== null ? `> ${low}` : "";
   return { code: name, name, value: String(number).replace(".", ","), number, unit, low, high, reference: reference.replaceAll(".", ","), flag, at: "", specimen: "Sang veineux", group: "", comment: "", previous: false, ...more };
