@@ -57,6 +57,7 @@ from webmail.spaces.past import Past
 from webmail.spaces.readers import Readers, reader_routes
 from webmail.spaces.reseal import Reseal
 from webmail.spaces.routes import enrolment_routes, key_routes
+from webmail.spaces.wakes import Wakes, wake_routes
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,8 @@ class PageApi:
         if parts.sharing is not None:
             past = Past(ground, parts.sharing)
             self.routers.append(reader_routes(front, Readers(ground, parts.sharing, past), past))
+        self.wakes = Wakes(ground)
+        self.routers.append(wake_routes(front, self.wakes))
         log = AccessLog(ground.store, ground.accounts)
         self.routers.append(export_routes(ground, front, AccessExports(ground, log)))
         self.capabilities: list[Capability] = [log.capability()]
@@ -149,6 +152,7 @@ class PageApi:
         )
         made = cls(ground, parts, operator)
         await sessions.start()
+        await made.wakes.start()
         parts.accounts.changed.append(sessions.on_change)
         parts.accounts.sessions_hold = sessions.holds
         return made
@@ -159,6 +163,7 @@ class PageApi:
 
     async def stop(self) -> None:
         """Before the store stops."""
+        await self.wakes.stop()
         await self.sessions.stop()
 
 

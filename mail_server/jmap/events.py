@@ -1,5 +1,7 @@
 """Pushed state changes over EventSource (RFC 8620 §7.3): that something changed, never what.
 
+Beside them, `event: wake`: a time has come that the listener's own page asked for (webmail.spaces.wakes).
+
 One task waits for each account that somebody listens to; a listener is its connection and a few numbers. Invariants:
 a change while an event is on its way is told after it; a listener whose session, credential or account has ended is
 cut within `SWEEP_SECONDS`; a client that takes nothing holds up nobody else.
@@ -13,7 +15,7 @@ import binascii
 import json
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -37,6 +39,7 @@ SWEEP_SECONDS = 2.0
 SHORTEST_PING, LONGEST_PING = 15, 900
 GATHER_SECONDS = 0.1  # changes that come together are told together
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+_WAKE = b"event: wake\ndata: {}\n\n"
 States = dict[str, str]  # type → state
 
 
@@ -82,6 +85,8 @@ class Events:
         self._work: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.Task[None] | None = None
         self._stopping = False
+        self.just_passed: Callable[[AccountId], Awaitable[bool]] | None = None
+        """Whether a wake was missed by who comes to listen (the node was away, or its line was)."""
 
     def start(self) -> None:
         self._sweeper = asyncio.create_task(self._sweep(), name="jmap-events")
@@ -105,6 +110,13 @@ class Events:
         """Something that the store does not announce (submissions)."""
         if account in self._stations:
             self._spawn(self._look(account))
+
+    def wake(self, accounts: Sequence[AccountId]) -> None:
+        """A time has come, for the own pages of these accounts: not for who reads along."""
+        wanted = set(accounts)
+        for listener in list(self._listeners):
+            if listener.guest.identity.account in wanted:
+                self._spawn(self._woken(listener))
 
     # ── one listener ──
 
@@ -141,6 +153,8 @@ class Events:
                     each: self._differing(listener, each, last.get(each, {})) for each in listener.accounts
                 }
                 await self._tell(listener, {each: what for each, what in missed.items() if what})
+            if self.just_passed is not None and await self.just_passed(speaker):
+                await self._woken(listener)
             gone = asyncio.ensure_future(_left(receive))
             try:
                 await asyncio.wait([gone, listener.ended], return_when=asyncio.FIRST_COMPLETED)
@@ -268,6 +282,13 @@ class Events:
             listener.end()
         finally:
             listener.busy = False
+
+    async def _woken(self, listener: Listener) -> None:
+        """Whatever else is on its way: a wake is one chunk, and changes no state."""
+        try:
+            await listener.send({"type": "http.response.body", "body": _WAKE, "more_body": True})
+        except OSError:
+            listener.end()
 
     async def _sweep(self) -> None:
         while True:

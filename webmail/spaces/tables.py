@@ -1,4 +1,4 @@
-"""What of the past a new reader was given, and how far that has come.
+"""What of the past a new reader was given, and how far that has come; when somebody wants to be woken.
 
 Invariants: ids, numbers and fingerprints alone; no foreign key leaves this package; times are ms UTC.
 """
@@ -23,4 +23,13 @@ past_given = sa.Table(
     sa.Column("apart", sa.BigInteger, nullable=False),  # letters that no packet can be added to
     sa.Column("ended", sa.BigInteger),
     sa.PrimaryKeyConstraint("account", "person"),
+)
+
+wake = sa.Table(
+    "wake",
+    metadata,
+    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),  # a time, and not what for
+    sa.PrimaryKeyConstraint("account", "at"),
+    sa.Index("wake_at", "at"),
 )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
+from alembic import op
+
 revision = "0016"
 down_revision = "0015"
 branch_labels = None
@@ -9,4 +12,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    pass
+    op.create_table(
+        "wake",
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("account", "at"),
+    )
+    op.create_index("wake_at", "wake", ["at"])
