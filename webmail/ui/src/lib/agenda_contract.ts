@@ -1,6 +1,6 @@
 // What the screens of the agenda may ask, and what they get. Times of appointments are milliseconds with the time zone
 // they were made in; a whole day is "YYYY-MM-DD".
-import type { Person } from "./contract.ts";
+import type { Letter, Person, Sent } from "./contract.ts";
 
 export type AgendaStatus = "needs-action" | "accepted" | "declined" | "tentative" | "cancelled" | "own" | "told";
 
@@ -21,6 +21,7 @@ export interface Occurrence {
   changed: boolean; // moved since it was answered: look again
   repeats: boolean;
   conflicts: string[]; // ids of occurrences at the same time
+  answerable: boolean;
   letter: string | null;
   threadId: string | null;
 }
@@ -58,6 +59,13 @@ export interface Recall {
   until: string; // late after
   state: "coming" | "due" | "late" | "done" | "refused";
   doneBy: string | null; // uniqueId or entry that shows it was done
+  said: boolean; // done or refused: the patient's own word, which they may take back
+}
+
+/** What public rules ask of a person; kept in the patient's own letters, and told to nobody. */
+export interface Facts {
+  birthDate: string; // YYYY-MM-DD
+  sex: "F" | "M" | ""; // "": not told; what depends on it is not offered
 }
 
 export interface Reminder {
@@ -68,7 +76,8 @@ export interface Reminder {
 
 /** An invitation found in one letter, for the view of that letter (professionals too: answers are shown there). */
 export interface LetterAppointment {
-  method: string;
+  method: string; // "REQUEST", "REPLY", "COUNTER", "CANCEL", "DECLINECOUNTER", "ADD", "PUBLISH", "REFRESH"
+  uid: string;
   title: string;
   start: number;
   end: number;
@@ -81,6 +90,9 @@ export interface LetterAppointment {
   trusted: boolean; // its organiser (or who answers) is who sent the letter
   answerable: boolean;
   occurrence: string | null; // id in one's own agenda
+  status: AgendaStatus; // as it stands now, whatever this letter said
+  past: boolean; // a later letter took this one's place
+  rule: string;
 }
 
 export interface AgendaWork {
@@ -88,18 +100,24 @@ export interface AgendaWork {
   /** Occurrences that touch [from, to[, in order. */
   between(from: number, to: number): Promise<Occurrence[]>;
   appointment(id: string): Promise<Appointment>;
-  inLetter(letter: string): Promise<LetterAppointment[]>;
+  /** Those of the days to come that wait for an answer, soonest first. */
+  toAnswer(): Promise<Occurrence[]>;
+  inLetter(letter: Letter): Promise<LetterAppointment[]>;
   /** Answers, sealed to the organiser. `scope`: this one, or the whole series. */
-  answer(id: string, status: "accepted" | "declined" | "tentative", scope: "one" | "all", comment?: string): Promise<{ undo(): Promise<boolean>; until: number }>;
-  propose(id: string, start: number, end: number, comment: string): Promise<{ undo(): Promise<boolean>; until: number }>;
+  answer(id: string, status: "accepted" | "declined" | "tentative", scope: "one" | "all", comment?: string): Promise<Sent>;
+  propose(id: string, start: number, end: number, comment: string): Promise<Sent>;
+  draft(id: string): Promise<EntryDraft>; // of one's own entry
   add(draft: EntryDraft): Promise<string>;
   change(id: string, draft: EntryDraft): Promise<void>;
   remove(id: string): Promise<void>;
   setReminders(uid: string, minutes: number[]): Promise<void>;
   /** Called when something is to be reminded of while the page is open. */
   onReminder(listener: (reminder: Reminder) => void): () => void;
+  facts(): Promise<Facts | null>; // null: to be asked for
+  setFacts(facts: Facts): Promise<void>;
   recalls(): Promise<Recall[]>;
   refuseRecall(id: string, refused: boolean): Promise<void>;
+  recallDone(id: string, done: boolean): Promise<void>;
   /** text/calendar of one appointment ("" : of all). */
   ics(id: string): Promise<Blob>;
   onChange(listener: () => void): () => void;

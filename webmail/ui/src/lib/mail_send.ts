@@ -37,8 +37,8 @@ async function readers(addresses: string[]): Promise<string[]> {
   });
 }
 
-/** `manifest`: what structured items its files are. */
-export async function sendDraft(draft: Draft, manifest?: Manifest): Promise<Sent> {
+/** `manifest`: what structured items its files are; `told`: the files say so themselves, to whoever reads them. */
+export async function sendDraft(draft: Draft, manifest?: Manifest, told = false): Promise<Sent> {
   const { session, unlocked } = speaker();
   if (!unlocked) throw new Refused("locked");
   const to = [...new Set(draft.to.map((one) => one.trim()).filter((one) => one !== ""))];
@@ -65,7 +65,7 @@ export async function sendDraft(draft: Draft, manifest?: Manifest): Promise<Sent
       closes: draft.closes === true && session.account.kind === "PER",
       certificates,
       date: Date.now(),
-      ...(manifest === undefined ? {} : { manifest }),
+      ...(manifest === undefined ? {} : { manifest, told }),
     },
     files.map((one) => one.data),
   );

@@ -21,6 +21,8 @@ let searchModule: Promise<typeof import("./search.ts")> | null = null;
 
 const keys = () => import("./keys.ts");
 const swapping = () => (swapModule ??= import("./swap.ts"));
+let agendaModule: Promise<typeof import("./agenda/door.ts")> | null = null;
+const dating = () => (agendaModule ??= import("./agenda/door.ts"));
 const recording = () => (recordModule ??= import("./record/door.ts"));
 const searching = () => (searchModule ??= import("./search.ts"));
 
@@ -58,6 +60,7 @@ export const handlers: Handlers = {
     (await swapModule)?.dropWaitingKey();
     (await searchModule)?.forgetIndex();
     (await recordModule)?.forgetRecord();
+    (await agendaModule)?.forgetAgenda();
     await keyring.forget();
     return null;
   },
@@ -142,5 +145,6 @@ export const handlers: Handlers = {
     return null;
   },
   record: async (question) => (await recording()).answer(keyring, question),
+  agenda: async (question) => (await dating()).answer(keyring, question),
   search: async ({ words, limit }) => (await (await searching()).indexOf(keyring)).find(words, limit),
 };

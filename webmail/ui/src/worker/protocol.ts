@@ -2,6 +2,7 @@
 // comes out only as what the server may keep: a login value, a wrap, a sealed letter. The two exceptions are what a
 // person is to hold: a new recovery code, and the key they export under a passphrase of their own.
 import type { Attachment, Person, Signature } from "../lib/contract.ts";
+import type { AgendaQuestion } from "./agenda/protocol.ts";
 import type { Manifest } from "./record/manifest_model.ts";
 import type { RecordAnswer, RecordQuestion } from "./record/protocol.ts";
 
@@ -82,6 +83,7 @@ export interface LetterToSeal {
   date: number;
   /** What structured items it carries: a part of the letter, and in its summary. */
   manifest?: Manifest;
+  told?: boolean; // its parts tell its items: the manifest goes with the summary alone
 }
 
 export interface KeyPackets {
@@ -153,6 +155,7 @@ export interface Operations {
 
   /** Everything of the record and of the items it is drawn from: a protocol of its own, in a chunk of its own. */
   record(_: RecordQuestion): RecordAnswer;
+  agenda(_: AgendaQuestion): unknown;
 }
 
 export type Operation = keyof Operations;

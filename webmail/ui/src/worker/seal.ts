@@ -28,7 +28,7 @@ export async function seal(keyring: Keyring, given: LetterToSeal): Promise<Seale
   const signer = await keyring.current();
   const own = signer.toPublic();
   const manifest = given.manifest === undefined ? null : (await import("./record/manifest.ts")).writeManifest(given.manifest);
-  const files = manifest === null ? given.files : [...given.files, { name: "manifest.json", type: MANIFEST_TYPE, data: manifest.buffer }];
+  const files = manifest === null || given.told ? given.files : [...given.files, { name: "manifest.json", type: MANIFEST_TYPE, data: manifest.buffer }];
   const letter = { ...given, files, from: { ...given.from, name: given.from.name || nameOn(own, given.from.address) } };
   const readers = await distinct([...letter.certificates], own);
   const messageId = `<${hex(random(16))}@${letter.from.address.split("@").at(-1)}>`;

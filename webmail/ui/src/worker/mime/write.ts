@@ -117,6 +117,9 @@ export function body(text: string, files: readonly File[], marks: string): { fie
 function attachmentFields({ name, type }: File): string {
   const shown = clean(name).replace(/["\\]/g, "_") || "document";
   const safe = ASCII.test(shown) ? shown : shown.normalize("NFD").replace(/[^\x20-\x7e]/g, "");
+  // RFC 6047 §2.4: programs look for an answer in what is neither attached nor without its method.
+  const method = /^text\/calendar; *method=([a-z]+)$/.exec(type)?.[1];
+  if (method !== undefined) return `Content-Type: text/calendar; charset=utf-8; method=${method.toUpperCase()};\r\n name="${safe || "document"}"\r\nContent-Transfer-Encoding: base64\r\n`;
   const kind = /^[a-z]+\/[a-z0-9.+-]+$/.test(type) ? type : "application/octet-stream";
   // RFC 2231 §4 for names that are not ASCII, before a plain one for programs that know no better.
   const coded = encodeURIComponent(shown).replace(/['()*]/g, (one) => `%${one.charCodeAt(0).toString(16)}`);
