@@ -46,6 +46,9 @@ POWER_OF: dict[str, Power] = {
     "account_contact": Power.ACCOUNTS,
     "account_sector": Power.ACCOUNTS,
     "account_close": Power.ACCOUNTS,
+    "account_morning_letter": Power.ACCOUNTS,
+    "report_morning": Power.SPACES,  # it names patients by their addresses
+    "reports_standing": Power.LOOK,
     "account_unused": Power.ACCOUNTS,
     "account_unused_sweep": Power.ACCOUNTS,
     "limits_show": Power.LOOK,

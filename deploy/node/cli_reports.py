@@ -261,13 +261,16 @@ def status(reference: str, settings: SettingsOption = _FILE, as_json: JsonOption
 def morning(
     address: Annotated[str, typer.Argument(help="The sending account.")],
     day: Annotated[str, typer.Option(help="YYYY-MM-DD; the last one due if left out.")] = "",
+    send: Annotated[
+        bool, typer.Option("--send", help="Send a letter now, out of its turn, and print it.")
+    ] = False,
     csv: Annotated[Path | None, typer.Option(help="Write the table to this file.")] = None,
     home: HomeOption = DEFAULT_HOME,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """On the node: print again what an account was told in the morning."""
-    result = ask_node(home, config, "report_morning", address=address, day=day)
+    result = ask_node(home, config, "report_morning", address=address, day=day, send=send)
     if csv is not None:
         csv.write_text("\ufeff" + result["csv"], encoding="utf-8", newline="")
     show(result, as_json, result["text"])

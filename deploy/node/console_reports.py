@@ -13,7 +13,7 @@ from deploy.node.control import CommandFailed
 from mail_server.accounts.interface import Account, Kind
 from policies.interface import Event
 
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}:[0-9]{2})?")
 
 
 class ReportCommands:
@@ -28,10 +28,14 @@ class ReportCommands:
         await self._node.correspondence.feedback.wish(account.id, wanted, self._by)
         return {"address": account.address, "morning_letter": wanted}
 
-    async def report_morning(self, address: str, day: str = "") -> dict[str, Any]:
-        """What the letter of that day told; the day due last when none is named."""
+    async def report_morning(self, address: str, day: str = "", send: bool = False) -> dict[str, Any]:
+        """What the letter of that day told; the day due last when none is named. `send`: a letter now, out of turn."""
         account = self._account(address)
         mornings = self._node.correspondence.mornings
+        if send:
+            day = await mornings.tell_now(account.id)
+            if not day:
+                raise CommandFailed(f"There is nothing to tell {account.address}.")
         if day and not _DAY.fullmatch(day):
             raise CommandFailed("A day is written YYYY-MM-DD.")
         wanted = day or mornings.due()[0]

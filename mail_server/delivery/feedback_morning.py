@@ -154,6 +154,14 @@ class MorningLetters:
         await self._store.write(lambda transaction: _forget(transaction, before, oldest))
         return whole
 
+    async def tell_now(self, account: AccountId) -> str:
+        """A letter out of its turn, on everything until now; the name under which it is printed again, "" for none."""
+        now = datetime.fromtimestamp(self._clock() / 1000, UTC).astimezone(self._zone)
+        day = f"{now:%Y-%m-%dT%H:%M:%S}"
+        sent = await self._send(account, day, self._clock())
+        told = await self._store.read(lambda reader: _was_told(reader.sql, account, day))
+        return day if sent and told else ""
+
     def _owed(self, reader: Reader, until: int) -> list[AccountId]:
         rows = reader.sql.all(
             "SELECT DISTINCT account FROM report_ledger WHERE (told_day IS NULL AND at < ?)"
@@ -340,7 +348,9 @@ class MorningLetters:
     def _message(self, account: Account, morning: Morning) -> bytes:
         parts = (
             mime.text_part(self.text(morning)),
-            mime.attachment_part(self.table(morning), "text/csv; charset=utf-8", f"envois_{morning.day}.csv"),
+            mime.attachment_part(
+                self.table(morning), "text/csv; charset=utf-8", f"envois_{morning.day[:10]}.csv"
+            ),
         )
         kind, body = mime.multipart("mixed", parts)
         header = (

@@ -55,7 +55,7 @@ _OUTCOMES = {
 
 
 def subject(morning: Morning) -> str:
-    day = "/".join(reversed(morning.day.split("-")))
+    day = "/".join(reversed(morning.day[:10].split("-")))
     return f"Vos envois au {day} / What became of your reports"
 
 

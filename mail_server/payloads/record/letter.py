@@ -1,8 +1,8 @@
 """The letter that carries one document: words for a person, a PDF to look at, the archive for software.
 
 ECO.2.1 and ECO.2.4 of reference/mssante.md §4: subject `XDM/1.0/DDM+…`, IHE_XDM.zip with the CDA, the PDF copy under
-its required name, the fields X-MSS-*; a replacement says `[Annule et remplace]`, a withdrawal answers the first letter and
-carries no document.
+its required name, the fields X-MSS-*; a replacement says `[Annule et remplace]`, a withdrawal answers the first letter
+and carries no document.
 
 Invariants: pure; the same values make the same letter, boundaries and archive times included, so that a letter can be
 made again; nothing of it is ever logged.
