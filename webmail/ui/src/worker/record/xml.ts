@@ -152,13 +152,18 @@ export function decoded(data: Uint8Array): string {
 }
 
 function decode(data: Uint8Array, encoding: string): string {
+  if (encoding === "windows-1252") return windows(data);
   try {
     return new TextDecoder(encoding, { fatal: true, ignoreBOM: true }).decode(data);
   } catch {
-    if (encoding === "utf-8") return new TextDecoder("windows-1252").decode(data);
+    if (encoding === "utf-8") return windows(data);
     throw new RecordRefused("xml-encoding");
   }
 }
+
+// Windows-1252 where it is not Latin-1 (0x80 to 0x9f). Its own table: Node's TextDecoder takes one for the other.
+const WINDOWS = "€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090‘’“”•–—˜™š›œ\u009džŸ";
+const windows = (data: Uint8Array): string => latin1(data).replace(/[\x80-\x9f]/g, (one) => WINDOWS[one.charCodeAt(0) - 0x80] ?? one);
 
 /** Where the first mark stands that is no declaration, instruction, comment or space: the root, or a DOCTYPE. */
 function afterProlog(text: string): number {

@@ -182,7 +182,6 @@ function nameOf(raw: Uint8Array, flags: number, extras: Uint8Array): string {
   if (text.startsWith("/") || /^[A-Za-z]:/.test(text)) throw refused("zip-absolute");
   const parts = text.split("/");
   if (parts.includes("..")) throw refused("zip-slip");
-  // oxlint-disable-next-line no-control-regex
   if (/[\x00-\x1f\x7f:]/.test(text) || [...text].length > NAME) throw refused("zip-name");
   const kept = parts.filter((part) => part !== "" && part !== ".").join("/");
   if (kept === "") throw refused("zip-name");
