@@ -58,10 +58,11 @@ export default defineConfig(({ mode }) => ({
             // What comes together anyway stands together: fewer files, and shorter than apart.
             { name: "frame", test: /vite[\\/]preload-helper|src[\\/](App|router|place|session|display|i18n[\\/](index|language)|components[\\/](Glyph|announce))/, includeDependenciesRecursively: false },
             { name: "parts", test: /svelte[\\/].*(bindings[\\/](this|input|size)|blocks[\\/]await|elements[\\/](class|style)|shared[\\/]attributes)\.js|src[\\/](i18n[\\/]formats|components[\\/](Button|Dialog|ErrorSummary|Field|Icon|Later|Page|Status|UrgencyNote|Words|drawings))/, includeDependenciesRecursively: false },
-            // What the record and the agenda share, and what a document in a letter takes of the record.
-            { name: "items", test: /src[\\/](record|agenda)\.ts|src[\\/]lib[\\/](record(?!_export|_summary|_professional)|agenda|items|for_professional)|src[\\/]worker[\\/](record|agenda)[\\/]/, includeDependenciesRecursively: false },
-            { name: "sheet", test: /svelte[\\/].*(bindings[\\/]select|reactivity[\\/](map|set|date))|src[\\/]screens[\\/](record[\\/](DocumentSheet|Heading|Sections|Blocks|Runs|Results|RangeBar|Entries|FileRow|Picture|RecordNav|ShareDialog|attached|drawings|moments|states|flags|refusals|more_parts)|mail[\\/](saving|kinds))/, includeDependenciesRecursively: false },
-            { name: "common", test: /src[\\/]screens[\\/]account[\\/](arrival|proof|parts[\\/](Address|Card))|src[\\/]lib[\\/]provider_path/, includeDependenciesRecursively: false },
+            // What a document in a letter takes of the screens of the record.
+            { name: "sheet", test: /svelte[\\/].*bindings[\\/]select|src[\\/]screens[\\/]record[\\/](DocumentSheet|Heading|Sections|Blocks|Runs|Results|RangeBar|Entries|FileRow|Picture|RecordNav|ShareDialog|attached|drawings|moments|states|flags|refusals|more_parts)/, includeDependenciesRecursively: false },
+            { name: "files", test: /src[\\/]screens[\\/]mail[\\/](saving|kinds)/, includeDependenciesRecursively: false },
+            { name: "items", test: /src[\\/]lib[\\/](items|record_language|record_link|record_own|for_professional)|src[\\/]worker[\\/]record[\\/](resources|octets)/, includeDependenciesRecursively: false },
+            { name: "common", test: /src[\\/]screens[\\/]account[\\/](arrival|proof|refusal|parts[\\/](Address|Card))|src[\\/]lib[\\/]provider_path/, includeDependenciesRecursively: false },
             { name: "account", test: /src[\\/]lib[\\/](account|api|link|workers|contract|bytes|mail_boxes)/, includeDependenciesRecursively: false },
             {
               name: "letters",

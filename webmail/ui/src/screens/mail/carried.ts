@@ -7,4 +7,5 @@ export function carried({ type, name }: Attachment): "document" | "invitation" |
   return type === "application/zip" || /\.(xml|json)$/i.test(name) ? "document" : null;
 }
 
+export const invitation = async () => (await import("../agenda/LetterInvitation.svelte")).default;
 export const documents = async () => (await import("../record/LetterDocuments.svelte")).default;
