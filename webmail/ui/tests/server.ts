@@ -207,7 +207,7 @@ export class Node {
       id: one.id, blobId: `B${one.id}`, threadId: one.threadId, mailboxIds: { [one.mailbox]: true }, keywords: one.keywords,
       size: one.message.length, receivedAt: new Date(one.receivedAt).toISOString(), from: [{ name: null, email: one.from }],
       to: one.to.map((email) => ({ name: null, email })), subject: one.subject, preview: "", messageId: [one.messageId], references: null,
-      guard: one.guard, closesExchange: false, keyIds: one.keyIds, sealedSummary: one.summary,
+      guard: one.guard, closesExchange: false, keyIds: one.keyIds, sealedSummary: one.summary, coarseClass: one.class ?? "message",
     };
     return properties === undefined ? all : Object.fromEntries(["id", ...properties].map((name) => [name, all[name]]));
   }

@@ -22,6 +22,7 @@ type Progress = (done: number, total: number) => void;
 const IDS = 500; // listed at once
 const PAGE = 50; // summaries at once
 const CHANGES = 500;
+const WIRE = [...properties(true), "coarseClass"];
 const BESIDE = 3; // letters opened at once
 
 const changed = new Listeners<null>();
@@ -129,7 +130,7 @@ async function follow(since: string): Promise<boolean> {
     const { created = [], updated = [], destroyed = [], newState, hasMoreChanges } = made.get("c") as unknown as Changes;
     const ids = [...new Set([...created, ...updated])].filter((id) => !destroyed.includes(id));
     if (destroyed.length > 0) await askRecord("drop", { ids: destroyed });
-    await read(ids, new Map(), step);
+    await read(ids, step);
     if (newState !== state) {
       await askRecord("reached", { state: newState, complete: true });
       changed.tell(null);
@@ -141,12 +142,10 @@ async function follow(since: string): Promise<boolean> {
 
 async function readAll(): Promise<void> {
   const state = (await jmap([["Email/get", { accountId: ownId(), ids: [] }, "g"]])).get("g")?.["state"] as string;
-  const found = new Map<string, string>(); // id → class
-  for (const name of ["record", "agenda"]) for (const id of await listed(name)) found.set(id, name);
-  const all = await listed(null);
-  const order = [...found.keys(), ...all.filter((id) => !found.has(id))];
+  const first = [...(await listed("record")), ...(await listed("agenda"))];
+  const order = [...new Set([...first, ...(await listed(null))])];
   step(0, order.length);
-  await read(order, found, step);
+  await read(order, step);
   const left = new Set(order);
   const gone = (await askRecord("held", null)).filter((id) => !left.has(id));
   if (gone.length > 0) await askRecord("drop", { ids: gone });
@@ -197,7 +196,7 @@ async function got(ids: string[], names: string[]): Promise<WireEmail[]> {
 }
 
 /** Those known already have their marks and places renewed; the others are taken in, without a summary behind the rest. */
-async function read(ids: string[], class_: ReadonlyMap<string, string>, told: Progress): Promise<void> {
+async function read(ids: string[], told: Progress): Promise<void> {
   if (ids.length === 0) return;
   const [boxes, holder] = [await roles(), await whose()];
   const toOpen: { wire: WireEmail; facts: LetterFacts }[] = [];
@@ -205,10 +204,10 @@ async function read(ids: string[], class_: ReadonlyMap<string, string>, told: Pr
   for (let at = 0; at < ids.length; at += PAGE) {
     const page = ids.slice(at, at + PAGE);
     const unknown = await askRecord("unknown", { ids: page });
-    const fresh = await got(unknown, properties(true));
+    const fresh = await got(unknown, WIRE);
     const known = page.filter((id) => !unknown.includes(id));
     const moved = await got(known, ["id", "keywords", "mailboxIds"]);
-    const facts = (one: WireEmail): LetterFacts => factsOf(one, boxes, class_.get(one.id) ?? "");
+    const facts = (one: WireEmail): LetterFacts => factsOf(one, boxes);
     const needed = new Set(await askRecord("take", { letters: fresh.map((one) => ({ ...facts(one), summary: one.sealedSummary ?? null })), whose: holder }));
     for (const one of fresh) if (needed.has(one.id) && !one.receiptRequested) toOpen.push({ wire: one, facts: facts(one) });
     await askRecord("moved", { letters: moved.map((one) => ({ id: one.id, seen: one.keywords["$seen"] === true, roles: rolesOf(one, boxes) })) });
@@ -232,7 +231,7 @@ async function read(ids: string[], class_: ReadonlyMap<string, string>, told: Pr
 
 const rolesOf = ({ mailboxIds }: WireEmail, boxes: ReadonlyMap<string, string>): string[] => Object.keys(mailboxIds).map((id) => boxes.get(id) ?? "").filter((one) => one !== "").sort();
 
-export function factsOf(one: WireEmail, boxes: ReadonlyMap<string, string>, class_: string): LetterFacts {
+export function factsOf(one: WireEmail & { coarseClass?: string }, boxes: ReadonlyMap<string, string>): LetterFacts {
   emails.set(one.id, { ...emails.get(one.id), ...one });
   return {
     id: one.id,
@@ -247,7 +246,7 @@ export function factsOf(one: WireEmail, boxes: ReadonlyMap<string, string>, clas
     roles: rolesOf(one, boxes),
     guard: one.guard,
     keyIds: one.keyIds,
-    class: class_,
+    class: one.coarseClass === "record" || one.coarseClass === "agenda" ? one.coarseClass : "",
   };
 }
 
@@ -316,5 +315,5 @@ export const letterIds = async (): Promise<string[]> => (await listed(null)).rev
 export async function lettersBy(ids: string[]): Promise<LetterFacts[]> {
   const [boxes, found] = [await roles(), await got(ids, properties(false))];
   const order = new Map(ids.map((id, at) => [id, at]));
-  return found.filter((one) => !one.receiptRequested).map((one) => factsOf(one, boxes, "")).sort((a, b) => order.get(a.id)! - order.get(b.id)!);
+  return found.filter((one) => !one.receiptRequested).map((one) => factsOf(one, boxes)).sort((a, b) => order.get(a.id)! - order.get(b.id)!);
 }

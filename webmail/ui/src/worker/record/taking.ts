@@ -63,7 +63,7 @@ async function ofSummary(keyring: Keyring, facts: Sealed, whose: Whose): Promise
       const { data, signatures } = await openMessage(library, fromBase64(facts.summary), keys, [...who.own, ...who.gateway]);
       const told = JSON.parse(fromUtf8(data)) as { subject?: unknown; from?: unknown; manifest?: unknown };
       // What the server did not seal may carry items that its short summary does not tell of.
-      if (told.manifest === undefined) return facts.class === "" || facts.class === "message" ? { nothing: facts.id } : { open: facts.id };
+      if (told.manifest === undefined) return facts.class === "" ? { nothing: facts.id } : { open: facts.id };
       const signature = await signedBy(signatures, who);
       const manifest = manifestOf(told.manifest);
       if (signature === null || manifest === null) return { open: facts.id };
