@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
-from mail_server.payloads.record.cda.values import cut
+from mail_server.payloads.record.cda.values import cut, unit
 from mail_server.payloads.record.model import Code
 
 _MANY: Final = 2000  # elements of one list
@@ -125,10 +125,8 @@ def system_of(uri: str) -> str:
 
 
 def quantity(node: Node) -> str:
-    unit = (node.text("unit") or node.text("code")).strip("{}")
-    return f"{told(node.number('value'))} {'' if unit == '1' else unit}".strip(" ")
+    return f"{told(node.number('value'))} {unit_of(node)}".strip(" ")
 
 
 def unit_of(node: Node) -> str:
-    unit = node.text("unit") or node.text("code")
-    return "" if unit == "1" else unit
+    return unit(node.text("unit") or node.text("code"))

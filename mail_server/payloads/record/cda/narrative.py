@@ -193,14 +193,15 @@ class _Page:
         caption = table.child("caption")
         head: list[tuple[Cell, ...]] = []
         rows: list[tuple[Cell, ...]] = []
+        foot: list[tuple[Cell, ...]] = []  # it may be written before the body (HTML 4), and stands below
         pictures: list[Block] = []
         for part in table.elements(ns="*"):
             if part.name == "tr":
                 rows.append(self._row(part, pictures))
             elif part.name in ("thead", "tbody", "tfoot"):
-                into = head if part.name == "thead" else rows
+                into = {"thead": head, "tfoot": foot}.get(part.name, rows)
                 into.extend(self._row(row, pictures) for row in part.elements(ns="*") if row.name == "tr")
-        head, rows = [row for row in head if row], [row for row in rows if row]
+        head, rows = [row for row in head if row], [row for row in (*rows, *foot) if row]
         words = "" if caption is None else plain(caption)
         if head or rows:
             self._block(Block("table", caption=words, head=tuple(head), rows=tuple(rows)))

@@ -20,6 +20,7 @@ from mail_server.payloads.record.xml import Element
 LONGEST: Final = 4000
 _SPACES: Final = re.compile(r"[ \t\r\n]+")
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,20}(?:[.,][0-9]{1,20})?(?:[eE][+-]?[0-9]{1,3})?")
+_WORD: Final = re.compile(r"\{([^{}]*)\}")
 _APART: Final = frozenset(
     ("td", "th", "tr", "item", "li", "paragraph", "p", "br", "list", "table", "caption", "div")
 )
@@ -115,22 +116,28 @@ def number_of(text: str) -> float | None:
 
 
 def unit_of(quantity: Element | None) -> str:
-    unit = "" if quantity is None else cut(quantity.get("unit"))
-    return "" if unit == "1" else unit
+    return "" if quantity is None else unit(quantity.get("unit"))
+
+
+def unit(told: str) -> str:
+    """As people write it: UCUM's "1" is none, and "{comprimé}" a word that is no unit of its own."""
+    word = _WORD.fullmatch(cut(told))
+    found = word[1] if word else cut(told)
+    return "" if found == "1" else found
 
 
 def quantity(element: Element | None) -> str:
-    """A quantity with its unit: "5 mg". "{cp}" is UCUM's way to say a word that is no unit."""
+    """A quantity with its unit: "5 mg", "1 – 2 comprimé"."""
     if element is None:
         return ""
     value = cut(element.get("value"))
     if not value:
         low, high = element.child("low"), element.child("high")
         if low is not None and high is not None and low.get("value") != high.get("value"):
-            return f"{quantity(low)} – {quantity(high)}".strip(" –")
+            first = cut(low.get("value")) if unit_of(low) == unit_of(high) else quantity(low)
+            return f"{first} – {quantity(high)}".strip(" –")
         return quantity(low if low is not None else high)
-    unit = unit_of(element).strip("{}")
-    return f"{value} {unit}".strip(" ")
+    return f"{value} {unit_of(element)}".strip(" ")
 
 
 def type_of(value: Element) -> str:

@@ -151,16 +151,16 @@ class Page {
 
   #table(table: XmlElement): void {
     const caption = table.child("caption");
-    const [head, rows]: [Cell[][], Cell[][]] = [[], []];
+    const [head, rows, foot]: [Cell[][], Cell[][], Cell[][]] = [[], [], []]; // a foot may be written first, and stands below
     const pictures: Block[] = [];
     for (const part of table.elements(ANY, ANY)) {
       if (part.name === "tr") rows.push(this.#row(part, pictures));
       else if (["thead", "tbody", "tfoot"].includes(part.name))
         for (const row of part.elements(ANY, ANY))
-          if (row.name === "tr") (part.name === "thead" ? head : rows).push(this.#row(row, pictures));
+          if (row.name === "tr") (part.name === "thead" ? head : part.name === "tfoot" ? foot : rows).push(this.#row(row, pictures));
     }
     const filled = (row: Cell[]): boolean => row.length > 0;
-    const made = block("table", { caption: caption === null ? "" : plain(caption), head: head.filter(filled), rows: rows.filter(filled) });
+    const made = block("table", { caption: caption === null ? "" : plain(caption), head: head.filter(filled), rows: [...rows, ...foot].filter(filled) });
     if (made.head.length > 0 || made.rows.length > 0) this.#block(made);
     for (const picture of pictures) this.#block(picture);
   }

@@ -101,8 +101,13 @@ export function numberOf(text: string): number | null {
 }
 
 export function unitOf(quantity: XmlElement | null): string {
-  const unit = quantity === null ? "" : cut(quantity.get("unit"));
-  return unit === "1" ? "" : unit;
+  return quantity === null ? "" : unit(quantity.get("unit"));
+}
+
+/** As people write it: UCUM's "1" is none, and "{comprimé}" a word that is no unit of its own. */
+export function unit(told: string): string {
+  const found = /^\{([^{}]*)\}$/.exec(cut(told))?.[1] ?? cut(told);
+  return found === "1" ? "" : found;
 }
 
 const stripped = (text: string, ends: string): string => {
@@ -112,17 +117,19 @@ const stripped = (text: string, ends: string): string => {
   return text.slice(start, stop);
 };
 
-/** A quantity with its unit: "5 mg". "{cp}" is UCUM's way to say a word that is no unit. */
+/** A quantity with its unit: "5 mg", "1 – 2 comprimé". */
 export function quantity(element: XmlElement | null): string {
   if (element === null) return "";
   const value = cut(element.get("value"));
   if (value === "") {
     const [low, high] = [element.child("low"), element.child("high")];
-    if (low !== null && high !== null && low.get("value") !== high.get("value"))
-      return stripped(`${quantity(low)} – ${quantity(high)}`, " –");
+    if (low !== null && high !== null && low.get("value") !== high.get("value")) {
+      const first = unitOf(low) === unitOf(high) ? cut(low.get("value")) : quantity(low);
+      return stripped(`${first} – ${quantity(high)}`, " –");
+    }
     return quantity(low ?? high);
   }
-  return stripped(`${value} ${stripped(unitOf(element), "{}")}`, " ");
+  return stripped(`${value} ${unitOf(element)}`, " ");
 }
 
 export const typeOf = (value: XmlElement): string => value.get("type", XSI).split(":").at(-1) ?? "";

@@ -1,7 +1,7 @@
 // FHIR's JSON, walked without trust, and its data types read for people: the same as
 // `mail_server/payloads/record/fhir_values.py`. What has another shape is as if it were not there.
 import type { Code } from "./cda_model.ts";
-import { cut } from "./cda_values.ts";
+import { cut, unit } from "./cda_values.ts";
 
 const MANY = 2000; // elements of one list
 const SYSTEMS: ReadonlyMap<string, string> = new Map([
@@ -95,12 +95,6 @@ export const codesOf = (concept: Node): string[] => concept.all("coding").map((c
 /** A system by its OID where it has one. */
 export const systemOf = (uri: string): string => SYSTEMS.get(uri) ?? uri.replace(/^urn:oid:/, "");
 
-export const quantity = (node: Node): string => {
-  const unit = (node.text("unit") || node.text("code")).replace(/^[{}]+|[{}]+$/g, "");
-  return `${told(node.number("value"))} ${unit === "1" ? "" : unit}`.replace(/^ +| +$/g, "");
-};
+export const quantity = (node: Node): string => `${told(node.number("value"))} ${unitOf(node)}`.replace(/^ +| +$/g, "");
 
-export const unitOf = (node: Node): string => {
-  const unit = node.text("unit") || node.text("code");
-  return unit === "1" ? "" : unit;
-};
+export const unitOf = (node: Node): string => unit(node.text("unit") || node.text("code"));
