@@ -1,4 +1,3 @@
-# ruff: noqa: E501 (steps read as lines)
 """Writes the transcripts of this folder: `python -m tests.webmail.vectors.itip.make_transcripts`.
 
 What each step must come to is said here by hand (events, and what matters of what its person then sees); the rest of
