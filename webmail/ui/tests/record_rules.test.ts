@@ -265,3 +265,24 @@ test("of many things, what may be shown to professionals keeps its order and los
   const shown = forProfessional(all);
   assert.deepEqual(shown.map((one) => one.id), all.filter((one) => !one.masked && one.confidentiality.length === 0 && one.document !== "7").map((one) => one.id));
 });
+
+test("two thousand documents and five years of entries are listed, searched and read within moments", async () => {
+  const letters = await emptyLetters();
+  const put = Array.from({ length: 2000 }, (_, at) => letter([newItem({ kind: "document", id: `1.${at}`, hash: `h${at}`, type: "11502-2", class: at % 3 ? "10" : "42", title: `Compte rendu ${at}`, author: `Dr ${at % 40}`, at: `20${10 + (at % 16)}-03-04` })]));
+  const own = Array.from({ length: 1825 }, (_, at) => {
+    const measure = { kind: "weight" as const, values: [{ name: "", number: 60 + (at % 20) }], unit: "kg" };
+    const draft: ProfileDraft = { area: "measures", name: "", detail: "", date: new Date(1.6e12 + at * 86_400_000).toISOString().slice(0, 10), measure };
+    return ownLetter([newItem({ kind: "entry", id: `e${at}`, hash: `e${at}`, stamp: stamp(at), made: stamp(at), resource: JSON.stringify(resourceOf(draft, `e${at}`)) })]);
+  });
+  await letters.keep({ put: [...put, ...own] });
+  const timed = (work: () => unknown): number => {
+    const started = performance.now();
+    work();
+    return performance.now() - started;
+  };
+  const first = timed(() => list(viewOf(letters, "fr"), { position: 0, limit: 50 }));
+  const paged = timed(() => list(viewOf(letters, "fr"), { position: 950, limit: 50, words: "compte 19", category: "reports" }));
+  const read = timed(() => profile(letters, "fr"));
+  assert(first < 1500 && paged < 50 && read < 1500, `first list ${first} ms, a page ${paged} ms, profile ${read} ms`);
+  console.log(`# first list ${first.toFixed(0)} ms, a page ${paged.toFixed(1)} ms, profile ${read.toFixed(0)} ms`);
+});
