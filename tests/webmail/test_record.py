@@ -62,7 +62,9 @@ def test_letters_are_an_mbox_that_python_reads(exported: Path) -> None:
     letters = list(found)
     assert len(letters) > 60
     assert sum("Bonjour" in str(one["subject"]) for one in letters) == 1
-    archives = [part for one in letters for part in one.walk() if part.get_content_type() == "application/zip"]
+    archives = [
+        part for one in letters for part in one.walk() if part.get_content_type() == "application/zip"
+    ]
     contents = [part.get_payload(decode=True) for part in archives]
     assert contents
     for content in contents:
@@ -95,7 +97,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def reader(browser: Browser, exported: Path) -> Iterator[Page]:
+def reader(browser: Browser, exported: Path) -> Page:
     """The reader as it opens from a disk, with every request and every complaint noted."""
     page = browser.new_context(offline=True, viewport={"width": 360, "height": 740}).new_page()
     noted: list[str] = []
@@ -104,7 +106,7 @@ def reader(browser: Browser, exported: Path) -> Iterator[Page]:
     page.on("pageerror", lambda failure: noted.append(f"error: {failure}"))
     page.goto((exported / "index.html").as_uri())
     assert noted == [(exported / "index.html").as_uri()], noted
-    yield page
+    return page
 
 
 def test_the_reader_shows_searches_and_opens_without_a_network(reader: Page) -> None:

@@ -280,6 +280,10 @@ test("a letter's own documents are found in it, with whom they are about", async
   assert((found!.about?.name ?? "").length > 3);
   assert.equal((await found!.view()).header?.id, "1.2.250.1.999.1.1");
   assert.deepEqual(await record.inLetter(node.letters.find((one) => one.class === "message")!.id), []);
+  const hidden = await sealed(example("not to be seen by the patient yet").clear, null);
+  await comes(hidden);
+  await mail.list("inbox", 0, 200);
+  assert.deepEqual(await record.inLetter(hidden.id), [], "what its author keeps from patients is not told to one");
 });
 
 test("what documents say comes into the profile and the curves behind the screens", async () => {

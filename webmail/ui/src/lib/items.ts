@@ -40,10 +40,10 @@ let progress: { done: number; total: number } = { done: 0, total: 0 };
 const followed = new Set<Progress>();
 
 account.onChange((session) => {
+  stale = true; // another key may open what was locked
   if (session !== null && session.account.id === person && session.unlocked) return;
   person = null;
   running = null;
-  stale = true;
 });
 mail.onChange(() => {
   stale = true;

@@ -4,7 +4,7 @@
 // Invariants: nothing that is read stays outside the worker but what is shown; own letters only, but for what one letter
 // in a box carries; octets of files are those that came.
 import type { Contents, Known } from "../worker/record/protocol.ts";
-import { account } from "./account.ts";
+import { account, speaker } from "./account.ts";
 import { Refused, type Person } from "./contract.ts";
 import { itemsChanged, itemsReady, letterToOpen, onItems, ownId } from "./items.ts";
 import { accountId, emails, mail, set } from "./mail.ts";
@@ -110,7 +110,7 @@ async function inLetter(id: string): Promise<LetterDocument[]> {
   if (email === undefined) throw new Refused("no-such-letter");
   const from = { name: "", address: email.from?.[0]?.email ?? "" };
   const open = () => letterToOpen({ id, blobId: email.blobId, from }, accountId());
-  const found = await askRecord("carried", { letter: await open(), language: language() });
+  const found = await askRecord("carried", { letter: await open(), patient: speaker().session.account.kind === "PATIENT", language: language() });
   return found.map(({ item, line, about }) => ({
     id: item.id,
     form: item.kind as LetterDocument["form"],

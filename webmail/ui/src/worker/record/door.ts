@@ -4,7 +4,7 @@ import { Failed } from "../failed.ts";
 import type { Keyring } from "../keyring.ts";
 import { PATIENT_TYPES } from "./categories.ts";
 import { contentsOf, octetsOf } from "./contents.ts";
-import { forgetDocuments, list, viewOf } from "./documents.ts";
+import { forgetDocuments, HIDDEN_FROM_PATIENT, list, viewOf } from "./documents.ts";
 import { drawn } from "./drawn.ts";
 import { aboutWhom } from "./formats.ts";
 import { typeLabel } from "./labels.ts";
@@ -24,6 +24,7 @@ type Handlers = { [K in RecordOperation]: (keyring: Keyring, given: RecordGiven<
 const handlers: Handlers = {
   async begin(keyring) {
     const letters = await theLetters(keyring);
+    await letters.retry();
     return { ...letters.reached, letters: letters.size };
   },
   async unknown(keyring, { ids }) {
@@ -68,10 +69,10 @@ const handlers: Handlers = {
     if (document !== null && item.hash !== "" && readingOf(letters, item) === null) await letters.keep({ read: [[item.hash, toReading(document)]] });
     return contents;
   },
-  async carried(keyring, { letter, language }) {
+  async carried(keyring, { letter, patient, language }) {
     const whole = await openWhole(keyring, letter);
     const manifest = await drawn(whole).catch(() => null);
-    const found = (manifest?.items ?? []).filter((one) => ["document", "fhir"].includes(one.kind));
+    const found = (manifest?.items ?? []).filter((one) => ["document", "fhir"].includes(one.kind) && !(patient && one.confidentiality.includes(HIDDEN_FROM_PATIENT)));
     return Promise.all(
       found.map(async (item) => ({
         item,

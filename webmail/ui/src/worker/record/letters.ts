@@ -91,16 +91,20 @@ export class Letters {
     // A slab that cannot be read leaves a hole: what it held is looked for again.
     const whole = this.slabs.length === records.length;
     this.reached = reached == null ? EMPTY : { ...reached, complete: reached.complete && whole };
-    const keys = await this.keys();
-    if (this.reached.keys !== keys) this.forgetLocked();
+    await this.retry();
     if (this.slabs.length > MOST_SLABS + this.letters.size / SLAB) await this.pack();
   }
 
-  private forgetLocked(): void {
+  /** With another key than last time, what was locked is looked at again. */
+  async retry(): Promise<void> {
+    const keys = await this.keys();
+    if (this.reached.keys === keys) return;
+    this.reached = { ...this.reached, keys };
     for (const { id, locked } of [...this.letters.values()]) {
       if (!locked) continue;
       this.letters.delete(id);
       this.reached = { ...this.reached, complete: false };
+      this.version += 1;
     }
   }
 

@@ -68,8 +68,8 @@ export interface RecordOperations {
   /** Raises "not-found". */
   document(_: { id: string; language: Language }): Known;
   contents(_: { letter: LetterToOpen; item: Item }): Contents;
-  /** What one letter carries, whosever box it lies in. */
-  carried(_: { letter: LetterToOpen; language: Language }): { item: Item; line: Pick<DocumentLine, "typeLabel" | "title" | "at" | "author">; about: { name: string; birthDate: string } | null }[];
+  /** What one letter carries, whosever box it lies in; to a patient, nothing that its author keeps from patients. */
+  carried(_: { letter: LetterToOpen; patient: boolean; language: Language }): { item: Item; line: Pick<DocumentLine, "typeLabel" | "title" | "at" | "author">; about: { name: string; birthDate: string } | null }[];
   /** Documents that were never looked into for results and entries, newest first. */
   unread(_: { limit: number }): { letter: Kept; items: Item[] }[];
   look(_: { letter: LetterToOpen; items: Item[] }): null;
