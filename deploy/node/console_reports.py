@@ -13,7 +13,7 @@ from deploy.node.control import CommandFailed
 from mail_server.accounts.interface import Account, Kind
 from policies.interface import Event
 
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}:[0-9]{2})?")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9:.]{12})?")
 
 
 class ReportCommands:

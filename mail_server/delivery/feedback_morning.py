@@ -157,7 +157,7 @@ class MorningLetters:
     async def tell_now(self, account: AccountId) -> str:
         """A letter out of its turn, on everything until now; the name under which it is printed again, "" for none."""
         now = datetime.fromtimestamp(self._clock() / 1000, UTC).astimezone(self._zone)
-        day = f"{now:%Y-%m-%dT%H:%M:%S}"
+        day = now.replace(tzinfo=None).isoformat(timespec="milliseconds")
         sent = await self._send(account, day, self._clock())
         told = await self._store.read(lambda reader: _was_told(reader.sql, account, day))
         return day if sent and told else ""
