@@ -54,6 +54,7 @@ from webmail.spaces.enrolments import Enrolments
 from webmail.spaces.keys import Keys
 from webmail.spaces.lookups import Addressees, Conversations, Lookups
 from webmail.spaces.past import Past
+from webmail.spaces.practice_copy import PracticeCopy, practice_copy_routes
 from webmail.spaces.readers import Readers, reader_routes
 from webmail.spaces.reseal import Reseal
 from webmail.spaces.routes import enrolment_routes, key_routes
@@ -118,6 +119,7 @@ class PageApi:
         ]
         if parts.writing is not None:
             self.routers.append(conversation_routes(front, Exchanges(ground, parts.writing)))
+            self.routers.append(practice_copy_routes(front, PracticeCopy(ground, parts.writing)))
         if parts.sharing is not None:
             past = Past(ground, parts.sharing)
             self.routers.append(reader_routes(front, Readers(ground, parts.sharing, past), past))

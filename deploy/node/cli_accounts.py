@@ -12,6 +12,7 @@ import typer
 
 from deploy.node.cli_life import add_life
 from deploy.node.cli_readers import add_readers
+from deploy.node.cli_software import add_software
 from deploy.node.terminal import (
     DEFAULT_HOME,
     ConfigOption,
@@ -29,6 +30,7 @@ password = typer.Typer(no_args_is_help=True, help="App passwords: one for each m
 certificate = typer.Typer(no_args_is_help=True, help="Client certificates a system logs in with.")
 add_life(account)
 add_readers(account)
+add_software(account)
 account.add_typer(password, name="password")
 account.add_typer(certificate, name="certificate")
 

@@ -30,6 +30,7 @@ from deploy.node.console_policies import PolicyCommands
 from deploy.node.console_profiles import ProfileCommands
 from deploy.node.console_readers import ReaderCommands
 from deploy.node.console_reports import ReportCommands
+from deploy.node.console_software import SoftwareCommands
 from deploy.node.console_spaces import SpaceCommands
 from deploy.node.control import CommandFailed, NodeDown, Report, ask, unheard
 from deploy.node.failures import KNOWN, sentence
@@ -81,6 +82,7 @@ class Console:
             "account_contact": life.account_contact,
             "account_sector": life.account_sector,
             "account_close": life.account_close,
+            "account_software": SoftwareCommands(node, by).account_software,
             "account_unused": life.account_unused,
             "account_unused_sweep": life.account_unused_sweep,
             "limits_show": life.limits_show,

@@ -75,7 +75,14 @@ def differences(before: Iterable[Record], after: Iterable[Record]) -> Iterator[C
 
 
 def _manner(account: Account) -> tuple[object, ...]:
-    return account.contact, account.sector, account.seen_per_person, account.national_id
+    return (
+        account.contact,
+        account.sector,
+        account.seen_per_person,
+        account.national_id,
+        account.software,
+        account.copy_to_software,
+    )
 
 
 def _readers(account: Account) -> dict[AccountId, Grant]:

@@ -418,6 +418,10 @@ def test_the_life_of_an_account_from_the_console(serving: Serving, node: Place) 
     assert did("account", "practice", retired, "regained", *home) == f"{retired} may practise again.\n"
     assert did("account", "contact", retired, "open", *home) == f"{retired}: open.\n"
     assert refused("account", "contact", retired, "all", *home).startswith("Choices are replies_only")
+    assert did("account", "software", retired, *home) == f"{retired} has no practice software.\n"
+    assert "Copies are not made" in did("account", "software", retired, SYSTEM, *home)
+    assert refused("account", "software", retired, WARD, *home).startswith("Practice software has an account")
+    assert did("account", "software", retired, "none", *home) == f"{retired} has no practice software.\n"
     assert did("account", "sector", WARD, "sa01", *home) == f"{WARD}: SA01.\n"
     assert refused("account", "close", retired, *home) == (
         "Nothing was closed: nobody is there to be asked. Add --yes."

@@ -66,6 +66,9 @@ _ACTIONS = {
     "delegate-change": "reader-change",
     "delegate-remove": "reader-remove",
     "seen-set": "seen-set",
+    "software-copy": "software-copy",
+    "software-set": "software-set",
+    "software-copies": "software-copies",
     "step-up": "step-up",
     "national-id-bind": "national-id-bind",
     "national-id-unbind": "national-id-unbind",
@@ -84,7 +87,7 @@ _ACTIONS = {
 }
 
 # Acts whose outcome in the trace is the state a letter was left in: to its holder, they were done.
-_OF_LETTERS = frozenset({"deliver", "read", "keep", "destroy", "reseal"})
+_OF_LETTERS = frozenset({"deliver", "read", "keep", "destroy", "reseal", "software-copy"})
 _UNTOLD = "already-filed"  # the same letter again after a crash: it arrived once
 
 

@@ -233,3 +233,100 @@ async def test_a_reader_that_dies_is_answered_451_and_replaced(desk) -> None:
     assert (found.code, found.reason) == (451, "record-worker-lost")
     await desk.send(robot, report(gp.address, title="Un autre"), gp.address)
     assert worker not in reader.pids
+
+
+# -- copied for the practice's software
+
+
+async def with_software(desk, local: str = "gp", *, on: bool = True):
+    holder, software = await desk.sealed(local), await desk.account("cabinet", Kind.APP)
+    await desk.node.accounts.software_set(holder.id, software.id)
+    if on:
+        await desk.node.accounts.copies_set(holder.id, True, by=holder.id)
+    return holder, software
+
+
+async def test_the_software_s_copy_is_readable_while_the_doctor_s_own_stays_sealed(desk) -> None:
+    robot = await desk.account("robot", Kind.APP)
+    gp, software = await with_software(desk)
+    sent = report(gp.address)
+    await desk.send(robot, sent, gp.address)
+    [(own, _)], [(copy, stored)] = await desk.inbox(gp), await desk.inbox(software)
+    assert (own.state, copy.state) == (State.SEALED, State.CUSTODY)
+    assert stored.endswith(sent)  # below the fields of every delivery, to the byte
+    told = await desk.node.store.read(
+        lambda reader: reader.sql.all(
+            "SELECT action, actor, subject FROM audit_entry WHERE action = 'software-copy'"
+        )
+    )
+    assert [(row[0], row[1], row[2]) for row in told] == [("software-copy", "node", gp.id)]
+
+
+async def test_nothing_is_copied_before_the_holder_switched_it_on_nor_after_another_software_was_named(
+    desk,
+) -> None:
+    robot, other = await desk.account("robot", Kind.APP), await desk.account("autre", Kind.APP)
+    gp, software = await with_software(desk, on=False)
+    await desk.send(robot, report(gp.address), gp.address)
+    await desk.node.accounts.copies_set(gp.id, True, by=gp.id)
+    await desk.node.accounts.software_set(gp.id, other.id)
+    await desk.send(robot, report(gp.address, title="Deux"), gp.address)
+    assert (await desk.inbox(software), await desk.inbox(other)) == ([], [])
+    assert len(await desk.inbox(gp)) == 2
+
+
+async def test_an_ordinary_letter_and_one_sealed_by_its_sender_are_not_copied(desk) -> None:
+    robot = await desk.account("robot", Kind.APP)
+    gp, software = await with_software(desk)
+    plain = made.letter(made.mime.text_part("Bonjour\r\n"), sender=SENDER, to=gp.address)
+    await desk.send(robot, plain, gp.address)
+    [(_, sealed)] = await desk.inbox(gp)
+    body = sealed.partition(b"\r\n\r\n")
+    outside = f"From: <{SENDER}>\r\nTo: <{gp.address}>\r\nSubject: XDM/1.0/DDM+Bilan\r\n".encode()
+    kind = next(line for line in body[0].split(b"\r\n") if line.startswith(b"Content-Type")) + b"\r\n"
+    boundary = sealed[sealed.index(b"boundary") :].split(b"\r\n")[0]
+    again = (
+        outside
+        + b"MIME-Version: 1.0\r\n"
+        + (kind if b"boundary" in kind else kind + b"\t" + boundary + b"\r\n")
+        + b"\r\n"
+        + body[2]
+    )
+    await desk.send(robot, again, gp.address)
+    assert len(await desk.inbox(gp)) == 2
+    assert await desk.inbox(software) == []
+
+
+async def test_software_that_is_itself_addressed_gets_one_copy(desk) -> None:
+    robot = await desk.account("robot", Kind.APP)
+    gp, software = await with_software(desk)
+    await desk.send(robot, report(gp.address), gp.address, software.address)
+    assert len(await desk.inbox(software)) == 1
+
+
+async def test_two_doctors_of_one_practice_share_one_copy(desk) -> None:
+    robot = await desk.account("robot", Kind.APP)
+    gp, software = await with_software(desk)
+    nurse = await desk.sealed("nurse")
+    await desk.node.accounts.software_set(nurse.id, software.id)
+    await desk.node.accounts.copies_set(nurse.id, True, by=nurse.id)
+    await desk.send(robot, report(gp.address), gp.address, nurse.address)
+    assert len(await desk.inbox(software)) == 1
+
+
+# -- what the page says of a letter it sealed
+
+
+async def test_only_the_page_s_own_hand_over_may_say_which_class_a_sealed_letter_is(desk) -> None:
+    nurse, gp = await desk.sealed("nurse"), await desk.sealed("gp")
+    plain = made.letter(made.mime.text_part("Bonjour\r\n"), sender=nurse.address, to=gp.address)
+    await desk.send(nurse, plain, gp.address)
+    [(_, sealed)] = await desk.inbox(gp)
+    claimed = b"Vaguemestre-Class: record\r\n" + sealed.replace(b"Vaguemestre-State: sealed\r\n", b"")
+    await desk.send(nurse, claimed, gp.address)
+    assert await coarse(desk, gp) is CoarseClass.MESSAGE
+    envelope = await desk.page_envelope(nurse, gp.address)
+    await desk.node.delivery.deliver(envelope, claimed.replace(b"\r\n\r\n", b"\r\nX-Other: 1\r\n\r\n", 1))
+    assert await coarse(desk, gp) is CoarseClass.RECORD
+    for _, stored in await desk.inbox(gp):
+        assert b"Vaguemestre-Class" not in stored

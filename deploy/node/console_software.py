@@ -1,0 +1,54 @@
+"""The console's part for practice software: which account a mailbox's copies would go to.
+
+Invariant: an administrator names the account and never switches the copies on: that is the holder's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from deploy.node import whence
+from deploy.node.control import CommandFailed
+from mail_server.accounts.interface import Account
+
+if TYPE_CHECKING:
+    from deploy.node.composition import Node
+
+NONE = "none"
+
+
+class SoftwareCommands:
+    def __init__(self, node: Node, by: str) -> None:
+        self._node = node
+        self._by = by
+
+    async def account_software(
+        self, address: str, software: str | None = None, network: str = ""
+    ) -> dict[str, Any]:
+        """Name it (`none` takes it away), or only show it."""
+        account = self._account(address)
+        if software is not None:
+            named = None if software.lower() == NONE else self._account(software)
+            await self._node.accounts.software_set(
+                account.id,
+                named.id if named else None,
+                by=self._by,
+                means=whence.MEANS,
+                network=whence.address(network),
+            )
+        return self._told(address)
+
+    def _told(self, address: str) -> dict[str, Any]:
+        account = self._account(address)
+        named = self._node.accounts.by_id(account.software) if account.software else None
+        return {
+            "address": account.address,
+            "software": named.address if named else None,
+            "copies": account.copy_to_software,
+        }
+
+    def _account(self, address: str) -> Account:
+        found = self._node.accounts.by_address(address)
+        if found is None:
+            raise CommandFailed(f"There is no account {address}.")
+        return found
