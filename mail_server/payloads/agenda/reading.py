@@ -292,6 +292,8 @@ def _end(block: _Block, start: When | None, zones: Mapping[str, Zone]) -> When |
         return None
     if end.day != start.day:
         raise AgendaRefused("time")
+    if start.day and end.local <= start.local:
+        return None  # a day that ends where it begins is that day
     return end if end.instant("UTC") >= start.instant("UTC") else None
 
 

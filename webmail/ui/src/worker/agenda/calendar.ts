@@ -215,6 +215,7 @@ function endOf(block: Block, start: When | null, zones: Zones): When | null {
   if (end === null && start !== null && length !== null) end = moved(start, seconds(length.value));
   if (end === null || start === null) return null;
   if (isDay(end) !== isDay(start)) throw new AgendaRefused("time");
+  if (isDay(start) && end.local <= start.local) return null; // a day that ends where it begins is that day
   return instantOf(end, "UTC") >= instantOf(start, "UTC") ? end : null;
 }
 
