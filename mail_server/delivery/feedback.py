@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mail_server import mime
 from mail_server.accounts.interface import Account, Accounts, Kind
@@ -261,7 +261,18 @@ class Feedback:
                 (line.mark, line.letter, line.reference, account.id, bytes(first[0])),
             )
             return
+        if told.by_server:
+            line = replace(line, cause=self._cause_of_address(sql, line) or line.cause)
         self._settle(sql, line, at)
+
+    def _cause_of_address(self, sql: Sql, line: _Line) -> str:
+        """Why another letter to the same address was refused: the row of this one may have gone to that one."""
+        row = sql.one(
+            "SELECT cause FROM report_ledger WHERE account = ? AND whom = ? AND outcome = ?"
+            " AND cause NOT LIKE 'smtp-%' ORDER BY at DESC LIMIT 1",
+            (line.account, line.whom, REFUSED),
+        )
+        return row[0] if row else ""
 
     # -- what receiving software answers
 
