@@ -79,7 +79,7 @@ def _part(text: str, number: int, sign: str = "^") -> str:
 def patient_of(text: str) -> PatientId | None:
     """CX: `matricule^^^&oid&ISO^NH`."""
     extension = unescaped(_part(text, 1))
-    return PatientId(_part(_part(text, 4), 2, "&"), extension) if extension else None
+    return PatientId(unescaped(_part(_part(text, 4), 2, "&")), extension) if extension else None
 
 
 def written_patient(patient: PatientId | None, kind: str) -> str:
@@ -119,7 +119,7 @@ def specialty_of(text: str) -> Code | None:
         return None
     if "^" not in text:
         return Code("", "", unescaped(text.strip()))
-    return Code(unescaped(_part(text, 1)), _part(text, 3), unescaped(_part(text, 2)))
+    return Code(unescaped(_part(text, 1)), unescaped(_part(text, 3)), unescaped(_part(text, 2)))
 
 
 def written_specialty(code: Code) -> str:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import io
 import unicodedata
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Final
 
+from mail_server.payloads.record.archive import RATIO, SMALL
 from mail_server.payloads.record.model import DocumentEntry, XdmArchive
 
 SUBSET: Final = "IHE_XDM/SUBSET01/"
@@ -97,8 +99,13 @@ def packed(files: Mapping[str, bytes]) -> bytes:
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as made:
         for name, content in files.items():
             entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.compress_type = zipfile.ZIP_STORED if _dull(content) else zipfile.ZIP_DEFLATED
             entry.create_system = 3
             entry.external_attr = 0o100644 << 16
             made.writestr(entry, content)
     return out.getvalue()
+
+
+def _dull(content: bytes) -> bool:
+    """Whether it would pack so well that a reader takes it for a bomb."""
+    return len(content) > SMALL and len(zlib.compress(content, 1)) * RATIO // 4 < len(content)

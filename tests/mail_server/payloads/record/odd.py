@@ -90,7 +90,7 @@ def _streamed(one: Member, signature: bytes, form: str) -> Member:
 
 def _folders() -> Iterator[tuple[str, bytes]]:
     def named(change: dict[str, str]) -> bytes:
-        made = []
+        made: list[Member] = []
         for one in members():
             name = one.name.decode()
             for old, new in change.items():

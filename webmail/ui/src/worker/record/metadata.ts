@@ -186,7 +186,7 @@ const part = (text: string, number: number, sign = "^"): string => trim(text.spl
 /** CX: `matricule^^^&oid&ISO^NH`. */
 function patientOf(text: string): PatientId | null {
   const extension = unescaped(part(text, 1));
-  return extension === "" ? null : { root: part(part(text, 4), 2, "&"), extension };
+  return extension === "" ? null : { root: unescaped(part(part(text, 4), 2, "&")), extension };
 }
 
 /** XCN: identifier, family name, given name. */
@@ -200,7 +200,7 @@ const personOf = (text: string): Pick<Author, "familyName" | "givenName" | "iden
 function specialtyOf(text: string): Code | null {
   if (text === "") return null;
   if (!text.includes("^")) return { code: "", system: "", display: unescaped(text) };
-  return { code: unescaped(part(text, 1)), system: part(text, 3), display: unescaped(part(text, 2)) };
+  return { code: unescaped(part(text, 1)), system: unescaped(part(text, 3)), display: unescaped(part(text, 2)) };
 }
 
 /** sourcePatientInfo: one PID field in each value. Of several names, the one at birth (type L). */
