@@ -9,6 +9,7 @@ Invariants: reading never raises; an answer to an answer is never made.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
@@ -132,17 +133,14 @@ def _disposition(header: bytes, outcome: Outcome, by: Answerer, original: list[b
     sent_to = mime.first(header, "original-recipient")
     how = "automatic-action/MDN-sent-automatically; processed"
     if outcome.code is not None:
-        how += f"/Error: {int(outcome.code)}^{outcome.label}"
+        how += f"/Error: {int(outcome.code)}^{_ascii(outcome.label)}"
     lines = [
         mime.header_field("Original-Recipient", sent_to or f"rfc822;{by.address}"),
         mime.header_field("Final-Recipient", f"rfc822;{by.address}"),
         *[b"Original-Message-ID: " + one + b"\r\n" for one in original[:1]],
-        b"Disposition: " + how.encode("utf-8") + b"\r\n",
+        b"Disposition: " + how.encode("ascii") + b"\r\n",
     ]
-    return (
-        b"Content-Type: message/disposition-notification\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
-        + b"".join(lines)
-    )
+    return b"Content-Type: message/disposition-notification\r\n\r\n" + b"".join(lines)
 
 
 def _given_back(message: bytes, tree: Part) -> bytes:
@@ -216,7 +214,13 @@ def _of_report(report: dict[str, bytes], subject: mss_fields.Subject) -> Integra
     found = _ERROR.search(said)
     code = AnsCode(int(found[1])) if found else subject.code or AnsCode.OTHER
     label = found[2].strip() if found else ""
-    return IntegrationAnswer(True, code, label or LABELS[code], original, receipt=True)
+    known = not label or label == _ascii(LABELS[code])
+    return IntegrationAnswer(True, code, LABELS[code] if known else label, original, receipt=True)
+
+
+def _ascii(text: str) -> str:
+    """Fields of an MDN are ASCII (RFC 8098 §3.1; RFC 6533 would need another type, which few programs read)."""
+    return unicodedata.normalize("NFD", text).encode("ascii", "ignore").decode("ascii")
 
 
 def _named(value: bytes) -> str:
