@@ -17,6 +17,7 @@ from deploy.node.cli_identity import national_id
 from deploy.node.cli_life import limits, operator
 from deploy.node.cli_policies import policies
 from deploy.node.cli_profiles import profile
+from deploy.node.cli_record import check as check_documents
 from deploy.node.cli_reports import morning_letter, report
 from deploy.node.cli_spaces import page_code, space
 from deploy.node.terminal import (
@@ -47,6 +48,7 @@ account.command("page-code")(page_code)
 account.command("national-id")(national_id)
 account.command("profile")(profile)
 account.command("morning-letter")(morning_letter)
+report.command("check")(check_documents)
 app.add_typer(account, name="account")
 app.add_typer(space, name="space")
 app.add_typer(key, name="key")

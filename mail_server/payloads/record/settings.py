@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -40,3 +42,10 @@ class RecordSettings(BaseModel):
         description="Address space a worker may take (MiB, RLIMIT_AS): beyond it the worker dies alone.",
     )
     niceness: int = Field(default=5, ge=0, le=19, description="Added to the workers' nice value.")
+    xsd: Path | None = Field(
+        default=None, description="Official schema of CDA (CDA_extended.xsd), for `vaguemestre report check`."
+    )
+    schematron: Path | None = Field(
+        default=None,
+        description='Official schematron, or a stylesheet made of it; needs the extra "schematron" (Saxon).',
+    )

@@ -11,7 +11,7 @@ _XHTML: Final = '<div xmlns="http://www.w3.org/1999/xhtml">{}</div>'
 _PATIENT: Final[dict[str, Any]] = {
     "resourceType": "Patient",
     "id": "jeanne",
-    "identifier": [{"system": "urn:oid:1.2.250.1.213.1.4.10", "value": "250033523804278"}],
+    "identifier": [{"system": "urn:oid:1.2.250.1.213.1.4.10", "value": "250033523804241"}],
     "name": [
         {"use": "usual", "family": "LE BIHAN", "given": ["Jeanne"]},
         {"use": "official", "family": "MORVAN", "given": ["JEANNE", "MARIE"]},

@@ -7,7 +7,7 @@ import base64
 from collections.abc import Iterator
 from typing import Final
 
-_INS: Final = '<id extension="250033523804278" root="1.2.250.1.213.1.4.10"/>'
+_INS: Final = '<id extension="250033523804241" root="1.2.250.1.213.1.4.10"/>'
 _HEAD: Final = """<realmCode code="FR"/><typeId root="2.16.840.1.113883.1.3" extension="POCD_HD000040"/>
 <templateId root="2.16.840.1.113883.2.8.2.1"/><templateId root="1.2.250.1.213.1.1.1.1"/>
 <templateId root="1.2.250.1.213.1.1.1.55" extension="2022.01"/>

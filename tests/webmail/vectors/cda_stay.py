@@ -1,4 +1,4 @@
-# ruff: noqa: E501  (sentences of documents, as they are)
+
 """Documents around one woman's stay: letters, biology, imaging, prescriptions, vaccinations."""
 
 from __future__ import annotations
