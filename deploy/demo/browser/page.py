@@ -302,13 +302,21 @@ class PageClient:
                 continue
         raise RuntimeError("no key of this page opens it")
 
-    def write(self, to: str, subject: str, text: str, answering: Letter | None = None, hold: int = 0) -> str:
-        """Compose, encrypt, keep in Sent, hand over. Returns the submission's id."""
+    def write(
+        self,
+        to: str,
+        subject: str,
+        text: str,
+        answering: Letter | None = None,
+        hold: int = 0,
+        entity: bytes = b"",
+    ) -> str:
+        """Compose, encrypt, keep in Sent, hand over. Returns the submission's id. `entity`: in place of the text."""
         known = self.post("/api/certificates", {"addresses": [to]})["addressees"][0]
         if "error" in known:
             raise PageRefused(403, known)
         certificates = [_bytes(each) for each in known["certificates"]] + [self.own_certificate()]
-        message = self._composed(to, subject, text, answering, certificates)
+        message = self._composed(to, subject, entity or mime.text_part(text), answering, certificates)
         account = self.session["account"]["id"]
         uploaded = json.loads(self.request("POST", f"/jmap/upload/{account}/", message, "message/rfc822"))
         (imported,) = self.call(
@@ -353,7 +361,7 @@ class PageClient:
         return str(submitted["created"]["s"]["id"])
 
     def _composed(
-        self, to: str, subject: str, text: str, answering: Letter | None, certificates: Sequence[bytes]
+        self, to: str, subject: str, entity: bytes, answering: Letter | None, certificates: Sequence[bytes]
     ) -> bytes:
         sender = self.session["account"]["shown"]
         fields = [
@@ -369,7 +377,7 @@ class PageClient:
             tag = answering.outer_subject.rpartition(" ")[2] or tag
         outside = [*fields, ("Subject", f"[...] {tag}".encode())]
         inner = b"".join(mime.header_field(name, value) for name, value in fields)
-        inner += mime.header_field("Subject", subject) + mime.text_part(text)
+        inner += mime.header_field("Subject", subject) + entity
         signer = pysequoia.Tsk.from_bytes(self._secret()).signer()
         sealed = pysequoia.encrypt(
             mime.protect(inner, outer=outside),

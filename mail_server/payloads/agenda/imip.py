@@ -117,11 +117,9 @@ _SAID: Final = {
 
 
 def letter(outgoing: Outgoing, name: str, domain: str) -> bytes:
-    """The whole letter that carries a message: multipart/alternative of text and text/calendar."""
+    """The whole letter that carries a message."""
     message = outgoing.message
-    subject, text = words(message, name)
-    content = write_message(message).encode("utf-8", "replace")
-    field_, body = multipart("alternative", [text_part(text), calendar_part(content, message.method)])
+    subject, content = entity(message, name)
     head = [
         address_field("From", [(name, message.sender)]),
         address_field("To", [("", one) for one in outgoing.to]),
@@ -130,7 +128,15 @@ def letter(outgoing: Outgoing, name: str, domain: str) -> bytes:
         header_field("Message-ID", new_message_id(domain)),
         header_field("MIME-Version", "1.0"),
     ]
-    return b"".join(head) + field_ + b"\r\n" + body
+    return b"".join(head) + content
+
+
+def entity(message: Message, name: str) -> tuple[str, bytes]:
+    """Subject, and multipart/alternative of text and text/calendar: what stands below a letter's own fields."""
+    subject, text = words(message, name)
+    content = write_message(message).encode("utf-8", "replace")
+    about, body = multipart("alternative", [text_part(text), calendar_part(content, message.method)])
+    return subject, about + b"\r\n" + body
 
 
 def calendar_part(content: bytes, method: str) -> bytes:
