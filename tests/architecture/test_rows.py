@@ -101,6 +101,88 @@ ROWS: dict[str, tuple[str, ...]] = {
             "test_the_patient_is_told_of_a_receipt_before_opening_and_a_download_sends_it"
         ),
     ),
+    "45 X-MSS-* set by composers, checked against the real archive": (
+        "mail_server/payloads/record/test_mss_fields.py::test_a_letter_with_cda_names_the_product_the_codes_and_the_ins",
+        "mail_server/payloads/record/test_mss_fields.py::test_fields_that_say_otherwise_than_the_archive_are_flagged",
+    ),
+    "46 X-MSS-INS is O only for a qualified INS; absent without CDA": (
+        (
+            "mail_server/payloads/record/test_mss_fields.py::"
+            "test_an_identity_that_is_no_qualified_ins_is_never_said_to_be_one"
+        ),
+        "mail_server/payloads/record/test_mss_fields.py::test_a_letter_without_cda_names_the_product_alone",
+    ),
+    "47 IHE_XDM.zip is built right and read back, also foreign ones": (
+        "mail_server/payloads/record/test_xdm.py::test_an_archive_holds_what_iti_32_asks_for",
+        "mail_server/payloads/record/test_xdm.py::test_a_document_comes_back_octet_for_octet",
+        "mail_server/payloads/record/test_xdm.py::test_the_metadata_bear_every_attribute_that_is_required",
+        (
+            "mail_server/payloads/record/test_hostile.py::"
+            "test_each_has_its_verdict_at_once_and_in_words_that_tell_nothing_of_it"
+        ),
+        "webmail/test_xdm_page.py::test_the_page_reads_the_values_that_the_server_reads",
+    ),
+    "48 subjects XDM/1.0/DDM+ are built, parsed, shown without the prefix": (
+        (
+            "mail_server/payloads/record/test_mss_fields.py::"
+            "test_a_subject_has_its_label_the_name_in_capitals_and_the_date"
+        ),
+        "mail_server/payloads/record/test_mss_fields.py::test_a_subject_is_taken_apart_whoever_wrote_it",
+        (
+            "mail_server/payloads/record/test_mss_fields.py::"
+            "test_a_subject_is_shown_without_its_prefix_and_with_what_it_warns_of"
+        ),
+    ),
+    "49 one patient in a structured message, the CDA's that of METADATA.XML (904)": (
+        (
+            "mail_server/payloads/record/test_xdm.py::"
+            "test_a_cda_about_another_patient_than_the_metadata_is_refused_as_904"
+        ),
+        "mail_server/payloads/record/test_xdm.py::test_two_patients_in_one_archive_are_refused_as_904",
+    ),
+    "50 the PDF copy bears the required name": (
+        "mail_server/payloads/record/test_mss_fields.py::test_a_pdf_copy_is_named_by_date_type_and_name",
+    ),
+    "51 hostile archives, XML and programs are refused with a reason": (
+        (
+            "mail_server/payloads/record/test_hostile.py::"
+            "test_each_has_its_verdict_at_once_and_in_words_that_tell_nothing_of_it"
+        ),
+        "mail_server/payloads/record/test_hostile.py::test_at_least_two_hundred_hostile_ones_have_their_verdict",
+        "webmail/test_xdm_page.py::test_the_page_gives_the_verdicts_of_the_table",
+    ),
+    "52 answers of integration, codes 900 to 906": (
+        (
+            "mail_server/payloads/record/test_integration.py::"
+            "test_documents_taken_in_give_a_receipt_that_says_processed"
+        ),
+        (
+            "mail_server/payloads/record/test_integration.py::"
+            "test_documents_that_could_not_be_taken_in_give_code_and_words_and_come_back"
+        ),
+        "mail_server/payloads/record/test_integration.py::test_an_answer_of_ours_is_read_as_it_was_meant",
+    ),
+    "54 the national tables are data; 34105-7 is mapped": (
+        (
+            "mail_server/payloads/record/test_value_sets.py::"
+            "test_every_table_tells_where_it_comes_from_and_of_what_day"
+        ),
+        (
+            "mail_server/payloads/record/test_value_sets.py::"
+            "test_34105_7_is_no_type_to_write_and_is_read_as_what_took_its_place"
+        ),
+    ),
+    "55 hidden documents go to whom they may": (
+        (
+            "mail_server/payloads/record/test_confidentiality.py::"
+            "test_what_the_patient_must_not_see_yet_never_goes_to_the_patient"
+        ),
+        (
+            "mail_server/payloads/record/test_confidentiality.py::"
+            "test_what_is_masked_to_professionals_goes_to_the_patient_alone"
+        ),
+        "mail_server/payloads/record/test_confidentiality.py::test_codes_that_contradict_each_other_go_to_nobody",
+    ),
     "61 answers of providers are checked": (
         "webmail/login/test_oidc_attacks.py::test_an_id_token_that_is_not_as_it_must_be",
         "webmail/login/test_oidc_attacks.py::test_an_answer_that_names_another_issuer_is_a_mix_up",
