@@ -7,6 +7,7 @@ never uses it.
 from __future__ import annotations
 
 import random
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,7 +15,12 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, formataddr, make_msgid
 
+from deploy.demo.people import Patient
 from mail_server import mime
+from mail_server.accounts.ins import INS_NIR
+from mail_server.payloads.record import value_sets
+from mail_server.payloads.record.letter import Report, level_one, report_letter, subject_of
+from mail_server.payloads.record.model import Author, PatientId, Traits
 
 CRLF = SMTP.clone(max_line_length=76)
 
@@ -33,6 +39,17 @@ _STAY = (
     "consultation de cardiologie dans trois semaines ; pesée chaque matin.",
     "",
     "Compte rendu inventé, pour l’essai.",
+)
+
+
+_TO_PATIENT = (
+    "Vous êtes de retour chez vous depuis hier, après quatre jours dans notre service de cardiologie. "
+    "Votre compte rendu est joint à ce message\u00a0: vous pouvez le lire ici et le montrer à votre médecin.\n\n"
+    "À retenir\u00a0:\n"
+    "- pesez-vous chaque matin, et notez le chiffre\u00a0;\n"
+    "- appelez-nous si vous prenez plus de deux kilos en trois jours\u00a0;\n"
+    "- votre contrôle est prévu dans trois semaines.\n\n"
+    "L’équipe de cardiologie {word}\n"
 )
 
 
@@ -78,20 +95,52 @@ def report_to_patient(
     """What a hospital writes to the patient herself. `sender`: name and address; `word` stands in subject and text."""
     name, address = sender
     subject = f"Votre compte rendu d’hospitalisation {word}".strip()
-    text = (
-        f"Bonjour {given_name},\n\n"
-        "Vous êtes de retour chez vous depuis hier, après quatre jours dans notre service de cardiologie. "
-        "Votre compte rendu est joint à ce message\u00a0: vous pouvez le lire ici et le montrer à votre médecin.\n\n"
-        "À retenir\u00a0:\n"
-        "- pesez-vous chaque matin, et notez le chiffre\u00a0;\n"
-        "- appelez-nous si vous prenez plus de deux kilos en trois jours\u00a0;\n"
-        "- votre contrôle est prévu dans trois semaines.\n\n"
-        f"L’équipe de cardiologie {word}\n"
-    )
+    text = f"Bonjour {given_name},\n\n" + _TO_PATIENT.format(word=word)
     attachment = pdf("Compte rendu d'hospitalisation", pdf_bytes, _STAY)
     message = _message(formataddr((name, address)), recipient, text)
     message.add_attachment(attachment, maintype="application", subtype="pdf", filename="compte-rendu.pdf")
     return Letter(_under(subject, message), subject, text, attachment)
+
+
+def document_for_patient(sender: tuple[str, str], recipient: str, patient: Patient, *, word: str) -> Letter:
+    """The same report as a hospital's system sends it: a CDA in IHE_XDM.zip, its PDF, words for a person."""
+    name, address = sender
+    given = patient.given_names.split()[0]
+    kind = value_sets.document_type("34112-3")
+    facility, setting = value_sets.facility("SA01"), value_sets.setting("ETABLISSEMENT")
+    assert kind is not None
+    assert facility is not None
+    assert setting is not None
+    made = Report(
+        message_id=make_msgid(domain=address.rpartition("@")[2]),
+        at=int(datetime.now(UTC).timestamp() * 1000),
+        sender=address,
+        sender_name=name,
+        recipient=recipient,
+        product="DEV000000",
+        patient=PatientId(INS_NIR, patient.matricule),
+        traits=Traits(patient.family_name, given, patient.birth_date, patient.sex, patient.birth_place),
+        type=kind,
+        class_=value_sets.class_of(kind.code),
+        title="Compte rendu d’hospitalisation",
+        act=f"{datetime.now(UTC):%Y-%m-%d}",
+        unique_id=f"2.25.{uuid.uuid4().int}",
+        set_id=f"2.25.{uuid.uuid4().int}",
+        entry_uuid=f"urn:uuid:{uuid.uuid4()}",
+        facility=facility,
+        setting=setting,
+        author=Author(
+            "Delorme",
+            "Agathe",
+            "899700099990",
+            organisation="Hôpital de la Gare",
+            organisation_id="1690099991",
+        ),
+        words=_TO_PATIENT.format(word=word),
+    )
+    attachment = pdf("Compte rendu d'hospitalisation", 200_000, _STAY)
+    whole = report_letter(made, level_one(made, attachment), attachment)
+    return Letter(whole, subject_of(made), _TO_PATIENT.format(word=word), attachment)
 
 
 def note(sender: str, recipient: str, subject: str, text: str, answering: str = "") -> Letter:

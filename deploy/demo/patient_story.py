@@ -90,13 +90,16 @@ class PatientStory:
             found = next((each for each in opened if each.subject == report.subject), None)
             if found is None:
                 raise NotAsPromised("a letter that waited is not there")
-            if report.attachment and found.attachments != [report.attachment]:
+            if report.attachment and report.attachment not in found.attachments:
                 raise NotAsPromised("the PDF is not the one that was sent")
         if self.page.summary(listed[0])["subject"] != opened[0].subject:
             raise NotAsPromised("the list shows another subject than the letter")
         return [
             ("opened", f"Subject: {self.reports[0].subject}"),
-            ("", "the PDF the same to the byte; the list was drawn from sealed summaries"),
+            (
+                "",
+                "the PDF the same to the byte, the archive for software beside it; the list from sealed summaries",
+            ),
         ]
 
     def receipt(self) -> list[Line]:
@@ -195,13 +198,8 @@ class PatientStory:
 
     def _report(self, patient: Patient, shown: str, *, told: bool = True) -> letters.Letter:
         made = self.made
-        letter = letters.report_to_patient(
-            (world.HOSPITAL_NAME, world.HOSPITAL),
-            shown,
-            given_name=patient.given_names.split()[0],
-            word=self.marker() if told else "",
-            pdf_bytes=200_000,
-        )
+        sender, word = (world.HOSPITAL_NAME, world.HOSPITAL), self.marker() if told else ""
+        letter = letters.document_for_patient(sender, shown, patient, word=word)
         context = tls(made.ca, made.hospital.certificate, made.hospital.key)
         clients.send_as_system(made.ports["submissions"], context, world.HOSPITAL, [shown], letter.data)
         return letter

@@ -29,6 +29,7 @@ from tests.bench import (
     readers,
     reconnect,
     report,
+    reports,
     rounds,
 )
 from tests.bench.generator import LoadGenerator
@@ -52,6 +53,7 @@ class Extent:
     mailbox: int  # letters in the mailbox they are taken from
     returning: int = 0  # mail programs that come back at once
     entries: int = 0  # of the trace, written and verified
+    reports: int = 0  # of a hospital's night
 
 
 FULL = Extent(
@@ -67,6 +69,7 @@ FULL = Extent(
     mailbox=page.MESSAGES,
     returning=reconnect.CLIENTS,
     entries=audit.ENTRIES,
+    reports=reports.REPORTS,
 )
 QUICK = Extent(
     ingest=(("4k", 10, 1000), ("4k", 50, 1000), ("50k", 10, 300), ("1M", 10, 40)),
@@ -77,6 +80,7 @@ QUICK = Extent(
     mailbox=10_000,
     returning=reconnect.CLIENTS,
     entries=200_000,
+    reports=reports.QUICK,
 )
 
 
@@ -89,6 +93,7 @@ def main(
     pages: Annotated[bool, typer.Option(help="Measure pages of 50 by JMAP and IMAP too.")] = True,
     returning: Annotated[bool, typer.Option(help="Let 2,000 mail programs come back at once too.")] = True,
     trace: Annotated[bool, typer.Option(help="Write and verify 10,000,000 entries of the trace too.")] = True,
+    night: Annotated[bool, typer.Option(help="Send a hospital's night of reports too.")] = True,
     number_of_rounds: Annotated[int | None, typer.Option("--rounds", help="Rounds per row.")] = None,
     pipelining: Annotated[bool, typer.Option(help="Send MAIL, RCPT and DATA in one write.")] = False,
     home: Annotated[
@@ -111,6 +116,7 @@ def main(
         pages=extent.pages if pages else 0,
         returning=extent.returning if returning else 0,
         entries=extent.entries if trace else 0,
+        reports=extent.reports if night else 0,
     )
     place = prepare.Place(home.absolute())
     try:
@@ -215,12 +221,18 @@ class Bench:
             with self._noting("reconnecting"):
                 found = reconnect.measured(self._place.run / "reconnect", _say, extent.returning)
                 self.remarks += [str(each) for each in found]
+        self._measure_night(extent)
         if extent.entries:
             with self._noting("the trace"):
                 _say(f"the trace: {extent.entries:,} entries written, then verified")
                 self.remarks += audit.measured(
                     self._place.run / "audit", extent.entries, self._letters_sent()
                 )
+
+    def _measure_night(self, extent: Extent) -> None:
+        if extent.reports:
+            with self._noting("the night of a hospital"):
+                self.remarks += reports.measured(self._place.run / "reports", _say, extent.reports)
 
     def _letters_sent(self) -> dict[str, float]:
         """CPU ms of the product's letters of 4 kB, where the trace weighs most."""

@@ -122,6 +122,13 @@ def _stat(pid: int) -> list[str]:
         return []
 
 
+def tree_of(pid: int) -> Group:
+    """A process that was started elsewhere, with its descendants."""
+    found = _Tree()
+    found.started(pid)
+    return found
+
+
 def group(name: str) -> Group:
     """The best kind of group that this machine lets us make."""
     for parent, file, kind in ((_V1, "cpuacct.usage", "cgroup v1"), (_V2, "cgroup.controllers", "cgroup v2")):
