@@ -11,6 +11,7 @@ that a time has come, to the account's own pages alone.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from typing import Annotated
@@ -101,10 +102,10 @@ class Wakes:
                 wait = await self._round()
             except StoreError as failure:
                 log.error("wakes were not told (%s)", type(failure).__name__)
-            try:
-                await asyncio.wait_for(self._changed.wait(), wait)
-            except TimeoutError:
-                continue
+            # Not wait_for: on Python 3.11 it may swallow the cancellation that `stop` waits for.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()
 
     async def _round(self) -> float:
         """Tells what is due; answers with the seconds until it should be called again."""

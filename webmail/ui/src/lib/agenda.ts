@@ -4,10 +4,9 @@
 // Invariants: nothing of it is asked of the server but the letters themselves, and to be woken at times that tell nothing;
 // an answer goes to the organiser alone, in the conversation of the invitation, and can be undone like any letter.
 import type { AgendaGiven, AgendaMade, AgendaOperation, Asking, Said, ToSend } from "../worker/agenda/protocol.ts";
-import type { Rule } from "../worker/agenda/model.ts";
-import { language, loadWords, t, type Key } from "../i18n/index.ts";
 import { speaker } from "./account.ts";
 import type { AgendaWork, EntryDraft, Facts, Occurrence, Reminder } from "./agenda_contract.ts";
+import { language, letterWords, ruleWords, whenWords, type Said as Answer } from "./agenda_words.ts";
 import { Listeners } from "./api.ts";
 import { Refused, type Letter, type Sent } from "./contract.ts";
 import { dropOwn, itemsReady, keepOwn, onItems, openItem, ownId } from "./items.ts";
@@ -40,44 +39,20 @@ async function fetchLarge(): Promise<void> {
 }
 
 async function ready(progress: (done: number, total: number) => void = () => undefined): Promise<void> {
-  await Promise.all([itemsReady(progress), loadWords("agenda")]);
+  await itemsReady(progress);
   await fetchLarge();
-}
-
-// ---------------------------------------------------------------------------------------------------------- words
-
-const intl = (): string => (language() === "fr" ? "fr-FR" : "en-GB");
-const DAYS = ["MO", "TU", "WE", "TH", "FR", "SA", "SU"];
-
-/** A repetition in words. */
-function ruleWords(rule: Rule | null): string {
-  if (rule === null) return "";
-  let words = t(`agenda.rules.${rule.freq.toLowerCase()}` as Key, { n: rule.interval });
-  const days = rule.byday.map((one) => DAYS.indexOf(one.slice(-2))).filter((at) => at >= 0).map((at) => new Intl.DateTimeFormat(intl(), { weekday: "long" }).format(new Date(2024, 0, 1 + at)));
-  if (days.length > 0 && rule.freq === "WEEKLY") words = t("agenda.rules.on", { rule: words, days: new Intl.ListFormat(intl()).format(days) });
-  if (rule.until !== null) {
-    const [year, month, day] = rule.until.local.slice(0, 10).split("-").map(Number) as [number, number, number];
-    words = t("agenda.rules.until", { rule: words, date: new Intl.DateTimeFormat(intl(), { dateStyle: "long" }).format(new Date(year, month - 1, day)) });
-  }
-  return rule.count > 0 ? t("agenda.rules.count", { rule: words, n: rule.count }) : words;
-}
-
-function whenWords({ start, allDay }: Pick<Occurrence, "start" | "allDay">): string {
-  const time: Intl.DateTimeFormatOptions = allDay ? {} : { hour: "2-digit", minute: "2-digit", timeZoneName: "short" };
-  return new Intl.DateTimeFormat(intl(), { weekday: "long", day: "numeric", month: "long", year: "numeric", ...time }).format(start);
 }
 
 // -------------------------------------------------------------------------------------------------------- sending
 
 /** An iTIP message as a letter: words for people, the calendar for programs (RFC 6047 §2.4). */
-async function posted({ to, ics, item, letter, occurrence }: ToSend, said: "accepted" | "tentative" | "declined" | "proposed", comment: string, when = ""): Promise<Sent> {
+async function posted({ to, ics, item, letter, occurrence }: ToSend, said: Answer, comment: string, when = ""): Promise<Sent> {
   const { session } = speaker();
-  const values = { title: occurrence.title || t("agenda.untitled"), when: whenWords(occurrence), other: when, name: `${session.name.given} ${session.name.family}`.trim() };
-  const text = [t(`agenda.post.${said}.text`, values), comment.trim(), values.name].filter((one) => one !== "").join("\n\n");
+  const words = letterWords(said, occurrence, comment, `${session.name.given} ${session.name.family}`.trim(), when);
   const file = new File([ics], item.method === "COUNTER" ? "proposition.ics" : "reponse.ics", { type: `text/calendar; method=${item.method}` });
   if (letter !== null) await known(letter);
   const { sendDraft } = await import("./mail_send.ts");
-  const draft = { to: [to], subject: t(`agenda.post.${said}.subject`, values), text, files: [file], inReplyTo: letter === null ? null : ({ id: letter } as Letter) };
+  const draft = { to: [to], ...words, files: [file], inReplyTo: letter === null ? null : ({ id: letter } as Letter) };
   const sent = await sendDraft(draft, { items: [item], patient: "", flags: [], cut: 0 }, true);
   return { ...sent, undo: async () => sent.undo().finally(() => void ready().catch(() => undefined)) };
 }
@@ -106,7 +81,7 @@ async function say(decision: "remind" | "facts" | "recall", target: string, valu
   const before = (await saidAll()).find((one) => one.decision === decision && one.target === target);
   const item = newItem({ kind: "decision", decision, targets: [target], type: value, stamp: new Date().toISOString() });
   // A letter that holds an entry as well stays: its word is older, and counts no more.
-  await keep(t("agenda.title"), { items: [item], drop: before === undefined ? [] : [...(before.spent ?? []), ...(before.alone ? [before.letter] : [])] });
+  await keep("Agenda", { items: [item], drop: before === undefined ? [] : [...(before.spent ?? []), ...(before.alone ? [before.letter] : [])] });
 }
 
 async function factsKnown(): Promise<Facts | null> {
@@ -185,7 +160,6 @@ export const agenda: AgendaWork = {
 
   async inLetter(letter) {
     void ready().catch(() => undefined); // the agenda may not have heard of it yet: it tells when it has
-    await loadWords("agenda");
     const parts = letter.parts.filter(({ type, name }) => type === "text/calendar" || /\.ics$/iu.test(name)).slice(0, 4);
     const texts = await Promise.all(parts.map(async (part) => (part.size > 1_000_000 ? "" : (await part.blob()).text())));
     const found = await askAgenda("inLetter", { ...asking(), texts: texts.filter((one) => one !== ""), sender: letter.from.address, letter: letter.id, now: now() });

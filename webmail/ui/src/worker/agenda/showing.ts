@@ -36,10 +36,10 @@ function organiserOf({ appointment, steps }: Entry, component: Component): Perso
 }
 
 /** Answered before, to something that was moved since. */
-function moved(entry: Entry, key: string, status: AgendaStatus, asking: Asking): boolean {
-  const { addresses } = meOf(asking);
-  const answers = entry.appointment.replies.filter((one) => addresses.includes(one.address) && (one.recurrence === "" || one.recurrence === key));
-  return status === "needs-action" && answers.some((one) => one.status !== "NEEDS-ACTION");
+function moved({ appointment, steps }: Entry, key: string, status: AgendaStatus): boolean {
+  const now = governing(appointment, key)?.component.sequence ?? 0;
+  const about = (component: Component): boolean => component.sequence < now && ["", key].includes(componentKey(component));
+  return status === "needs-action" && steps.some(({ letter, message }) => letter.way === "out" && message.method === "REPLY" && message.components.some(about));
 }
 
 async function shown(keyring: Keyring, entry: Entry, found: Found, asking: Asking, now: number): Promise<Occurrence> {
@@ -50,7 +50,7 @@ async function shown(keyring: Keyring, entry: Entry, found: Found, asking: Askin
   return {
     id: await idOf(keyring, component.uid, key), uid: component.uid, recurrence: key, title: component.title, start, end, allDay,
     day: found.day || dayOf(start, asking.here), zone: component.start?.zone || asking.here, place: component.place, organiser: organiserOf(entry, component),
-    status, changed: moved(entry, key, status, asking), repeats: recurring(entry.appointment), conflicts: [],
+    status, changed: moved(entry, key, status), repeats: recurring(entry.appointment), conflicts: [],
     answerable: end > now && cannotAnswer(entry.appointment, key) === "", letter: letter?.id ?? null, threadId: letter?.threadId ?? null,
   };
 }

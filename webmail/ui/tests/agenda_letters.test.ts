@@ -1,0 +1,280 @@
+// The agenda from what its screens call to what the server is sent, with the worker in between: invitations that come,
+// answers that leave, entries and decisions written to oneself, five years of them.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { base64, concat, utf8 } from "../src/lib/bytes.ts";
+import type { AgendaWork, EntryDraft, Occurrence } from "../src/lib/agenda_contract.ts";
+import { armor, dearmor } from "../src/worker/armor.ts";
+import { readMessages } from "../src/worker/agenda/calendar.ts";
+import { forgetAgenda } from "../src/worker/agenda/store.ts";
+import { readCertificate } from "../src/worker/certificates.ts";
+import { decodeWords, first } from "../src/worker/mime/fields.ts";
+import { content, parse } from "../src/worker/mime/parts.ts";
+import { generateKey } from "../src/worker/openpgp.ts";
+import { openMessage, sealMessage } from "../src/worker/packets.ts";
+import { newItem } from "../src/worker/record/manifest.ts";
+import { sections } from "../src/worker/record/octets.ts";
+import { summarise } from "../src/worker/summary.ts";
+import { placed, seen } from "./place.ts";
+import { Node, type Stored } from "./server.ts";
+
+const node = new Node();
+const DOCTOR = "claire@cab.example";
+const THIEF = "voleur@cab.example";
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+const key = async (email: string) => (await generateKey({ type: "ecc", curve: "ed25519Legacy", userIDs: [{ email }], format: "object" })).privateKey;
+const [gateway, doctor] = [await key("gateway@chu.example"), await key(DOCTOR)];
+// A whole hour some days from now, in UTC.
+const soon = (days: number, hour = 10): number => Math.floor(Date.now() / DAY) * DAY + days * DAY + hour * HOUR;
+const written = (at: number): string => new Date(at).toISOString().replace(/[-:]|\.\d+/g, "");
+
+let agenda: AgendaWork;
+before(async () => {
+  placed(await node.start());
+  node.gateway = base64(gateway.toPublic().write());
+  for (const address of [DOCTOR, THIEF]) node.certificates.set(address, { address, guard: "sealed", certificates: [base64(doctor.toPublic().write())] });
+  const { account } = await import("../src/lib/account.ts");
+  ({ agenda } = await import("../src/lib/agenda.ts"));
+  await account.startEnrolment({ code: "ABCD-EFGH-JKMC", birthDate: "1950-03-12", lastFive: "12345" });
+  await account.finishEnrolment({ password: "Été 1948, la fin", recoveryCode: await account.newRecoveryCode(), key: { way: "make" } }, () => undefined);
+});
+after(() => node.stop());
+
+interface Invitation {
+  uid: string;
+  start: number;
+  sequence?: number;
+  method?: string;
+  title?: string;
+  rule?: string;
+  more?: string;
+  invited?: boolean;
+}
+
+function calendar({ uid, start, sequence = 0, method = "REQUEST", title = "Consultation", rule = "", more = "", invited = true }: Invitation): string {
+  return [
+    "BEGIN:VCALENDAR", "PRODID:-//Essai//FR", "VERSION:2.0", `METHOD:${method}`, "BEGIN:VEVENT", `UID:${uid}`, `DTSTAMP:${written(Date.now() + sequence * 1000)}`, `SEQUENCE:${sequence}`,
+    `DTSTART:${written(start)}`, `DTEND:${written(start + HOUR / 2)}`, `SUMMARY:${title}`, "LOCATION:12 rue des Lilas", `ORGANIZER;CN=Dr Martin:mailto:${DOCTOR}`,
+    ...(invited ? [`ATTENDEE;RSVP=TRUE;PARTSTAT=NEEDS-ACTION:mailto:${node.account.shown}`] : []), ...(rule ? [`RRULE:${rule}`] : []), ...(more ? [more] : []), "END:VEVENT", "END:VCALENDAR", "",
+  ].join("\r\n");
+}
+
+let number = 0;
+/** A letter as the server lays it down: sealed by the gateway, with a summary that it signed. */
+async function letter(ics: string, given: Partial<Stored> = {}): Promise<Stored> {
+  const which = (number += 1);
+  const mine = (await readCertificate(node.keys.at(-1)!["certificate"]))!;
+  const { from = DOCTOR } = given;
+  const [message] = readMessages(ics, from, 0);
+  const items = message!.components.map((one, at) => newItem({ kind: "appointment", id: one.uid, method: message!.method, part: "2", title: one.title, ...(at === 0 && ics.length <= 4096 ? { ics } : {}) }));
+  const clear = `Subject: Rendez-vous\r\nContent-Type: multipart/mixed; boundary=i\r\n\r\n--i\r\n\r\nBonjour\r\n--i\r\nContent-Type: text/calendar; method=${message!.method}\r\n\r\n${ics}\r\n--i--\r\n`;
+  const frame = `From: ${from}\r\nTo: ${node.account.shown}\r\nMessage-ID: <${which}@chu>\r\nDate: Fri, 20 Nov 2026 09:02:00 +0100\r\nSubject: [...] abcd\r\nContent-Type: multipart/encrypted; boundary=b; protocol="application/pgp-encrypted"\r\n\r\n--b\r\nContent-Type: application/pgp-encrypted\r\n\r\nVersion: 1\r\n\r\n--b\r\nContent-Type: application/octet-stream\r\n\r\n`;
+  const line = { ...summarise("Rendez-vous", "Dr Martin", "Bonjour", []), manifest: { v: 1, items } };
+  const [, subkey] = mine.getKeyIDs();
+  return {
+    id: `L${which}`, threadId: `T${which}`, mailbox: "Finbox", keywords: {}, from, to: [node.account.shown], subject: "[...] abcd", receivedAt: Date.now() - 100_000 + which,
+    message: concat([utf8(frame), armor(await sealMessage(utf8(clear), [mine], gateway)), utf8("\r\n--b--\r\n")]), summary: base64(await sealMessage(utf8(JSON.stringify(line)), [mine], gateway)),
+    keyIds: [subkey!.toHex().toUpperCase()], guard: "sealed", messageId: `${which}@chu`, class: "agenda", ...given,
+  };
+}
+
+async function arrives(...all: Stored[]): Promise<void> {
+  node.arrived(...all);
+  const { mail } = await import("../src/lib/mail.ts");
+  await mail.list("inbox", 0, 1);
+  const { announce } = await import("../src/lib/mail.ts");
+  announce();
+  await agenda.ready(() => undefined);
+}
+
+const all = (): Promise<Occurrence[]> => agenda.between(soon(-40, 0), soon(40, 0));
+const titled = async (title: string): Promise<Occurrence> => (await all()).find((one) => one.title === title)!;
+
+/** What left last, opened by whom it is for. */
+async function left(): Promise<{ from: string; to: string; subject: string; text: string; calendar: string; type: string; types: string[]; answers: string }> {
+  const stored = node.letters.findLast((one) => one.mailbox === "Fsent")!;
+  const tree = parse(stored.message);
+  const { data } = await openMessage(dearmor(content(stored.message, tree.children[1]!))!, [doctor]);
+  const parts = sections(parse(data)).map(({ part }) => part).filter((part) => part.children.length === 0);
+  const found = parts.find((part) => part.type === "text/calendar")!;
+  return {
+    from: first(tree.fields, "from"), to: first(tree.fields, "to"), subject: decodeWords(first(parse(data).fields, "subject")), answers: first(tree.fields, "in-reply-to"),
+    text: new TextDecoder().decode(content(data, parts[0]!)), calendar: new TextDecoder().decode(content(data, found)), type: first(found.fields, "content-type"), types: parts.map((part) => part.type),
+  };
+}
+
+test("an invitation waits for an answer, with its place, its organiser and its time", async () => {
+  await arrives(await letter(calendar({ uid: "u1", start: soon(3), title: "Suivi" })));
+  const [one] = await agenda.toAnswer();
+  assert(one !== undefined);
+  assert.deepEqual([one.title, one.start, one.end, one.place, one.organiser!.address, one.status, one.answerable], ["Suivi", soon(3), soon(3) + HOUR / 2, "12 rue des Lilas", DOCTOR, "needs-action", true]);
+});
+
+test("an id tells neither the UID nor the time, and is the same when it is made again", async () => {
+  const { id } = await titled("Suivi");
+  assert.match(id, /^[0-9a-f]{24}$/);
+  forgetAgenda();
+  assert.equal((await titled("Suivi")).id, id);
+  forgetAgenda();
+  assert.equal((await agenda.appointment(id)).occurrence.title, "Suivi");
+});
+
+test("accepted in one tap: a sealed REPLY to the organiser, in the invitation's thread, as the invitation names who answers", async () => {
+  const { id } = await titled("Suivi");
+  await agenda.answer(id, "accepted", "one", "J’apporterai mes analyses.");
+  const sent = await left();
+  assert.deepEqual([sent.from, sent.to, sent.answers], [node.account.shown, DOCTOR, "<1@chu>"]);
+  assert.match(sent.type, /^text\/calendar; charset=utf-8; method=REPLY/);
+  assert.deepEqual(sent.types, ["text/plain", "text/calendar"]);
+  assert.match(sent.text, /J’accepte ce rendez-vous/);
+  const [message] = readMessages(sent.calendar, node.account.shown, 0);
+  const [component] = message!.components;
+  assert.deepEqual([message!.method, component!.uid, component!.sequence, component!.attendees.map((one) => `${one.address} ${one.status}`), component!.comment], ["REPLY", "u1", 0, [`${node.account.shown} ACCEPTED`], "J’apporterai mes analyses."]);
+  await agenda.ready(() => undefined);
+  assert.equal((await titled("Suivi")).status, "accepted");
+  assert.deepEqual((await agenda.appointment(id)).history.map((one) => one.what), ["asked", "answered"]);
+});
+
+test("an answer taken back is as if it had not been given", async () => {
+  await arrives(await letter(calendar({ uid: "u2", start: soon(4), title: "Radio" })));
+  const sent = await agenda.answer((await titled("Radio")).id, "declined", "one");
+  await agenda.ready(() => undefined);
+  assert.equal((await titled("Radio")).status, "declined");
+  assert.equal(await sent.undo(), true);
+  await agenda.ready(() => undefined);
+  assert.equal((await titled("Radio")).status, "needs-action");
+});
+
+test("what moved since it was answered asks again; what is called off says so", async () => {
+  await arrives(await letter(calendar({ uid: "u1", start: soon(5), sequence: 1, title: "Suivi" })));
+  const moved = await titled("Suivi");
+  assert.deepEqual([moved.start, moved.changed, moved.status], [soon(5), true, "needs-action"]);
+  await arrives(await letter(calendar({ uid: "u1", start: soon(5), sequence: 2, method: "CANCEL", title: "Suivi" })));
+  const off = await titled("Suivi");
+  assert.deepEqual([off.status, off.answerable], ["cancelled", false]);
+  assert.equal((await agenda.appointment(off.id)).cannotAnswer, "cancelled");
+});
+
+test("whoever is not the organiser changes nothing, and the letter says so", async () => {
+  const forged = await letter(calendar({ uid: "u2", start: soon(6), sequence: 9, title: "Piège" }), { from: THIEF });
+  await arrives(forged);
+  assert.equal((await all()).some((one) => one.title === "Piège"), false);
+  const { mail } = await import("../src/lib/mail.ts");
+  const [shown] = await mail.conversation(forged.threadId);
+  const [card] = await agenda.inLetter(shown!);
+  assert.deepEqual([card!.trusted, card!.answerable, card!.occurrence], [false, false, null]);
+});
+
+test("a letter shows its invitation with the answer that stands, and one that was overtaken says so", async () => {
+  const { mail } = await import("../src/lib/mail.ts");
+  const [radio] = await mail.conversation("T2");
+  const [card] = await agenda.inLetter(radio!);
+  assert.deepEqual([card!.method, card!.title, card!.trusted, card!.answerable, card!.status, card!.past], ["REQUEST", "Radio", true, true, "needs-action", false]);
+  const [old] = await mail.conversation("T1");
+  assert.equal((await agenda.inLetter(old!))[0]!.past, true);
+});
+
+test("another time is proposed as a COUNTER, and stands as a proposal until it is answered", async () => {
+  const { id } = await titled("Radio");
+  await agenda.propose(id, soon(4, 15), soon(4, 15) + HOUR / 2, "Après mon travail");
+  const [message] = readMessages((await left()).calendar, node.account.shown, 0);
+  assert.deepEqual([message!.method, message!.components[0]!.comment], ["COUNTER", "Après mon travail"]);
+  await agenda.ready(() => undefined);
+  assert.deepEqual((await agenda.appointment(id)).proposal, { start: soon(4, 15), end: soon(4, 15) + HOUR / 2 });
+});
+
+test("two at the same time know of each other; a day, a refusal and what is called off collide with nothing", async () => {
+  await arrives(await letter(calendar({ uid: "u5", start: soon(8), title: "Un" })), await letter(calendar({ uid: "u6", start: soon(8) + HOUR / 4, title: "Deux" })));
+  const [one, two] = [await titled("Un"), await titled("Deux")];
+  assert.deepEqual([one.conflicts, two.conflicts], [[two.id], [one.id]]);
+  await agenda.answer(two.id, "declined", "one");
+  await agenda.ready(() => undefined);
+  assert.deepEqual((await titled("Un")).conflicts, []);
+});
+
+test("one occurrence of a series is answered alone, or the whole", async () => {
+  await arrives(await letter(calendar({ uid: "u7", start: soon(2, 8), title: "Pansement", rule: "FREQ=DAILY;COUNT=3" })));
+  const those = (await all()).filter((one) => one.title === "Pansement");
+  assert.equal(those.length, 3);
+  assert.equal((await agenda.toAnswer()).filter((one) => one.title === "Pansement").length, 1);
+  await agenda.answer(those[1]!.id, "declined", "one");
+  await agenda.ready(() => undefined);
+  const after_ = (await all()).filter((one) => one.title === "Pansement").map((one) => one.status);
+  assert.deepEqual(after_, ["needs-action", "declined", "needs-action"]);
+});
+
+test("a calendar too large for the manifest is fetched once", async () => {
+  const large = calendar({ uid: "u8", start: soon(9), title: "Grand", more: `DESCRIPTION:${"a".repeat(6000)}` });
+  await arrives(await letter(large));
+  assert.equal((await agenda.appointment((await titled("Grand")).id)).description.length, 6000);
+});
+
+const DRAFT: EntryDraft = { title: "Don du sang", start: soon(6, 9), end: soon(6, 10), allDay: false, place: "Maison du don", description: "à jeun", repeat: "", until: "", reminders: [60, 15] };
+
+test("an own entry is a letter to oneself, sealed, of class agenda; nobody else is told", async () => {
+  const [letters, from] = [node.letters.length, seen.length];
+  const id = await agenda.add(DRAFT);
+  assert.equal(node.letters.length, letters + 1);
+  const stored = node.letters.at(-1)!;
+  assert.deepEqual([stored.class, stored.from, stored.to], ["agenda", node.account.shown, [node.account.shown]]);
+  assert(!seen.slice(from).some(({ body }) => /Don du sang|Maison du don|EmailSubmission/.test(body)));
+  const found = await agenda.appointment(id);
+  assert.deepEqual([found.occurrence.title, found.occurrence.status, found.reminders, found.cannotAnswer], ["Don du sang", "own", [60, 15], ""]);
+  assert.deepEqual(await agenda.draft(id), DRAFT);
+});
+
+test("changed, it keeps its id and one letter; removed, it leaves none", async () => {
+  const { id } = await titled("Don du sang");
+  const letters = node.letters.length;
+  await agenda.change(id, { ...DRAFT, title: "Don de plasma", repeat: "weekly", until: "2030-01-01", reminders: [1440] });
+  assert.equal(node.letters.length, letters);
+  const found = await agenda.appointment(id);
+  assert.deepEqual([found.occurrence.title, found.occurrence.repeats, found.reminders], ["Don de plasma", true, [1440]]);
+  assert.deepEqual([(await agenda.draft(id)).repeat, (await agenda.draft(id)).until], ["weekly", "2030-01-01"]);
+  await agenda.remove(id);
+  await agenda.ready(() => undefined);
+  assert.equal(node.letters.length, letters - 1);
+  assert.equal((await all()).some((one) => one.title === "Don de plasma"), false);
+});
+
+test("what is said twice is kept once: reminders and recalls leave no trail of letters", async () => {
+  const { uid, id } = await titled("Un");
+  const letters = node.letters.length;
+  for (const minutes of [[10], [20], [30]]) await agenda.setReminders(uid, minutes);
+  assert.equal(node.letters.length, letters + 1);
+  assert.deepEqual((await agenda.appointment(id)).reminders, [30]);
+});
+
+test("recalls are worked out from what was told once, and what is refused can be taken back", async () => {
+  assert.equal(await agenda.facts(), null);
+  const from = seen.length;
+  await agenda.setFacts({ birthDate: "1950-03-12", sex: "F" });
+  assert.deepEqual(await agenda.facts(), { birthDate: "1950-03-12", sex: "F" });
+  assert(!seen.slice(from).some(({ body }) => body.includes("1950-03-12")));
+  const flu = (await agenda.recalls()).find((one) => one.id.startsWith("flu."))!;
+  assert.match(flu.source, /Calendrier des vaccinations/);
+  await agenda.refuseRecall(flu.id, true);
+  assert.equal((await agenda.recalls()).find((one) => one.id === flu.id)!.state, "refused");
+  await agenda.refuseRecall(flu.id, false);
+  assert.equal((await agenda.recalls()).find((one) => one.id === flu.id)!.state, flu.state);
+});
+
+test("all of it is one calendar that this same reader reads", async () => {
+  const { readCalendar } = await import("../src/worker/agenda/calendar.ts");
+  const found = readCalendar(await (await agenda.ics("")).text());
+  assert(found.components.length >= 5);
+});
+
+test("five years of entries are an agenda within two seconds", async () => {
+  const rules = Array.from({ length: 400 }, (_, at) => ({ uid: `old${at}`, start: soon(-4 * at, 7), title: `Ancien ${at}`, rule: at % 8 === 0 ? "FREQ=WEEKLY;COUNT=20" : "" }));
+  const many = await Promise.all(rules.map((one) => letter(calendar(one))));
+  await arrives(...many);
+  forgetAgenda();
+  const began = performance.now();
+  const found = await agenda.between(soon(-1825, 0), soon(60, 0));
+  const took = performance.now() - began;
+  assert(found.length >= 1300, `${found.length}`);
+  console.log(`# ${found.length} occurrences of ${rules.length} letters in ${Math.round(took)} ms`);
+  assert(took < 2000, `${took} ms`);
+});
