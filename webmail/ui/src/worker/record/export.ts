@@ -73,7 +73,8 @@ async function documents(state: Running, letters: Letters, whole: Whole, letter:
     if (found === undefined || state.documents.has(found.line.id)) continue;
     const made = await contentsOf(whole, item).catch(() => null);
     if (made === null) continue;
-    const folder = `documents/${(/^\d{4}-\d{2}-\d{2}/.exec(found.line.at) ?? [day(found.line.receivedAt)])[0]} ${plain(found.line.title)}`;
+    const at = /^\d{4}-\d{2}-\d{2}/.exec(found.line.at)?.[0] ?? day(found.line.receivedAt);
+    const folder = state.archive.free(`documents/${at} ${plain(found.line.title)}`); // of one document alone
     const files = made.contents.parts.map(({ name, data }) => {
       const path = state.archive.free(`${folder}/${plain(name.replace(/\.\w+$/, ""))}${/\.\w+$/.exec(name)?.[0] ?? ""}`);
       state.archive.add(path, new Uint8Array(data), found.line.receivedAt);
