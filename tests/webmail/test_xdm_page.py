@@ -12,11 +12,27 @@ from typing import Any, cast
 
 import pytest
 
-from mail_server.payloads.record import value_sets, xdm, xml
+from mail_server.payloads.record import mss_fields, value_sets, xdm, xml
 from mail_server.payloads.record.xml import Element
 from tests.mail_server.payloads.record.hostile import Case, corpus
 
 VECTORS = Path(__file__).parent / "vectors" / "xdm"
+SUBJECTS = (
+    "XDM/1.0/DDM+CR de biologie DURAND Jeanne 03/05/1948",
+    "xdm/1.0/ddm + CR DURAND",
+    "Re: Tr : XDM/1.0/DDM+CR DURAND",
+    "[Annule et remplace] XDM/1.0/DDM+CR LEFÈVRE 31/12/2026",
+    "XDM/1.0/DDM+[ANNULE  ET REMPLACE]CR",
+    "[KO Intégration système !][902] XDM/1.0/DDM+CR",
+    "[KO Integration systeme ! ][code] XDM/1.0/DDM+CR",
+    "[Erreur d’intégration !][904] XDM/1.0/DDM+CR",
+    "Re: Votre rendez-vous du 03/05/2027",
+    "[902] bonjour",
+    "Au sujet de XDM/1.0/DDM+CR",
+    "  \u00a0XDM/1.0/DDM\t+\r\nCR  \u2028 X ",
+    "XDM/1.0/DDM",
+    "",
+)
 PAGE = Path(__file__).parents[2] / "webmail" / "ui" / "src" / "worker" / "record"
 
 
@@ -28,6 +44,7 @@ def answers(
     node, folder = programs
     place = tmp_path_factory.mktemp("xdm")
     cases = list(corpus())
+    cases += [Case(told, "subject", told.encode()) for told in SUBJECTS]
     lines: list[dict[str, Any]] = []
     with (place / "corpus.bin").open("wb") as out:
         for case in cases:
@@ -50,7 +67,8 @@ def answers(
 def test_the_page_gives_the_verdicts_of_the_table(answers: list[tuple[Case, dict[str, Any]]]) -> None:
     table = json.loads((VECTORS / "verdicts.json").read_text("utf-8"))["verdicts"]
     told = {one["name"]: (one["slug"], one["code"]) for one in table}
-    assert {case.name: (made["slug"], made["code"]) for case, made in answers} == told
+    files = [(case, made) for case, made in answers if case.kind != "subject"]
+    assert {case.name: (made["slug"], made["code"]) for case, made in files} == told
 
 
 def test_the_page_reads_the_values_that_the_server_reads(answers: list[tuple[Case, dict[str, Any]]]) -> None:
@@ -69,6 +87,10 @@ def test_the_page_has_the_types_and_classes_of_the_server() -> None:
 
 
 def _read(case: Case) -> object:
+    if case.kind == "subject":
+        found = mss_fields.parsed(case.name)
+        told = {one.name: getattr(found, one.name) for one in dataclasses.fields(found)}
+        return {_name(name): value for name, value in told.items()} | {"shown": mss_fields.shown(case.name)}
     if case.kind == "xml":
         return _tree(xml.parse(case.data))
     archive = xdm.read(case.data)

@@ -36,7 +36,7 @@ _MARK: Final = re.compile(
     r"|(?P<prefix>xdm/1\.0/ddm)\s?\+?)",
     re.IGNORECASE,
 )
-_BIRTH: Final = re.compile(r"\s(\d{2})/(\d{2})/(\d{4})$")
+_BIRTH: Final = re.compile(r"\s([0-9]{2})/([0-9]{2})/([0-9]{4})$")
 _SPACE: Final = re.compile(r"\s+")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]+")
 _OUT_OF_NAMES: Final = re.compile(r"[/\\:*?\"<>|\x00-\x1f\x7f]+")
@@ -141,7 +141,8 @@ def disagreements(told: Mapping[str, bytes], types: AbstractSet[str], identified
     """Flags for fields (by lower-case name) that say otherwise than the archive.
 
     `types` are the codes of its CDA, none when there is no archive; `identified` says that all name a qualified INS.
-    A field that is not there says nothing: many senders do not know them.
+    A field that is not there says nothing: many senders do not know them. Nor does N: whether an identity was verified
+    is for its hospital to say.
     """
     found: set[str] = set()
     codes = told.get("x-mss-codecda")
@@ -150,7 +151,7 @@ def disagreements(told: Mapping[str, bytes], types: AbstractSet[str], identified
     ins = told.get("x-mss-ins")
     if ins is not None:
         said = ins.strip().upper()
-        if not types or said not in (b"O", b"N") or (said == b"O") != identified:
+        if said not in (b"O", b"N") or (said == b"O" and not (types and identified)):
             found.add(INS_MISMATCH)
     return frozenset(found)
 

@@ -1,14 +1,15 @@
-// Reads a corpus of archives and XML files, and prints of each what the page makes of it: the code and slug of a refusal,
+// Reads a corpus of archives, XML files and subjects, and prints of each what the page makes of it: the code and slug of a refusal,
 // or what was read. The Python test beside `tests/webmail/vectors/xdm/` compares it with the table and with Python.
 import { readFileSync } from "node:fs";
-import { hex } from "../src/lib/bytes.ts";
+import { fromUtf8, hex } from "../src/lib/bytes.ts";
 import { RecordRefused } from "../src/worker/record/refusal.ts";
+import { parsedSubject, shownSubject } from "../src/worker/record/subject.ts";
 import { readXdm } from "../src/worker/record/xdm.ts";
 import { parse, type XmlElement } from "../src/worker/record/xml.ts";
 import { told } from "./asking.ts";
 
 interface Line {
-  kind: "archive" | "xml";
+  kind: "archive" | "xml" | "subject";
   at: number;
   length: number;
   fill: number | null; // an octet that is the whole file
@@ -18,6 +19,7 @@ const lines = JSON.parse(readFileSync(`${told()}/index.json`, "utf8")) as Line[]
 const corpus = readFileSync(`${told()}/corpus.bin`);
 
 async function read(line: Line, data: Uint8Array): Promise<unknown> {
+  if (line.kind === "subject") return { ...parsedSubject(fromUtf8(data)), shown: shownSubject(fromUtf8(data)) };
   if (line.kind === "xml") return tree(parse(data));
   const archive = await readXdm(data);
   const documents: Record<string, string> = {};

@@ -16,7 +16,7 @@ class Case:
     """`kind` says how it is read: as a whole archive, or as XML."""
 
     name: str
-    kind: Literal["archive", "xml"]
+    kind: Literal["archive", "xml", "subject"]
     data: bytes = field(repr=False)
 
 
