@@ -1,8 +1,10 @@
 """The copy as a PDF that goes beside each CDA document (ECO.2.1.5): what a person reads who has no software for CDA.
 
 A document that wraps a PDF is copied by that PDF, octet for octet; any other is set by Typst from the values that
-`cda.reading` gave: PDF/UA-1 with PDF/A-1a, or with PDF/A-2a when an image in it is transparent. Words of the document
-go to Typst as data, never as its language. The patient's identity stands at the head of every page.
+`cda.reading` gave: PDF/A-1a (tagged, as ECO.2.1.5 wants PDF/A-1), or PDF/A-2a with PDF/UA-1 when an image in it is
+transparent, which PDF/A-1 forbids. PDF/UA-1 beside PDF/A-1 would leave no head and foot: PDF 1.4 has no mark for them.
+Words of the document go to Typst as data, never as its language. The patient's identity stands at the head of every
+page.
 
 Invariants: the same document gives the same octets; nothing is written to a file; what Typst cannot set even without
 images and without characters it has no letters for, is `RecordRefused`. Calls take some 30 ms: they belong in a thread.
@@ -27,7 +29,7 @@ from mail_server.payloads.record.model import Author
 from mail_server.payloads.record.refusal import AnsCode, RecordRefused
 
 _EPOCH: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
-_STANDARDS: Final = (["ua-1", "a-1a"], ["ua-1", "a-2a"])
+_STANDARDS: Final = (["a-1a"], ["ua-1", "a-2a"])
 _UNKNOWN_LETTERS: Final = re.compile(
     "[^\t\n\r -\u024f\u0370-\u03ff\u0400-\u04ff\u2010-\u2044\u20ac\u2190-\u2193\u2260-\u2265]"
 )

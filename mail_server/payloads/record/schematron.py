@@ -175,7 +175,7 @@ class _Compiler:
         )
 
     def _words(self, one: Any, params: dict[str, str]) -> str:
-        told = _text(one.text)
+        told = _text(one.text, params)
         for part in one:
             if part.tag == f"{{{SCH}}}value-of":
                 told += f"<xsl:value-of select={_attribute(part.get('select'), params)}/>"
@@ -183,7 +183,7 @@ class _Compiler:
                 told += f"<xsl:value-of select={_attribute(part.get('path') or 'name(.)', params)}/>"
             elif isinstance(part.tag, str):
                 told += self._words(part, params)
-            told += _text(part.tail)
+            told += _text(part.tail, params)
         return told
 
     def _let(self, one: Any, params: dict[str, str] | None = None) -> str:
@@ -193,8 +193,8 @@ class _Compiler:
 _DEEPER: Final = '<xsl:apply-templates select="@*|node()" mode="P{}"/>'
 
 
-def _text(words: str | None) -> str:
-    return f"<xsl:text>{escape(words)}</xsl:text>" if words else ""
+def _text(words: str | None, params: dict[str, str]) -> str:
+    return f"<xsl:text>{escape(_replaced(words, params))}</xsl:text>" if words else ""
 
 
 def _attribute(value: str | None, params: dict[str, str]) -> str:

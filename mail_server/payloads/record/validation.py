@@ -4,8 +4,8 @@ FHIR documents to the R4B models of fhir.resources.
 Slow and heavy (schemas of megabytes, Saxon, a second of imports): for a command or a process of its own, never for
 the node's loop. Findings quote the document: they go to who asked, never to a log.
 
-Invariants: a document that our readers refuse goes to nothing else; what is found is told, not raised; rules that cannot
-be used are `RulesUnusable`.
+Invariants: a document that our readers refuse goes to nothing else; what is found is told, not raised; rules that
+cannot be used are `RulesUnusable`.
 """
 
 from __future__ import annotations

@@ -316,6 +316,8 @@ def _prescription() -> bytes:
         "resourceType": "ServiceRequest",
         "id": "k1",
         "status": "active",
+        "intent": "order",
+        **_WHO,
         "code": {"text": "Kinésithérapie"},
         "occurrenceDateTime": "2026-11-02",
     }
@@ -325,6 +327,8 @@ def _prescription() -> bytes:
         "status": "booked",
         "serviceType": [{"text": "Cardiologie"}],
         "start": "2026-12-18T08:30:00Z",
+        "end": "2026-12-18T09:00:00Z",
+        "participant": [{"actor": {"reference": "Patient/jeanne"}, "status": "accepted"}],
     }
     relates = {
         "relatesTo": [{"code": "replaces", "targetIdentifier": {"value": "urn:oid:1.2.250.1.999.4.2"}}]
