@@ -22,6 +22,7 @@ from mail_server.payloads import manifest as codec
 from mail_server.payloads.calendar_items import appointments
 from mail_server.payloads.documents import archive_documents, fhir_document
 from mail_server.payloads.manifest import ITEMS, MEDIA_TYPE, Item, Manifest
+from mail_server.payloads.record import mss_fields
 from mail_server.payloads.record.executables import is_program
 from mail_server.payloads.record.model import PatientId
 from mail_server.payloads.record.refusal import AnsCode, RecordRefused
@@ -146,14 +147,7 @@ def _headers(found: _Drawing, message: bytes, tree: Part) -> None:
     if subject.startswith(SUBJECT) and not found.archives:
         found.flags.add("no-archive")
     told = {one.name: one.value for one in reversed(mime.fields(message[: tree.body_start]))}
-    codes = told.get("x-mss-codecda")
-    if codes is not None:
-        said = {one.strip() for one in codes.decode("latin-1").split(",") if one.strip()}
-        if said != found.types:
-            found.flags.add("mss-codecda-mismatch")
-    ins = told.get("x-mss-ins")
-    if ins is not None and ins.strip().upper() == b"O" and not (found.archives and found.identified):
-        found.flags.add("mss-ins-mismatch")
+    found.flags |= mss_fields.disagreements(told, found.types, bool(found.archives) and found.identified)
 
 
 def _add(found: _Drawing, message: bytes, parts: Sequence[tuple[str, Part]], said: Manifest) -> None:

@@ -148,11 +148,8 @@ def disagreements(told: Mapping[str, bytes], types: AbstractSet[str], identified
     codes = told.get("x-mss-codecda")
     if codes is not None and _codes(codes) != set(types):
         found.add(CODECDA_MISMATCH)
-    ins = told.get("x-mss-ins")
-    if ins is not None:
-        said = ins.strip().upper()
-        if said not in (b"O", b"N") or (said == b"O" and not (types and identified)):
-            found.add(INS_MISMATCH)
+    if told.get("x-mss-ins", b"").strip().upper() == b"O" and not (types and identified):
+        found.add(INS_MISMATCH)
     return frozenset(found)
 
 
