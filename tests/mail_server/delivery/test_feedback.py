@@ -5,11 +5,17 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import shutil
+from collections.abc import AsyncIterator
 from datetime import datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from deploy.node.composition import opened
+from deploy.node.config import load
+from deploy.node.home import Home
 from mail_server import mime
 from mail_server.accounts.interface import Identity, Kind, Peer
 from mail_server.delivery.interface import Envelope, Road, Sender
@@ -17,6 +23,7 @@ from mail_server.payloads.record import integration
 from mail_server.payloads.record.refusal import AnsCode
 from mail_server.store.model import State
 from policies.refusal import Refusal
+from tests.mail_server.delivery.conftest import Desk
 
 PARIS = ZoneInfo("Europe/Paris")
 DAY = 86_400_000
@@ -327,4 +334,35 @@ async def test_what_is_old_and_told_is_forgotten_and_what_is_not_told_never(
     await hospital.feedback.wish(hospital.account.id, True, "test")
     await hospital.mornings.sweep()
     assert await hospital.rows() == []
+    assert (await hospital.mornings.standing()).untold == 0
+
+
+@pytest.fixture
+async def desk_on_postgresql(template: Path, tmp_path: Path, make_postgresql_database) -> AsyncIterator[Desk]:
+    shutil.copytree(template / "node", tmp_path / "node")
+    config = load(tmp_path / "node" / "vaguemestre.toml")
+    store = config.store.model_copy(update={"database": make_postgresql_database()})
+    async with opened(Home(tmp_path / "node"), config.model_copy(update={"store": store})) as node:
+        yield Desk(node, template / "people", b"")
+
+
+async def test_postgresql_tells_the_same(desk_on_postgresql) -> None:
+    desk = desk_on_postgresql
+    hospital = Hospital(desk, await desk.account("dpi", Kind.APP))
+    gp, patient = await desk.sealed("gp"), await desk.patient()
+    first = await hospital.hand_in(gp.address)
+    await hospital.hand_in(patient.alias)
+    for _ in range(2):
+        with pytest.raises(Refusal):
+            await hospital.hand_in("personne@mss.essai.test")
+    await hospital.tell(("<a@essai>", "personne@mss.essai.test", "smtp-550-5-1-1"))
+    await hospital.tell(("<b@essai>", "personne@mss.essai.test", "smtp-550-5-1-1"))
+    told = await hospital.morning()
+    assert [told.count(name) for name in ("delivered", "waiting", "refused")] == [1, 1, 2]
+    assert {one.cause for one in told.handed_in if one.cause} == {"recipient-unknown"}
+    await answers(desk, hospital, gp, first, AnsCode.OTHER)
+    await hospital.age(8 * DAY)
+    again = await hospital.morning()
+    assert [len(again.later), len(again.unopened)] == [1, 1]
+    assert await hospital.mornings.sweep()
     assert (await hospital.mornings.standing()).untold == 0
