@@ -67,6 +67,7 @@ function invented(): Kept[] {
     letter("M7", { threadId: "T1", from: ME, to: [MARTIN], subject: "Résultats de votre prise de sang", text: "Bonjour Docteur, avez-vous reçu mes résultats ?", in: "sent", receivedAt: NOW - 20 * HOUR, answered: true }),
     letter("M8", { from: ME, to: [HOSPITAL], subject: "Question sur mon traitement", text: "Puis-je prendre le traitement le soir ?", in: "sent", guard: "gate", receivedAt: NOW - 70 * HOUR }),
     letter("M9", { from: LAB, subject: "Ancienne analyse", text: "Voir ci-dessus.", in: "archive", receivedAt: NOW - 200 * 24 * HOUR, signature: "bad" }),
+    letter("M23", { from: HOSPITAL, subject: "XDM/1.0/DDM+Compte rendu d’hospitalisation", text: "Veuillez trouver ci-joint un compte rendu.", in: "archive", receivedAt: NOW - 36 * 24 * HOUR, parts: [attachment("IHE_XDM.zip", "application/zip", () => new Blob(["PK"], { type: "application/zip" })), attachment("Compte rendu.pdf", "application/pdf", report)] }),
     letter("M10", { from: LAB, subject: "Publicité", text: "À jeter.", in: "trash", receivedAt: NOW - 9 * 24 * HOUR, guard: "kept" }),
     ...Array.from({ length: 60 }, (_, i) => letter(`M${100 + i}`, { from: i % 2 ? MARTIN : HOSPITAL, subject: `Suivi, semaine ${60 - i}`, text: "Rien de nouveau.", receivedAt: NOW - (20 + i * 7) * 24 * HOUR })),
   ];
@@ -174,6 +175,7 @@ export const mail: MailWork = {
     await answer();
     return addresses.map((address) => {
       const known = CORRESPONDENTS.find((one) => one.person.address === address.trim().toLowerCase());
+      if (address.startsWith("pharmacie")) return { address, guard: "sealed" as const };
       if (!known) throw new Refused("not-a-correspondent", { status: 403 });
       if (!known.open) throw new Refused("conversation-closed", { status: 403 });
       return { address, guard: known.person === NURSE ? ("custody" as const) : ("sealed" as const) };

@@ -96,7 +96,7 @@ export const record: RecordWork = {
   },
   async inLetter(letter): Promise<LetterDocument[]> {
     await answer();
-    if (letter !== "M2") return [];
+    if (letter !== "M23") return [];
     const report = invented("some").find(({ line }) => line.versions > 1);
     const found = report ?? document({ title: "Compte rendu", category: "reports", typeLabel: "Compte rendu" });
     return [{ id: found.line.id, form: "document", typeLabel: found.line.typeLabel, title: found.line.title, at: found.line.at, author: found.line.author, about: { name: "Jeanne MORVAN", birthDate: "1950-03-12" }, view: async () => (await pause(), viewOf(found)) }];
