@@ -8,7 +8,7 @@ import { download, from, jmap, refusedBy, watch, type Arguments, type Call } fro
 import { ask } from "./link.ts";
 import { accountId, boxes, enter, forgetBoxes, isOthers } from "./mail_boxes.ts";
 import { fateOf, forgetFates, learnFates } from "./mail_fate.ts";
-import { letterLine, properties, sealedLine, type WireEmail, type WireMailbox } from "./mail_wire.ts";
+import { letterLine, properties, sealedLine, shownSubject, type WireEmail, type WireMailbox } from "./mail_wire.ts";
 
 interface Certified extends Partial<Addressee> {
   address: string;
@@ -231,7 +231,7 @@ function shown(line: LetterLine, made: OpenedLetter, { closesExchange, answer, c
   return {
     ...line,
     from: made.from ?? line.from,
-    subject: made.subject,
+    subject: shownSubject(made.subject),
     preview: made.line?.text ?? "",
     attachments: made.line?.parts.map(([name, type]) => ({ name, type })) ?? [],
     locked: false,
@@ -325,9 +325,9 @@ export const mail: MailWork = {
   },
 
   async correspondents() {
-    const { correspondents } = await api<{ correspondents: { address: string; open: boolean; lastAt: number; closedThreads?: string[] }[] }>("GET", "correspondents");
-    return correspondents.map(({ address, open, lastAt, closedThreads = [] }): Correspondent => ({
-      person: { name: names.get(address.toLowerCase()) ?? "", address }, open, lastAt, closedThreads,
+    const { correspondents } = await api<{ correspondents: { address: string; open: boolean; lastAt: number; closedThreads?: string[]; pharmacy?: boolean }[] }>("GET", "correspondents");
+    return correspondents.map(({ address, open, lastAt, closedThreads = [], pharmacy }): Correspondent => ({
+      person: { name: names.get(address.toLowerCase()) ?? "", address }, open, lastAt, closedThreads, pharmacy,
     }));
   },
 

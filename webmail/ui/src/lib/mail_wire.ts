@@ -42,6 +42,9 @@ const LIGHT = [
 /** What a list needs; the summaries only where this device has not opened them yet. */
 export const properties = (withSummaries: boolean): string[] => (withSummaries ? [...LIGHT, "preview", "sealedSummary"] : [...LIGHT, "preview"]);
 
+/** A subject without the mark by which software knows documents (ECO.2.1.3); what stands before it stays ("Re:"). */
+export const shownSubject = (subject: string): string => subject.replace(/^([^+]{0,60})XDM\/1\.0\/DDM\+\s*/i, "$1");
+
 const person = (one: { name: string | null; email: string }): Person => ({ name: one.name ?? "", address: one.email });
 
 export const sealedLine = ({ id, sealedSummary, keyIds }: WireEmail): SealedLine => ({ id, summary: sealedSummary ?? null, keyIds });
@@ -57,7 +60,7 @@ export function letterLine(email: WireEmail, opened: OpenedLine | undefined, unl
     from: { name: told, address: from.address },
     to: [...(email.to ?? []), ...(email.cc ?? [])].map(person),
     ...(email.replyTo?.[0] === undefined ? {} : { replyTo: person(email.replyTo[0]) }),
-    subject: line?.subject ?? (clear || email.guard === "subjectOutside" ? (email.subject ?? "") : ""),
+    subject: shownSubject(line?.subject ?? (clear || email.guard === "subjectOutside" ? (email.subject ?? "") : "")),
     preview: line?.text ?? (clear ? (email.preview ?? "") : ""),
     receivedAt: Date.parse(email.receivedAt),
     unread: email.keywords["$seen"] !== true,
