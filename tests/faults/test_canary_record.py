@@ -1,0 +1,223 @@
+"""What is in a person's record and agenda: no title, type, value, name, time or place of it anywhere on the server.
+
+Documents and appointments come by SMTP and by JMAP, one of them also for the practice's software; some are refused;
+the node is killed in between.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import importlib.util
+import json
+import os
+import secrets
+import signal
+import smtplib
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from email import message_from_bytes, policy
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from deploy.demo import clients, people, sign_in, thief, world
+from deploy.demo.browser import derivations
+from deploy.demo.browser.page import PageClient
+from tests.faults.canaries import Canaries, Patient, disk_of, invented
+from tests.worlds import own_world
+
+pytestmark = pytest.mark.faults
+_VENDOR = "https://vaguemestre.example/jmap/mail"
+
+
+def _made() -> ModuleType:
+    """The letters that the vectors of the manifest are made of."""
+    place = Path(__file__).parents[1] / "webmail" / "vectors" / "record_letters.py"
+    spec = importlib.util.spec_from_file_location("record_letters", place)
+    assert spec is not None
+    assert spec.loader is not None
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
+made_of = _made()
+
+
+@dataclass
+class Ward:
+    """A node, and documents about somebody whose every word is a marker."""
+
+    made: world.World
+    process: world.NodeProcess
+    canaries: Canaries
+    since: float = field(default_factory=lambda: time.time() - 1)
+
+    @property
+    def tls(self) -> Any:
+        return clients.tls(self.made.ca)
+
+    def archive(self, **changes: object) -> bytes:
+        """One document: title, type, value, name and number of the patient are words to be found nowhere."""
+        word, unique = self.canaries.word, f"1.2.250.1.999.{secrets.randbelow(10**15)}"
+        number = f"2{secrets.randbelow(10**14):014d}"
+        self.canaries.mark(number, unique)
+        patient = made_of.PatientId(made_of.INS, number)
+        kind = replace(made_of.LAB, display=word())
+        value = b"%PDF-1.4\n% " + word().encode() + b"\n%%EOF\n"
+        told: dict[str, object] = {
+            "patient_id": patient, "title": word(), "type": kind,
+            "traits": made_of.Traits(word(), word(), "1967-01-12", "F"),
+        }  # fmt: skip
+        entry = made_of.entry(unique, **(told | changes))
+        return made_of.archive(
+            (entry, made_of.cda(unique, patient=patient, title=word(), kind=kind, body=value)),
+            patient=patient,
+        )
+
+    def report(self, recipient: str, archive: bytes, sender: str = world.HOSPITAL) -> bytes:
+        part = made_of.zip_part(archive, f"{self.canaries.word()}.zip")
+        return made_of.letter(
+            part, subject=f"XDM/1.0/DDM+{self.canaries.word()}", sender=sender, to=recipient,
+            more=f"X-MSS-CODECDA: {self.canaries.word()}\r\n",
+        )  # fmt: skip
+
+    def invitation(self, sender: str, recipient: str) -> bytes:
+        second = secrets.randbelow(10**6)
+        start = f"2031{second // 100000 % 3 + 10}17T{second // 1000 % 10:02d}{second // 100 % 60:02d}{second % 60:02d}Z"
+        self.canaries.mark(start)
+        event = made_of.event(
+            self.canaries.word(), f"LOCATION:{self.canaries.word()}", start=start, title=self.canaries.word()
+        )
+        return made_of.letter(
+            made_of.calendar_part(made_of.calendar(event)),
+            subject=self.canaries.word(),
+            sender=sender,
+            to=recipient,
+        )
+
+    def hospital_sends(self, recipient: str, archive: bytes) -> None:
+        context = clients.tls(self.made.ca, self.made.hospital.certificate, self.made.hospital.key)
+        data = self.report(recipient, archive)
+        clients.send_as_system(self.made.ports["submissions"], context, world.HOSPITAL, [recipient], data)
+
+    def killed(self) -> None:
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.restart()
+        self.process.wait_ready(self.made.ports)
+
+
+@pytest.fixture
+def ward(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ward]:
+    canaries = Canaries()
+    monkeypatch.setattr(people, "YOU", invented(canaries))
+    with own_world("record") as (made, process):
+        yield Ward(made, process, canaries)
+
+
+def test_nothing_of_a_record_or_an_agenda_is_on_the_disk(ward: Ward, tmp_path: Path) -> None:
+    made, canaries = ward.made, ward.canaries
+    patient = Patient(made, canaries, made.you)
+    nurse = page_with_software(ward)
+    report = ward.archive()
+    ward.hospital_sends(patient.shown, ward.archive())
+    ward.hospital_sends(world.NURSE, report)
+    ward.hospital_sends(world.GP, ward.archive())
+    refused(ward, patient)
+    by_jmap(ward, world.GP, world.NURSE, ward.invitation(world.GP, world.NURSE))
+    by_jmap(ward, world.GP, world.DOCTOR, ward.report(world.DOCTOR, ward.archive(), world.GP))
+    ward.killed()
+
+    # What is nowhere on the disk is all there for those it was sent to.
+    patient.activate()
+    [line] = patient.page.letters()
+    told = patient.page.summary(line)
+    assert told["manifest"]["items"][0]["kind"] == "document"
+    assert told["manifest"]["items"][0]["title"] in canaries.markers
+    newest = nurse.letters()
+    carried = [
+        nurse.summary(one).get("manifest", {"items": [{"kind": ""}]})["items"][0]["kind"] for one in newest
+    ]
+    assert sorted(carried)[-2:] == ["appointment", "document"]
+    robot = made.persons[world.LABORATORY]
+    with clients.mailbox(made.ports["imaps"], ward.tls, world.LABORATORY, robot.password) as imap:
+        copy = message_from_bytes(clients.newest(imap), policy=policy.default)
+    assert [part.get_content() for part in copy.walk() if part.get_content_type() == "application/zip"] == [
+        report
+    ]
+
+    made.command("backup", to=str(tmp_path / "backup"), keystore_to=None)
+    time.sleep(0.3)
+    ward.killed()
+    found = thief.search([*disk_of(made, ward.since), tmp_path / "backup"], canaries.markers)
+    assert found == [], sorted({f"{one.path.name}: {one.how} {one.marker[:60]}" for one in found})
+    shown = json.dumps(
+        made.command("audit_show", limit=1000, action=None, address=None, reference=None)
+    ).encode()
+    assert thief.told(shown, canaries.markers) == set()
+
+
+def page_with_software(ward: Ward) -> PageClient:
+    """A professional's page, where copies for the practice's software are switched on."""
+    made, canaries, nurse = ward.made, ward.canaries, PageClient(ward.made.ports["http"])
+    code = made.command("enrolment_code", address=world.NURSE)["code"]
+    nurse.enrol(code, canaries.word(), derivations.new_recovery_code(), address=world.NURSE)
+    nurse.log_in_by_provider(sign_in.PROFESSIONALS, made.identity.doctors[world.NURSE].name)
+    made.command("account_software", address=world.NURSE, software=world.LABORATORY)
+    told = nurse.post("/api/practice-copy", {"on": True}, method="PUT")
+    assert told == {"software": world.LABORATORY, "on": True}
+    return nurse
+
+
+def refused(ward: Ward, patient: Patient) -> None:
+    """Turned away at the end of data: about two people, and not for the patient's eyes yet."""
+    two = ward.archive(patient_id=made_of.OTHER)
+    kept = ward.archive(confidentiality=(made_of.NORMAL, made_of.confidential("INVISIBLE_PATIENT")))
+    for recipient, archive, words in ((world.GP, two, b"ANS 904"), (patient.shown, kept, b"announced")):
+        with pytest.raises(smtplib.SMTPDataError) as answer:
+            ward.hospital_sends(recipient, archive)
+        assert answer.value.smtp_code == 554
+        assert words in bytes(answer.value.smtp_error)
+
+
+def by_jmap(ward: Ward, sender: str, recipient: str, message: bytes) -> None:
+    """In clear, by a program with an app password: uploaded, imported among the drafts, handed over."""
+    password, port = ward.made.persons[sender].password, ward.made.ports["https"]
+    proof = base64.b64encode(f"{sender}:{password}".encode()).decode()
+
+    def asked(method: str, path: str, body: bytes = b"", kind: str = "application/json") -> dict[str, Any]:
+        connection = http.client.HTTPSConnection("localhost", port, timeout=60, context=ward.tls)
+        with closing(connection):
+            connection.request(method, path, body, {"Authorization": f"Basic {proof}", "Content-Type": kind})
+            answer = connection.getresponse()
+            content = answer.read()
+        assert answer.status in (200, 201), content
+        return json.loads(content)
+
+    mail = "urn:ietf:params:jmap:mail"
+    session = asked("GET", "/jmap/session")
+    account = session["primaryAccounts"][mail]
+
+    def call(name: str, **arguments: Any) -> dict[str, Any]:
+        using = ["urn:ietf:params:jmap:core", mail, "urn:ietf:params:jmap:submission", _VENDOR]
+        calls = [[name, {"accountId": account} | arguments, "c"]]
+        body = json.dumps({"using": using, "methodCalls": calls}).encode()
+        [[told, answer, _]] = asked("POST", "/jmap/api", body)["methodResponses"][:1]
+        assert told == name, answer
+        return answer
+
+    boxes = call("Mailbox/get", ids=None)["list"]
+    drafts = next(one["id"] for one in boxes if one["role"] == "drafts")
+    blob = asked("POST", f"/jmap/upload/{account}/", message, "message/rfc822")["blobId"]
+    email = {"blobId": blob, "mailboxIds": {drafts: True}, "keywords": {"$draft": True}}
+    made = call("Email/import", emails={"k": email})["created"]["k"]["id"]
+    identity = call("Identity/get", ids=None)["list"][0]["id"]
+    envelope = {"mailFrom": {"email": sender}, "rcptTo": [{"email": recipient}]}
+    wanted = {"emailId": made, "identityId": identity, "envelope": envelope}
+    answer = call("EmailSubmission/set", create={"s": wanted})
+    assert answer["created"], answer
