@@ -22,8 +22,8 @@ _etree: Any = import_module("lxml.etree")  # it has no type stubs
 
 LIMIT: Final = 32 * 1024 * 1024  # octets of one file
 DEPTH: Final = 100
-MARKS: Final = 500_000  # "<": two for an element, one for a comment
-QUOTES: Final = 2_000_000  # two for an attribute
+MARKS: Final = 250_000  # "<": two for an element, one for a comment
+QUOTES: Final = 1_000_000  # two for an attribute
 ATTRIBUTES: Final = 100  # of one element
 ANY: Final = "*"  # whatever the namespace
 

@@ -70,8 +70,8 @@ TEXTS: dict[str, str] = {
     "nested too deep": "<a>" * 101 + "</a>" * 101,
     "nested without end": "<a>" * 20_000,
     "too many attributes": f"<a {' '.join(f'b{n}={chr(34)}{chr(34)}' for n in range(101))}/>",
-    "too many elements": "<a>" + "<b/>" * 500_001 + "</a>",
-    "too many quotes": '<a b="1"/>' + '"' * 2_000_001,
+    "too many elements": "<a>" + "<b/>" * 250_001 + "</a>",
+    "too many quotes": '<a b="1"/>' + '"' * 1_000_001,
 }
 
 

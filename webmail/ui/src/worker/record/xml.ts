@@ -6,8 +6,8 @@ import { RecordRefused } from "./refusal.ts";
 
 export const LIMIT = 32 * 1024 * 1024; // octets of one file
 export const DEPTH = 100;
-export const MARKS = 500_000; // "<": two for an element, one for a comment
-export const QUOTES = 2_000_000; // two for an attribute
+export const MARKS = 250_000; // "<": two for an element, one for a comment
+export const QUOTES = 1_000_000; // two for an attribute
 export const ATTRIBUTES = 100; // of one element
 export const ANY = "*"; // whatever the namespace
 
