@@ -62,6 +62,7 @@ SCREENS = (
     Screen("/dossier/analyses", "", "Créatinine"),
     Screen("/dossier/ajouter"),
     Screen("/dossier/exporter"),
+    Screen("/reglages/copie-logiciel", "per"),
     Screen("/conversation/T23", "", "Lire"),
     Screen("/conversation/T23", "per", "Lire"),
 )
@@ -311,6 +312,17 @@ def test_everything_is_saved_in_one_file(visit: Visit) -> None:
         page.get_by_role("button", name="Préparer le fichier").click()
     assert saved.value.suggested_filename.endswith(".zip")
     expect(page.get_by_text("Le fichier est prêt")).to_be_visible()
+
+
+def test_a_copy_for_the_software_says_who_reads_it_and_wants_a_fresh_proof(visit: Visit) -> None:
+    page = visit("/reglages/copie-logiciel", "per,stepup")
+    expect(
+        page.get_by_text("Cette copie peut être lue par votre logiciel et par l’opérateur.")
+    ).to_be_visible()
+    page.get_by_role("button", name="Envoyer la copie").first.click()
+    page.get_by_role("dialog").get_by_label("Mot de passe").fill("mot de passe du test")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Ne plus envoyer la copie")).to_have_count(1)
 
 
 # ------------------------------------------------------------------------------------------ letters, and many

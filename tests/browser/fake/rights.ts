@@ -33,6 +33,7 @@ let exchanges: Exchange[] = scene("ended")
   : [{ id: "C1", correspondent: "250039935012345@patient.vallees.example", open: true, closedBy: null, closedAt: null, closedHow: null }];
 let blocks: Blocked[] = scene("empty") ? [] : [{ address: "publicite@labo-nord.vallees.example", kind: "ORG", since: NOW - 12 * DAY }];
 let contact = "replies_only";
+const copied = new Set<string>(); // accounts whose documents the software gets too
 
 async function answer(): Promise<void> {
   await pause();
@@ -135,6 +136,16 @@ export const rights: RightsWork = {
   async setContact(next) {
     await answer();
     contact = next;
+  },
+  async practiceCopy(account) {
+    await answer();
+    return { software: scene("nosoftware") ? null : "logiciel@cabinet.vallees.example", on: copied.has(account ?? "") };
+  },
+  async setPracticeCopy(on, account) {
+    await answer();
+    refuseStale();
+    if (on) copied.add(account ?? "");
+    else copied.delete(account ?? "");
   },
   historyPath: (format, since, until, language) => `/api/access-log.${format}?since=${since}&until=${until}&lang=${language}`,
 };

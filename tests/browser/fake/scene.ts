@@ -7,6 +7,7 @@
 //   ward: a professional who reads a ward's letters, and a colleague's (with per)
 //   ended: the professional ended the exchange
 //   reading: the record reads the letters of this device for the first time     nopharmacy: no pharmacy ever wrote
+//   nosoftware: no software of a practice is named
 //   many: two thousand documents too
 //   reseal: letters wait to be taken over                   several: a letter to several people, to be answered elsewhere
 

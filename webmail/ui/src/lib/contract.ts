@@ -214,6 +214,7 @@ export interface Correspondent {
   open: boolean; // false: they ended the exchange
   closedThreads?: readonly string[]; // conversations that take no answer, though another with them may
   lastAt: number;
+  pharmacy?: boolean;
 }
 
 export interface Addressee {
@@ -332,6 +333,9 @@ export interface RightsWork {
   unblock(address: string): Promise<void>;
   contact(account?: string): Promise<{ contact: string; choices: string[] }>;
   setContact(contact: string, account?: string): Promise<void>;
+  /** The software that may be given a copy of documents that come in clear (null: none is named), and whether it is. */
+  practiceCopy(account?: string): Promise<{ software: string | null; on: boolean }>;
+  setPracticeCopy(on: boolean, account?: string): Promise<void>;
   /** Where the browser fetches the history of a period. */
   historyPath(format: "csv" | "pdf", since: number, until: number, language: string): string;
 }

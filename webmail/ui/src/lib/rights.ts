@@ -79,6 +79,8 @@ export const rights: RightsWork = {
   unblock: async (address) => void (await api("DELETE", `blocks/${part(address)}`)),
   contact: (of) => api("GET", of ? `contact?account=${part(of)}` : "contact"),
   setContact: async (contact, of) => void (await api("PUT", of ? `contact?account=${part(of)}` : "contact", { contact })),
+  practiceCopy: (of) => api("GET", of ? `practice-copy?account=${part(of)}` : "practice-copy"),
+  setPracticeCopy: async (on, of) => void (await api("PUT", of ? `practice-copy?account=${part(of)}` : "practice-copy", { on })),
 
   historyPath: (format, since, until, language) => `/api/access-log.${format}?since=${since}&until=${until}&lang=${language}`,
 };

@@ -4,4 +4,5 @@ export { default as Blocks } from "./Blocks.svelte";
 export { default as FirstContact } from "./FirstContact.svelte";
 export { default as HistoryFiles } from "./HistoryFiles.svelte";
 export { default as Programs } from "./Programs.svelte";
+export { default as PracticeCopy } from "./PracticeCopy.svelte";
 export { default as Readers } from "./Readers.svelte";
