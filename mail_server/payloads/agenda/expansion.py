@@ -83,10 +83,10 @@ def _all(appointment: Appointment, first: int, last: int, here: str) -> Iterator
 def _own(
     appointment: Appointment, master: Held | None, held: Held, here: str, *, gone: bool
 ) -> Iterator[Occurrence]:
-    """An occurrence that has a component of its own; a series stated later may leave it out."""
+    """An occurrence that has a component of its own; a series stated later, by DTSTAMP, may leave it out."""
     one, key = held.component, held.component.key
     left_out = set[str]() if master is None else {each.key for each in master.component.exdates}
-    if master is not None and key in left_out and held.revision <= master.revision:
+    if master is not None and key in left_out and held.stamp <= master.stamp:
         return
     if one.status == "CANCELLED" and master is not None and master.component.start is not None:
         series = replace(appointment, overrides=())

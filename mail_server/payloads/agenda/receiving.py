@@ -310,20 +310,23 @@ def _added(before: Appointment | None, base: Appointment, message: Message, me: 
     if base.master is None or base.master.component.status == "CANCELLED":
         return Received(before, (_told("refresh-needed", one, base.organiser),))
     sequences = standing.top(base)
-    if one.sequence <= sequences:
-        held = [*base.overrides, *base.added]
-        same = any(
-            (other.component.sequence, other.component.stamp) == (one.sequence, one.stamp) for other in held
-        )
-        return Received(before, (_told("duplicate" if same else "late", one, base.organiser),))
     if one.sequence > sequences + 1:
         return Received(before, (_told("refresh-needed", one, base.organiser),))
-    after = _own_upkeep(before, with_addition(base, one), message, me)
+    held = [*base.overrides, *base.added]
+    if any((other.component.sequence, other.component.stamp) == (one.sequence, one.stamp) for other in held):
+        return Received(before, (_told("duplicate", one, base.organiser),))
+    # whatever came after it may be held already; a series stated since says it too
+    told = one.sequence <= base.master.sequence or one.stamp <= base.master.stamp
+    laid = base if told else with_addition(base, one)
+    if not _changed(base, laid):
+        return Received(before, (_told("late", one, base.organiser),))
+    after = _own_upkeep(before, laid, message, me)
     if len(after.overrides) + len(after.added) > OVERRIDES:
         return Received(before, (_told("refused", one, message.sender, reason="too-many"),))
     key = "" if one.rule else one.start.key
     status = standing.status_of(after, key, me.addresses)
-    return Received(after, (replace(_told("added", one, base.organiser, status), recurrence=key),))
+    kind: EventKind = "cancelled" if standing.cancelled(after, key) else "added"
+    return Received(after, (replace(_told(kind, one, base.organiser, status), recurrence=key),))
 
 
 def with_addition(base: Appointment, one: Component) -> Appointment:
@@ -334,9 +337,12 @@ def with_addition(base: Appointment, one: Component) -> Appointment:
     if one.rule is not None or one.rdates:
         series = Held(one, one.sequence, one.stamp)
         return replace(base, added=(*base.added, series))
-    dates = {date.key: date for date in (*held.component.rdates, one.start)}
-    master = replace(held.component, rdates=tuple(dates[key] for key in sorted(dates)))
     apart = Held(replace(one, recurrence=one.start), one.sequence, one.stamp)
+    dates = {date.key: date for date in held.component.rdates}
+    if one.start.key in dates:
+        return _with_override(base, apart)
+    dates[one.start.key] = one.start
+    master = replace(held.component, rdates=tuple(dates[key] for key in sorted(dates)))
     return _with_override(replace(base, master=replace(held, component=master)), apart)
 
 

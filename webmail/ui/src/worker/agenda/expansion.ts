@@ -3,7 +3,7 @@
 import { lengthOf, occurrenceOf } from "./composing.ts";
 import { AgendaRefused } from "./model.ts";
 import type { Appointment, Component, Held, When } from "./model.ts";
-import { cancelled, componentKey, recurring, revise } from "./standing.ts";
+import { cancelled, componentKey, recurring } from "./standing.ts";
 import { dateOf, dayOf, days } from "./walking.ts";
 import { instantOf, isDay, keyOf, localOf, moved, wallAt, wallOf } from "./zones.ts";
 
@@ -59,11 +59,11 @@ function* all(appointment: Appointment, first: number, last: number, here: strin
   }
 }
 
-/** An occurrence that has a component of its own; a series stated later may leave it out. */
+/** An occurrence that has a component of its own; a series stated later, by DTSTAMP, may leave it out. */
 function* ownOf(appointment: Appointment, held: Held, here: string, gone: boolean): Generator<Occurrence> {
   const { master } = appointment;
   const [one, key] = [held.component, componentKey(held.component)];
-  if (master !== null && master.component.exdates.some((each) => keyOf(each) === key) && revise(held, master) <= 0) return;
+  if (master !== null && master.component.exdates.some((each) => keyOf(each) === key) && held.stamp <= master.stamp) return;
   if (one.status === "CANCELLED" && master !== null && master.component.start !== null) {
     const told = occurrenceOf({ ...appointment, overrides: [] }, key);
     yield occurrence({ ...told, status: "CANCELLED", comment: one.comment }, key, here, true);

@@ -202,24 +202,27 @@ function added(before: Appointment | null, base: Appointment, message: Message, 
   if (one.recurrence !== null || one.start === null) return { appointment: before, events: [event("refused", one, message.sender, "", "add")] };
   if (base.master === null || base.master.component.status === "CANCELLED") return { appointment: before, events: [event("refresh-needed", one, base.organiser)] };
   const sequences = top(base);
-  if (one.sequence <= sequences) {
-    const same = [...base.overrides, ...base.added].some((other) => revise(other.component, one) === 0);
-    return { appointment: before, events: [event(same ? "duplicate" : "late", one, base.organiser)] };
-  }
   if (one.sequence > sequences + 1) return { appointment: before, events: [event("refresh-needed", one, base.organiser)] };
-  const after = ownUpkeep(before, withAddition(base, one), message, me);
+  if ([...base.overrides, ...base.added].some((other) => revise(other.component, one) === 0)) return { appointment: before, events: [event("duplicate", one, base.organiser)] };
+  // whatever came after it may be held already; a series stated since says it too
+  const told = one.sequence <= base.master.sequence || one.stamp <= base.master.stamp;
+  const laid = told ? base : withAddition(base, one);
+  if (!changed(base, laid)) return { appointment: before, events: [event("late", one, base.organiser)] };
+  const after = ownUpkeep(before, laid, message, me);
   if (after.overrides.length + after.added.length > OVERRIDES) return { appointment: before, events: [event("refused", one, message.sender, "", "too-many")] };
   const key = one.rule === null ? keyOf(one.start) : "";
-  return { appointment: after, events: [{ ...event("added", one, base.organiser, statusOf(after, key, me.addresses)), recurrence: key }] };
+  const kind = cancelled(after, key) ? "cancelled" : "added";
+  return { appointment: after, events: [{ ...event(kind, one, base.organiser, statusOf(after, key, me.addresses)), recurrence: key }] };
 }
 
 /** A single one is a date more of the series (RDATE), with a component of its own; answers to the rest stand. */
 export function withAddition(base: Appointment, one: Component): Appointment {
   const held = base.master!;
   if (one.rule !== null || one.rdates.length > 0) return { ...base, added: [...base.added, revisionOf(one)] };
+  const apart = { component: { ...one, recurrence: one.start }, sequence: one.sequence, stamp: one.stamp };
+  if (held.component.rdates.some((date) => keyOf(date) === keyOf(one.start))) return withOverride(base, apart);
   const dates = new Map([...held.component.rdates, one.start!].map((date) => [keyOf(date), date]));
   const rdates = [...dates.keys()].sort().map((key) => dates.get(key)!);
-  const apart = { component: { ...one, recurrence: one.start }, sequence: one.sequence, stamp: one.stamp };
   return withOverride({ ...base, master: { ...held, component: { ...held.component, rdates } } }, apart);
 }
 
