@@ -313,8 +313,8 @@ def _desk(path: Path) -> Generator[Desk]:
         raise fail(str(failure)) from None
     try:
         yield desk
-    except SpoolUnusable as failure:
-        raise fail(str(failure)) from None
+    except (SpoolUnusable, OSError) as failure:
+        raise fail(_words(failure)) from None
     finally:
         desk.spool.close()
 

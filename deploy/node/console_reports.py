@@ -5,6 +5,7 @@ Invariant: what is printed again is what was told then; it holds addresses of pa
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 
@@ -52,8 +53,8 @@ class ReportCommands:
             "refused": found.count("refused"),
             "later": len(found.later),
             "unopened": len(found.unopened),
-            "text": mornings.text(found),
-            "csv": mornings.table(found).decode("utf-8-sig"),
+            "text": await asyncio.to_thread(mornings.text, found),
+            "csv": (await asyncio.to_thread(mornings.table, found)).decode("utf-8-sig"),
         }
 
     async def reports_standing(self) -> dict[str, Any]:

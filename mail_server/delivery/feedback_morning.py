@@ -158,7 +158,7 @@ class MorningLetters:
         """A letter out of its turn, on everything until now; the name under which it is printed again, "" for none."""
         now = datetime.fromtimestamp(self._clock() / 1000, UTC).astimezone(self._zone)
         day = now.replace(tzinfo=None).isoformat(timespec="milliseconds")
-        sent = await self._send(account, day, self._clock())
+        sent = await self._send(account, day, self._clock() + 1)
         told = await self._store.read(lambda reader: _was_told(reader.sql, account, day))
         return day if sent and told else ""
 
@@ -220,18 +220,20 @@ class MorningLetters:
 
         envelope = Envelope(Sender(Road.OPERATOR, "", _NODE))
         envelope.recipients.append(Recipient(account.address, account.id))
-        message = self._message(account, morning)
+        message = await asyncio.to_thread(self._message, account, morning)
         fingerprint = self._store.submission_fingerprint(b"morning letter", account.id.encode(), day.encode())
         await self._delivery.notify(envelope, message, fingerprint, note)
 
     def _mark_told(self, sql: Sql, account: AccountId, morning: Morning, rows: _Rows) -> None:
         """What stands in the letter is frozen with it: it can be printed again as it was."""
         day = morning.day
-        for (mark, *_), told in zip(rows.handed_in, morning.handed_in, strict=True):
-            sql.run(
-                "UPDATE report_ledger SET told_day = ?, outcome = ? WHERE account = ? AND mark = ?",
-                (day, told.outcome, account, bytes(mark)),
-            )
+        sql.many(
+            "UPDATE report_ledger SET told_day = ?, outcome = ? WHERE account = ? AND mark = ?",
+            [
+                (day, told.outcome, account, bytes(mark))
+                for (mark, *_), told in zip(rows.handed_in, morning.handed_in, strict=True)
+            ],
+        )
         for mark, *_ in rows.later:
             sql.run(
                 "UPDATE report_ledger SET late_day = ? WHERE account = ? AND mark = ?",

@@ -385,13 +385,17 @@ class Spool:
 
     @contextmanager
     def _transaction(self) -> Generator[None]:
-        self._sql.execute("BEGIN IMMEDIATE")
         try:
-            yield
-        except BaseException:
-            self._sql.execute("ROLLBACK")
-            raise
-        self._sql.execute("COMMIT")
+            self._sql.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._sql.execute("COMMIT")
+            except BaseException:
+                if self._sql.in_transaction:
+                    self._sql.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as failure:  # a full disk, a folder that went away
+            raise SpoolUnusable(f"the spool takes nothing now ({type(failure).__name__})") from None
 
     def _write(self, reference: str, letter: bytes) -> None:
         """The file is whole under its name, or not there."""

@@ -63,6 +63,7 @@ class Watched:
         self._settings = desk.settings.watch
         self._folder = folder
         self._rows_done: set[bytes] = set()
+        self._stuck: dict[str, float] = {}  # files that could not be put away, and when they changed
         self._places = {name: folder / name for name in ("taken", "done", "refused")}
         try:
             for place in self._places.values():
@@ -129,7 +130,7 @@ class Watched:
                     state = entry.stat(follow_symlinks=False)
                 except OSError:
                     continue
-                if stat.S_ISREG(state.st_mode):
+                if stat.S_ISREG(state.st_mode) and self._stuck.get(entry.name) != state.st_mtime:
                     found[entry.name] = state.st_mtime
         return found
 
@@ -198,12 +199,19 @@ class Watched:
         if taken.state is State.REFUSED:
             for path in files:
                 _move(path, self._places["refused"] / path.name)
+                self._look_away(path)
             self._reason(one.name, taken.reference, taken.slug, taken.place)
             return
         for path in files:
             _move(path, self._places["taken"] / f"{taken.reference}{path.suffix.lower()}")
+            self._look_away(path)
         if taken.state is State.SENT:  # offered again after a kill, and sent meanwhile
             self._finish(taken.reference, State.SENT, "")
+
+    def _look_away(self, path: Path) -> None:
+        """From a file that cannot be moved: its report is known, and must not be looked at for ever."""
+        with contextlib.suppress(OSError):
+            self._stuck[path.name] = path.lstat().st_mtime
 
     def _finish_all(self) -> None:
         """After a kill: what the spool knows to be done leaves `taken/`."""

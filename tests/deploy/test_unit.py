@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from mail_server.reports.settings import SpoolSection
+
 UNIT = Path(__file__).parents[2] / "deploy/systemd/vaguemestre.service"
 
 
@@ -41,3 +43,13 @@ def test_what_is_open_may_finish_before_the_service_is_killed(lines: set[str]) -
 def test_calls_the_node_needs_are_not_filtered_out(lines: set[str]) -> None:
     filters = [line for line in lines if line.startswith("SystemCallFilter=")]
     assert not any("@resources" in line for line in filters)  # setrlimit: no core dump
+
+
+def test_the_hospitals_side_keeps_documents_off_every_disk_and_its_key_out_of_the_spool() -> None:
+    unit = UNIT.with_name("vaguemestre-reports.service")
+    found = {line.strip() for line in unit.read_text().splitlines()}
+    assert {"LimitCORE=0", "MemorySwapMax=0", "NoNewPrivileges=yes", "CapabilityBoundingSet="} <= found
+    assert any(
+        line.startswith(f"LoadCredential={SpoolSection.model_fields['key_credential'].default}:")
+        for line in found
+    )
