@@ -20,6 +20,7 @@ from webmail.login.sessions import PageSession
 MOST = 50  # addresses of one request
 _MINUTE = 60_000
 _ASKERS = 10_000
+_PHARMACY = "SA33"  # TRE_R02
 
 
 class Addressee(Protocol):
@@ -95,6 +96,11 @@ class Lookups:
     async def correspondents(self, session: PageSession) -> Sequence[Correspondence]:
         account = self._ground.account(session)
         return await self._ground.store.read(lambda reader: self._conversations.of(reader, account))
+
+    def is_pharmacy(self, address: str) -> bool:
+        """Whether a correspondent is a dispensing pharmacy of this node: where a prescription may go."""
+        found = self._ground.accounts.by_address(address)
+        return found is not None and found.sector == _PHARMACY
 
     def _spend(self, speaker: Account, count: int) -> None:
         """Raises Problem too-many."""

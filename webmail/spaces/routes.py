@@ -165,6 +165,7 @@ def key_routes(
                         "open": one.open,
                         "lastAt": one.last_at,
                         "closedThreads": sorted(one.closed),
+                        "pharmacy": lookups.is_pharmacy(one.address),
                     }
                     for one in await lookups.correspondents(session)
                 ]

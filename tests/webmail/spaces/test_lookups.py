@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mail_server.accounts.interface import Kind
 from mail_server.delivery.addressees import Addressee
 from policies.refusal import Refusal
 from tests.webmail.office import Nobody, Office, Refused, text
@@ -65,8 +66,29 @@ async def test_each_address_is_answered_with_certificates_or_a_reason(office: Of
 async def test_correspondents_are_told(office: Office) -> None:
     browser = await office.enrolled()
     assert (await browser.get("correspondents"))["correspondents"] == [
-        {"address": "gp@mss.essai.test", "open": True, "lastAt": 7, "closedThreads": []}
+        {
+            "address": "gp@mss.essai.test",
+            "open": True,
+            "lastAt": 7,
+            "closedThreads": [],
+            "pharmacy": False,
+        }
     ]
+
+
+async def test_a_correspondent_that_is_a_pharmacy_is_told_so(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pharmacy = await office.accounts.add("officine@mss.essai.test", Kind.ORG)
+    await office.accounts.sector_set(pharmacy.id, "SA33")
+
+    def of(self: object, reader: object, account: object) -> list[Correspondence]:
+        return [Correspondence("officine@mss.essai.test", open=True, last_at=8)]
+
+    monkeypatch.setattr(Nobody, "of", of)
+    browser = await office.enrolled()
+    [found] = (await browser.get("correspondents"))["correspondents"]
+    assert (found["address"], found["pharmacy"]) == ("officine@mss.essai.test", True)
 
 
 async def test_an_account_asks_about_so_many_addresses_a_minute(office: Office) -> None:

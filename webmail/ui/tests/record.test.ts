@@ -269,6 +269,8 @@ test("pharmacies are those who sent what pharmacies send, and may be written to"
   assert.deepEqual((await record.pharmacies()).map((one) => one.address), ["officine@pharma.example"]);
   node.correspondents = [{ address: "officine@pharma.example", open: false, lastAt: 1 }];
   assert.deepEqual(await record.pharmacies(), []);
+  node.correspondents.push({ address: "autre@officine.example", open: true, lastAt: 2, pharmacy: true });
+  assert.deepEqual((await record.pharmacies()).map((one) => one.address), ["autre@officine.example"]);
 });
 
 test("a letter's own documents are found in it, with whom they are about", async () => {

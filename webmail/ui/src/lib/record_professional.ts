@@ -100,11 +100,13 @@ async function answeredSince({ threadId, to, at }: { threadId: string; to: strin
   return list.some((one) => Date.parse(one.receivedAt) > at && theirs.includes((one.from?.[0]?.email ?? "").toLowerCase()));
 }
 
-/** Who dispensed before, and may be written to. */
+/** Who is a pharmacy, by the server's word or by what it sent, and may be written to. */
 export async function pharmacies(): Promise<Person[]> {
   const [known, correspondents] = await Promise.all([askRecord("pharmacies", null), mail.correspondents()]);
   const closed = new Set(correspondents.filter((one) => !one.open).map((one) => one.person.address.toLowerCase()));
-  return known.filter(({ address }) => !closed.has(address.toLowerCase()));
+  const all = [...correspondents.filter((one) => one.pharmacy).map((one) => one.person), ...known];
+  const found = new Map(all.map((one) => [one.address.toLowerCase(), one]));
+  return [...found].filter(([address]) => !closed.has(address)).map(([, person]) => person);
 }
 
 // ------------------------------------------------------------------------------------------------------ summary

@@ -82,9 +82,17 @@ function outside(letter: LetterToSeal, messageId: string): FieldPair[] {
     ["Date", dateText(letter.date)],
     ["Message-ID", messageId],
     ...answers,
+    ...classOf(letter),
     ...(letter.closes ? [["X-MSS-MES", "FIN"] satisfies FieldPair] : []),
     ["Subject", outerSubject(letter.outerSubject)],
   ];
+}
+
+/** The one word out of three that the server may know of a letter. */
+function classOf({ manifest }: LetterToSeal): FieldPair[] {
+  const kinds = (manifest?.items ?? []).map((one) => one.kind);
+  if (kinds.includes("appointment")) return [["Vaguemestre-Class", "agenda"]];
+  return kinds.some((one) => one === "document" || one === "fhir" || one === "file") ? [["Vaguemestre-Class", "record"]] : [];
 }
 
 /** RFC 5322 §3.6.4: each id once, in angle brackets; the last twenty are enough to thread by. */
