@@ -34,7 +34,7 @@ from mail_server.delivery.software import software_event, software_plans
 from mail_server.delivery.structured import Structured
 from mail_server.keys.interface import KeyUnavailable, OperatorKeys
 from mail_server.store.interface import AlreadyFiled, NoSpace, Store, TagTaken, Transaction
-from mail_server.store.model import AccountId, CoarseClass, Filed, Flag, MailboxId, NewMessage, SpecialUse
+from mail_server.store.model import AccountId, Filed, NewMessage, SpecialUse
 from policies.interface import AuditTrail, Event
 from policies.limits.limits import unlimited
 from policies.refusal import Refusal
@@ -43,8 +43,8 @@ _log = logging.getLogger("vaguemestre.delivery")
 _ATTEMPTS = 5
 
 
-class DeliveryService:
-    """See `mail_server.delivery.interface.Delivery`."""
+class DeliveryService(Keeping):
+    """See `mail_server.delivery.interface.Delivery`; `keep` is `Keeping`'s."""
 
     def __init__(
         self,
@@ -64,30 +64,23 @@ class DeliveryService:
         rates: Rates | None = None,
         feedback: Feedback | None = None,
     ) -> None:
-        self._settings = settings
-        self._accounts = accounts
-        self._store = store
-        self._trail = trail
-        self._audit = audit
-        self._gate = gate
-        self._planner = planner
-        self._composer = composer
-        self._operator_keys = operator_keys
-        self._exchanges = exchanges
-        self._receipts = receipts
-        self._structured = structured
-        self._feedback = feedback
-        self._quota = Quota(store.used, settings.account_quota)
-        self._rates = rates or Rates(unlimited(), accounts)
-        self._keeping = Keeping(
+        super().__init__(
             settings=settings,
             accounts=accounts,
             store=store,
             trail=trail,
             audit=audit,
             composer=composer,
-            quota=self._quota,
+            quota=Quota(store.used, settings.account_quota),
         )
+        self._gate = gate
+        self._planner = planner
+        self._operator_keys = operator_keys
+        self._exchanges = exchanges
+        self._receipts = receipts
+        self._structured = structured
+        self._feedback = feedback
+        self._rates = rates or Rates(unlimited(), accounts)
         self._key_makers: dict[AccountId, asyncio.Task[None]] = {}
         self._one_key_at_a_time = asyncio.Semaphore(1)  # GnuPG takes a processor for each
 
@@ -377,32 +370,6 @@ class DeliveryService:
                     reference=held.fingerprint,
                 )
             ]
-        )
-
-    async def keep(
-        self,
-        identity: Identity,
-        mailbox: MailboxId,
-        message: bytes,
-        flags: Flag,
-        keywords: frozenset[str],
-        received_at: int | None,
-        *,
-        also: Sequence[MailboxId] = (),
-        sealed_summary: bytes | None = None,
-        coarse_class: CoarseClass | None = None,
-    ) -> Filed:
-        """The program's own copy, at rest under the account's data key, state shown."""
-        return await self._keeping.keep(
-            identity,
-            mailbox,
-            message,
-            flags,
-            keywords,
-            received_at,
-            also=also,
-            sealed_summary=sealed_summary,
-            coarse_class=coarse_class,
         )
 
     @property

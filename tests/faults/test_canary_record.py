@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import http.client
-import importlib.util
 import json
 import os
 import secrets
@@ -20,7 +19,6 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from email import message_from_bytes, policy
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -29,24 +27,11 @@ from deploy.demo import clients, people, sign_in, thief, world
 from deploy.demo.browser import derivations
 from deploy.demo.browser.page import PageClient
 from tests.faults.canaries import Canaries, Patient, disk_of, invented
+from tests.webmail.vectors import record_letters as made_of
 from tests.worlds import own_world
 
 pytestmark = pytest.mark.faults
 _VENDOR = "https://vaguemestre.example/jmap/mail"
-
-
-def _made() -> ModuleType:
-    """The letters that the vectors of the manifest are made of."""
-    place = Path(__file__).parents[1] / "webmail" / "vectors" / "record_letters.py"
-    spec = importlib.util.spec_from_file_location("record_letters", place)
-    assert spec is not None
-    assert spec.loader is not None
-    found = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(found)
-    return found
-
-
-made_of = _made()
 
 
 @dataclass

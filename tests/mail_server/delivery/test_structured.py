@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import os
 import signal
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pysequoia
@@ -18,20 +15,8 @@ from mail_server.accounts.interface import Kind
 from mail_server.payloads import manifest
 from mail_server.store.model import CoarseClass, State
 from policies.refusal import Refusal
+from tests.webmail.vectors import record_letters as made
 
-
-def _made() -> ModuleType:
-    """The letters that the vectors are made of."""
-    place = Path(__file__).parents[2] / "webmail" / "vectors" / "record_letters.py"
-    spec = importlib.util.spec_from_file_location("record_letters", place)
-    assert spec is not None
-    assert spec.loader is not None
-    found = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(found)
-    return found
-
-
-made = _made()
 SENDER = "robot@mss.essai.test"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import os
 import resource
@@ -12,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -20,19 +18,8 @@ from mail_server.payloads import reader as module
 from mail_server.payloads.reader import NotRead, Reader
 from mail_server.payloads.record.refusal import RecordRefused
 from mail_server.payloads.record.settings import RecordSettings
+from tests.webmail.vectors import record_letters as made
 
-
-def _made() -> ModuleType:
-    place = Path(__file__).parents[2] / "webmail" / "vectors" / "record_letters.py"
-    spec = importlib.util.spec_from_file_location("record_letters", place)
-    assert spec is not None
-    assert spec.loader is not None
-    found = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(found)
-    return found
-
-
-made = _made()
 ROOT = Path(__file__).parents[3]
 REPORT = made.letter(made.zip_part(made.one_document()))
 
