@@ -238,6 +238,20 @@ test("changed, it keeps its id and one letter; removed, it leaves none", async (
   assert.equal((await all()).some((one) => one.title === "Don de plasma"), false);
 });
 
+test("what is due is reminded of once, as long as somebody listens; wakes are asked for whatever is due", async () => {
+  const heard: string[] = [];
+  const from = seen.length;
+  const stop = agenda.onReminder(({ occurrence }) => heard.push(occurrence.title));
+  const start = Date.now() + 59 * 60_000;
+  const id = await agenda.add({ ...DRAFT, title: "Bientôt", start, end: start + HOUR, reminders: [60] });
+  for (let turn = 0; turn < 100 && heard.length === 0; turn += 1) await new Promise((done) => setTimeout(done, 20));
+  await agenda.setReminders("rien", []);
+  assert.deepEqual(heard, ["Bientôt"]);
+  assert.equal(seen.slice(from).filter(({ path }) => path === "/api/wakes").length, 1);
+  stop();
+  await agenda.remove(id);
+});
+
 test("what is said twice is kept once: reminders and recalls leave no trail of letters", async () => {
   const { uid, id } = await titled("Un");
   const letters = node.letters.length;

@@ -4,7 +4,7 @@
 // Invariants: nothing of it is asked of the server but the letters themselves, and to be woken at times that tell nothing;
 // an answer goes to the organiser alone, in the conversation of the invitation, and can be undone like any letter.
 import type { AgendaGiven, AgendaMade, AgendaOperation, Asking, Said, ToSend } from "../worker/agenda/protocol.ts";
-import { speaker } from "./account.ts";
+import { account, speaker } from "./account.ts";
 import type { AgendaWork, EntryDraft, Facts, Occurrence, Reminder } from "./agenda_contract.ts";
 import { language, letterWords, ruleWords, whenWords, type Said as Answer } from "./agenda_words.ts";
 import { Listeners } from "./api.ts";
@@ -126,7 +126,7 @@ async function remind(): Promise<void> {
   clock = setTimeout(() => void remind().catch(() => undefined), Math.min(LONGEST, next === undefined ? LONGEST : next.at - now + 50));
   if (now - asked > 6 * LONGEST) {
     asked = now;
-    await import("./agenda_wakes.ts").then(({ askToBeWoken }) => askToBeWoken(now)).catch(() => (asked = 0));
+    await import("./agenda_wakes.ts").then(({ askToBeWoken }) => askToBeWoken(now)).catch(() => (asked = now - 5 * LONGEST));
   }
 }
 
@@ -141,6 +141,13 @@ function stopReminding(): void {
   woken?.close();
   woken = null;
 }
+
+account.onChange((session) => {
+  if (session !== null) return;
+  stopReminding();
+  told.clear();
+  asked = 0;
+});
 
 // ----------------------------------------------------------------------------------------------------------- door
 

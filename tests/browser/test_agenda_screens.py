@@ -1,0 +1,169 @@
+"""The agenda's screens among invented appointments: sizes, colours, keyboard, fingers, and what each act comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+pytest.importorskip("playwright", reason="playwright is not installed")
+
+from playwright.sync_api import expect
+
+from tests.browser.probes import (
+    SCHEMES,
+    WIDTHS,
+    axe,
+    clipped,
+    letters,
+    overflow,
+    settle,
+    small_targets,
+    tab_walk,
+)
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+Visit = Callable[..., "Page"]
+PHONE = 390
+SCREENS = (
+    ("/agenda", ""),
+    ("/agenda", "quietagenda"),
+    ("/agenda", "years"),
+    ("/agenda/rendez-vous/o1", ""),
+    ("/agenda/rendez-vous/o1", "closedexchange"),
+    ("/agenda/rendez-vous/o5", ""),
+    ("/agenda/nouveau", ""),
+    ("/agenda/rappels", ""),
+    ("/agenda/rappels", "nofacts"),
+)
+
+
+@pytest.mark.parametrize(("path", "scene"), SCREENS)
+def test_axe_finds_nothing_and_nothing_sticks_out_or_is_missed(visit: Visit, path: str, scene: str) -> None:
+    page = visit(path, scene)
+    found: list[str] = []
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 800})
+        settle(page)
+        found += [f"{width} px: {fault}" for fault in (*overflow(page), *clipped(page))]
+    page.set_viewport_size({"width": PHONE, "height": 800})
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme)
+        found += [f"{scheme}: {fault}" for fault in axe(page)]
+    page.emulate_media(color_scheme="light")
+    found += [f"small: {fault}" for fault in small_targets(page)]
+    letters(page, 32)
+    settle(page)
+    found += [f"large letters: {fault}" for fault in (*overflow(page), *clipped(page))]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("path", "scene"), [("/agenda", ""), ("/agenda/rendez-vous/o1", ""), ("/agenda/rappels", "")]
+)
+def test_every_stop_of_the_keyboard_is_seen(visit: Visit, path: str, scene: str) -> None:
+    stops = tab_walk(visit(path, scene))
+    assert [stop.name for stop in stops if not stop.seen or stop.covered] == []
+
+
+def test_the_month_is_sound_at_every_width(visit: Visit) -> None:
+    page = visit("/agenda", "")
+    page.get_by_role("button", name="Mois", exact=True).click()
+    found: list[str] = []
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 800})
+        settle(page)
+        found += [f"{width} px: {fault}" for fault in (*overflow(page), *axe(page), *small_targets(page))]
+    assert found == []
+
+
+def test_the_month_is_one_stop_and_arrows_go_from_day_to_day(visit: Visit) -> None:
+    page = visit("/agenda", "")
+    page.get_by_role("button", name="Mois", exact=True).click()
+    grid = page.get_by_role("grid")
+    assert grid.locator('button[tabindex="0"]').count() == 1
+    today = grid.locator('button[aria-current="date"]')
+    today.focus()
+    before = today.get_attribute("data-day")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("PageDown")
+    page.keyboard.press("PageUp")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowLeft")
+    assert page.locator(":focus").get_attribute("data-day") == before
+
+
+def test_one_tap_answers_and_can_be_undone(visit: Visit) -> None:
+    page = visit("/agenda", "")
+    expect(page.get_by_role("heading", name="2 rendez-vous attendent votre réponse")).to_be_visible()
+    page.get_by_role("button", name="Accepter Consultation de suivi").click()
+    expect(page.get_by_text("Vous avez accepté.")).to_be_visible()
+    expect(page.get_by_role("heading", name="1 rendez-vous attend votre réponse")).to_be_visible()
+    page.get_by_role("button", name="Annuler").click()
+    expect(page.get_by_role("heading", name="2 rendez-vous attendent votre réponse")).to_be_visible()
+
+
+def test_another_time_is_proposed_and_what_is_wrong_is_said_first(visit: Visit) -> None:
+    page = visit("/agenda/rendez-vous/o1", "")
+    page.get_by_role("button", name="Proposer un autre moment").click()
+    page.get_by_role("button", name="Envoyer la proposition").click()
+    expect(page.get_by_role("alert")).to_contain_text("C’est l’heure déjà prévue.")
+    page.get_by_label("Heure", exact=True).fill("15:30")
+    page.get_by_role("button", name="Envoyer la proposition").click()
+    expect(page.get_by_text("Vous avez proposé")).to_be_visible()
+
+
+def test_a_closed_exchange_says_why_nothing_can_be_answered(visit: Visit) -> None:
+    page = visit("/agenda/rendez-vous/o1", "closedexchange")
+    expect(page.get_by_text("Dr Claire Martin a mis fin à cet échange")).to_be_visible()
+    assert page.get_by_role("button", name="Accepter").count() == 0
+
+
+def test_conflicts_are_shown_with_the_other_appointment(visit: Visit) -> None:
+    page = visit("/agenda/rendez-vous/o1", "")
+    beside = page.get_by_role("region", name="En même temps")
+    expect(beside.get_by_role("link", name="Échographie cardiaque")).to_be_visible()
+
+
+def test_an_own_entry_is_added_changed_and_removed(visit: Visit) -> None:
+    page = visit("/agenda/nouveau", "quietagenda")
+    page.get_by_role("button", name="Enregistrer").click()
+    expect(page.get_by_role("alert")).to_contain_text("Dites de quoi il s’agit.")
+    page.get_by_label("Quoi", exact=True).fill("Dentiste")
+    page.get_by_label("De", exact=True).fill("23:00")
+    page.get_by_label("À", exact=True).fill("23:30")
+    page.get_by_role("button", name="Enregistrer").click()
+    page.get_by_role("link", name="Dentiste").click()
+    page.get_by_role("link", name="Changer").click()
+    page.get_by_label("Quoi", exact=True).fill("Dentiste, contrôle")
+    page.get_by_role("button", name="Enregistrer").click()
+    page.get_by_role("link", name="Dentiste, contrôle").click()
+    page.get_by_role("button", name="Retirer de mon agenda").click()
+    page.get_by_role("dialog").get_by_role("button", name="Retirer de mon agenda").click()
+    expect(page.get_by_role("heading", name="Votre agenda est vide")).to_be_visible()
+
+
+def test_a_recall_tells_why_and_can_be_set_aside_and_taken_back(visit: Visit) -> None:
+    page = visit("/agenda/rappels", "")
+    page.get_by_role("button", name="Pourquoi ? Vaccin contre la grippe").click()
+    expect(page.get_by_text("Calendrier des vaccinations").first).to_be_visible()
+    page.get_by_role("button", name="Ne plus me le rappeler : Vaccin contre la grippe").click()
+    page.get_by_role("button", name="Rappeler de nouveau : Vaccin contre la grippe").click()
+    expect(page.get_by_role("button", name="C’est fait : Vaccin contre la grippe")).to_be_visible()
+
+
+def test_a_birth_date_is_asked_for_once(visit: Visit) -> None:
+    page = visit("/agenda/rappels", "nofacts")
+    page.get_by_label("Date de naissance").fill("1950-03-12")
+    page.get_by_role("radio", name="Féminin").check()
+    page.get_by_role("button", name="Voir mes rappels").click()
+    expect(page.get_by_role("heading", name="Vaccin contre la grippe")).to_be_visible()
+
+
+def test_a_reminder_shows_while_the_page_is_open(visit: Visit) -> None:
+    page = visit("/agenda", "reminder")
+    expect(page.get_by_role("link", name="Rappel : Consultation de suivi")).to_be_visible()
