@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -175,14 +175,7 @@ def announce(
     reference: str, wait: WaitOption = True, settings: SettingsOption = _FILE, as_json: JsonOption = False
 ) -> None:
     """Send a report that was held: its patient was told what it says."""
-    from mail_server.reports.refusal import ReportRefused
-
-    with _desk(settings) as desk:
-        try:
-            taken = desk.announce(reference)
-        except ReportRefused as refused:
-            raise _refused(refused, as_json, f"No report is held under {reference}.") from None
-        _end(desk, taken, wait, as_json)
+    _about(reference, "held", lambda desk: desk.announce(reference), wait, settings, as_json)
 
 
 @report.command()
@@ -190,14 +183,7 @@ def withdraw(
     reference: str, wait: WaitOption = True, settings: SettingsOption = _FILE, as_json: JsonOption = False
 ) -> None:
     """Take back a report: whoever got it is told."""
-    from mail_server.reports.refusal import ReportRefused
-
-    with _desk(settings) as desk:
-        try:
-            taken = desk.withdraw(reference)
-        except ReportRefused as refused:
-            raise _refused(refused, as_json, f"No report was sent under {reference}.") from None
-        _end(desk, taken, wait, as_json)
+    _about(reference, "sent", lambda desk: desk.withdraw(reference), wait, settings, as_json)
 
 
 @report.command()
@@ -332,6 +318,20 @@ def _order(path: Path | None) -> dict[str, Any]:
         raise fail(f"{path} is not a JSON object.")
     order: dict[str, Any] = {str(key): value for key, value in found.items()}  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     return order if "patient" in order else {"patient": order}
+
+
+def _about(
+    reference: str, state: str, act: Callable[[Desk], Taken], wait: bool, settings: Path, as_json: bool
+) -> None:
+    """Do something about a report that is in the spool."""
+    from mail_server.reports.refusal import ReportRefused
+
+    with _desk(settings) as desk:
+        try:
+            taken = act(desk)
+        except ReportRefused as refused:
+            raise _refused(refused, as_json, f"No report is {state} under {reference}.") from None
+        _end(desk, taken, wait, as_json)
 
 
 def _end(desk: Desk, taken: Taken, wait: bool, as_json: bool) -> None:

@@ -12,10 +12,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from mail_server.reports.settings import NodeSection
 
+T = TypeVar("T")
 _LINE = 8192
 _ANSWER_LINES = 100
 _CHUNK = 256 * 1024
@@ -72,19 +75,7 @@ class Connection:
 
     async def connect(self) -> None:
         """Raises NotReached, Unwelcome."""
-        try:
-            async with asyncio.timeout(self._seconds):
-                await self._connect()
-        except (
-            OSError,
-            ssl.SSLError,
-            TimeoutError,
-            asyncio.IncompleteReadError,
-            asyncio.LimitOverrunError,
-            ValueError,
-        ) as failure:
-            self.drop()
-            raise NotReached(f"no connection ({type(failure).__name__})") from None
+        await self._bounded(self._connect(), "no connection")
 
     async def _connect(self) -> None:
         at_once = None if self._node.start_tls else self._context
@@ -111,19 +102,16 @@ class Connection:
 
     async def send(self, sender: str, recipient: str, message: bytes) -> Answer:
         """One letter to one recipient. Raises NotReached when the connection broke before the answer."""
+        return await self._bounded(self._send(sender, recipient, message), "cut")
+
+    async def _bounded(self, work: Coroutine[Any, Any, T], words: str) -> T:
+        """Whatever breaks the connection ends it, and is one error."""
         try:
             async with asyncio.timeout(self._seconds):
-                return await self._send(sender, recipient, message)
-        except (
-            OSError,
-            ssl.SSLError,
-            TimeoutError,
-            asyncio.IncompleteReadError,
-            asyncio.LimitOverrunError,
-            ValueError,
-        ) as failure:
+                return await work
+        except _BROKEN as failure:
             self.drop()
-            raise NotReached(f"cut ({type(failure).__name__})") from None
+            raise NotReached(f"{words} ({type(failure).__name__})") from None
 
     async def _send(self, sender: str, recipient: str, message: bytes) -> Answer:
         mail = f"MAIL FROM:<{sender}> BODY=8BITMIME SIZE={len(message)}".encode("ascii")
