@@ -95,6 +95,7 @@ class Node:
     gate: Gate
     delivery: DeliveryService
     resealer: Resealer
+    reader: Reader
     correspondence: Correspondence
     addressees: Addressees
     limits: Limits
@@ -283,6 +284,7 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         gate=gate,
         delivery=delivery,
         resealer=resealer,
+        reader=reader,
         correspondence=writing,
         limits=limits,
         inactivity=Inactivity(

@@ -115,6 +115,7 @@ class Doors:
         metrics.counters("page", lambda: node.page.counters)
         metrics.counters("oidc", lambda: node.oidc.counters, gauges={"sessions_open"})
         metrics.counters("sealing", lambda: node.pool.counters)
+        metrics.counters("reading", lambda: node.reader.counters)
         metrics.gauge("smtp_connections_open", "Open SMTP connections.", lambda: self._smtp.open_connections)
         metrics.gauge("smtp_bytes_in_flight", "Mail held in memory.", lambda: self._smtp.bytes_in_flight)
         metrics.gauge("page_sessions_open", "Open sessions of the page.", lambda: node.page.sessions.open)

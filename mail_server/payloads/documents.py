@@ -33,6 +33,7 @@ _DAMAGED: Final = frozenset({"xml-malformed", "xml-encoding"})  # not hostile: s
 class Made:
     item: Item
     patients: tuple[PatientId, ...] = ()  # whom it is about, national identifiers first
+    cda: bool = False  # by what its archive says of it: X-MSS-* speak of these
     identified: bool = False  # by a matricule and four traits, as X-MSS-INS promises
 
 
@@ -62,7 +63,8 @@ def archive_documents(content: bytes, section: str) -> list[Made]:
         made = _document(entry, archive.documents[entry.uri], headers.get(entry.uri), section, ids)
         if entry.uri in unread:
             made = replace(made, flags=(*made.flags, "cda-unreadable"))
-        found.append(Made(made, (patient,) if patient else (), _identified(patient, entry.traits)))
+        cda = entry.mime_type.lower() in _CDA
+        found.append(Made(made, (patient,) if patient else (), cda, _identified(patient, entry.traits)))
     return found
 
 

@@ -121,8 +121,9 @@ def _archive(found: _Drawing, content: bytes, section: str) -> None:
     for made in archive_documents(content, section):
         found.items.append(made.item)
         found.patients.extend(made.patients)
-        found.types.add(made.item.type)
-        found.identified = found.identified and made.identified
+        if made.cda:
+            found.types.add(made.item.type)
+            found.identified = found.identified and made.identified
 
 
 def _same(one: Item, other: Item) -> bool:

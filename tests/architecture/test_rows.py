@@ -57,6 +57,16 @@ ROWS: dict[str, tuple[str, ...]] = {
         "peers/test_ward.py::test_what_comes_after_holds_no_key_packet_for_him",
         "peers/test_ward.py::test_the_trace_tells_who_left_and_when",
     ),
+    "27 the practice's software gets a copy of documents, of no other letter": (
+        (
+            "mail_server/delivery/test_structured.py::"
+            "test_the_software_s_copy_is_readable_while_the_doctor_s_own_stays_sealed"
+        ),
+        (
+            "mail_server/delivery/test_structured.py::"
+            "test_an_ordinary_letter_and_one_sealed_by_its_sender_are_not_copied"
+        ),
+    ),
     "33, m13 a patient writes first only where it is offered, never to a patient": (
         "mail_server/delivery/test_patients.py::test_a_patient_writes_to_nobody_who_did_not_write_first",
         "mail_server/delivery/test_patients.py::test_two_patients_never_write_to_each_other_whatever_the_tables_say",
@@ -139,6 +149,10 @@ ROWS: dict[str, tuple[str, ...]] = {
             "test_a_cda_about_another_patient_than_the_metadata_is_refused_as_904"
         ),
         "mail_server/payloads/record/test_xdm.py::test_two_patients_in_one_archive_are_refused_as_904",
+        (
+            "mail_server/delivery/test_structured.py::"
+            "test_an_archive_about_two_people_is_refused_with_the_code_software_knows"
+        ),
     ),
     "50 the PDF copy bears the required name": (
         "mail_server/payloads/record/test_mss_fields.py::test_a_pdf_copy_is_named_by_date_type_and_name",
@@ -162,6 +176,14 @@ ROWS: dict[str, tuple[str, ...]] = {
         ),
         "mail_server/payloads/record/test_integration.py::test_an_answer_of_ours_is_read_as_it_was_meant",
     ),
+    "53 a version replaces the one before, which stays history": (
+        "mail_server/payloads/record/test_life_cycle.py::test_documents_stand_as_the_page_says",
+        "mail_server/payloads/record/test_life_cycle.py::test_the_order_of_arrival_never_matters_nor_how_often",
+        (
+            "mail_server/payloads/record/test_life_cycle.py::"
+            "test_a_stranger_s_letter_changes_no_document_that_they_did_not_send"
+        ),
+    ),
     "54 the national tables are data; 34105-7 is mapped": (
         (
             "mail_server/payloads/record/test_value_sets.py::"
@@ -182,6 +204,14 @@ ROWS: dict[str, tuple[str, ...]] = {
             "test_what_is_masked_to_professionals_goes_to_the_patient_alone"
         ),
         "mail_server/payloads/record/test_confidentiality.py::test_codes_that_contradict_each_other_go_to_nobody",
+        (
+            "mail_server/delivery/test_structured.py::"
+            "test_a_document_not_announced_yet_does_not_go_to_the_patient_but_to_their_doctor"
+        ),
+        (
+            "mail_server/delivery/test_structured.py::"
+            "test_what_the_patient_masks_goes_to_the_patient_alone_and_one_recipient_refuses_for_all"
+        ),
     ),
     "61 answers of providers are checked": (
         "webmail/login/test_oidc_attacks.py::test_an_id_token_that_is_not_as_it_must_be",

@@ -15,6 +15,7 @@ import { parse } from "./xml.ts";
 export interface Made {
   item: Item;
   patients: PatientId[]; // whom it is about, national identifiers first
+  cda: boolean; // by what its archive says of it: X-MSS-* speak of these
   identified: boolean; // by a matricule and four traits, as X-MSS-INS promises
 }
 
@@ -40,7 +41,8 @@ export async function archiveDocuments(content: Uint8Array, section: string): Pr
     const patient = entry.patientId ?? archive.submission.patientId;
     const item = await documentItem(entry, archive.documents.get(entry.uri)!, headers.get(entry.uri) ?? null, section, ids);
     if (unread.has(entry.uri)) item.flags.push("cda-unreadable");
-    found.push({ item, patients: patient === null ? [] : [patient], identified: identified(patient, entry.traits) });
+    const cda = CDA.has(entry.mimeType.toLowerCase());
+    found.push({ item, patients: patient === null ? [] : [patient], cda, identified: identified(patient, entry.traits) });
   }
   return found;
 }
@@ -113,7 +115,7 @@ export async function fhirDocument(content: Uint8Array, section: string): Promis
     replaces: header.replaces,
   });
   const national = header.patientIds.filter((one) => one.root === INS_NIR);
-  return { item, patients: [...national, ...header.patientIds.filter((one) => one.root !== INS_NIR)], identified: false };
+  return { item, patients: [...national, ...header.patientIds.filter((one) => one.root !== INS_NIR)], cda: false, identified: false };
 }
 
 /** Who made it, as a person would say: the person, else the place. */

@@ -78,9 +78,10 @@ async function look(found: Drawing, { section, part, octets }: Place): Promise<v
   }
 }
 
-function taken(found: Drawing, { item, patients, identified }: Made): void {
+function taken(found: Drawing, { item, patients, cda, identified }: Made): void {
   found.items.push(item);
   found.patients.push(...patients);
+  if (!cda) return;
   found.types.add(item.type);
   found.identified &&= identified;
 }
