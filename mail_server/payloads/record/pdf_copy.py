@@ -224,7 +224,7 @@ def _named(author: Author) -> str:
 
 def _sections(section: Section, level: int, images: bool) -> list[dict[str, Any]]:
     blocks = [_block(one, images) for one in section.blocks]
-    told = [_section(section.title, blocks, level)]
+    told = [_section(section.title, blocks, level)] if blocks or section.sections else []
     deeper = min(level + 1, 6) if section.title else level
     return told + [one for inner in section.sections for one in _sections(inner, deeper, images)]
 
@@ -329,7 +329,7 @@ def _results(results: Sequence[Result]) -> list[dict[str, Any]]:
         rows = [
             _cells(
                 one.name + (" (antérieur)" if one.previous else ""),
-                " ".join(part for part in (one.value, one.unit, one.comment) if part),
+                " – ".join(part for part in (f"{one.value} {one.unit}".strip(" "), one.comment) if part),
                 one.reference,
                 _FLAGS.get(one.flag, ""),
                 day_of(one.at),

@@ -89,11 +89,18 @@ class Element:
     def descendants(self, name: str = ANY, ns: str | None = None) -> Iterator[Element]:
         """Every element under it (not itself) of this name, in the order of the document."""
         wanted = self.ns if ns is None else ns
-        for one in self.children:
-            if isinstance(one, Element):
-                if (name == ANY or one.name == name) and (wanted == ANY or one.ns == wanted):
-                    yield one
-                yield from one.descendants(name, wanted)
+        path = [
+            iter(self.children)
+        ]  # no generator inside a generator: each step would pay for the whole depth
+        while path:
+            for one in path[-1]:
+                if isinstance(one, Element):
+                    if (name == ANY or one.name == name) and (wanted == ANY or one.ns == wanted):
+                        yield one
+                    path.append(iter(one.children))
+                    break
+            else:
+                path.pop()
 
     def _texts(self) -> Iterator[str]:
         for one in self.children:

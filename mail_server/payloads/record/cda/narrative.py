@@ -17,6 +17,9 @@ from mail_server.payloads.record.xml import Element
 
 IMAGES: Final = 40  # of one document
 IMAGE_LIMIT: Final = 4_000_000  # characters of base64
+NESTED: Final = (
+    4  # tables inside cells; deeper ones are read for their words, or each level would copy them all again
+)
 _SPACES: Final = re.compile(r"[ \t\r\n]+")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _LISTS: Final = ("list", "ul", "ol")
@@ -76,8 +79,8 @@ class Narrator:
             ),
         )
 
-    def blocks(self, element: Element) -> list[Block]:
-        page = _Page(self)
+    def blocks(self, element: Element, depth: int = 0) -> list[Block]:
+        page = _Page(self, depth)
         page.read(element, "")
         return page.finished()
 
@@ -127,8 +130,9 @@ class Narrator:
 class _Page:
     """Blocks being made: runs gather until a block, or the end, closes their paragraph."""
 
-    def __init__(self, narrator: Narrator) -> None:
+    def __init__(self, narrator: Narrator, depth: int) -> None:
         self._narrator = narrator
+        self._depth = depth  # of tables around
         self._runs: list[Run] = []
         self._blocks: list[Block] = []
 
@@ -154,12 +158,14 @@ class _Page:
             self._close()
         elif one.name in _LISTS:
             self._block(self._list(one))
-        elif one.name == "table":
+        elif one.name == "table" and self._depth < NESTED:
             self._table(one)
         elif one.name in ("renderMultiMedia", "img"):
             self._block(self._picture(one))
         else:
             self.read(one, style_of(one, style))
+            if one.name in ("td", "th"):
+                self._runs.append(Run(" ", style))
 
     def _close(self) -> None:
         runs = tidied(self._runs)
@@ -175,7 +181,9 @@ class _Page:
     def _list(self, one: Element) -> Block | None:
         caption = one.child("caption")
         items = tuple(
-            tuple(self._narrator.blocks(item)) for item in one.elements(ns="*") if item.name in _ITEMS
+            tuple(self._narrator.blocks(item, self._depth))
+            for item in one.elements(ns="*")
+            if item.name in _ITEMS
         )
         items = tuple(item for item in items if item)
         ordered = one.name == "ol" or one.get("listType") == "ordered"
@@ -213,7 +221,7 @@ class _Page:
         for one in row.elements(ns="*"):
             if one.name not in ("th", "td"):
                 continue
-            inside = self._narrator.blocks(one)
+            inside = self._narrator.blocks(one, self._depth + 1)
             pictures += [block for block in inside if block.form == "image"]
             runs = tidied(_flat(inside, style_of(one, "")))
             cells.append(Cell(runs, one.name == "th", _span(one.get("colspan")), _span(one.get("rowspan"))))
@@ -272,21 +280,22 @@ def _flat(blocks: list[Block], style: Style) -> list[Run]:
     for block in blocks:
         if block.form == "list":
             for item in block.items:
-                runs += [Run("• ", style, line_break=True), *_joined(_flat(list(item), style))]
+                runs.append(Run("• ", style, line_break=True))
+                runs += _begun(_flat(list(item), style), line_break=False)
         elif block.form == "table":
             for row in (*block.head, *block.rows):
                 runs.append(Run("", style, line_break=True))
                 for cell in row:
                     runs += [*cell.runs, Run(" ", style)]
         else:
-            first = [replace(run, line_break=True) for run in block.runs[:1]]
-            runs += [replace(run, style=run.style or style) for run in (*first, *block.runs[1:])]
+            held = [Run(one.text, one.style or style, one.line_break) for one in block.runs]
+            runs += _begun(held, line_break=True)
     return runs
 
 
-def _joined(runs: list[Run]) -> list[Run]:
-    """The first line goes on where the line before it ends."""
-    return [replace(run, line_break=run.line_break and at > 0) for at, run in enumerate(runs)]
+def _begun(runs: list[Run], *, line_break: bool) -> list[Run]:
+    """The first line begins, or goes on where the line before it ends."""
+    return [replace(runs[0], line_break=line_break), *runs[1:]] if runs else runs
 
 
 def _span(told: str) -> int:

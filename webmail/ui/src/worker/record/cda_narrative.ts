@@ -6,6 +6,7 @@ import { ANY, type XmlElement } from "./xml.ts";
 
 export const IMAGES = 40; // of one document
 export const IMAGE_LIMIT = 4_000_000; // characters of base64
+export const NESTED = 4; // tables inside cells; deeper ones are read for their words, or each level would copy them all again
 const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/;
 const LISTS = new Set(["list", "ul", "ol"]);
 const ITEMS = new Set(["item", "li"]);
@@ -47,8 +48,8 @@ export class Narrator {
     };
   }
 
-  blocks(element: XmlElement): Block[] {
-    const page = new Page(this);
+  blocks(element: XmlElement, depth = 0): Block[] {
+    const page = new Page(this, depth);
     page.read(element, "");
     return page.finished();
   }
@@ -93,11 +94,13 @@ export class Narrator {
 /** Blocks being made: runs gather until a block, or the end, closes their paragraph. */
 class Page {
   readonly #narrator: Narrator;
+  readonly #depth: number; // of tables around
   #runs: Run[] = [];
   #blocks: Block[] = [];
 
-  constructor(narrator: Narrator) {
+  constructor(narrator: Narrator, depth: number) {
     this.#narrator = narrator;
+    this.#depth = depth;
   }
 
   read(element: XmlElement, style: Style): void {
@@ -120,9 +123,12 @@ class Page {
       this.read(one, styleOf(one, style));
       this.#close();
     } else if (LISTS.has(one.name)) this.#block(this.#list(one));
-    else if (one.name === "table") this.#table(one);
+    else if (one.name === "table" && this.#depth < NESTED) this.#table(one);
     else if (one.name === "renderMultiMedia" || one.name === "img") this.#block(this.#picture(one));
-    else this.read(one, styleOf(one, style));
+    else {
+      this.read(one, styleOf(one, style));
+      if (one.name === "td" || one.name === "th") this.#runs.push(run(" ", style));
+    }
   }
 
   #close(): void {
@@ -138,7 +144,7 @@ class Page {
 
   #list(one: XmlElement): Block | null {
     const caption = one.child("caption");
-    const items = one.elements(ANY, ANY).filter((item) => ITEMS.has(item.name)).map((item) => this.#narrator.blocks(item)).filter((item) => item.length > 0);
+    const items = one.elements(ANY, ANY).filter((item) => ITEMS.has(item.name)).map((item) => this.#narrator.blocks(item, this.#depth)).filter((item) => item.length > 0);
     const ordered = one.name === "ol" || one.get("listType") === "ordered";
     return items.length === 0 ? null : block("list", { ordered, items, caption: caption === null ? "" : plain(caption) });
   }
@@ -169,8 +175,8 @@ class Page {
     const cells: Cell[] = [];
     for (const one of row.elements(ANY, ANY)) {
       if (one.name !== "th" && one.name !== "td") continue;
-      const inside = this.#narrator.blocks(one);
-      pictures.push(...inside.filter((held) => held.form === "image"));
+      const inside = this.#narrator.blocks(one, this.#depth + 1);
+      for (const held of inside) if (held.form === "image") pictures.push(held);
       const runs = tidied(flat(inside, styleOf(one, "")));
       cells.push({ runs, header: one.name === "th", columns: span(one.get("colspan")), rows: span(one.get("rowspan")) });
     }
@@ -213,12 +219,17 @@ function flat(blocks: readonly Block[], style: Style): Run[] {
   const runs: Run[] = [];
   for (const one of blocks) {
     if (one.form === "list")
-      for (const item of one.items)
-        runs.push(run("• ", style, true), ...flat(item, style).map((held, at) => ({ ...held, lineBreak: held.lineBreak && at > 0 })));
+      for (const item of one.items) {
+        runs.push(run("• ", style, true));
+        flat(item, style).forEach((held, at) => runs.push(at === 0 ? { ...held, lineBreak: false } : held));
+      }
     else if (one.form === "table")
       for (const row of [...one.head, ...one.rows]) {
         runs.push(run("", style, true));
-        for (const cell of row) runs.push(...cell.runs, run(" ", style));
+        for (const cell of row) {
+          for (const held of cell.runs) runs.push(held);
+          runs.push(run(" ", style));
+        }
       }
     else one.runs.forEach((held, at) => runs.push(run(held.text, held.style === "" ? style : held.style, held.lineBreak || at === 0)));
   }

@@ -55,10 +55,14 @@ export class XmlElement {
 
   /** Every element under it (not itself) of this name, in the order of the document. */
   *descendants(name: string = ANY, ns: string = this.ns): Generator<XmlElement> {
-    for (const one of this.children) {
-      if (typeof one === "string") continue;
-      if ((name === ANY || one.name === name) && (ns === ANY || one.ns === ns)) yield one;
-      yield* one.descendants(name, ns);
+    const path = [this.children.values()]; // no generator inside a generator: each step would pay for the whole depth
+    for (let at = path.at(-1); at !== undefined; at = path.at(-1)) {
+      const { done, value: one } = at.next();
+      if (done === true) path.pop();
+      else if (typeof one !== "string") {
+        if ((name === ANY || one.name === name) && (ns === ANY || one.ns === ns)) yield one;
+        path.push(one.children.values());
+      }
     }
   }
 }
