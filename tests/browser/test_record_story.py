@@ -55,6 +55,7 @@ class Played:
     again: str = field(repr=False)
     masked: str = field(repr=False)
     shared: bytes = field(repr=False)
+    archive: str = field(repr=False)
     export: bytes = field(repr=False)
     faults: list[str]
 
@@ -108,12 +109,16 @@ def played(served: Served, browser: Browser) -> Played:
     expect(page.get_by_text(OWN).first).to_be_visible()
     again = main.inner_text()
 
+    page.goto(f"{served.origin}/messages/archive")
+    expect(page.get_by_role("heading", level=2)).to_be_visible()
+    archive = main.inner_text()
+
     page.goto(f"{served.origin}/dossier/exporter")
     with page.expect_download() as saved:
         page.get_by_role("button", name="Préparer le fichier").click()
     export = Path(saved.value.path()).read_bytes()
     context.close()
-    return Played(served, waited, opened, replaced, again, masked, shared, export, faults)
+    return Played(served, waited, opened, replaced, again, masked, shared, archive, export, faults)
 
 
 def test_a_report_that_waited_for_activation_is_in_the_record(played: Played) -> None:
@@ -145,6 +150,10 @@ def test_what_a_patient_adds_and_masks_is_so_after_another_visit(played: Played)
     assert OWN in played.masked
     assert OWN in played.again
     assert "Masqué" in played.again
+
+
+def test_what_a_patient_writes_for_herself_is_no_letter_among_the_letters(played: Played) -> None:
+    assert "Rien n’est archivé" in played.archive
 
 
 def test_everything_leaves_in_one_archive(played: Played) -> None:

@@ -185,6 +185,8 @@ test("a file put into the record is a letter to oneself, whose name, type and ti
   for (const word of ["volont", "EXPPAT", "Mes ", "urn:uuid", "2026-01-02"]) assert(!sent.includes(word), word);
   const stored = node.letters.find((one) => one.id === line.letter)!;
   assert.deepEqual([stored.class, stored.mailbox], ["record", "Farchive"]);
+  const { mail } = await import("../src/lib/mail.ts");
+  assert.equal((await mail.list("archive", 0, 50)).total, 0, "it is no letter among the letters");
   assert.equal(await slugOf(record.add({ file: new File([utf8("MZ\u0000\u0001")], "a.exe"), type: "DOCPAT01", title: "x", date: "" })), "file-type");
 });
 

@@ -227,9 +227,9 @@ export class Node {
       return { list: ["inbox", "sent", "archive", "trash"].map((role) => ({ id: `F${role}`, role, totalEmails: this.letters.filter((one) => one.mailbox === `F${role}`).length, unreadEmails: 0 })) };
     }
     if (name === "Email/query") {
-      const { inMailbox, class: named } = (given["filter"] ?? {}) as { inMailbox?: string; class?: string };
+      const { inMailbox, class: named, notKeyword } = (given["filter"] ?? {}) as { inMailbox?: string; class?: string; notKeyword?: string };
       if (named !== undefined && !this.classes) return { type: "unsupportedFilter" };
-      const found = this.letters.filter((one) => (inMailbox === undefined || one.mailbox === inMailbox) && (named === undefined || one.class === named)).sort((a, b) => b.receivedAt - a.receivedAt);
+      const found = this.letters.filter((one) => (inMailbox === undefined || one.mailbox === inMailbox) && (named === undefined || one.class === named) && (notKeyword === undefined || one.keywords[notKeyword] !== true)).sort((a, b) => b.receivedAt - a.receivedAt);
       this.last = found.slice(given["position"], given["position"] + given["limit"]).map((one) => one.id);
       return { ids: this.last, total: found.length };
     }

@@ -12,7 +12,7 @@ import { Refused, type MailboxRole } from "./contract.ts";
 import { download, jmap, refusedBy, upload, type Arguments } from "./jmap.ts";
 import { ask } from "./link.ts";
 import { authorsOf, emails, mail, watching } from "./mail.ts";
-import { properties, type WireEmail } from "./mail_wire.ts";
+import { OWN, properties, type WireEmail } from "./mail_wire.ts";
 import { askRecord } from "./record_link.ts";
 
 export type { FoundItem, Item, Manifest };
@@ -273,7 +273,7 @@ export async function keepOwn({ class: class_, subject, text, files, items: carr
   const blobId = await upload(ownId(), made.message);
   const into = [...(await roles())].find(([, role]) => role === "archive")?.[0];
   if (into === undefined) throw new Refused("no-such-mailbox");
-  const id = await imported({ blobId, mailboxIds: { [into]: true }, keywords: { $seen: true }, sealedSummary: made.summary }, class_);
+  const id = await imported({ blobId, mailboxIds: { [into]: true }, keywords: { $seen: true, [OWN]: true }, sealedSummary: made.summary }, class_);
   stale = true;
   await itemsReady();
   return id;

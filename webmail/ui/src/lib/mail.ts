@@ -8,7 +8,7 @@ import { download, from, jmap, refusedBy, watch, type Arguments, type Call } fro
 import { ask } from "./link.ts";
 import { accountId, boxes, enter, forgetBoxes, isOthers } from "./mail_boxes.ts";
 import { fateOf, forgetFates, learnFates } from "./mail_fate.ts";
-import { letterLine, properties, sealedLine, shownSubject, type WireEmail, type WireMailbox } from "./mail_wire.ts";
+import { letterLine, OWN, properties, sealedLine, shownSubject, type WireEmail, type WireMailbox } from "./mail_wire.ts";
 
 interface Certified extends Partial<Addressee> {
   address: string;
@@ -91,7 +91,7 @@ async function list(role: MailboxRole, position: number, limit: number): Promise
   const id = accountId();
   // A device that kept lines from before needs no summaries but of what is new.
   const cold = !speaker().unlocked || (await ask("recall", { name: memo("warm") })) === null;
-  const query = { accountId: id, filter: { inMailbox }, sort: [{ property: "receivedAt", isAscending: false }], position, limit, calculateTotal: true };
+  const query = { accountId: id, filter: { inMailbox, ...(role === "archive" ? { notKeyword: OWN } : {}) }, sort: [{ property: "receivedAt", isAscending: false }], position, limit, calculateTotal: true };
   const made = await jmap([
     ["Email/query", query, "q"],
     ["Email/get", { accountId: id, "#ids": from("q", "Email/query", "/ids"), properties: properties(cold) }, "g"],

@@ -5,7 +5,7 @@ import { account, speaker } from "./account.ts";
 import { from, jmap } from "./jmap.ts";
 import { ask } from "./link.ts";
 import { accountId, announce, linesOf, mail, toOpen } from "./mail.ts";
-import { properties, type WireEmail } from "./mail_wire.ts";
+import { OWN, properties, type WireEmail } from "./mail_wire.ts";
 
 const PAGE = 200; // ids asked at once
 const SLICE = 8; // letters opened at once
@@ -55,7 +55,7 @@ async function fill(id: string): Promise<void> {
   try {
     for (let position = 0; !mine.stopped; position += PAGE) {
       if (position === 0) mine.done = 0;
-      const query = { accountId: id, sort: [{ property: "receivedAt", isAscending: false }], position, limit: PAGE, calculateTotal: true };
+      const query = { accountId: id, filter: { notKeyword: OWN }, sort: [{ property: "receivedAt", isAscending: false }], position, limit: PAGE, calculateTotal: true };
       const made = await jmap([
         ["Email/query", query, "q"],
         ["Email/get", { accountId: id, "#ids": from("q", "Email/query", "/ids"), properties: properties(false) }, "g"],

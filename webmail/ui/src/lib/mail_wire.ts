@@ -34,6 +34,9 @@ export interface WireEmail {
   keyIds: string[];
 }
 
+/** What its holder wrote for themself (record_own.ts): among what is kept, and in no list of letters. */
+export const OWN = "vaguemestre-own";
+
 const LIGHT = [
   "id", "blobId", "threadId", "mailboxIds", "keywords", "size", "receivedAt", "from", "to", "cc", "replyTo", "subject",
   "messageId", "references", "guard", "closesExchange", "keyIds", "receiptRequested",
