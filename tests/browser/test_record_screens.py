@@ -162,6 +162,8 @@ def test_a_result_tells_its_reading_in_words_and_its_evolution_as_a_table(visit:
     result = page.get_by_role("row", name="Créatinine")
     expect(result).to_contain_text("Élevé")
     expect(result).to_contain_text("45 – 84")
+    expect(result).to_contain_text("108 µmol/L")  # UCUM says umol/L
+    expect(page.get_by_role("row", name="Cholestérol LDL")).to_contain_text("1,55 g/L")
     result.get_by_role("button", name="Évolution").click()
     drawing = page.get_by_role("img", name="Créatinine : 6 résultats")
     expect(drawing).to_be_visible()

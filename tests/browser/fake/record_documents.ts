@@ -61,7 +61,7 @@ export function result(name: string, exact: number, unit: string, low: number | 
   const number = Math.round(exact * 100) / 100;
   const flag = high !== null && number > high * 1.5 ? "HH" : high !== null && number > high ? "H" : low !== null && number < low ? "L" : "N";
   const reference = low !== null && high !== null ? `${low} – ${high}` : high !== null ? `< ${high}` : low !== null ? `> ${low}` : "";
-  return { code: name, name, value: String(number).replace(".", ","), number, unit, low, high, reference: reference.replaceAll(".", ","), flag, at: "", specimen: "Sang veineux", group: "", comment: "", previous: false, ...more };
+  return { code: name, name, value: String(number), number, unit, low, high, reference, flag, at: "", specimen: "Sang veineux", group: "", comment: "", previous: false, ...more };
 }
 
 const BLOOD = (step: number): Result[] => [
@@ -72,7 +72,7 @@ const BLOOD = (step: number): Result[] => [
   result("Cholestérol LDL", 1.9 - step * 0.07, "g/L", null, 1.3, { group: "Bilan lipidique" }),
   result("Glycémie à jeun", 0.94 + step * 0.01, "g/L", 0.7, 1.1, { group: "Glycémie" }),
   result("Hémoglobine glyquée (HbA1c)", 6.1 + step * 0.08, "%", null, 6.5, { group: "Glycémie" }),
-  result("Créatinine", 88 + step * 4, "µmol/L", 45, 84, { group: "Fonction rénale" }),
+  result("Créatinine", 88 + step * 4, "umol/L", 45, 84, { group: "Fonction rénale" }),
   { ...result("Culture", 0, "", null, null, { group: "Examen des urines", specimen: "Urines" }), number: null, value: "Absence de germe", flag: "", reference: "Absence" },
   { ...result("Recherche d’anticorps", 0, "", null, null, { group: "Examen des urines" }), number: null, value: "Présence", flag: "A", reference: "Absence" },
 ];
