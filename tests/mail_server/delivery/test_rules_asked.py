@@ -20,6 +20,7 @@ from policies.decisions import CedarDecisions
 from policies.interface import Entity, Event, Question
 from policies.refusal import Refusal
 from policies.trust_list import names
+from tests.webmail.vectors import record_letters
 from webmail.login.changes import Changes
 from webmail.login.sessions import PageSession
 
@@ -51,7 +52,7 @@ async def test_every_question_is_asked_by_the_product_and_every_question_has_a_r
     node = desk.node
     gp, nurse, patient = await desk.account("gp"), await desk.account("nurse"), await desk.patient()
 
-    # delivery: submit, receive, write_to, hold_in_custody; close_exchange; hand_over
+    # delivery: submit, receive, write_to, hold_in_custody; close_exchange; hand_over; carry
     await desk.send(gp, letter(gp.address, nurse.address, "note"), nurse.address)
     assert asked == {"submit", "receive", "hold_in_custody"}
     await desk.send(gp, letter(gp.address, patient.alias, "bilan"), patient.alias)
@@ -59,6 +60,12 @@ async def test_every_question_is_asked_by_the_product_and_every_question_has_a_r
     peer = Peer("127.0.0.1", 4000, "smtp", "s2", tls=True, certificate=desk.operator_certificate)
     await node.delivery.admit_sender(Road.OPERATOR, "dr@voisin.test", MailParameters(), peer, None)
     assert "hand_over" in asked
+    robot = await desk.account("robot", Kind.APP)
+    masked = record_letters.confidential("MASQUE_PS")
+    part = record_letters.zip_part(record_letters.one_document(confidentiality=(masked,)))
+    report = record_letters.letter(part, sender=robot.address, to=patient.alias)
+    await desk.send(robot, report, patient.alias)
+    assert "carry" in asked
 
     # accounts: log_in, open_account, share, make_app_password
     password = await node.accounts.app_password_create(gp.id, "x")
