@@ -59,6 +59,8 @@ _FUNCTIONAL = (
     "mdn",
     "submission-refused",
     "receipt",
+    "morning-letter",
+    "report-failures",
     # what becomes of sealed letters
     "reseal",
     "reseal-begin",
