@@ -291,8 +291,9 @@ def change(appointment: Appointment, component: Component, me: Me, now: int) -> 
         )
         sent = _invited(kept, [made], me, now)
     else:
+        come = tuple(one for one in people if one.address not in before)
         # times that are no more have no occurrences of their own any more
-        overrides = () if other else tuple(_without(one, gone) for one in appointment.overrides)
+        overrides = () if other else tuple(_among(one, gone, come) for one in appointment.overrides)
         former = tuple(sorted({*appointment.former, *gone} - {one.address for one in people}))
         added = () if other else appointment.added
         kept = replace(appointment, master=held, overrides=overrides, added=added, former=former, last=stamp)
@@ -477,8 +478,13 @@ def _invited_again(one: Attendee, before: dict[str, Attendee], me: Me, *, asked:
     return one if known is None else replace(one, status=known.status, delegates=known.delegates)
 
 
-def _without(held: Held, gone: tuple[str, ...]) -> Held:
-    people = tuple(one for one in held.component.attendees if one.address not in gone)
+def _among(held: Held, gone: tuple[str, ...], come: tuple[Attendee, ...]) -> Held:
+    """An occurrence with a component of its own is about who is invited to the whole, too."""
+    if held.component.status == "CANCELLED":
+        return held
+    stay = [one for one in held.component.attendees if one.address not in gone]
+    known = {one.address for one in stay}
+    people = (*stay, *(one for one in come if one.address not in known))
     return replace(held, component=replace(held.component, attendees=people))
 
 

@@ -253,7 +253,7 @@ def _cancelled(before: Appointment | None, base: Appointment, message: Message, 
         if not _changed(after, laid):
             events.append(_told("duplicate" if _seen(base, message) else "late", one, base.organiser))
             continue
-        alone = one.status != "CANCELLED" and mine is not None
+        alone = mine is not None and _some_stay(one, held)
         kind: EventKind = "unknown" if held is None else "uninvited" if alone else "cancelled"
         after = laid
         events.append(_told(kind, one, base.organiser))
@@ -264,6 +264,16 @@ def _cancelled(before: Appointment | None, base: Appointment, message: Message, 
     if after.role == "attendee" and (before is None or before.role == "unknown"):
         after = replace(after, role="unknown")
     return Received(_own_upkeep(before, after, message, me), tuple(events))
+
+
+def _some_stay(one: Component, held: Held | None) -> bool:
+    """Whether others keep their invitation. Thunderbird calls off without STATUS, and names everybody."""
+    if one.status == "CANCELLED" or held is None:
+        return False
+    gone = {each.address for each in one.attendees} | {
+        held.component.organiser.address if held.component.organiser else ""
+    }
+    return any(each.address not in gone for each in held.component.attendees)
 
 
 def _own_removal(base: Appointment, one: Component) -> Appointment:

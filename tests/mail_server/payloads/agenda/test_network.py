@@ -238,7 +238,7 @@ def played(series: bool, steps: list[tuple[str, str, int]]) -> World:
 
 
 @settings(max_examples=RUNS, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.booleans(), st.lists(STEPS, max_size=40))
+@given(st.booleans(), st.lists(STEPS, min_size=12, max_size=40))
 def test_all_sides_end_equal_whatever_the_network_does(
     series: bool, steps: list[tuple[str, str, int]]
 ) -> None:
@@ -248,7 +248,7 @@ def test_all_sides_end_equal_whatever_the_network_does(
 
 
 @settings(max_examples=RUNS, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.booleans(), st.lists(STEPS, max_size=40), st.randoms(use_true_random=False))
+@given(st.booleans(), st.lists(STEPS, min_size=12, max_size=40), st.randoms(use_true_random=False))
 def test_nobody_needs_to_ask_again_where_nothing_is_lost(
     series: bool, steps: list[tuple[str, str, int]], chance: random.Random
 ) -> None:

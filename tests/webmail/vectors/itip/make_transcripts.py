@@ -14,6 +14,7 @@ from typing import Any
 
 from mail_server.payloads.agenda.itip import Engine
 from mail_server.payloads.agenda.model import Me
+from mail_server.payloads.agenda.reading import read_calendar
 from tests.webmail.vectors.itip import playing
 
 UID = "rendez-vous-1@chu.example"
@@ -53,8 +54,8 @@ def people(*names: str) -> list[str]:
 class Story:
     """One transcript in the making; says what is wrong where the engine comes to something else."""
 
-    def __init__(self, title: str, *who: str) -> None:
-        self.title, self.who = title, who
+    def __init__(self, title: str, *who: str, uid: str = UID) -> None:
+        self.title, self.who, self.uid = title, who, uid
         self.engines = {name: Engine(Me(tuple(PEOPLE[name]), name.title())) for name in who}
         self.steps: list[dict[str, Any]] = []
         self.sent: dict[str, str] = {}
@@ -71,7 +72,7 @@ class Story:
             raise AssertionError(f"{where}: events {made.events} instead of {wanted}")
         if made.refused != refused:
             raise AssertionError(f"{where}: refused {made.refused!r} instead of {refused!r}")
-        view = playing.view(self.engines[who], UID)
+        view = playing.view(self.engines[who], self.uid)
         for name, value in seen.items():
             found = None if view is None else view[name]
             if found != value:
@@ -103,7 +104,7 @@ class Story:
     def told(self) -> dict[str, Any]:
         return {
             "title": self.title,
-            "uid": UID,
+            "uid": self.uid,
             "people": {name: PEOPLE[name] for name in self.who},
             "steps": self.steps,
         }
@@ -891,6 +892,31 @@ def own_devices() -> Story:
     return story
 
 
+RECORDED = Path(__file__).parent / "thunderbird"
+
+
+def thunderbird() -> Story:
+    """What Thunderbird 153 wrote, recorded from the running program by tests/peers/test_thunderbird_invites.py."""
+    first, moved, off = (
+        (RECORDED / f"{name}.ics").read_bytes().decode().split("\r\n")
+        for name in ("request", "moved", "cancelled")
+    )
+    (component,) = read_calendar("\r\n".join(first)).components
+    assert component.organiser is not None
+    sender = component.organiser.address
+    PEOPLE["aurore"] = [component.attendees[0].address]
+    story = Story("Thunderbird invites, moves, calls off", "aurore", uid=component.uid)
+    story.hear("aurore", first, sender, f"invited {sender} NEEDS-ACTION", title="Contrôle tensionnel")
+    story.do("aurore", "answer", "yes", {"uid": component.uid, "status": "ACCEPTED"}, mine="ACCEPTED")
+    times = [["", "2026-12-11T09:30:00Z", "2026-12-11T10:00:00Z", "Contrôle tensionnel", "Cabinet"]]
+    story.hear(
+        "aurore", moved, sender, f"rescheduled {sender} NEEDS-ACTION", mine="NEEDS-ACTION", times=times
+    )
+    story.hear("aurore", off, sender, f"cancelled {sender}", cancelled=True)
+    story.hear("aurore", first, sender, f"late {sender}", cancelled=True)
+    return story
+
+
 STORIES: list[Story] = []
 
 
@@ -899,7 +925,7 @@ def main() -> None:
         minimal_published, rich_published, group_request, update, reordered, countering, delegating, forwarding,
         cancelling, cancelled_first, removing, replacing_organiser, on_behalf, spanning_zones, instance_moved,
         instance_cancelled, series_cancelled, future_changed, adding, adding_series, refreshing, countering_instance,
-        errors, outlook, whole_days, own_devices,
+        errors, outlook, whole_days, own_devices, thunderbird,
     ]  # fmt: skip
     STORIES.extend([make() for make in makers])
     whole = json.dumps(

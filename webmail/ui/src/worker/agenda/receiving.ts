@@ -173,12 +173,18 @@ function calledOff(before: Appointment | null, base: Appointment, message: Messa
       continue;
     }
     after = laid;
-    events.push(event(held === null ? "unknown" : one.status !== "CANCELLED" && mine !== null ? "uninvited" : "cancelled", one, base.organiser));
+    events.push(event(held === null ? "unknown" : mine !== null && someStay(one, held) ? "uninvited" : "cancelled", one, base.organiser));
   }
   if (after.overrides.length > OVERRIDES) return { appointment: before, events: [event("refused", message.components[0]!, message.sender, "", "too-many")] };
   if (!changed(base, after) && after.former === base.former) return { appointment: before, events };
   if (after.role === "attendee" && (before === null || before.role === "unknown")) after = { ...after, role: "unknown" };
   return { appointment: ownUpkeep(before, after, message, me), events };
+}
+
+/** Whether others keep their invitation. Thunderbird calls off without STATUS, and names everybody. */
+function someStay(one: Component, { component }: Held): boolean {
+  const gone = new Set([component.organiser?.address, ...one.attendees.map((each) => each.address)]);
+  return one.status !== "CANCELLED" && component.attendees.some((each) => !gone.has(each.address));
 }
 
 /** A cancelled occurrence: what it was before does not matter any more. */

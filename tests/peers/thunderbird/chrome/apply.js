@@ -1,0 +1,33 @@
+// Runs inside Thunderbird, with an answer shown: wait for the bar that knows it as one, press its button, and say what the
+// calendar then holds of the attendees.
+async function apply({ uid, seconds }) {
+  const { cal } = ChromeUtils.importESModule("resource:///modules/calendar/calUtils.sys.mjs");
+  const { setTimeout } = ChromeUtils.importESModule("resource://gre/modules/Timer.sys.mjs");
+  const deadline = Date.now() + seconds * 1000;
+  const pause = () => new Promise(resolve => setTimeout(resolve, 100));
+  const about = Services.wm.getMostRecentWindow("mail:3pane").document.getElementById("tabmail").currentAboutMessage;
+  const bar = about.calImipBar;
+  while (!bar.itipItem || !bar.actionFunc) {
+    if (Date.now() > deadline) {
+      throw new Error("waited in vain for the bar of invitations");
+    }
+    await pause();
+  }
+  const said = about.document.querySelector(".calendar-notification-bar .msgNotificationBarText").textContent;
+  const buttons = [...about.document.getElementById("imip-view-toolbar").getElementsByTagName("toolbarbutton")];
+  const button = buttons.find(one => !one.hidden && one.id === "imipUpdateButton");
+  const method = bar.itipItem.receivedMethod;
+  const calendar = cal.manager.getCalendars().find(one => one.name === "Agenda");
+  const status = async () => (await calendar.getItem(uid)).getAttendees().map(one => [one.id, one.participationStatus]);
+  const before = await status();
+  if (!button) {
+    return { said, method, before, after: before, buttons: buttons.filter(one => !one.hidden).map(one => one.id) };
+  }
+  button.click();
+  let after = before;
+  while (JSON.stringify(after) === JSON.stringify(before) && Date.now() < deadline) {
+    await pause();
+    after = await status();
+  }
+  return { said, method, before, after, buttons: [button.id] };
+}
