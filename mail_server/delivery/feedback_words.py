@@ -60,7 +60,7 @@ def subject(morning: Morning) -> str:
 
 
 def text(morning: Morning, zone: ZoneInfo) -> str:
-    return "\n".join([*_french(morning, zone), "", "-- ", "", *_english(morning, zone)]) + "\n"
+    return "\n".join([*_french(morning, zone), "", "- - -", "", *_english(morning, zone)]) + "\n"
 
 
 def table(morning: Morning, zone: ZoneInfo) -> bytes:
@@ -91,7 +91,7 @@ def _french(morning: Morning, zone: ZoneInfo) -> list[str]:
     lines = [
         "Bonjour,",
         "",
-        f"Documents remis au serveur depuis la dernière lettre\u00a0: {total}",
+        f"Envois remis au serveur depuis la dernière lettre (documents et retraits)\u00a0: {total}",
         f"    remis à leur destinataire\u00a0: {morning.count('delivered')}",
         f"    en attente (espace pas encore ouvert par le patient)\u00a0: {morning.count('waiting')}",
         f"    refusés\u00a0: {morning.count('refused')}",
@@ -111,7 +111,7 @@ def _french(morning: Morning, zone: ZoneInfo) -> list[str]:
 def _english(morning: Morning, zone: ZoneInfo) -> list[str]:
     total = len(morning.handed_in)
     lines = [
-        f"Reports handed in since the last letter: {total}",
+        f"Handed in since the last letter (documents and withdrawals): {total}",
         f"    delivered: {morning.count('delivered')}",
         f"    waiting (the patient has not opened their space yet): {morning.count('waiting')}",
         f"    refused: {morning.count('refused')}",

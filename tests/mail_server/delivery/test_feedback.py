@@ -131,7 +131,7 @@ async def test_the_letter_is_sealed_like_any_other_and_names_references_addresse
     assert row.state is State.CUSTODY
     tree = mime.parse(stored)
     text, table = (mime.decoded_body(stored, part).decode("utf-8-sig") for part in tree.children)
-    assert text.index("Documents remis au serveur") < text.index("Reports handed in"), "French first"
+    assert text.index("Envois remis au serveur") < text.index("Handed in"), "French first"
     [line] = list(csv.DictReader(io.StringIO(table), delimiter=";"))
     assert (line["reference"], line["address"], line["outcome"]) == ("<ref-1@essai>", gp.address, "delivered")
     assert "secret" not in text + table
