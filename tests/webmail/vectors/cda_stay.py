@@ -1,4 +1,3 @@
-
 """Documents around one woman's stay: letters, biology, imaging, prescriptions, vaccinations."""
 
 from __future__ import annotations
