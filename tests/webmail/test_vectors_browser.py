@@ -166,6 +166,20 @@ def test_storage_that_was_wiped_from_outside_does_not_stop_who_logs_in_again(tab
     assert tab.ask("unlockDevice", {"account": "A1", "keys": [key]})["unlocked"] is True
 
 
+def test_a_device_of_before_the_record_gets_room_for_its_items_and_keeps_them_over_a_visit(tab: Tab) -> None:
+    tab.run("""await new Promise((done) => {
+        const asked = indexedDB.open('vaguemestre', 1);
+        asked.onupgradeneeded = () => ['slot', 'lines', 'index'].forEach((one) => asked.result.createObjectStore(one));
+        asked.onsuccess = () => done(asked.result.close());
+    });""")
+    key = _enrolled(tab, persist=True)
+    tab.ask("record", {"ask": "reached", "given": {"state": "7", "complete": True}})
+    tab.open()
+    assert tab.ask("record", {"ask": "begin", "given": None}) == "locked"
+    tab.ask("unlockDevice", {"account": "A1", "keys": [key]})
+    assert tab.ask("record", {"ask": "begin", "given": None})["state"] == "7"
+
+
 # ----------------------------------------------------------------------------------------------- HTML letters
 
 
