@@ -18,6 +18,9 @@ from deploy.demo.clients import tls
 from deploy.demo.people import Patient
 from deploy.demo.world import World
 from mail_server import mime
+from mail_server.payloads.agenda import imip
+from mail_server.payloads.agenda.itip import Engine
+from mail_server.payloads.agenda.model import Attendee, Component, Me, Message, Organiser, When, stamp_text
 
 Line = tuple[str, str]
 
@@ -125,12 +128,45 @@ class PatientStory:
         opened = clients.open_with_gpg(stored, gp.secret_key, gp.passphrase, None)
         if opened.message.get_content().strip() != text.strip():
             raise NotAsPromised("the doctor does not read her words")
+        self.told = stored
         shown = str(opened.message["From"])
         if self.made.patient.shown not in shown:
             raise NotAsPromised("the doctor does not see who wrote")
         return [
             ("sealed", "in the browser, to the doctor's key and her own: the server saw ciphertext"),
             ("opened by", "the doctor's mail program and gpg, over IMAP"),
+            *self.thief(),
+        ]
+
+    def appointment(self) -> list[Line]:
+        """Her doctor's program invites her; her answer goes sealed to that program, which marks her as coming."""
+        gp, shown = self.made.persons[world.GP], self.made.patient.shown
+        assert gp.secret_key is not None
+        doctor, hers = Engine(Me((gp.address,), world.GP_NAME)), Engine(Me((shown,), "Éloïse Garance"))
+        now = time.time_ns() // 1_000_000
+        start = When(stamp_text(now + 3 * 86_400_000)[:17] + "00", "UTC")
+        invitation = Component(
+            f"{self.marker()}@demo", start=start, end=start.moved(1800), title=f"Consultation {self.marker()}",
+            place="12 rue des Lilas", organiser=Organiser(gp.address, world.GP_NAME), attendees=(Attendee(shown),),
+        )  # fmt: skip
+        (asked,) = doctor.organise(invitation, now)
+        data = imip.letter(asked, world.GP_NAME, world.DOMAIN)
+        ports, tls_ = self.made.ports, tls(self.made.ca)
+        clients.send_as_person(ports["submission"], tls_, gp.address, gp.password, [shown], data)
+        letter = self._letter_of_the_doctor()
+        (message,) = self._appointments(letter.inner.as_bytes(), gp.address)
+        hers.receive(message)
+        (answer,) = hers.answer(invitation.uid, "ACCEPTED", now)
+        subject, entity = imip.entity(answer.message, "Éloïse Garance")
+        self.page.write(gp.address, subject, "", answering=letter, entity=entity)
+        self.told = self._await_letter(gp.address, gp.password, after=self.told)
+        opened = clients.open_with_gpg(self.told, gp.secret_key, gp.passphrase, None)
+        (told,) = self._appointments(opened.inner, shown)
+        if [(one.kind, one.status) for one in doctor.receive(told)] != [("replied", "ACCEPTED")]:
+            raise NotAsPromised("the doctor's calendar does not know that she comes")
+        return [
+            ("invited", "by a calendar program (iTIP in a letter); what, when and where lie inside the seal"),
+            ("accepted", "her answer, sealed to the doctor, sets her as coming in the doctor's own calendar"),
             *self.thief(),
         ]
 
@@ -223,6 +259,10 @@ class PatientStory:
         if found is None:
             raise NotAsPromised("her doctor's letter is not there")
         return self.page.open(found)
+
+    def _appointments(self, message: bytes, sender: str) -> list[Message]:
+        found = imip.calendars(message, mime.parse(message), sender, time.time_ns() // 1_000_000)
+        return [each for one in found for each in one.messages]
 
     def _await_letter(self, address: str, password: str, after: bytes = b"") -> bytes:
         """The newest letter of a mailbox, once it is from the patient, and not the one known already."""

@@ -275,6 +275,7 @@ class _Story:
         self._step("She reads what came before", story.reading)
         self._step("Her doctor, who asked for it, gets a receipt", story.receipt)
         self._step("She answers her doctor, who reads it in a mail program", story.answering)
+        self._step("Her doctor's calendar invites her, and she accepts", story.appointment)
         self._step("Who she may write to, and how her doctor ends the exchange", story.closing)
         self._step("She shuts her door to a correspondent, and opens it again", story.blocking)
 

@@ -150,7 +150,8 @@ def test_an_own_entry_is_added_changed_and_removed(visit: Visit) -> None:
 def test_a_recall_tells_why_and_can_be_set_aside_and_taken_back(visit: Visit) -> None:
     page = visit("/agenda/rappels", "")
     page.get_by_role("button", name="Pourquoi ? Vaccin contre la grippe").click()
-    expect(page.get_by_text("Calendrier des vaccinations").first).to_be_visible()
+    told = page.get_by_role("listitem").filter(has_text="Vaccin contre la grippe")
+    expect(told.get_by_text("Source : Calendrier des vaccinations")).to_be_visible()
     page.get_by_role("button", name="Ne plus me le rappeler : Vaccin contre la grippe").click()
     page.get_by_role("button", name="Rappeler de nouveau : Vaccin contre la grippe").click()
     expect(page.get_by_role("button", name="C’est fait : Vaccin contre la grippe")).to_be_visible()

@@ -298,3 +298,27 @@ async def test_stopping_ends_all_listeners(world: Any, alice: Any):
     async with listening(world, alice) as stream:
         await world.door.events.stop()
         await stream.end()
+
+
+# ── wakes ──
+
+
+async def test_a_wake_says_that_a_time_has_come_and_nothing_else(world: Any, alice: Any):
+    async with listening(world, alice, types="Mailbox") as stream:
+        world.door.events.wake([ALICE])
+        assert await stream.event() == {"event": "wake", "data": "{}"}
+
+
+async def test_a_wake_is_for_the_own_pages_of_an_account_not_for_who_reads_along(world: Any, alice: Any):
+    async with listening(world, alice) as stream:
+        world.door.events.wake([WARD, BOB])
+        await stream.silence()
+
+
+async def test_who_comes_back_after_a_wake_that_was_missed_is_told_at_once(world: Any, alice: Any):
+    async def missed(account: Any) -> bool:
+        return account == ALICE
+
+    world.door.events.just_passed = missed
+    async with listening(world, alice) as stream:
+        assert (await stream.event())["event"] == "wake"
