@@ -70,8 +70,8 @@ _READERS = frozenset({"reader", "transaction", "tx", "store"})
 def named_acts() -> Iterator[tuple[str, str]]:
     """Every act that is named where its event is made."""
     for name, tree in sources():
-        if name.startswith("mail_server/smtp/"):
-            continue  # its SessionEvents are for the log
+        if name.startswith(("mail_server/smtp/", "mail_server/payloads/agenda/")):
+            continue  # SessionEvents are for the log, those of an appointment for its own page
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and _called(node) in ("Event", "AuditEvent", "event", "_event"):
                 given = (
