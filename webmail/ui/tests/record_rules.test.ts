@@ -12,6 +12,9 @@ import type { Kept } from "../src/worker/record/protocol.ts";
 import type { Reading } from "../src/worker/record/readings.ts";
 import { draftOf, resourceOf } from "../src/worker/record/resources.ts";
 import { asked, known, pharmacies, sendable } from "../src/worker/record/views.ts";
+import { utf8 } from "../src/lib/bytes.ts";
+import { parse } from "../src/worker/mime/parts.ts";
+import { contentsOf } from "../src/worker/record/contents.ts";
 import { Keyring } from "../src/worker/keyring.ts";
 import type { ProfileDraft } from "../src/lib/record_contract.ts";
 
@@ -175,7 +178,7 @@ test("a fact masked once stays masked when a later document tells it again", asy
   const entry = { kind: "allergy" as const, name: "Pénicilline", code: null, status: "", start: "", end: "", detail: "", severity: "", negated: false };
   const reading = (author: string): Reading => ({ author, at: "2020", results: [], entries: [entry], until: "", renewable: false });
   await letters.keep({ put: [letter([newItem({ kind: "document", id: "1", hash: "a1" })])], read: [["a1", reading("Dr A")]] });
-  const [{ id }] = profile(letters, "fr") as [{ id: string }];
+  const { id } = profile(letters, "fr")[0]!;
   const targets = idsOfFact(letters, "fr", id);
   await letters.keep({ put: [ownLetter([newItem({ kind: "decision", id: "d", decision: "mask", targets, stamp: stamp(0) })])] });
   await letters.keep({ put: [letter([newItem({ kind: "document", id: "2", hash: "a2" })])], read: [["a2", reading("Dr B")]] });
@@ -285,4 +288,16 @@ test("two thousand documents and five years of entries are listed, searched and 
   const read = timed(() => profile(letters, "fr"));
   assert(first < 1500 && paged < 50 && read < 1500, `first list ${first} ms, a page ${paged} ms, profile ${read} ms`);
   console.log(`# first list ${first.toFixed(0)} ms, a page ${paged.toFixed(1)} ms, profile ${read.toFixed(0)} ms`);
+});
+
+test("what a CDA wraps and what lies beside it are one file when their octets are one, by the name its sender gave", async () => {
+  const pdf = "%PDF-1.4 the same";
+  const cda = `<?xml version="1.0"?><ClinicalDocument xmlns="urn:hl7-org:v3"><id root="1.2.3"/><code code="11488-4"/><title>x</title><effectiveTime value="20260101"/><component><nonXMLBody><text mediaType="application/pdf" representation="B64">${btoa(pdf)}</text></nonXMLBody></component></ClinicalDocument>`;
+  const part = (type: string, name: string, body: string): string => `--b\r\nContent-Type: ${type}; name="${name}"\r\nContent-Disposition: attachment; filename="${name}"\r\nContent-Transfer-Encoding: base64\r\n\r\n${btoa(body)}\r\n`;
+  const clear = utf8(`Content-Type: multipart/mixed; boundary=b\r\n\r\n${part("text/xml", "DOC.XML", cda)}${part("application/pdf", "20260101_CR.pdf", pdf)}--b--\r\n`);
+  const tree = parse(clear);
+  const item = newItem({ kind: "document", id: "1.2.3", part: "1", title: "Compte rendu d’hospitalisation" });
+  const { contents } = await contentsOf({ clear, inside: tree, outside: tree, signature: "none" }, item);
+  assert.deepEqual(contents.parts.map(({ name, role }) => [name, role]), [["Compte rendu d’hospitalisation.xml", "document"], ["20260101_CR.pdf", "copy"]]);
+  assert.deepEqual(contents.body, { form: "pdf", file: 1 });
 });

@@ -51,7 +51,7 @@ const ENDINGS: Record<string, string> = {
 /** A name that is safe to save, from the title. */
 export function nameOf({ title, entry }: Pick<Item, "title" | "entry">, octets: Bytes): string {
   const ending = ENDINGS[typeOf(octets)] ?? "";
-  const stem = (title || entry.replace(/^.*\//, "").replace(/\.\w+$/, "")).normalize("NFC").replace(/[^\p{L}\p{N} ._-]+/gu, " ").replace(/\s+/g, " ").trim().slice(0, 80);
+  const stem = (title || entry.replace(/^.*\//, "").replace(/\.\w+$/, "")).normalize("NFC").replace(/[^\p{L}\p{N} .,_'’()-]+/gu, " ").replace(/\s+/g, " ").trim().slice(0, 80);
   return `${stem || "document"}${ending}`;
 }
 
@@ -80,7 +80,17 @@ function beside(whole: Whole, item: Item, files: Contents["parts"]): void {
   const others = shown(whole).parts.filter((one) => one.type === "application/pdf");
   const pdfs = sections(whole.inside).filter(({ section, part }) => section !== item.part && part.type !== MANIFEST_TYPE);
   if (pdfs.length === 0 || item.kind === "file") return;
-  for (const { name, type, size, data } of others) files.push({ name, type, size, role: "copy", data });
+  for (const { name, type, size, data } of others) {
+    // The CDA often wraps what lies beside it: one file, by the name that its sender gave it.
+    const same = files.find((one) => one.size === size && one.type === type && equal(one.data, data));
+    if (same === undefined) files.push({ name, type, size, role: "copy", data });
+    else if (same.role === "copy") same.name = name;
+  }
+}
+
+function equal(one: ArrayBuffer, other: ArrayBuffer): boolean {
+  const [a, b] = [new Uint8Array(one), new Uint8Array(other)];
+  return a.length === b.length && a.every((octet, at) => octet === b[at]);
 }
 
 export type { DocumentBody };

@@ -86,7 +86,7 @@ async function documents(state: Running, letters: Letters, whole: Whole, letter:
 
 /** A name for any disk: no path, nothing that ends with a point. */
 const plain = (text: string): string =>
-  text.normalize("NFC").replace(/[^\p{L}\p{N} ,()_-]+/gu, " ").replace(/\s+/g, " ").trim().slice(0, 60).trim() || "document";
+  text.normalize("NFC").replace(/[^\p{L}\p{N} ,'’()_-]+/gu, " ").replace(/\s+/g, " ").trim().slice(0, 60).trim() || "document";
 
 export interface ExportEnd {
   language: Language;
