@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
@@ -33,6 +34,8 @@ _PATIENT: Final = frozenset({"ins", "oid", "family_name", "given_name", "birth_d
 _AUTHOR: Final = frozenset({"family_name", "given_name", "identifier", "specialty", "role"})
 _REFERENCE: Final = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9._-]{0,62}[a-zA-Z0-9])?")
 _MANY_DIGITS: Final = re.compile(r"[0-9]{13}")
+_NO_TEXT: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, halves of characters, separators of lines
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _PLACE: Final = re.compile(r"[0-9]{5}|2[AB][0-9]{3}")
 _OLDEST: Final = dt.date(1890, 1, 1)
 _LONGEST_TITLE: Final = 200
@@ -213,7 +216,7 @@ def _checked(value: object, most: int, name: str, *, lines: bool = False) -> str
     if not isinstance(value, str) or len(value) > most:
         raise ReportRefused("field-wrong", name)
     plain = value.replace("\r\n", "\n").replace("\n", "").replace("\t", "") if lines else value
-    if not plain.isprintable() and any(ord(one) < 32 or ord(one) == 127 for one in plain):
+    if any(unicodedata.category(one) in _NO_TEXT for one in plain):
         raise ReportRefused("field-wrong", name)
     return value.strip()
 
@@ -237,7 +240,7 @@ def _date(told: Mapping[str, Any], name: str, *, past: bool, prefix: str = "") -
     tomorrow = dt.datetime.now(dt.UTC).date() + dt.timedelta(
         days=1
     )  # it may be tomorrow already where they write
-    if len(value) != 10 or not found >= _OLDEST or (past and found > tomorrow):
+    if not _DAY.fullmatch(value) or not found >= _OLDEST or (past and found > tomorrow):
         raise ReportRefused("date-wrong", prefix + name)
     return value
 

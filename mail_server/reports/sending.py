@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from mail_server.accounts.addresses import parsed
 from mail_server.payloads.record.causes import of_answer
 from mail_server.reports.making import Maker, Source
 from mail_server.reports.refusal import ReportRefused
@@ -122,15 +123,23 @@ class Desk:
             made = self.maker.report(offer.told, offer.source, self.spool.find)
             return made, Taken(made[0].reference, made[0].state)
         except ReportRefused as refused:
-            reference = new_reference()
-            about = About(
-                message_id=f"<{reference}@{self.settings.account.domain}>",
-                source=offer.source.name,
-                recipient=_recipient(offer.told),
-                cause=refused.slug,
-            )
-            entry = Entry(reference, about, None, Errand.REPORT, State.REFUSED)
-            return [entry], Taken(reference, State.REFUSED, refused.slug, refused.place)
+            return self._refused(offer, refused)
+        except (
+            Exception
+        ) as failure:  # one document stops no other, whatever it is; its words may hold content
+            _log.error("a report could not be made: %s", type(failure).__name__)
+            return self._refused(offer, ReportRefused("not-made"))
+
+    def _refused(self, offer: Offer, refused: ReportRefused) -> tuple[list[Entry], Taken]:
+        reference = new_reference()
+        about = About(
+            message_id=f"<{reference}@{self.settings.account.domain}>",
+            source=offer.source.name,
+            recipient=_recipient(offer.told),
+            cause=refused.slug,
+        )
+        entry = Entry(reference, about, None, Errand.REPORT, State.REFUSED)
+        return [entry], Taken(reference, State.REFUSED, refused.slug, refused.place)
 
     def announce(self, reference: str) -> Taken:
         """Send what was held; durable on return. Raises ReportRefused."""
@@ -392,5 +401,5 @@ def _recipient(told: object) -> str:
     """The address an order named, for the morning's list; "" when it named none; looked at later."""
     if isinstance(told, Mapping):
         value: object = told.get("to")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-        return value if isinstance(value, str) else ""
+        return value if isinstance(value, str) and parsed(value) else ""
     return ""

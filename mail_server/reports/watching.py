@@ -42,6 +42,7 @@ _CSV_ROWS: Final = 20_000
 _PATIENT: Final = ("ins", "oid", "family_name", "given_name", "birth_date", "sex", "birth_place")
 _AUTHOR: Final = "author_"
 _DAY: Final = 86_400.0
+_LONGEST_NAME: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,7 @@ class Watched:
         for number, row in enumerate(rows, 1):
             named = str(row.get("file") or "")
             plain = bool(named) and Path(named).name == named
-            origin = self._desk.spool.origin(b"row", identity, str(number).encode(), named.encode())
+            origin = self._desk.spool.origin(b"row", identity, str(number).encode(), os.fsencode(named))
             if plain and named in names and names[named] <= lately:
                 yield _Found(named, self._folder / named, None, row, origin)
             elif not plain or (named not in names and names[path.name] <= old):
@@ -174,11 +175,11 @@ class Watched:
         try:
             told, source = self._read(one)
         except ReportRefused as refused:
-            told, source = refused, Source(name=one.name)
+            told, source = refused, Source(name=_shown(one.name))
         if one.origin is not None:
             return Offer(told, source, one.origin)
         content = source.pdf or source.cda
-        return Offer(told, source, self._desk.spool.origin(one.name.encode(), identity, content))
+        return Offer(told, source, self._desk.spool.origin(os.fsencode(one.name), identity, content))
 
     def _read(self, one: _Found) -> tuple[Mapping[str, Any], Source]:
         if one.index is not None and one.row is not None:
@@ -189,8 +190,8 @@ class Watched:
         # A little more than is allowed: the check then says that it is too large.
         data = _read(one.document, 2 * self._desk.settings.limits.pdf_octets + 1)
         if one.document.suffix.lower() == ".xml":
-            return _without_file(told), Source(cda=data, name=one.name)
-        return _without_file(told), Source(pdf=data, name=one.name)
+            return _without_file(told), Source(cda=data, name=_shown(one.name))
+        return _without_file(told), Source(pdf=data, name=_shown(one.name))
 
     # -- putting away
 
@@ -246,7 +247,7 @@ class Watched:
             f"Cause: {slug}\nReference: {reference}\n"
         )
         try:
-            (self._places["refused"] / f"{name}.reason.txt").write_text(text, encoding="utf-8")
+            (self._places["refused"] / f"{_shown(name)}.reason.txt").write_text(text, encoding="utf-8")
         except OSError as failure:
             _log.warning("a reason could not be written (%s)", type(failure).__name__)
 
@@ -354,6 +355,11 @@ def _nested(row: Mapping[str | None, Any]) -> dict[str, Any]:
         else:
             told[key] = value
     return told | {"patient": patient} | ({"author": author} if author else {})
+
+
+def _shown(name: str) -> str:
+    """A file's name as text: what is no UTF-8 in it is marked, and what is very long is cut."""
+    return os.fsencode(name).decode("utf-8", "replace")[:_LONGEST_NAME]
 
 
 def _without_file(told: Mapping[str, Any]) -> dict[str, Any]:

@@ -61,6 +61,7 @@ CAUSES: Final[Mapping[str, tuple[str, str]]] = {
         "le document CDA est au nom d’un autre patient",
         "the CDA document is about another patient",
     ),
+    "not-made": ("la lettre n’a pas pu être faite", "the letter could not be made"),
     "expired": (
         "le serveur n’a pas pu le prendre à temps",
         "the server could not take it in time",
