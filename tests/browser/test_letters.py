@@ -354,6 +354,7 @@ def test_nothing_that_is_written_or_searched_goes_into_storage_or_an_address(
     page = visit("/ecrire")
     page.get_by_label("Objet").fill("zygomatique")
     page.get_by_label("Message", exact=True).fill("zygomatique")
+    page.get_by_role("link", name="Messages").click()
     page.get_by_role("link", name="Chercher").click()
     page.get_by_label("Chercher dans vos messages").fill("zygomatique")
     page.get_by_label("Chercher dans vos messages").press("Enter")

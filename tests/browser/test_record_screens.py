@@ -148,6 +148,16 @@ def test_words_kind_and_year_narrow_the_list(visit: Visit) -> None:
     expect(page.get_by_role("heading", name="Aucun document ne correspond")).to_be_visible()
 
 
+def test_nothing_that_is_searched_goes_into_storage_or_an_address(
+    visit: Visit, context: BrowserContext
+) -> None:
+    page = visit("/dossier")
+    page.get_by_role("searchbox").fill("zygomatique")
+    expect(page.get_by_role("heading", name="Aucun document ne correspond")).to_be_visible()
+    kept = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, history.state])")
+    assert "zygomatique" not in kept + page.url + str(context.storage_state())
+
+
 def test_a_kind_opens_its_documents_and_back_comes_back_to_the_kinds(visit: Visit) -> None:
     page = visit("/dossier")
     page.get_by_role("button", name="Par type").click()
