@@ -8,7 +8,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, inspect, text
 
 from deploy.node.migrations.environment import include_object
 from deploy.node.migrations.metadata import directory_metadata, mail_metadata
@@ -87,3 +87,47 @@ def test_exchanges_noted_by_their_thread_keep_it_as_their_root(url):
         ("gp", "T2", thread_root("T2"), "gp"),
         ("ward", "T1", thread_root("T1"), None),
     ]
+
+
+def test_accounts_and_letters_of_before_the_record_stay_as_they_are_and_copy_nothing(url):
+    engine = create_engine(engine_url(url))
+    with engine.begin() as connection:
+        command.upgrade(config_for("mail", connection), "0013")
+        _fill(connection, "account", {"id": "gp", "address": "gp@x.test"})
+        _fill(connection, "message", {"account_id": "gp", "summary": b"sealed"})
+        before = {table: _rows(connection, table) for table in ("account", "message")}
+    engine.dispose()
+    migrate_mail(url)
+    migrate_mail(url)
+    with engine.begin() as connection:
+        after = {table: _rows(connection, table) for table in ("account", "message")}
+        for table, rows in before.items():
+            assert len(after[table]) == len(rows) == 1
+            for was, is_now in zip(rows, after[table], strict=True):
+                assert {**was, **is_now} == {**is_now, **was}, "what stands in both is the same in both"
+                assert set(was) - set(is_now) == ({"manifest"} if table == "message" else set())
+        assert (after["account"][0]["software"], after["account"][0]["copy_to_software"]) == ("", 0)
+        for table in ("report_ledger", "report_morning", "report_wish", "wake"):
+            assert connection.execute(text(f"SELECT count(*) FROM {table}")).scalar() == 0
+    engine.dispose()
+
+
+def _fill(connection, table, values):
+    """One row: what is given, and something of its type for every other column that must have a value."""
+    columns = inspect(connection).get_columns(table)
+    made = {}
+    for column in columns:
+        name = column["name"]
+        if name in values:
+            made[name] = values[name]
+        elif not column["nullable"] and column["default"] is None:
+            python = column["type"].python_type
+            made[name] = b"0123456789abcdef" if python is bytes else "x" if python is str else 1
+    names = ", ".join(made)
+    connection.execute(
+        text(f"INSERT INTO {table} ({names}) VALUES ({', '.join(':' + name for name in made)})"), made
+    )
+
+
+def _rows(connection, table):
+    return [dict(row) for row in connection.execute(text(f"SELECT * FROM {table}")).mappings()]
