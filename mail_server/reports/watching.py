@@ -69,6 +69,8 @@ class Watched:
         try:
             for place in self._places.values():
                 place.mkdir(mode=0o700, exist_ok=True)
+                if place.is_symlink():  # somebody's wish that we write elsewhere
+                    raise NotADirectoryError
         except OSError as failure:
             raise SpoolUnusable(f"{folder} cannot be watched ({type(failure).__name__})") from None
         self._finish_all()
@@ -376,10 +378,13 @@ def _identity(path: Path) -> bytes:
 
 
 def _read(path: Path, most: int) -> bytes:
-    """No link is followed: whoever writes into the folder shows what they put there, and nothing else."""
+    """No link is followed, no pipe waited for: whoever writes into the folder shows what they put there, and that
+    alone, even when they change it between two looks."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError
             return file.read(most)
     except OSError:
         raise ReportRefused(
