@@ -34,7 +34,6 @@ _PATIENT: Final = frozenset({"ins", "oid", "family_name", "given_name", "birth_d
 _AUTHOR: Final = frozenset({"family_name", "given_name", "identifier", "specialty", "role"})
 _REFERENCE: Final = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9._-]{0,62}[a-zA-Z0-9])?")
 _MANY_DIGITS: Final = re.compile(r"[0-9]{13}")
-_NO_TEXT: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, halves of characters, separators of lines
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _PLACE: Final = re.compile(r"[0-9]{5}|2[AB][0-9]{3}")
 _OLDEST: Final = dt.date(1890, 1, 1)
