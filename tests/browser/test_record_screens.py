@@ -363,7 +363,7 @@ def test_a_letter_without_a_document_fetches_nothing_of_the_record(
 
 def slow_down(page: Page) -> None:
     """A telephone of four times less."""
-    page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": 4})
+    page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": 4})  # pyright: ignore[reportUnknownMemberType]
 
 
 def test_two_thousand_documents_are_drawn_and_searched(
