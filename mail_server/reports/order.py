@@ -40,6 +40,7 @@ _OLDEST: Final = dt.date(1890, 1, 1)
 _LONGEST_TITLE: Final = 200
 _LONGEST_NAME: Final = 100
 _LONGEST_WORDS: Final = 4000
+_NO_TEXT: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, halves of characters, separators of lines
 
 
 @dataclass(frozen=True, slots=True)
