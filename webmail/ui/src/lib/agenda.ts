@@ -101,6 +101,7 @@ const told = new Set<string>();
 let clock: ReturnType<typeof setTimeout> | undefined;
 let woken: EventSource | null = null;
 let asked = 0;
+let listening = 0;
 
 async function upcoming(now: number): Promise<Reminder[]> {
   const all = await askAgenda("between", { ...asking(), from: now - DAY, to: now + REMINDING, now });
@@ -115,7 +116,7 @@ async function upcoming(now: number): Promise<Reminder[]> {
 
 async function remind(): Promise<void> {
   clearTimeout(clock);
-  if (!speaker().unlocked) return;
+  if (listening === 0 || !speaker().unlocked) return;
   const now = Date.now();
   const all = await upcoming(now);
   for (const one of all.filter(({ id, at }) => at <= now && !told.has(id))) {
@@ -203,13 +204,15 @@ export const agenda: AgendaWork = {
 
   onReminder(listener) {
     const stop = reminded.add(listener);
+    listening += 1;
     listenForWakes();
     const again = changed.add(() => void remind().catch(() => undefined));
     void ready().then(remind).catch(() => undefined);
     return () => {
       stop();
       again();
-      stopReminding();
+      listening -= 1;
+      if (listening === 0) stopReminding();
     };
   },
 
