@@ -119,6 +119,7 @@ async function remind(): Promise<void> {
   if (listening === 0 || !speaker().unlocked) return;
   const now = Date.now();
   const all = await upcoming(now);
+  if (listening === 0) return; // meanwhile
   for (const one of all.filter(({ id, at }) => at <= now && !told.has(id))) {
     told.add(one.id);
     reminded.tell(one);
