@@ -186,6 +186,19 @@ test("a fact masked once stays masked when a later document tells it again", asy
   assert.deepEqual(profileForProfessional(letters, "fr"), []);
 });
 
+test("what was read in a document that is kept from professionals is marked so in the profile, and told to none of them", async () => {
+  for (const code of ["MASQUE_PS", "INVISIBLE_PATIENT"]) {
+    const letters = await emptyLetters();
+    const entry = { kind: "allergy" as const, name: "Latex", code: null, status: "", start: "", end: "", detail: "", severity: "", negated: false };
+    const reading: Reading = { author: "Dr A", at: "2020", results: [], entries: [entry], until: "", renewable: false };
+    const document = newItem({ kind: "document", id: "1", hash: "a1", confidentiality: [code] });
+    await letters.keep({ put: [code === "MASQUE_PS" ? letter([document]) : ownLetter([document])], read: [["a1", reading]] });
+    assert.deepEqual(profile(letters, "fr").map((one) => [one.name, one.masked]), [["Latex", true]], code);
+    assert.deepEqual(forProfessional(profile(letters, "fr")), [], code);
+    assert.deepEqual(profileForProfessional(letters, "fr"), [], code);
+  }
+});
+
 test("a masked document stays masked when its author replaces it", async () => {
   const letters = await emptyLetters();
   await letters.keep({ put: [letter([newItem({ kind: "document", id: "old", hash: "1", made: "2020" })]), ownLetter([newItem({ kind: "decision", id: "d", decision: "mask", targets: ["old"], stamp: stamp(0) })])] });
@@ -203,14 +216,17 @@ test("one document by two ways is one; withdrawn, it leaves a stone with who too
       letter([item]), letter([item], { threadId: "other" }),
       letter([newItem({ kind: "document", id: "2", hash: "2", title: "Erreur", at: "2024-02-04" })]),
       letter([newItem({ kind: "withdrawal", id: "w", withdraws: ["2"], title: "Envoyé par erreur" })]),
+      letter([newItem({ kind: "document", id: "3", hash: "3", title: "Autre erreur", at: "2024-02-05" })]),
+      letter([newItem({ kind: "withdrawal", id: "x", withdraws: ["3"] })], { subject: "Re: XDM/1.0/DDM+Autre erreur GARANCE Éloïse 14/03/1951" }),
       letter([], { locked: true, at: Date.parse("2024-01-01") }),
     ],
   });
   const { lines, total } = list(viewOf(letters, "fr"), everything);
-  assert.equal(total, 3);
-  assert.deepEqual(lines.map((one) => [one.title, one.state, one.locked]), [["Erreur", "withdrawn", false], ["Compte rendu", "current", false], ["", "current", true]]);
+  assert.equal(total, 4);
+  assert.deepEqual(lines.map((one) => [one.title, one.state, one.locked]), [["Autre erreur", "withdrawn", false], ["Erreur", "withdrawn", false], ["Compte rendu", "current", false], ["", "current", true]]);
   assert.equal(known(letters, "1", "fr").ways.length, 2);
   assert.equal(known(letters, "2", "fr").tombstone?.reason, "Envoyé par erreur");
+  assert.equal(known(letters, "3", "fr").tombstone?.reason, ""); // its author gave none
 });
 
 test("only whoever sent a document may withdraw it, and only the patient's own letters decide", async () => {

@@ -87,7 +87,8 @@ const here = (): string => new Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 /** The same times where it was made, when clocks differ there; "" else. */
 export function zoneWords(one: Spoken): string {
-  if (one.allDay || one.zone === "" || one.zone === here()) return "";
+  // UTC is how calendars write a time, not a place where somebody waits.
+  if (one.allDay || one.zone === "" || one.zone === "UTC" || one.zone === here()) return "";
   try {
     const format = new Intl.DateTimeFormat(tag(), { weekday: "long", hour: "2-digit", minute: "2-digit", timeZone: one.zone });
     if (format.format(one.start) === written(one.start, { weekday: "long", hour: "2-digit", minute: "2-digit" })) return "";

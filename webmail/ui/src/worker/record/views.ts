@@ -33,8 +33,9 @@ export function known(letters: Letters, id: string, language: Language): Known {
 function tombstone(letters: Letters, { standing }: Found): Known["tombstone"] {
   const by = (standing?.withdrawnIn ?? []).flatMap((id) => letters.get(id) ?? []).sort((a, b) => a.at - b.at)[0];
   if (by === undefined) return null;
+  // A reason is what its author gave as one: the subject of the letter says what is withdrawn, not why.
   const reason = by.manifest.items.find((one) => one.kind === "withdrawal")?.title ?? "";
-  return { at: by.at, by: by.from, reason: reason || by.subject };
+  return { at: by.at, by: by.from, reason };
 }
 
 /** From what was sent from here. */
