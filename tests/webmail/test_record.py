@@ -49,6 +49,10 @@ def test_what_is_kept_back_reaches_nobody_it_must_not_over_many_records(programs
     played(programs, "record_rules")
 
 
+def test_results_told_by_text_and_by_data_are_read_once(programs: tuple[Path, Path]) -> None:
+    played(programs, "record_twice", str(VECTORS))
+
+
 def test_documents_leave_the_export_as_they_came_in(exported: Path) -> None:
     [archive] = (exported / "documents").rglob("IHE_XDM.zip")
     read = xdm.read(archive.read_bytes())

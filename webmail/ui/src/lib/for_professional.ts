@@ -15,9 +15,12 @@ export interface Guarded {
   document?: string | null;
 }
 
+/** Whether it came with a code that keeps it from professionals. */
+export const keptBack = (confidentiality: readonly string[]): boolean => confidentiality.some((one) => KEPT_BACK.includes(one));
+
 /** Whether one thing may be shown to professionals by itself. */
 const open = ({ masked, confidentiality = [], locked = false, state = "current" }: Guarded): boolean =>
-  !masked && !locked && state !== "withdrawn" && !confidentiality.some((one) => KEPT_BACK.includes(one));
+  !masked && !locked && state !== "withdrawn" && !keptBack(confidentiality);
 
 /** `among`: everything there is, so that what was read in a masked document goes with it. */
 export function forProfessional<T extends Guarded>(items: readonly T[], among: readonly Guarded[] = []): T[] {

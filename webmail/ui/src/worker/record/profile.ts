@@ -3,7 +3,7 @@
 // Invariants: one fact stands once, by the patient's own words when there are any; a fact that the patient masked is
 // masked whoever says it, in a document that comes later too; what is for a professional is chosen before facts are
 // joined, so that a masked document leaves nothing of itself behind.
-import { forProfessional } from "../../lib/for_professional.ts";
+import { forProfessional, keptBack } from "../../lib/for_professional.ts";
 import type { Measure, ProfileArea, ProfileEntry, Trend } from "../../lib/record_contract.ts";
 import { wordsOf } from "../search.ts";
 import type { ClinicalEntry, EntryKind, Result } from "./cda_model.ts";
@@ -34,7 +34,7 @@ function told(letters: Letters, language: Language): { all: Told[]; hidden: Foun
   const all: Told[] = own(letters);
   const hidden: Found["line"][] = [];
   for (const { line, ways, standing } of view.all.values()) {
-    if (line.masked) hidden.push(line);
+    if (line.masked || keptBack(line.confidentiality)) hidden.push(line);
     if (standing === null || line.state === "superseded" || line.state === "withdrawn") continue;
     const reading = readingOf(letters, ways[0]!.item);
     if (reading !== null) all.push(...ofDocument(line, reading));
