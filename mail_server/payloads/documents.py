@@ -8,14 +8,14 @@ Invariants: pure; raises RecordRefused alone; an item's hash is of the document'
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from mail_server.payloads.manifest import DOCUMENT, FHIR, Item, hash_of
-from mail_server.payloads.record import fhir, xdm, xml
+from mail_server.payloads.record import confidentiality, fhir, xdm, xml
 from mail_server.payloads.record.cda import names
-from mail_server.payloads.record.cda.header import header_of
+from mail_server.payloads.record.cda.header import header_of, marks_of
 from mail_server.payloads.record.cda.model import Header
 from mail_server.payloads.record.cda.times import iso_of
 from mail_server.payloads.record.cda.values import Narrative
@@ -27,6 +27,22 @@ _CDA: Final = frozenset({"text/xml", "application/xml", "application/hl7-v3+xml"
 
 
 _DAMAGED: Final = frozenset({"xml-malformed", "xml-encoding"})  # not hostile: shown as the file it is
+_KEPT_BACK: Final = (confidentiality.INVISIBLE, confidentiality.MASKED, confidentiality.NOT_REPRESENTATIVES)
+_CODES: Final = 20  # of one item, in a manifest
+MARKS: Final = 500_000  # "<" of all documents of a letter: what one of them may hold, twice
+
+
+@dataclass(slots=True)
+class Allowance:
+    """What reading one letter may still cost: many files that are each within bounds may be too much together."""
+
+    marks: int = MARKS
+
+    def take(self, document: bytes) -> None:
+        """Raises RecordRefused."""
+        self.marks -= document.count(b"<")
+        if self.marks < 0:
+            raise RecordRefused(AnsCode.OTHER, "xml-too-many", "The documents hold too many elements")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +53,19 @@ class Made:
     identified: bool = False  # by a matricule and four traits, as X-MSS-INS promises
 
 
-def archive_documents(content: bytes, section: str) -> list[Made]:
+def archive_documents(content: bytes, section: str, allowance: Allowance | None = None) -> list[Made]:
     """Of one archive. Raises RecordRefused."""
+    allowance = allowance or Allowance()
     archive = xdm.read(content)
     headers: dict[str, Header] = {}
+    marked: dict[str, list[str]] = {}  # codes that a CDA bears, wherever in it
     unread: set[str] = set()
     for entry in archive.entries:
-        if entry.mime_type.lower() not in _CDA:
+        if not _is_cda(entry):
             continue
+        allowance.take(archive.documents[entry.uri])
         try:
-            header = _header(archive.documents[entry.uri])
+            header, marked[entry.uri] = _header(archive.documents[entry.uri])
         except RecordRefused as refused:
             if refused.slug not in _DAMAGED:
                 raise
@@ -61,11 +80,25 @@ def archive_documents(content: bytes, section: str) -> list[Made]:
     for entry in archive.entries:
         patient = entry.patient_id or archive.submission.patient_id
         made = _document(entry, archive.documents[entry.uri], headers.get(entry.uri), section, ids)
+        codes = (*made.confidentiality, *marked.get(entry.uri, ()))
+        made = replace(made, confidentiality=codes_of(codes))
         if entry.uri in unread:
             made = replace(made, flags=(*made.flags, "cda-unreadable"))
-        cda = entry.mime_type.lower() in _CDA
+        cda = _is_cda(entry)
         found.append(Made(made, (patient,) if patient else (), cda, _identified(patient, entry.traits)))
     return found
+
+
+def _is_cda(entry: DocumentEntry) -> bool:
+    return entry.mime_type.partition(";")[0].strip().lower() in _CDA
+
+
+def codes_of(told: Iterable[str]) -> tuple[str, ...]:
+    """Each once; those that keep a document from somebody as they are known, and first when there are so many that
+    others before them would have them cut off."""
+    plain = [code.strip().upper() if code.strip().upper() in _KEPT_BACK else code for code in told if code]
+    once = tuple(dict.fromkeys(plain))
+    return once if len(once) <= _CODES else tuple(sorted(once, key=lambda code: code not in _KEPT_BACK))
 
 
 def _document(
@@ -75,7 +108,7 @@ def _document(
     if header is not None:
         replaced += [old for old in header.replaces if old not in replaced]
     codes = [one.code for one in entry.confidentiality]
-    if header is not None and header.confidentiality.code and header.confidentiality.code not in codes:
+    if header is not None:
         codes.append(header.confidentiality.code)
     return Item(
         DOCUMENT,
@@ -89,7 +122,7 @@ def _document(
         or iso_of(entry.creation_time),
         made=iso_of(entry.creation_time) or (header.at if header else ""),
         author=name_of(entry.authors or (header.authors if header else ())),
-        confidentiality=tuple(codes),
+        confidentiality=tuple(code for code in codes if code),
         facility=entry.facility.code,
         setting=entry.setting.code,
         hash=hash_of(content),
@@ -103,18 +136,19 @@ def _document(
     )
 
 
-def _header(data: bytes) -> Header | None:
-    """What a CDA says of itself; None when it is no CDA. Raises RecordRefused."""
+def _header(data: bytes) -> tuple[Header | None, list[str]]:
+    """What a CDA says of itself, None when it is no CDA; and every code it bears. Raises RecordRefused."""
     root = xml.parse(data)
     if root.name != "ClinicalDocument" or root.ns not in (names.HL7, ""):
-        return None
-    return header_of(root, Narrative(root))
+        return None, []
+    return header_of(root, Narrative(root)), marks_of(root)
 
 
 def fhir_document(content: bytes, section: str) -> Made | None:
     """Of a FHIR part; None when it is no document, and stays an attachment. Raises RecordRefused for two patients."""
     try:
-        header = fhir.read(content).header
+        bundle = fhir.parsed(content)
+        header = fhir.document_of(bundle).header
     except RecordRefused as refused:
         if refused.code is AnsCode.INS_MISMATCH:
             raise
@@ -127,7 +161,7 @@ def fhir_document(content: bytes, section: str) -> Made | None:
         at=header.service_start or header.at,
         made=header.at,
         author=name_of(header.authors),
-        confidentiality=(header.confidentiality.code,) if header.confidentiality.code else (),
+        confidentiality=codes_of((header.confidentiality.code, *fhir.labels_of(bundle))),
         hash=hash_of(content),
         size=len(content),
         part=section,

@@ -20,7 +20,7 @@ from mail_server import mime
 from mail_server.mime import Part
 from mail_server.payloads import manifest as codec
 from mail_server.payloads.calendar_items import appointments
-from mail_server.payloads.documents import archive_documents, fhir_document
+from mail_server.payloads.documents import Allowance, archive_documents, fhir_document
 from mail_server.payloads.manifest import ITEMS, MEDIA_TYPE, Item, Manifest
 from mail_server.payloads.record import mss_fields
 from mail_server.payloads.record.executables import is_program
@@ -48,6 +48,7 @@ class _Drawing:
     flags: set[str] = field(default_factory=set[str])
     types: set[str] = field(default_factory=set[str])  # of the documents in archives
     archives: int = 0
+    allowance: Allowance = field(default_factory=Allowance)
     identified: bool = True  # every document of an archive has what X-MSS-INS promises
     hashes: dict[str, str] = field(default_factory=dict[str, str])  # section → hash, of parts looked at
     said: list[Manifest] = field(default_factory=list[Manifest])
@@ -70,7 +71,8 @@ def draw(message: bytes, tree: Part) -> Drawn:
     patient = next((codec.patient_hash(one.root, one.extension) for one in found.patients), "")
     patient = patient or next((one.patient for one in found.said if one.patient), "")
     made = Manifest(tuple(items[:ITEMS]), patient, tuple(sorted(found.flags)), cut)
-    return Drawn(made, frozenset(code for item in items for code in item.confidentiality))
+    # Of items as they were found: nothing that was cut from them is carried for that reason.
+    return Drawn(made, frozenset(code for item in found.items for code in item.confidentiality))
 
 
 def leaves(tree: Part, number: str = "") -> Iterator[tuple[str, Part]]:
@@ -118,7 +120,7 @@ def _archive(found: _Drawing, content: bytes, section: str) -> None:
     found.archives += 1
     if found.archives > 1:
         found.flags.add("several-archives")
-    for made in archive_documents(content, section):
+    for made in archive_documents(content, section, found.allowance):
         found.items.append(made.item)
         found.patients.extend(made.patients)
         if made.cda:

@@ -28,7 +28,26 @@ _MANY: Final = 50
 
 def read(data: bytes) -> Document:
     """The document in these octets. Raises `RecordRefused`."""
-    bundle = _json(data)
+    return document_of(parsed(data))
+
+
+def labels_of(bundle: Node) -> list[str]:
+    """Codes of confidentiality wherever a document bears them: `meta.security` of the Bundle and of whatever is in it,
+    `securityLabel` of a DocumentReference (FHIR R4 §6.1.2)."""
+    bearers = [bundle, *Resources(bundle).all]
+    return [
+        label.text("code")
+        for bearer in bearers
+        for label in (
+            *bearer.at("meta").all("security"),
+            *(coding for told in bearer.all("securityLabel") for coding in told.all("coding")),
+        )
+        if label.text("code")
+    ]
+
+
+def document_of(bundle: Node) -> Document:
+    """The document that a Bundle is. Raises `RecordRefused`."""
     if bundle.text("resourceType") != "Bundle" or bundle.text("type") != "document":
         raise _refused("fhir-none", "A document is no FHIR document")
     resources = Resources(bundle)
@@ -53,8 +72,9 @@ def read(data: bytes) -> Document:
     )
 
 
-def _json(data: bytes) -> Node:
-    if len(data) > LIMIT:
+def parsed(data: bytes) -> Node:
+    """The JSON of a document, of whatever shape. Raises `RecordRefused`."""
+    if len(data) > LIMIT or data.count(b"<") > xml.MARKS:
         raise _refused("fhir-too-large", "A FHIR document is too large")
     try:
         found: Any = json.loads(data.decode("utf-8-sig"), parse_int=float, parse_constant=_no_number)

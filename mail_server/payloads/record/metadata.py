@@ -37,10 +37,24 @@ def read_metadata(data: bytes) -> tuple[SubmissionSet, list[DocumentEntry]]:
         for one in objects
         if one.name == "Classification" and one.get("classificationNode") == ebrim.SUBMISSION
     }
-    return _submission(packages, marked), [_entry(one, replaced) for one in found]
+    apart = _apart(objects, found)
+    return _submission(packages, marked), [
+        _entry(one, replaced, apart.get(one.get("id"), [])) for one in found
+    ]
 
 
 _OBJECTS: Final = frozenset({"ExtrinsicObject", "RegistryPackage", "Association", "Classification"})
+
+
+def _apart(objects: list[Element], found: list[Element]) -> dict[str, list[Code]]:
+    """Codes of confidentiality that are said of a document from outside its own element, as ebRIM allows too."""
+    inside = {id(one) for entry in found for one in _classifications(entry, ebrim.CONFIDENTIALITY)}
+    apart: dict[str, list[Code]] = {}
+    for one in objects:
+        scheme = one.get("classificationScheme").lower() if one.name == "Classification" else ""
+        if scheme == ebrim.CONFIDENTIALITY and one.get("classifiedObject") and id(one) not in inside:
+            apart.setdefault(one.get("classifiedObject"), []).append(_classified(one))
+    return apart
 
 
 def _submission(packages: list[Element], marked: set[str]) -> SubmissionSet:
@@ -64,7 +78,7 @@ def _submission(packages: list[Element], marked: set[str]) -> SubmissionSet:
     )
 
 
-def _entry(found: Element, replaced: dict[str, list[str]]) -> DocumentEntry:
+def _entry(found: Element, replaced: dict[str, list[str]], apart: list[Code]) -> DocumentEntry:
     legal = _slot(found, "legalAuthenticator")
     size = _slot(found, "size")
     return DocumentEntry(
@@ -83,7 +97,7 @@ def _entry(found: Element, replaced: dict[str, list[str]]) -> DocumentEntry:
         format=_code(found, ebrim.FORMAT),
         facility=_code(found, ebrim.FACILITY),
         setting=_code(found, ebrim.SETTING),
-        confidentiality=tuple(_codes(found, ebrim.CONFIDENTIALITY)),
+        confidentiality=(*_codes(found, ebrim.CONFIDENTIALITY), *apart),
         authors=tuple(_authors(found, ebrim.AUTHOR)),
         legal_authenticator=_person(legal) if legal else None,
         language=_slot(found, "languageCode"),
@@ -141,10 +155,11 @@ def _classifications(found: Element, scheme: str) -> list[Element]:
 
 
 def _codes(found: Element, scheme: str) -> list[Code]:
-    return [
-        Code(one.get("nodeRepresentation").strip(), _slot(one, "codingScheme"), _name(one))
-        for one in _classifications(found, scheme)
-    ]
+    return [_classified(one) for one in _classifications(found, scheme)]
+
+
+def _classified(one: Element) -> Code:
+    return Code(one.get("nodeRepresentation").strip(), _slot(one, "codingScheme"), _name(one))
 
 
 def _code(found: Element, scheme: str) -> Code:

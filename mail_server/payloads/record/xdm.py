@@ -45,6 +45,8 @@ def read(data: bytes) -> XdmArchive:
         prefix = "" if metadata == sets[0] else folder.rpartition("/")[2] + "/"
         for entry in listed:
             path = _path(entry.uri, folder, paths)
+            if any(other.path == path for other in entries):
+                raise _refused("xdm-document-twice", "METADATA.XML names one document twice")
             entry = _checked(entry, files[path])
             uri = prefix + path.removeprefix(folder + "/" if folder else "")
             entries.append(replace(entry, uri=uri, path=path))

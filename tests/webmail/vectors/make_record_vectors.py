@@ -12,7 +12,7 @@ import json
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -184,7 +184,8 @@ def letters() -> Iterator[tuple[str, bytes]]:
                 made.calendar(
                     made.event("rdv-2@x", "SEQUENCE:2", "RECURRENCE-ID;TZID=Europe/Paris:20261210T103000"),
                     method="CANCEL",
-                )
+                ),
+                method="CANCEL",
             )
         ),
     )
@@ -212,6 +213,10 @@ def letters() -> Iterator[tuple[str, bytes]]:
     yield (
         "a calendar that says its method in its type alone",
         made.letter(made.calendar_part(made.calendar(made.event(), method=""), method="reply")),
+    )
+    yield (
+        "a calendar whose type says another method",
+        made.letter(made.calendar_part(made.calendar(made.event(), method="CANCEL"), method="REQUEST")),
     )
     yield (
         "a calendar too large to be carried whole",
@@ -296,6 +301,61 @@ def letters() -> Iterator[tuple[str, bytes]]:
             made.manifest_part(*({"kind": "entry", "id": f"e{at}", "title": "x" * 40} for at in range(140)))
         ),
     )
+    yield (
+        "masked, after more codes than a manifest keeps",
+        made.letter(made.zip_part(_classified(*map(str, range(30)), "MASQUE_PS"))),
+    )
+    yield (
+        "masked, in small letters",
+        made.letter(made.zip_part(_classified(" masque_ps"))),
+    )
+    yield (
+        "masked by a word beside the document",
+        made.letter(made.zip_part(_classified("MASQUE_PS", apart=True))),
+    )
+    yield (
+        "masked by a section of the CDA alone",
+        made.letter(
+            made.zip_part(
+                made.archive(
+                    (
+                        made.entry(A),
+                        made.cda(A).replace(
+                            b"<component>", b'<confidentialityCode code="MASQUE_PS"/><component>', 1
+                        ),
+                    )
+                )
+            )
+        ),
+    )
+    yield (
+        "a CDA of another patient under a type with parameters",
+        made.letter(
+            made.zip_part(
+                made.archive(
+                    (
+                        made.entry(A, mime_type="text/xml; charset=UTF-8"),
+                        made.cda(A, patient=made.OTHER),
+                    )
+                )
+            )
+        ),
+    )
+    yield (
+        "one document named twice",
+        made.letter(made.zip_part(made.archive((made.entry(A), made.cda(A)), (made.entry(B), made.cda(A))))),
+    )
+    many = b'<ClinicalDocument xmlns="urn:hl7-org:v3">' + b"<a/>" * 200_000 + b"</ClinicalDocument>"
+    yield (
+        "documents that are too much together",
+        made.letter(
+            made.zip_part(
+                made.archive(*((made.entry(f"{A}.{at}", uri=f"D{at}.XML"), many) for at in range(3)))
+            )
+        ),
+    )
+    labelled = fhir(meta={"security": [{"code": "INVISIBLE_PATIENT"}]})
+    yield "a FHIR document whose label keeps it from the patient", made.letter(fhir_part(labelled))
     inside = made.letter(one)
     forwarded = b"Content-Type: message/rfc822\r\n\r\n" + inside
     yield "a letter inside the letter", made.letter(forwarded, file_part())
@@ -314,17 +374,31 @@ def _with(data: bytes, name: str, content: bytes) -> bytes:
 
 def _forged() -> bytes:
     """The archive of one document, whose bytes were changed behind METADATA.XML's back."""
+    return _changed("DOC0001.XML", lambda content: content.replace(b"Bilan sanguin", b"Bilan renal  "))
+
+
+def _classified(*codes: str, apart: bool = False) -> bytes:
+    """The archive of one document that METADATA.XML says these codes of, in it or `apart` from it."""
+    scheme = "urn:uuid:f4f85eac-e6cb-4883-b524-f2705394840f"
+    entry = made.entry("1.2.250.1.999.1.1").entry_uuid
+    told = "".join(
+        f'<rim:Classification id="c{at}" classificationScheme="{scheme}" classifiedObject="{entry}" '
+        f'nodeRepresentation="{code}"/>'
+        for at, code in enumerate(codes)
+    ).encode()
+    end = b"</rim:ExtrinsicObject>"
+    return _changed(
+        "METADATA.XML", lambda content: content.replace(end, end + told if apart else told + end, 1)
+    )
+
+
+def _changed(ending: str, change: Callable[[bytes], bytes]) -> bytes:
     found = zipfile.ZipFile(BytesIO(made.one_document()))
     held = BytesIO()
     with zipfile.ZipFile(held, "w") as out:
         for name in found.namelist():
             content = found.read(name)
-            changed = (
-                content.replace(b"Bilan sanguin", b"Bilan renal  ")
-                if name.endswith("DOC0001.XML")
-                else content
-            )
-            out.writestr(zipfile.ZipInfo(name), changed)
+            out.writestr(zipfile.ZipInfo(name), change(content) if name.endswith(ending) else content)
     return held.getvalue()
 
 

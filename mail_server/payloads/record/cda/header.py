@@ -12,7 +12,7 @@ from mail_server.payloads.record.cda.model import ClinicalEntry, Header
 from mail_server.payloads.record.cda.values import Narrative, code_of, cut, period, plain
 from mail_server.payloads.record.model import Author, Code, PatientId, Traits
 from mail_server.payloads.record.refusal import AnsCode, RecordRefused
-from mail_server.payloads.record.xml import Element
+from mail_server.payloads.record.xml import ANY, Element
 
 _MANY: Final = 50  # of anything that a header repeats
 _NOTHING: Final = Code("")
@@ -57,6 +57,17 @@ def header_of(root: Element, narrative: Narrative) -> Header:
         templates=tuple(identifier(one) for one in root.elements("templateId")[:_MANY] if identifier(one)),
         prescription=_prescription(root),
     )
+
+
+def marks_of(root: Element) -> list[str]:
+    """Codes of confidentiality wherever a document bears them: beside its own, in translations, on a section. Who
+    carries it must not overlook one that stands where few look."""
+    return [
+        cut(one.get("code"))
+        for told in root.descendants("confidentialityCode", ANY)
+        for one in (told, *told.descendants(ns=ANY))
+        if one.get("code")
+    ]
 
 
 def identifier(element: Element | None) -> str:

@@ -1,10 +1,10 @@
 // Documents of an IHE_XDM archive, and FHIR documents, as items of a letter's manifest: the twin of `mail_server/payloads/documents.py`.
 import type { Author, Header, PatientId, Traits } from "./cda_model.ts";
-import { headerOf } from "./cda_header.ts";
+import { headerOf, marksOf } from "./cda_header.ts";
 import { HL7 } from "./cda_names.ts";
 import { isoOf } from "./cda_times.ts";
 import { Narrative } from "./cda_values.ts";
-import { readFhir } from "./fhir.ts";
+import { documentOf, labelsOf, parsed } from "./fhir.ts";
 import { hashOf, newItem } from "./manifest.ts";
 import type { Item } from "./manifest_model.ts";
 import { INS_MISMATCH, RecordRefused } from "./refusal.ts";
@@ -22,17 +22,36 @@ export interface Made {
 export const INS_NIR = "1.2.250.1.213.1.4.8";
 const CDA = new Set(["text/xml", "application/xml", "application/hl7-v3+xml", "application/cda+xml", ""]);
 const DAMAGED = new Set(["xml-malformed", "xml-encoding"]); // not hostile: shown as the file it is
+const KEPT_BACK = ["INVISIBLE_PATIENT", "MASQUE_PS", "INVISIBLE_REPRESENTANTS_LEGAUX"];
+const CODES = 20; // of one item, in a manifest
+const MARKS = 500_000; // "<" of all documents of a letter: what one of them may hold, twice
+
+/** What reading one letter may still cost: many files that are each within bounds may be too much together. */
+export class Allowance {
+  private marks = MARKS;
+
+  take(document: Uint8Array): void {
+    for (let at = document.indexOf(60); at >= 0; at = document.indexOf(60, at + 1)) this.marks -= 1;
+    if (this.marks < 0) throw new RecordRefused("xml-too-many");
+  }
+}
 
 /** Of one archive. Raises RecordRefused. */
-export async function archiveDocuments(content: Uint8Array, section: string): Promise<Made[]> {
+export async function archiveDocuments(content: Uint8Array, section: string, allowance = new Allowance()): Promise<Made[]> {
   const archive = await readXdm(content);
   const headers = new Map<string, Header>();
+  const marked = new Map<string, string[]>(); // codes that a CDA bears, wherever in it
   const unread = new Set<string>();
-  for (const { mimeType, uri } of archive.entries) {
-    if (!CDA.has(mimeType.toLowerCase())) continue;
-    const header = headerIn(archive.documents.get(uri)!);
-    if (header === null) unread.add(uri);
-    else headers.set(uri, header);
+  for (const entry of archive.entries) {
+    const { uri } = entry;
+    if (!isCda(entry)) continue;
+    allowance.take(archive.documents.get(uri)!);
+    const found = headerIn(archive.documents.get(uri)!);
+    if (found === null) unread.add(uri);
+    else {
+      headers.set(uri, found.header);
+      marked.set(uri, found.marks);
+    }
   }
   checkPatient(archive, new Map([...headers].map(([uri, header]) => [uri, header.patientIds])));
   const ids = new Map(archive.entries.map((one) => [one.entryUuid, one.uniqueId]));
@@ -41,18 +60,29 @@ export async function archiveDocuments(content: Uint8Array, section: string): Pr
     const patient = entry.patientId ?? archive.submission.patientId;
     const item = await documentItem(entry, archive.documents.get(entry.uri)!, headers.get(entry.uri) ?? null, section, ids);
     if (unread.has(entry.uri)) item.flags.push("cda-unreadable");
-    const cda = CDA.has(entry.mimeType.toLowerCase());
+    item.confidentiality = codesOf([...item.confidentiality, ...(marked.get(entry.uri) ?? [])]);
+    const cda = isCda(entry);
     found.push({ item, patients: patient === null ? [] : [patient], cda, identified: identified(patient, entry.traits) });
   }
   return found;
 }
 
-/** What a CDA says of itself; null when it is none, or damaged. Raises RecordRefused. */
-function headerIn(data: Uint8Array): Header | null {
+const isCda = ({ mimeType }: DocumentEntry): boolean => CDA.has(mimeType.replace(/;.*$/s, "").trim().toLowerCase());
+
+/** Each once; those that keep a document from somebody as they are known, and first when there are so many that others
+ *  before them would have them cut off. */
+function codesOf(told: readonly string[]): string[] {
+  const plain = told.filter((code) => code !== "").map((code) => (KEPT_BACK.includes(code.trim().toUpperCase()) ? code.trim().toUpperCase() : code));
+  const once = [...new Set(plain)];
+  return once.length <= CODES ? once : [...once.filter((code) => KEPT_BACK.includes(code)), ...once.filter((code) => !KEPT_BACK.includes(code))];
+}
+
+/** What a CDA says of itself, and every code it bears; null when it is none, or damaged. Raises RecordRefused. */
+function headerIn(data: Uint8Array): { header: Header; marks: string[] } | null {
   try {
     const root = parse(data);
     const clinical = root.name === "ClinicalDocument" && (root.ns === HL7 || root.ns === "");
-    return clinical ? headerOf(root, new Narrative(root)) : null;
+    return clinical ? { header: headerOf(root, new Narrative(root)), marks: marksOf(root) } : null;
   } catch (refused) {
     if (refused instanceof RecordRefused && DAMAGED.has(refused.slug)) return null;
     throw refused;
@@ -92,8 +122,11 @@ async function documentItem(entry: DocumentEntry, content: Uint8Array, header: H
 /** Of a FHIR part; null when it is no document, and stays an attachment. Raises RecordRefused for two patients. */
 export async function fhirDocument(content: Uint8Array, section: string): Promise<Made | null> {
   let header: Header;
+  let labels: string[];
   try {
-    header = readFhir(content).header;
+    const bundle = parsed(content);
+    ({ header } = documentOf(bundle));
+    labels = labelsOf(bundle);
   } catch (refused) {
     if (!(refused instanceof RecordRefused) || refused.code === INS_MISMATCH) throw refused;
     return null;
@@ -106,7 +139,7 @@ export async function fhirDocument(content: Uint8Array, section: string): Promis
     at: header.serviceStart || header.at,
     made: header.at,
     author: nameOf(header.authors),
-    confidentiality: header.confidentiality.code === "" ? [] : [header.confidentiality.code],
+    confidentiality: codesOf([header.confidentiality.code, ...labels]),
     hash: await hashOf(content),
     size: content.length,
     part: section,

@@ -3,7 +3,7 @@ import type { Author, ClinicalEntry, Code, Header, PatientId, Traits } from "./c
 import { PRESCRIPTION, PROFESSIONAL } from "./cda_names.ts";
 import { codeOf, cut, listed, type Narrative, period, plain } from "./cda_values.ts";
 import { INS_MISMATCH, RecordRefused } from "./refusal.ts";
-import type { XmlElement } from "./xml.ts";
+import { ANY, type XmlElement } from "./xml.ts";
 
 const MANY = 50; // of anything that a header repeats
 const NOTHING: Code = { code: "", system: "", display: "" };
@@ -38,6 +38,15 @@ export function headerOf(root: XmlElement, narrative: Narrative): Header {
     templates: root.elements("templateId").slice(0, MANY).map(identifier).filter((one) => one !== ""),
     prescription: prescriptionOf(root),
   };
+}
+
+/** Codes of confidentiality wherever a document bears them: beside its own, in translations, on a section. */
+export function marksOf(root: XmlElement): string[] {
+  const found: string[] = [];
+  for (const told of root.descendants("confidentialityCode", ANY)) {
+    for (const one of [told, ...told.descendants(ANY, ANY)]) if (one.get("code") !== "") found.push(cut(one.get("code")));
+  }
+  return found;
 }
 
 /** `root`, or `root^extension`. */

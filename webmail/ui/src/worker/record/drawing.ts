@@ -4,7 +4,7 @@
 import { latin1, type Bytes } from "../../lib/bytes.ts";
 import { decodeWords, first, parameterised } from "../mime/fields.ts";
 import { content, type Part } from "../mime/parts.ts";
-import { archiveDocuments, fhirDocument, type Made } from "./archive_items.ts";
+import { Allowance, archiveDocuments, fhirDocument, type Made } from "./archive_items.ts";
 import { appointments } from "./calendar_items.ts";
 import type { PatientId } from "./cda_model.ts";
 import { bounded, hashOf, patientHash, readManifest } from "./manifest.ts";
@@ -35,13 +35,14 @@ interface Drawing {
   flags: Set<string>;
   types: Set<string>; // of the documents in archives
   archives: number;
+  allowance: Allowance;
   identified: boolean; // every document of an archive has what X-MSS-INS promises
   said: Manifest[];
 }
 
 /** Everything structured in this letter. Raises RecordRefused. */
 export async function drawManifest(message: Bytes, tree: Part): Promise<Drawn> {
-  const found: Drawing = { items: [], patients: [], flags: new Set(), types: new Set(), archives: 0, identified: true, said: [] };
+  const found: Drawing = { items: [], patients: [], flags: new Set(), types: new Set(), archives: 0, allowance: new Allowance(), identified: true, said: [] };
   const places = sections(tree).map(({ section, part }): Place => ({ section, part, octets: content(message, part) }));
   for (const place of places) await look(found, place);
   onePatient(found.patients);
@@ -51,7 +52,7 @@ export async function drawManifest(message: Bytes, tree: Part): Promise<Drawn> {
   const about = found.patients[0];
   const patient = about === undefined ? (found.said.find((one) => one.patient !== "")?.patient ?? "") : await patientHash(about.root, about.extension);
   const manifest = { items: items.slice(0, ITEMS), patient, flags: [...found.flags].sort(), cut: Math.max(items.length - ITEMS, 0) + found.said.reduce((sum, one) => sum + one.cut, 0) };
-  return { manifest, confidentiality: [...new Set(items.flatMap((one) => one.confidentiality))].sort() };
+  return { manifest, confidentiality: [...new Set(found.items.flatMap((one) => one.confidentiality))].sort() };
 }
 
 async function look(found: Drawing, { section, part, octets }: Place): Promise<void> {
@@ -59,7 +60,7 @@ async function look(found: Drawing, { section, part, octets }: Place): Promise<v
     if (!isXdm(octets)) return;
     found.archives += 1;
     if (found.archives > 1) found.flags.add("several-archives");
-    for (const made of await archiveDocuments(octets, section)) taken(found, made);
+    for (const made of await archiveDocuments(octets, section, found.allowance)) taken(found, made);
   } else if (FHIR.has(part.type)) {
     const made = await fhirDocument(octets, section);
     if (made !== null) {

@@ -8,7 +8,7 @@ import { tidy } from "./cda_times.ts";
 import { entriesOf, Resources, resultsOf } from "./fhir_entries.ts";
 import { codeOf, nameOf, Node, systemOf } from "./fhir_values.ts";
 import { INS_MISMATCH, RecordRefused } from "./refusal.ts";
-import { parse } from "./xml.ts";
+import { MARKS, parse } from "./xml.ts";
 
 export const LIMIT = 32 * 1024 * 1024; // octets
 export const DEPTH = 20; // of sections
@@ -17,7 +17,21 @@ const NOTHING: Code = { code: "", system: "", display: "" };
 
 /** The document in these octets. Raises RecordRefused, nothing else. */
 export function readFhir(data: Uint8Array): Document {
-  const bundle = json(data);
+  return documentOf(parsed(data));
+}
+
+/** Codes of confidentiality wherever a document bears them: `meta.security` of the Bundle and of whatever is in it,
+ *  `securityLabel` of a DocumentReference (FHIR R4 §6.1.2). */
+export function labelsOf(bundle: Node): string[] {
+  const labels = [bundle, ...new Resources(bundle).all].flatMap((bearer) => [
+    ...bearer.at("meta").all("security"),
+    ...bearer.all("securityLabel").flatMap((told) => told.all("coding")),
+  ]);
+  return labels.map((label) => label.text("code")).filter((code) => code !== "");
+}
+
+/** The document that a Bundle is. Raises RecordRefused, nothing else. */
+export function documentOf(bundle: Node): Document {
   if (bundle.text("resourceType") !== "Bundle" || bundle.text("type") !== "document") throw new RecordRefused("fhir-none");
   const resources = new Resources(bundle);
   const composition = resources.all[0] ?? new Node();
@@ -33,8 +47,15 @@ export function readFhir(data: Uint8Array): Document {
   return { header: headerOf(bundle, composition, resources), level, body: null, bodyType: "", sections, results, entries };
 }
 
-function json(data: Uint8Array): Node {
-  if (data.length > LIMIT) throw new RecordRefused("fhir-too-large");
+function marksIn(data: Uint8Array): number {
+  let found = 0;
+  for (let at = data.indexOf(60); at >= 0; at = data.indexOf(60, at + 1)) found += 1;
+  return found;
+}
+
+/** The JSON of a document, of whatever shape. Raises RecordRefused. */
+export function parsed(data: Uint8Array): Node {
+  if (data.length > LIMIT || marksIn(data) > MARKS) throw new RecordRefused("fhir-too-large");
   try {
     return new Node(JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(data)));
   } catch {

@@ -41,15 +41,32 @@ export function readMetadata(data: Uint8Array): Metadata {
   for (const link of objects) {
     const type = link.get("associationType");
     if (link.name !== "Association" || !(type.endsWith(":RPLC") || type === "RPLC")) continue;
-    const source = link.get("sourceObject");
-    replaced.set(source, [...(replaced.get(source) ?? []), link.get("targetObject")]);
+    put(replaced, link.get("sourceObject"), link.get("targetObject"));
   }
   const marked = new Set(
     objects
       .filter((one) => one.name === "Classification" && one.get("classificationNode") === SUBMISSION)
       .map((one) => one.get("classifiedObject")),
   );
-  return { submission: submissionOf(packages, marked), entries: found.map((one) => entryOf(one, replaced)) };
+  const apart = apartOf(objects, found);
+  return { submission: submissionOf(packages, marked), entries: found.map((one) => entryOf(one, replaced, apart.get(one.get("id")) ?? [])) };
+}
+
+/** Codes of confidentiality that are said of a document from outside its own element, as ebRIM allows too. */
+function apartOf(objects: readonly XmlElement[], found: readonly XmlElement[]): Map<string, Code[]> {
+  const inside = new Set(found.flatMap((one) => classifications(one, CONFIDENTIALITY)));
+  const apart = new Map<string, Code[]>();
+  for (const one of objects) {
+    const scheme = one.name === "Classification" ? one.get("classificationScheme").toLowerCase() : "";
+    if (scheme === CONFIDENTIALITY && one.get("classifiedObject") !== "" && !inside.has(one)) put(apart, one.get("classifiedObject"), classified(one));
+  }
+  return apart;
+}
+
+function put<T>(all: Map<string, T[]>, name: string, value: T): void {
+  const found = all.get(name);
+  if (found === undefined) all.set(name, [value]);
+  else found.push(value);
 }
 
 /** The package that is the submission set: classified so, or bearing its identifier; a folder is neither. */
@@ -69,7 +86,7 @@ function submissionOf(packages: readonly XmlElement[], marked: ReadonlySet<strin
   };
 }
 
-function entryOf(found: XmlElement, replaced: ReadonlyMap<string, string[]>): DocumentEntry {
+function entryOf(found: XmlElement, replaced: ReadonlyMap<string, string[]>, apart: readonly Code[]): DocumentEntry {
   const legal = slot(found, "legalAuthenticator");
   const size = slot(found, "size");
   return {
@@ -89,7 +106,7 @@ function entryOf(found: XmlElement, replaced: ReadonlyMap<string, string[]>): Do
     format: code(found, FORMAT),
     facility: code(found, FACILITY),
     setting: code(found, SETTING),
-    confidentiality: codes(found, CONFIDENTIALITY),
+    confidentiality: [...codes(found, CONFIDENTIALITY), ...apart],
     authors: authors(found, AUTHOR),
     legalAuthenticator: legal === "" ? null : { ...personOf(legal), role: "", specialty: null, organisation: "", organisationId: "" },
     language: slot(found, "languageCode"),
@@ -140,11 +157,9 @@ const classifications = (found: XmlElement, scheme: string): XmlElement[] =>
   found.elements("Classification", ANY).filter((one) => one.get("classificationScheme").toLowerCase() === scheme);
 
 const codes = (found: XmlElement, scheme: string): Code[] =>
-  classifications(found, scheme).map((one) => ({
-    code: trim(one.get("nodeRepresentation")),
-    system: slot(one, "codingScheme"),
-    display: nameOf(one),
-  }));
+  classifications(found, scheme).map(classified);
+
+const classified = (one: XmlElement): Code => ({ code: trim(one.get("nodeRepresentation")), system: slot(one, "codingScheme"), display: nameOf(one) });
 
 const code = (found: XmlElement, scheme: string): Code => codes(found, scheme)[0] ?? { code: "", system: "", display: "" };
 
@@ -162,13 +177,13 @@ function authors(found: XmlElement, scheme: string): Author[] {
 }
 
 // HL7 v2 inside slots (ITI TF-3 §4.2.3.1.7; HL7 v2 §2.7.1)
-const ESCAPES: Readonly<Record<string, string>> = { F: "|", S: "^", R: "~", T: "&", E: "\\" };
+const ESCAPES: ReadonlyMap<string, string> = new Map(Object.entries({ F: "|", S: "^", R: "~", T: "&", E: "\\" }));
 
 function unescaped(text: string): string {
   const pieces = text.split("\\");
   let made = pieces[0] ?? "";
   for (let at = 1; at < pieces.length; ) {
-    const sign = ESCAPES[pieces[at] ?? ""];
+    const sign = ESCAPES.get(pieces[at] ?? "");
     if (at + 1 < pieces.length && sign !== undefined) {
       made += sign + (pieces[at + 1] ?? "");
       at += 2;

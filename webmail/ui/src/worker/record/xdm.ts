@@ -28,6 +28,7 @@ export async function readXdm(data: Uint8Array): Promise<XdmArchive> {
     const prefix = metadata === sets[0] ? "" : `${folder.slice(folder.lastIndexOf("/") + 1)}/`;
     for (const entry of found.entries) {
       const path = pathOf(entry.uri, folder, paths);
+      if (entries.some((other) => other.path === path)) throw new RecordRefused("xdm-document-twice");
       const content = files.get(path)!;
       const checked = await check(entry, content);
       const uri = prefix + (folder !== "" && path.startsWith(`${folder}/`) ? path.slice(folder.length + 1) : path);
