@@ -31,10 +31,16 @@ class _Look:
 
 
 def appointments(content: bytes, part: str, method: str) -> list[Item]:
-    """One item for each VEVENT. `method`: what the part's type says, for a calendar that says nothing itself."""
+    """One item for each VEVENT. `method`: what the part's type says, for a calendar that says nothing itself.
+
+    None where the two say otherwise (RFC 6047 §2.4): what cannot be told is a file, and nothing comes of it by itself.
+    """
     text = _text(content[:_MOST])
     look = _look(text)
-    told = (look.method or method).upper()
+    outer, inner = method.strip().upper(), look.method.upper()
+    if outer and inner and outer != inner:
+        return []
+    told = inner or outer
     digest = hash_of(content)
     items: list[Item] = []
     for event in look.events[: ITEMS + 1]:

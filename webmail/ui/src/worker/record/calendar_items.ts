@@ -9,12 +9,15 @@ const ICS = 4096; // characters of a calendar that its item carries whole
 const EVENTS = 101;
 const WANTED = new Set(["UID", "SEQUENCE", "DTSTAMP", "RECURRENCE-ID", "SUMMARY", "DTSTART", "ORGANIZER"]);
 
-/** One item for each VEVENT. `method`: what the part's type says, for a calendar that says nothing itself. */
+/** One item for each VEVENT. `method`: what the part's type says, for a calendar that says nothing itself.
+ * None where the two say otherwise (RFC 6047 §2.4): what cannot be told is a file, and nothing comes of it by itself. */
 export async function appointments(content: Uint8Array, part: string, method: string): Promise<Item[]> {
   const text = decoded(content.subarray(0, MOST));
   const look = looked(text);
+  const [outer, inner] = [method.trim().toUpperCase(), look.method.toUpperCase()];
+  if (outer !== "" && inner !== "" && outer !== inner) return [];
   const hash = await hashOf(content);
-  const told = (look.method || method).toUpperCase();
+  const told = inner || outer;
   return look.events.slice(0, EVENTS).map((event, at) =>
     newItem({
       kind: "appointment",
