@@ -39,10 +39,7 @@ before(async () => {
   await account.startEnrolment({ code: "ABCD-EFGH-JKMC", birthDate: "1950-03-12", lastFive: "12345" });
   await account.finishEnrolment({ password: "Été 1948, la fin", recoveryCode: await account.newRecoveryCode(), key: { way: "make" } }, () => undefined);
 });
-after(() => {
-  node.stop();
-  setTimeout(() => (globalThis as unknown as { process: { exit(): void } }).process.exit(), 500); // clocks of an hour may still run
-});
+after(() => node.stop());
 
 interface Invitation {
   uid: string;

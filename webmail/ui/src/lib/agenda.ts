@@ -119,7 +119,8 @@ async function remind(): Promise<void> {
   if (listening === 0 || !speaker().unlocked) return;
   const now = Date.now();
   const all = await upcoming(now);
-  if (listening === 0) return; // meanwhile
+  if (listening === 0 || !speaker().unlocked) return; // meanwhile
+  clearTimeout(clock); // two that ran at once leave one clock
   for (const one of all.filter(({ id, at }) => at <= now && !told.has(id))) {
     told.add(one.id);
     reminded.tell(one);
