@@ -166,7 +166,7 @@ class DeliveryService(Keeping):
         who = envelope.sender.identity
         if who is not None and who.mechanism in (PAGE, HELD):
             letter = letter.classed(outer.said_class(letter.fields))
-        letter = await self._structured.drawn(letter)
+        letter = await self._structured.drawn(letter, _actor(envelope.sender))
         named = [self._accounts.by_id(one.account) for one in envelope.recipients]
         self._structured.require_carried(
             self._gate.writer(envelope.sender).entity, letter, [one for one in named if one is not None]

@@ -33,12 +33,12 @@ class Structured:
         self._reader = reader
         self._decisions = decisions
 
-    async def drawn(self, letter: Letter) -> Letter:
-        """The letter with its manifest, when it has one. Raises Refusal."""
+    async def drawn(self, letter: Letter, sender: str = "") -> Letter:
+        """The letter with its manifest, if it has one; those of one `sender` wait for each other. Raises Refusal."""
         if letter.ciphertext is not None or not letter.findings.structured:
             return letter
         try:
-            found = await self._reader.read(letter.data)
+            found = await self._reader.read(letter.data, sender)
         except RecordRefused as refused:
             raise _refusal(refused) from None
         except NotRead as failure:

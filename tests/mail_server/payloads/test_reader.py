@@ -140,3 +140,57 @@ def test_a_worker_s_words_reach_a_reply_as_plain_text_alone() -> None:
     assert refused.value.sentence.isprintable()
     assert len(refused.value.sentence) <= 200
     assert refused.value.slug == "refused"
+
+
+async def ended_by(reader: Reader, message: bytes, sender: str) -> str:
+    """The slug with which a reading ends whose worker is killed in the middle of it."""
+    [worker] = await living(reader)
+    os.kill(worker, signal.SIGSTOP)
+    reading = asyncio.create_task(reader.read(message, sender))
+    while not any(one.job is not None for one in reader._pool._workers):
+        await asyncio.sleep(0.01)
+    os.kill(worker, signal.SIGKILL)
+    with pytest.raises(NotRead) as failed:
+        await reading
+    return failed.value.slug
+
+
+async def living(reader: Reader) -> list[int]:
+    async with asyncio.timeout(20):
+        while not reader.pids:
+            await asyncio.sleep(0.02)
+    return reader.pids
+
+
+async def test_a_letter_that_ended_two_workers_is_refused_and_ends_no_third(reader: Reader) -> None:
+    await reader.read(REPORT, "dpi")
+    other = made.letter(made.zip_part(made.one_document("1.2.250.1.999.1.2")))
+    assert await ended_by(reader, other, "dpi") == "worker-lost"
+    assert await ended_by(reader, other, "dpi") == "worker-lost"
+    [worker] = await living(reader)
+    with pytest.raises(RecordRefused) as refused:
+        await reader.read(other, "dpi")
+    assert refused.value.slug == "too-laborious"
+    assert (await reader.read(REPORT, "dpi")).manifest
+    assert reader.pids == [worker]
+
+
+async def test_letters_of_one_sender_keep_no_worker_from_those_of_another() -> None:
+    reader = Reader(RecordSettings(wait_seconds=20, deadline_seconds=20))
+    order: list[str] = []
+
+    async def read(sender: str) -> None:
+        await reader.read(REPORT, sender)
+        order.append(sender)
+
+    try:
+        await reader.read(REPORT)
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(8):
+                tasks.create_task(read("one"))
+            await asyncio.sleep(0)
+            tasks.create_task(read("other"))
+    finally:
+        await reader.close()
+    assert order.index("other") <= 2
+    assert not reader._lines
