@@ -116,6 +116,9 @@ def init(
 def send(
     pdf: Annotated[Path | None, typer.Option(help="The document (PDF).")] = None,
     cda: Annotated[Path | None, typer.Option(help="The document (CDA), instead of a PDF.")] = None,
+    fhir: Annotated[
+        Path | None, typer.Option(help="The document (FHIR R4, JSON): beside one of those, or alone.")
+    ] = None,
     patient: Annotated[
         Path | None, typer.Option(help="JSON of the patient, or of the whole order; - for the input.")
     ] = None,
@@ -128,10 +131,14 @@ def send(
     sex: Annotated[str, typer.Option(help="F or M.")] = "",
     birth_place: Annotated[str, typer.Option(help="INSEE code of the place of birth.")] = "",
     document_type: Annotated[
-        str, typer.Option("--type", help="Type of document (JDV_J07), such as 34112-3.")
+        str, typer.Option("--type", help="Type of document (JDV_J07), such as 34112-3; else what it says.")
     ] = "",
-    title: Annotated[str, typer.Option(help="Title, as people read it.")] = "",
-    date: Annotated[str, typer.Option(help="Date of the act, YYYY-MM-DD; today if left out.")] = "",
+    title: Annotated[
+        str, typer.Option(help="Title, as people read it; else that of the CDA or FHIR document.")
+    ] = "",
+    date: Annotated[
+        str, typer.Option(help="Date of the act, YYYY-MM-DD; else the document's, or today.")
+    ] = "",
     to: Annotated[str, typer.Option(help="Another addressee than the patient.")] = "",
     replaces: Annotated[str, typer.Option(help="Reference of the report that this one replaces.")] = "",
     confidentiality: Annotated[
@@ -144,11 +151,11 @@ def send(
     as_json: JsonOption = False,
 ) -> None:
     """Send one document to its patient."""
-    from mail_server.reports.making import Source
+    from mail_server.reports.documents import Source
     from mail_server.reports.refusal import ReportRefused
 
-    if (pdf is None) == (cda is None):
-        raise fail("Name the document: --pdf or --cda.")
+    if (pdf and cda) or not (pdf or cda or fhir):
+        raise fail("Name the document: --pdf, --cda or --fhir.")
     order = _order(patient)
     traits = {
         "ins": ins, "family_name": family_name, "given_name": given_name, "birth_date": birth_date, "sex": sex,
@@ -160,9 +167,11 @@ def send(
         "confidentiality": confidentiality, "reference": reference, "hold": hold,
     }  # fmt: skip
     order |= {key: value for key, value in given.items() if value}
-    order.setdefault("date", f"{datetime.now(UTC).astimezone():%Y-%m-%d}")
+    if pdf is not None:
+        order.setdefault("date", f"{datetime.now(UTC).astimezone():%Y-%m-%d}")
+    pdf_bytes, cda_bytes, fhir_bytes = (content(one) if one else b"" for one in (pdf, cda, fhir))
+    source = Source(pdf_bytes, cda_bytes, fhir=fhir_bytes)
     with _desk(settings) as desk:
-        source = Source(pdf=content(pdf)) if pdf is not None else Source(cda=content(cda or Path()))
         try:
             taken = desk.take(order, source)
         except ReportRefused as refused:

@@ -9,30 +9,21 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
-from mail_server import mime
-from mail_server.payloads.record import letter, pdf_copy, value_sets, xdm
-from mail_server.payloads.record.cda import reading
-from mail_server.payloads.record.cda.model import Document
+from mail_server.payloads.record import confidentiality, letter, value_sets
 from mail_server.payloads.record.letter import FORMAT_OTHER, FORMAT_PDF, Earlier, Report, Withdrawal
 from mail_server.payloads.record.model import Code, PatientId
-from mail_server.payloads.record.refusal import RecordRefused
+from mail_server.reports import documents
+from mail_server.reports.documents import Documents, Source
 from mail_server.reports.order import Order, read_order
-from mail_server.reports.pdf_checks import check_pdf
 from mail_server.reports.refusal import ReportRefused
 from mail_server.reports.settings import HospitalSettings
 from mail_server.reports.spool import About, Entry, Errand, Row, State, new_reference
 
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """The document: one of the two."""
-
-    pdf: bytes = field(default=b"", repr=False)
-    cda: bytes = field(default=b"", repr=False)
-    name: str = field(default="", repr=False)  # of the hospital's file
+# Codes that a document without an archive must bear itself. One that is not announced yet is kept here, and needs none.
+_TOLD_BY_IT: Final = frozenset({confidentiality.MASKED, confidentiality.NOT_REPRESENTATIVES, "R", "V"})
 
 
 class Maker:
@@ -45,24 +36,26 @@ class Maker:
 
     def report(self, told: object, source: Source, find: Callable[[str], Row | None]) -> list[Entry]:
         """The entries that taking this report takes: one, or two when it is held. Raises ReportRefused."""
-        order = read_order(told, self._settings)
+        found = documents.look(source, self._settings.limits)
+        order = read_order(found.complete(told), self._settings)
+        found.about(order.patient)
         if order.reference and find(order.reference) is not None:
             raise ReportRefused("reference-taken", "reference")
         earlier = self._earlier(order, find)
         made = self._report(order, order.reference or new_reference(), earlier)
-        made, cda, pdf = self._documents(made, source, order)
+        made = _under_its_own_name(made, found)
         if not order.held:
-            return [self._entry(made, order, source.name, letter.report_letter(made, cda, pdf))]
+            return [self._entry(made, order, source.name, _letter(made, found))]
         own = self._settings.account.address
         reference = made.message_id.partition("@")[0].strip("<")
-        whole = letter.report_letter(made, cda, pdf)
+        whole = _letter(made, found)
         held = self._entry(made, order, source.name, whole, State.HELD)
         # The author keeps it: a copy lies in the sending account, which nobody reads but who made it.
         mine = replace(made, recipient=own, message_id=self._message_id(f"{reference}.held"), receipt=False)
         copy = Entry(
             f"{reference}.held",
             About(message_id=mine.message_id, recipient=own, of=reference),
-            letter.report_letter(mine, cda, pdf),
+            _letter(mine, found),
             Errand.COPY,
         )
         return [held, copy]
@@ -75,17 +68,18 @@ class Maker:
         told["confidentiality"] = [one for one in codes if one != "INVISIBLE_PATIENT"] or ["N"]
         told["hold"] = False
         order = read_order(told, self._settings)
-        cda, pdf = _documents_of(held)
-        about = row.about
+        found, about = documents.again(held), row.about
+        if confidentiality.INVISIBLE in found.codes:
+            raise ReportRefused("document-invisible")  # its bytes are its author's to change, not ours
         made = self._report(order, row.reference, self._earlier_of(told))
         made = replace(
             made,
             unique_id=about.unique_id,
             set_id=about.set_id,
             version=about.version,
-            format=_format_of(cda),
+            format=_format_of(found),
         )
-        entry = self._entry(made, order, about.source, letter.report_letter(made, cda, pdf))
+        entry = self._entry(made, order, about.source, _letter(made, found))
         assert entry.letter is not None
         return entry.letter, replace(entry.about, order=None)
 
@@ -140,32 +134,6 @@ class Maker:
             words=order.words,
         )
 
-    def _documents(self, made: Report, source: Source, order: Order) -> tuple[Report, bytes, bytes]:
-        """The report under its document's identifiers, the CDA and the PDF. Raises ReportRefused."""
-        limits = self._settings.limits
-        if source.pdf:
-            check_pdf(source.pdf, limits.pdf_octets, limits.pdf_pages)
-            return made, letter.level_one(made, source.pdf), source.pdf
-        if len(source.cda) > 2 * limits.pdf_octets:
-            raise ReportRefused("pdf-too-large")
-        document = _read(source.cda)
-        header = document.header
-        if not any(
-            (one.root, one.extension.upper()) == (order.patient.root, order.patient.extension)
-            for one in header.patient_ids
-        ):
-            raise ReportRefused("cda-another-patient")
-        if header.type.code != order.type.code:
-            raise ReportRefused("type-unknown", "type")
-        made = replace(
-            made,
-            unique_id=header.id,
-            set_id=header.set_id or made.set_id,
-            version=header.version or made.version,
-            format=FORMAT_PDF if document.body_type == "application/pdf" else FORMAT_OTHER,
-        )
-        return made, source.cda, _copy(document)
-
     def _entry(
         self, made: Report, order: Order, name: str, whole: bytes, state: State = State.WAITING
     ) -> Entry:
@@ -216,41 +184,39 @@ def _earlier_row(row: Row) -> Earlier:
     return Earlier(about.unique_id, about.set_id, about.version, about.entry_uuid, about.message_id)
 
 
-def _read(cda: bytes) -> Document:
-    try:
-        return reading.read(cda)
-    except RecordRefused:
-        raise ReportRefused("cda-refused") from None
+def _under_its_own_name(made: Report, found: Documents) -> Report:
+    """The report under the identifiers that its document has already. Raises ReportRefused."""
+    header = found.header
+    if header is None:
+        return made
+    if header.type.code != made.type.code:
+        raise ReportRefused("type-disagrees", "type")
+    if found.fhir_alone and made.replaces and made.replaces.unique_id not in header.replaces:
+        raise ReportRefused("replaced-unknown")  # there is no archive to say it: the document must
+    if found.fhir_alone and not found.codes.issuperset(
+        {one.code for one in made.confidentiality} & _TOLD_BY_IT
+    ):
+        raise ReportRefused("confidentiality-wrong")
+    replaced = made.replaces or (Earlier(header.replaces[0]) if header.replaces else None)
+    return replace(
+        made,
+        unique_id=header.id,
+        set_id=header.set_id or made.set_id,
+        version=header.version or made.version,
+        format=_format_of(found),
+        replaces=replaced,
+    )
 
 
-def _copy(document: Document) -> bytes:
-    """The PDF that people look at: the one inside, else drawn."""
-    if document.body_type == "application/pdf" and document.body:
-        return document.body
-    try:
-        return pdf_copy.draw(document)
-    except RecordRefused:
-        raise ReportRefused("cda-refused") from None
+def _letter(made: Report, found: Documents) -> bytes:
+    cda = found.cda
+    if not cda and not found.fhir_alone:
+        cda = letter.level_one(made, found.pdf)
+    return letter.report_letter(made, cda, found.pdf, found.fhir)
 
 
-def _documents_of(held: bytes) -> tuple[bytes, bytes]:
-    """The CDA and the PDF of a letter made here."""
-    tree = mime.parse(held)
-    pdf = archive = b""
-    for part in tree.walk():
-        if part.content_type == "application/pdf":
-            pdf = mime.decoded_body(held, part)
-        elif part.content_type == "application/zip":
-            archive = mime.decoded_body(held, part)
-    try:
-        (cda,) = xdm.read(archive).documents.values()
-    except (RecordRefused, ValueError):
-        raise ReportRefused("cda-refused") from None
-    return cda, pdf
-
-
-def _format_of(cda: bytes) -> str:
-    return FORMAT_PDF if _read(cda).body_type == "application/pdf" else FORMAT_OTHER
+def _format_of(found: Documents) -> str:
+    return FORMAT_PDF if found.wraps_pdf else FORMAT_OTHER
 
 
 def _new_oid() -> str:

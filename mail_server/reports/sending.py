@@ -20,7 +20,8 @@ from typing import Any
 
 from mail_server.accounts.addresses import parsed
 from mail_server.payloads.record.causes import of_answer
-from mail_server.reports.making import Maker, Source
+from mail_server.reports.documents import Source
+from mail_server.reports.making import Maker
 from mail_server.reports.refusal import ReportRefused
 from mail_server.reports.settings import HospitalSettings
 from mail_server.reports.spool import (
@@ -171,7 +172,7 @@ class Desk:
         if not isinstance(reference, str) or not reference:
             return None
         octets = repr(sorted(told.items(), key=str)).encode("utf-8", "replace")
-        return self.spool.origin(b"reference", octets, source.pdf or source.cda)
+        return self.spool.origin(b"reference", octets, *source.parts)
 
     def _known(self, origin: bytes) -> Taken | None:
         reference = self.spool.known([origin]).get(origin)
@@ -372,16 +373,20 @@ def send_report(
     *,
     settings: HospitalSettings,
     cda: bytes = b"",
+    fhir: bytes = b"",
     wait: bool = True,
 ) -> Taken:
-    """Take one report and, unless `wait` is False, try once to hand it over.
+    """Take one report and, unless `wait` is False, try once to hand it over. To be called from ordinary code, in any
+    thread that runs no event loop; one call at a time for each report, as many as wanted at once.
+
+    The document is `pdf` or `cda`, with `fhir` beside if wanted, or `fhir` alone.
 
     When it returns, the report is safe: in the node, or in the spool for whoever sends next (`vaguemestre report
     watch`, or another call). Raises ReportRefused, SpoolUnusable.
     """
     desk = Desk.open(settings)
     try:
-        taken = desk.take(order, Source(pdf, cda))
+        taken = desk.take(order, Source(pdf, cda, fhir=fhir))
         if not wait:
             return taken
         with contextlib.suppress(Busy):  # another program sends from this spool, this report with the others

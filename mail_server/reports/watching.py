@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mail_server.payloads.record.causes import words
-from mail_server.reports.making import Source
+from mail_server.reports.documents import Source
 from mail_server.reports.refusal import ReportRefused
 from mail_server.reports.sending import Desk, Dispatcher, Offer, Progress, Taken
 from mail_server.reports.spool import Outcome, SpoolUnusable, State

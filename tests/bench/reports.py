@@ -16,7 +16,8 @@ import typer
 from rich.console import Console
 
 from deploy.demo import world
-from mail_server.reports.making import Maker, Source
+from mail_server.reports.documents import Source
+from mail_server.reports.making import Maker
 from tests.bench import accounting
 from tests.bench.process import CouldNotRun
 from tests.nights import PDF_OCTETS, Night, order, plain_pdf

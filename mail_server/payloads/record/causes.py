@@ -61,6 +61,19 @@ CAUSES: Final[Mapping[str, tuple[str, str]]] = {
         "le document CDA est au nom d’un autre patient",
         "the CDA document is about another patient",
     ),
+    "fhir-refused": ("le document FHIR ne peut être pris", "the FHIR document cannot be taken"),
+    "fhir-another-patient": (
+        "le document FHIR est au nom d’un autre patient",
+        "the FHIR document is about another patient",
+    ),
+    "type-disagrees": (
+        "le type indiqué n’est pas celui du document",
+        "the type that is said is not the document's",
+    ),
+    "document-invisible": (
+        "le document porte lui-même INVISIBLE_PATIENT : envoyez une nouvelle version sans ce code",
+        "the document itself bears INVISIBLE_PATIENT: send a new version without it",
+    ),
     "not-made": ("la lettre n’a pas pu être faite", "the letter could not be made"),
     "expired": (
         "le serveur n’a pas pu le prendre à temps",

@@ -31,6 +31,7 @@ from mail_server.payloads.record.model import (
 )
 
 FORMAT_PDF: Final = "urn:ihe:iti:xds-sd:pdf:2008"
+FHIR_TYPE: Final = "application/fhir+json"
 FORMAT_OTHER: Final = "urn:asipSante:modelesHorsProfils:2011"
 _HOSPITAL_STAY: Final = "03"
 _URI: Final = "DOC0001.XML"
@@ -109,21 +110,25 @@ def level_one(report: Report, pdf: bytes) -> bytes:
     )
 
 
-def report_letter(report: Report, cda: bytes, pdf: bytes) -> bytes:
-    """The whole letter. `pdf` is the copy for people: the one inside `cda`, or drawn from it."""
-    archive = _archive(report, cda)
+def report_letter(report: Report, cda: bytes, pdf: bytes, fhir: bytes = b"") -> bytes:
+    """The whole letter. `pdf` is the copy for people: the one inside `cda`, or drawn from it; `fhir` says the same for
+    software that reads it, beside the archive or, when there is no CDA, in its place."""
+    archive = _archive(report, cda) if cda else None
     boundary = "=_" + hashlib.sha256(f"{report.message_id} {report.entry_uuid}".encode()).hexdigest()[:32]
-    parts = (
-        mime.text_part(_text(report)),
-        mime.attachment_part(pdf, "application/pdf", pdf_name(report)),
-        mime.attachment_part(xdm.write(archive), "application/zip", "IHE_XDM.zip"),
-    )
+    name = pdf_name(report)
+    parts = [mime.text_part(_text(report, bool(cda), bool(fhir)))]
+    parts.append(mime.attachment_part(pdf, "application/pdf", name))
+    if archive is not None:
+        parts.append(mime.attachment_part(xdm.write(archive), "application/zip", "IHE_XDM.zip"))
+    if fhir:
+        parts.append(mime.attachment_part(fhir, FHIR_TYPE, f"{name.removesuffix('.pdf')}.json"))
+    subject = subject_of(report)
+    if archive is None:
+        subject = mss_fields.parsed(subject).text  # XDM/1.0/DDM promises an archive (ECO.2.1.3)
     kind, body = mime.multipart("mixed", parts, boundary)
     header = [
         *_who(report.sender, report.sender_name, report.recipient, report.reply_to, report.at),
-        mime.header_field(
-            "Subject", (f"{mss_fields.REPLACES} " if report.replaces else "") + subject_of(report)
-        ),
+        mime.header_field("Subject", (f"{mss_fields.REPLACES} " if report.replaces else "") + subject),
         mime.header_field("Message-ID", report.message_id),
         *(_answering(report.replaces.message_id) if report.replaces else ()),
         *(
@@ -131,10 +136,7 @@ def report_letter(report: Report, cda: bytes, pdf: bytes) -> bytes:
             if report.receipt
             else ()
         ),
-        *(
-            mime.header_field(name, value)
-            for name, value in mss_fields.header_values(archive, report.product)
-        ),
+        *_mss(archive, report.product),
         b"MIME-Version: 1.0\r\n",
         kind,
     ]
@@ -189,7 +191,7 @@ def withdrawal_letter(withdrawal: Withdrawal) -> bytes:
         mime.header_field("Subject", f"Re: {withdrawal.subject}"),
         mime.header_field("Message-ID", withdrawal.message_id),
         *_answering(withdrawal.withdrawn.message_id),
-        mime.header_field("X-MSS-NIL", withdrawal.product),
+        *_mss(None, withdrawal.product),
         b"MIME-Version: 1.0\r\n",
         kind,
     ]
@@ -258,13 +260,17 @@ def _who(sender: str, name: str, recipient: str, reply_to: str, at: int) -> list
     return [*found, mime.address_field("Reply-To", [("", reply_to)])] if reply_to else found
 
 
+def _mss(archive: XdmArchive | None, product: str) -> list[bytes]:
+    return [mime.header_field(name, value) for name, value in mss_fields.header_values(archive, product)]
+
+
 def _answering(message_id: str) -> list[bytes]:
     if not message_id:
         return []
     return [mime.header_field("In-Reply-To", message_id), mime.header_field("References", message_id)]
 
 
-def _text(report: Report) -> str:
+def _text(report: Report, archive: bool, fhir: bool) -> str:
     """What a person reads who looks at nothing else."""
     traits, author = report.traits, report.author
     day = "/".join(reversed(report.act.split("-")))
@@ -288,7 +294,16 @@ def _text(report: Report) -> str:
             else []
         ),
         "Vous pouvez le lire dans le PDF joint.",
-        "L’archive IHE_XDM.zip contient le même document, pour les logiciels de santé.",
+        *(
+            ["L’archive IHE_XDM.zip contient le même document, pour les logiciels de santé."]
+            if archive
+            else []
+        ),
+        *(
+            ["Le fichier « .json » contient le même document au format FHIR, pour les logiciels."]
+            if fhir
+            else []
+        ),
     ]
     return "\n".join(lines) + "\n"
 

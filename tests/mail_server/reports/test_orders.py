@@ -13,7 +13,7 @@ from deploy.demo import letters
 from mail_server import mime
 from mail_server.payloads.record import xdm
 from mail_server.payloads.record.causes import words
-from mail_server.reports.making import Source
+from mail_server.reports.documents import Source
 from mail_server.reports.order import read_order
 from mail_server.reports.pdf_checks import check_pdf
 from mail_server.reports.refusal import ReportRefused

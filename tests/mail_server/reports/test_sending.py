@@ -8,7 +8,7 @@ import pytest
 
 from mail_server import mime
 from mail_server.delivery.feedback_told import failures
-from mail_server.reports.making import Source
+from mail_server.reports.documents import Source
 from mail_server.reports.sending import Dispatcher
 from mail_server.reports.spool import State
 from mail_server.reports.watching import Watched, watch

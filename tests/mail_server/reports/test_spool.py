@@ -7,7 +7,7 @@ import os
 import pytest
 
 from mail_server.keys.kek import make_kek
-from mail_server.reports.making import Source
+from mail_server.reports.documents import Source
 from mail_server.reports.refusal import ReportRefused
 from mail_server.reports.sending import Desk, send_report
 from mail_server.reports.spool import Busy, Outcome, Spool, SpoolUnusable, State
