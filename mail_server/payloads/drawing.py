@@ -3,7 +3,8 @@
 It reads files of strangers, so it runs in a worker process of its own (`payloads.worker`), for letters in which `find`
 saw something structured and no others. The page draws the same of what it opens (`webmail/ui/src/worker/record/
 drawing.ts`); `tests/webmail/vectors/manifests.json` holds both to one answer. Items are named by the section number of
-their part; a letter inside the letter is somebody else's, and stays an attachment.
+their part; a letter inside the letter is somebody else's, and stays an attachment: of what it carries only the
+confidentiality is told, since who forwards a document hands it on.
 
 Invariants: pure; an item's hash is of bytes that are in the letter; a manifest part adds only what content cannot tell
 (withdrawals, decisions, entries, files, kinds of a later version) and never speaks for bytes that are not there; what
@@ -39,6 +40,7 @@ _BYTELESS: Final = frozenset({codec.WITHDRAWAL, codec.DECISION})
 class Drawn:
     manifest: Manifest = field(repr=False)
     confidentiality: frozenset[str] = frozenset()  # codes of all documents together
+    handed_on: frozenset[str] = frozenset()  # codes of documents in letters inside this one
 
 
 @dataclass(slots=True)
@@ -72,7 +74,24 @@ def draw(message: bytes, tree: Part) -> Drawn:
     patient = patient or next((one.patient for one in found.said if one.patient), "")
     made = Manifest(tuple(items[:ITEMS]), patient, tuple(sorted(found.flags)), cut)
     # Of items as they were found: nothing that was cut from them is carried for that reason.
-    return Drawn(made, frozenset(code for item in found.items for code in item.confidentiality))
+    codes = frozenset(code for item in found.items for code in item.confidentiality)
+    return Drawn(made, codes, _handed_on(found, message, parts))
+
+
+def _handed_on(found: _Drawing, message: bytes, parts: Sequence[tuple[str, Part]]) -> frozenset[str]:
+    """Codes of the documents in letters inside this one. What cannot be read there is not judged here: it may be a
+    letter that comes back because it could not."""
+    inside = _Drawing(allowance=found.allowance)
+    for _, part in parts:
+        for one in (each for each in part.walk() if each is not part):
+            if one.children or one.content_type == MEDIA_TYPE or is_calendar(one):
+                continue
+            try:
+                _look(inside, message, "", one)
+            except RecordRefused as refused:
+                if refused.slug == "xml-too-many":
+                    raise
+    return frozenset(code for item in inside.items for code in item.confidentiality)
 
 
 def leaves(tree: Part, number: str = "") -> Iterator[tuple[str, Part]]:

@@ -40,7 +40,7 @@ def _drawn(message: bytes) -> dict[str, object]:
         return {"refused": [int(refused.code), refused.slug, refused.sentence]}
     return {
         "manifest": json.loads(manifest.written(drawn.manifest)) if drawn.manifest else None,
-        "confidentiality": sorted(drawn.confidentiality),
+        "confidentiality": sorted(drawn.confidentiality | drawn.handed_on),
     }
 
 
