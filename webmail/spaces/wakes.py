@@ -3,7 +3,8 @@
 A reminder is computed in the browser, which alone knows appointments. What it asks of the node is to be woken: times
 that it spread and mixed with others that mean nothing (`webmail/ui/src/lib/agenda_wakes.ts`).
 
-Invariants: account and time are all that is stored, and a time goes soon after it has passed; a list replaces the one
+Invariants: account and time are all that is stored, and a time goes soon after it has passed, also when the node was
+away then; only who reads with a key of their own has an agenda in the page, and may ask; a list replaces the one
 before; a time that passes while the node is away is told to who listens within `LATE` of it; telling says nothing but
 that a time has come, to the account's own pages alone.
 """
@@ -19,7 +20,8 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
-from mail_server.store.interface import StoreError, Transaction
+from mail_server.accounts.interface import Account, Kind
+from mail_server.store.interface import Reader, StoreError, Transaction
 from mail_server.store.model import AccountId
 from webmail.login.front import Body, Front, answer, body, router
 from webmail.login.ground import Ground
@@ -37,6 +39,7 @@ LOOK = 15.0  # seconds: another node may have stored a time
 _ALL_OF = "SELECT at FROM wake WHERE account = ? ORDER BY at"
 _DUE = "SELECT DISTINCT account FROM wake WHERE at > ? AND at <= ?"
 _NEXT = "SELECT min(at) FROM wake WHERE at > ?"
+_FIRST = "SELECT min(at) FROM wake"
 
 
 class Times(Body):
@@ -56,13 +59,13 @@ class Wakes:
     # -- what is asked for
 
     async def of(self, session: PageSession) -> list[int]:
-        account = self._ground.account(session).id
+        account = self._account(session).id
         rows = await self._ground.store.read(lambda reader: reader.sql.all(_ALL_OF, (account,)))
         return [row[0] for row in rows]
 
     async def replace(self, session: PageSession, times: Sequence[int]) -> list[int]:
-        """Raises Problem bad-request for a time that has passed or lies too far away."""
-        account, now = self._ground.account(session).id, self._ground.clock()
+        """Raises Problem bad-request for a time that has passed or lies too far away, forbidden."""
+        account, now = self._account(session).id, self._ground.clock()
         wanted = sorted(set(times))
         if wanted and (wanted[0] <= now or wanted[-1] > now + FURTHEST):
             raise Problem("bad-request", detail="at")
@@ -75,6 +78,14 @@ class Wakes:
         await self._ground.store.write(write)
         self._changed.set()
         return wanted
+
+    def _account(self, session: PageSession) -> Account:
+        """Raises Problem forbidden where letters are not sealed to a key of the holder's own."""
+        account = self._ground.account(session)
+        standing = self._ground.directory.certificate(account.address, self._ground.clock())
+        if account.kind is not Kind.PATIENT and standing.certificate is None:
+            raise Problem("forbidden")
+        return account
 
     async def just_passed(self, account: AccountId) -> bool:
         """Whether a time has passed that who comes to listen now may have missed."""
@@ -110,15 +121,20 @@ class Wakes:
     async def _round(self) -> float:
         """Tells what is due; answers with the seconds until it should be called again."""
         before, now = self._upto, self._ground.clock()
-        due = await self._ground.store.read(lambda reader: reader.sql.all(_DUE, (before, now)))
+
+        def look(reader: Reader) -> tuple[list[AccountId], int | None, int | None]:
+            due = [AccountId(row[0]) for row in reader.sql.all(_DUE, (before, now))]
+            following, first = reader.sql.one(_NEXT, (now,)), reader.sql.one(_FIRST, ())
+            return due, following[0] if following else None, first[0] if first else None
+
+        due, at, first = await self._ground.store.read(look)
         self._upto = now
         if due:
-            self.tell([AccountId(row[0]) for row in due])
+            self.tell(due)
+        if first is not None and first <= now - KEPT:
             await self._ground.store.write(
                 lambda transaction: transaction.sql.run("DELETE FROM wake WHERE at <= ?", (now - KEPT,))
             )
-        found = await self._ground.store.read(lambda reader: reader.sql.one(_NEXT, (now,)))
-        at = found[0] if found is not None else None
         return LOOK if at is None else min(LOOK, max(0.05, (at - self._ground.clock()) / 1000))
 
 
