@@ -18,16 +18,21 @@ export interface Rule {
   title: Words;
   why: Words;
   sex?: "F" | "M";
-  /** Once for each: due from, late after. `born`: only for who was born on or after (or before) that day. */
-  at?: readonly { from: Age; until: Age; label?: Words }[];
+  /** Once for each: due from, late after; without `until` it is never too late. */
+  at?: readonly { from: Age; until?: Age; label?: Words }[];
   /** Every so many months from an age on, up to another. */
   every?: { from: Age; to: Age; months: number; late: number };
   /** Each year between two days ("10-15", "01-31"), from an age on. */
   season?: { from: Age; to: Age; begins: string; ends: string };
+  /** Only for who was born on or after, or before, that day. */
   bornFrom?: string;
   bornBefore?: string;
-  /** Names by which a vaccination in the record shows that it was done. */
+  /** Months after it became late that it is still asked for, where that is not BEHIND: 0 for what cannot be made up for. */
+  behind?: number;
+  /** Names by which a vaccination in the record shows that it was done: whole words, the beginning of one before "*". */
   shownBy?: readonly string[];
+  /** A dose of any age shows it. */
+  ever?: boolean;
 }
 
 export interface Rules {
@@ -60,6 +65,8 @@ export function dayAt(birthDate: string, [years, months = 0, days = 0]: Age): st
 
 const later = (day: string, months: number): string => dayAt(day, [0, months]);
 
+const FOR_LIFE = "9999-12-31";
+
 interface Due {
   id: string;
   from: string;
@@ -71,16 +78,16 @@ interface Due {
 function dues(rule: Rule, birthDate: string, today: string): Due[] {
   const made: Due[] = [];
   rule.at?.forEach(({ from, until, label }, i) => {
-    made.push({ id: `${rule.id}.${i}`, from: dayAt(birthDate, from), until: dayAt(birthDate, until), before: "", label: label ?? null });
+    made.push({ id: `${rule.id}.${i}`, from: dayAt(birthDate, from), until: until === undefined ? FOR_LIFE : dayAt(birthDate, until), before: "", label: label ?? null });
   });
   if (rule.every) {
     const { from, to, months, late } = rule.every;
     const end = dayAt(birthDate, to);
-    let turn = 0;
-    for (let at = dayAt(birthDate, from); at < end && turn < 60; turn++) {
-      const next = later(at, months);
+    // Each from the birth date: who was born on a leap day has one again every four years.
+    const turnAt = (turn: number): string => dayAt(birthDate, [from[0], (from[1] ?? 0) + turn * months, from[2] ?? 0]);
+    for (let turn = 0; turnAt(turn) < end && turn < 60; turn++) {
+      const [at, next] = [turnAt(turn), turnAt(turn + 1)];
       made.push({ id: `${rule.id}.${turn}`, from: at, until: later(at, late), before: next < end ? next : end, label: null });
-      at = next;
     }
   }
   if (rule.season) {
@@ -92,10 +99,19 @@ function dues(rule: Rule, birthDate: string, today: string): Due[] {
   return made;
 }
 
-/** A series of doses shown by the record counts dose by dose, in their order. */
+/** Words of a rule's list: "grippe" is in "Vaccin antigrippe", "influenza" is not in "Haemophilus influenzae". */
+function namedBy(words: readonly string[]): (name: string) => boolean {
+  const written = words.map((one) => plain(one).replace(/[^\p{L}\p{N}]+$/u, "").replace(/[.+?^${}()|[\]\\]/g, "\\$&") + (one.endsWith("*") ? "" : "(?![\\p{L}\\p{N}])"));
+  const any = new RegExp(`(?<![\\p{L}\\p{N}])(?:anti[- ]?)?(?:${written.join("|")})`, "u");
+  return (name) => words.length > 0 && any.test(plain(name));
+}
+
+const APART = 24; // months between boosters of fixed ages: a dose then counts for the age it was given at
+
+/** Doses of a series count in their order; boosters that lie years apart each at their own age. */
 function shown(rule: Rule, found: readonly Due[], done: readonly Done[], birthDate: string): Map<string, Done> {
-  const names = (rule.shownBy ?? []).map(plain);
-  const doses = done.filter(({ name, date }) => date >= birthDate.slice(0, date.length) && names.some((one) => plain(name).includes(one))).sort((a, b) => (a.date < b.date ? -1 : 1));
+  const named = namedBy(rule.shownBy ?? []);
+  const doses = done.filter(({ name, date }) => date !== "" && date >= birthDate.slice(0, date.length) && named(name)).sort((a, b) => (a.date < b.date ? -1 : 1));
   const made = new Map<string, Done>();
   if (rule.every || rule.season) {
     for (const due of found) {
@@ -105,8 +121,10 @@ function shown(rule: Rule, found: readonly Due[], done: readonly Done[], birthDa
     return made;
   }
   const left = [...doses];
-  for (const due of found) {
-    const index = left.findIndex(({ date }) => date >= later(due.from, -6));
+  for (const [at, due] of found.entries()) {
+    const next = found[at + 1];
+    const end = next !== undefined && later(due.from, APART) < next.from ? later(next.from, -6) : "9";
+    const index = left.findIndex(({ date }) => (rule.ever === true || date >= later(due.from, -6).slice(0, date.length)) && date < end);
     if (index < 0) continue;
     made.set(due.id, left[index]!);
     left.splice(0, index + 1);
@@ -115,7 +133,7 @@ function shown(rule: Rule, found: readonly Due[], done: readonly Done[], birthDa
 }
 
 const AHEAD = 24; // months: what comes later is not spoken of
-const BEHIND = 36; // months after which what was missed is not asked for any more, unless it is for life
+const BEHIND = 36; // months after which what was missed is not asked for any more, unless its rule says otherwise
 
 export function evaluate(all: readonly Rules[], facts: Facts, done: readonly Done[], said: ReadonlyMap<string, string>, today: string, language: "fr" | "en"): Recall[] {
   const made: Recall[] = [];
@@ -131,15 +149,13 @@ export function evaluate(all: readonly Rules[], facts: Facts, done: readonly Don
         const proof = proved.get(due.id) ?? null;
         if (due.from > later(today, AHEAD)) continue;
         const over = due.before !== "" && due.before <= today;
-        if (over || later(due.until, BEHIND) < today) {
-          if (proof === null && word !== "done") continue; // its time is gone: the next one stands in its place
-          if (later(due.until, BEHIND) < today) continue;
-        }
+        const gone = due.until !== FOR_LIFE && later(due.until, proof === null && word === "" ? (rule.behind ?? BEHIND) : BEHIND) < today;
+        if (gone || (over && proof === null && word !== "done")) continue; // the next one stands in its place
         const open = due.from > today ? "coming" : today > due.until ? "late" : "due";
         const state = word === "done" || word === "refused" ? word : proof !== null ? "done" : open;
         const label = due.label === null ? "" : ` – ${due.label[language]}`;
         made.push({
-          id: due.id, title: rule.title[language] + label, why: rule.why[language], source: `${source[language]} (${date})`, from: due.from, until: due.until,
+          id: due.id, title: rule.title[language] + label, why: rule.why[language], source: `${source[language]} (${date})`, from: due.from, until: due.until === FOR_LIFE ? "" : due.until,
           state, doneBy: state === "done" ? (proof?.id ?? null) : null, said: word === "done" || word === "refused",
         });
       }
