@@ -38,6 +38,7 @@ CHANGING = [
     ("PUT", "keys/AA"),
     ("POST", "reseal/letters"),
     ("POST", "certificates"),
+    ("PUT", "wakes"),
     ("POST", "step-up"),
     ("POST", "step-up/passkey/start"),
     ("POST", "step-up/passkey"),
