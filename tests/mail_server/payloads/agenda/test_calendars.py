@@ -206,7 +206,7 @@ COMPONENT = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.sampled_from(["", "REQUEST"]), st.lists(COMPONENT, min_size=1, max_size=2))
 def test_what_is_written_reads_back_the_same(method: str, components: list[Component]) -> None:
     written = write_calendar(method, components)
