@@ -39,13 +39,18 @@ const handlers: Handlers = {
     const state = await stateOf(keyring, asking);
     const entries = id === "" ? [...state.entries.values()] : [(await showing.one(keyring, asking, id, Date.now())).entry];
     const components = entries.flatMap(({ appointment: { master, overrides, added } }) => [...(master === null ? [] : [master]), ...overrides, ...added].map((held) => held.component));
-    return writeCalendar("", components.filter((one) => one.start !== null));
+    return writeCalendar("", components.filter((one) => one.start !== null).map(harmless));
   },
   async said(keyring, asking) {
     const { said, spent } = await stateOf(keyring, asking);
     return [...said].map(([place, one]) => ({ ...one, spent: spent.get(place) ?? [] }));
   },
 };
+
+// Properties that no program opens, fetches or shows as a page of its own (RFC 5545 §3.8.1, §3.8.2): a file that leaves
+// for another program carries no link, attachment or markup of a stranger's.
+const PLAIN = ["CATEGORIES", "CLASS", "PRIORITY", "TRANSP", "GEO", "CREATED", "LAST-MODIFIED", "RESOURCES"];
+const harmless = (one: Component): Component => ({ ...one, extra: one.extra.filter(({ name }) => PLAIN.includes(name)).map((kept) => ({ ...kept, params: [] })) });
 
 async function sending(
   keyring: Keyring,

@@ -13,7 +13,7 @@ import { instantOf, isDay, localOf, wallAt } from "./zones.ts";
 
 const DAY = 86_400_000;
 const AHEAD = 400 * DAY; // how far invitations that wait are looked for
-const STATUSES: Record<string, AgendaStatus> = { "NEEDS-ACTION": "needs-action", ACCEPTED: "accepted", DECLINED: "declined", TENTATIVE: "tentative" };
+const STATUSES: ReadonlyMap<string, AgendaStatus> = new Map([["NEEDS-ACTION", "needs-action"], ["ACCEPTED", "accepted"], ["DECLINED", "declined"], ["TENTATIVE", "tentative"]]);
 export const INVITES = [1440, 120]; // minutes before: unless somebody chose otherwise
 
 export const dayOf = (instant: number, here: string): string => localOf(wallAt(instant, here), true);
@@ -23,7 +23,7 @@ export function statusIn(entry: Entry, key: string, asking: Asking): AgendaStatu
   if (cancelled(appointment, key)) return "cancelled";
   if (appointment.role === "organiser") return "own";
   if (appointment.role !== "attendee") return "told";
-  return STATUSES[statusOf(appointment, key, meOf(asking).addresses)] ?? "told";
+  return STATUSES.get(statusOf(appointment, key, meOf(asking).addresses)) ?? "told";
 }
 
 /** The newest letter that came about it: what an answer answers. */
@@ -127,7 +127,7 @@ function historyOf({ steps }: Entry, key: string): Told["history"] {
     const by = letter.from;
     if (letter.way === "out") {
       const component = message.components[0]!;
-      if (message.method === "REPLY") made.push({ at: letter.at, what: "answered", by, detail: STATUSES[component.attendees[0]?.status ?? ""] ?? "" });
+      if (message.method === "REPLY") made.push({ at: letter.at, what: "answered", by, detail: STATUSES.get(component.attendees[0]?.status ?? "") ?? "" });
       else if (message.method === "COUNTER") made.push({ at: letter.at, what: "proposed", by, detail: "" });
       continue;
     }
@@ -193,7 +193,7 @@ export async function inLetter(keyring: Keyring, asking: Asking, texts: string[]
         method: message.method, uid: component.uid, title: component.title || (entry?.appointment.master?.component.title ?? ""), start, end: component.end === null ? start : instantOf(component.end, asking.here),
         allDay: component.start !== null && isDay(component.start), zone: component.start?.zone || asking.here, place: component.place,
         organiser: component.organiser === null ? null : { name: component.organiser.name, address: component.organiser.address },
-        attendees: component.attendees.slice(0, 50).map((each) => ({ person: { name: each.name, address: each.address }, status: STATUSES[each.status] ?? "needs-action" })),
+        attendees: component.attendees.slice(0, 50).map((each) => ({ person: { name: each.name, address: each.address }, status: STATUSES.get(each.status) ?? "needs-action" })),
         comment: component.comment, trusted: good, answerable: asks && occurrence !== null && occurrence.answerable, occurrence: occurrence?.id ?? null,
         status: occurrence?.status ?? "told", past: good && mine && ["REQUEST", "ADD", "PUBLISH"].includes(message.method) && superseded(entry?.appointment, component), rule: component.rule,
       });

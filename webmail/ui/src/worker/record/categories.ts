@@ -3,7 +3,8 @@ import type { Category } from "../../lib/record_contract.ts";
 import type { Item } from "./manifest_model.ts";
 import { classOfType } from "./labels.ts";
 
-const CLASSES: Record<string, Category> = {
+// A class is a stranger's word: of a Map, "constructor" is none.
+const CLASSES: ReadonlyMap<string, Category> = new Map(Object.entries({
   "10": "reports",
   "11": "syntheses",
   "31": "imaging",
@@ -15,9 +16,9 @@ const CLASSES: Record<string, Category> = {
   "60": "reimbursements",
   "90": "mine",
   "95": "management",
-};
+} as const));
 
-export const categoryOf = (item: Pick<Item, "class" | "type">): Category => CLASSES[item.class] ?? CLASSES[classOfType(item.type)] ?? "other";
+export const categoryOf = (item: Pick<Item, "class" | "type">): Category => CLASSES.get(item.class) ?? CLASSES.get(classOfType(item.type)) ?? "other";
 
 /** Types that a patient may put in: each with its label, in the order of the list. */
 export const PATIENT_TYPES = [

@@ -7,17 +7,22 @@ import { shown, type Whole } from "../open.ts";
 import { sniff } from "../sniff.ts";
 import type { Document } from "./cda_model.ts";
 import { documentOctets, readDocument } from "./formats.ts";
+import { hashOf } from "./manifest.ts";
 import { MANIFEST_TYPE, type Item } from "./manifest_model.ts";
 import { partOctets, sections } from "./octets.ts";
 import type { Contents, PlainBody } from "./protocol.ts";
 
+const NAMED = ["document", "fhir"]; // kinds whose hash is of just these octets
 const TEXT = 400_000; // characters shown of a text
 
 /** The octets of an item: a part, or a file of the archive in it. Raises Failed("damaged"). */
 export async function octetsOf(whole: Whole, item: Item): Promise<Bytes> {
   const part = partOctets(whole, item.part);
   if (part === null) throw new Failed("damaged");
-  return item.entry === "" ? part : documentOctets(part, item.entry);
+  const octets = item.entry === "" ? part : await documentOctets(part, item.entry);
+  // What is shown under an item is what its manifest was drawn of, whatever letter says that it holds it.
+  if (NAMED.includes(item.kind) && item.hash !== "" && (await hashOf(octets)) !== item.hash) throw new Failed("damaged");
+  return octets;
 }
 
 export async function contentsOf(whole: Whole, item: Item): Promise<{ contents: Contents; document: Document | null }> {

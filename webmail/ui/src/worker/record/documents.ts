@@ -81,7 +81,9 @@ function drawn(letters: Letters, language: Language): View {
   }
   // What the patient keeps from professionals stays so when its author replaces it.
   const masked = new Set(standings.filter((one) => one.masked).map((one) => one.key));
-  for (const { line, standing } of all.values()) line.masked ||= standing!.history.some((key) => masked.has(key));
+  // Nor do the same octets come out under another name.
+  const maskedOctets = new Set(standings.filter((one) => masked.has(one.key) && one.hash !== "").map((one) => one.hash));
+  for (const { line, standing } of all.values()) line.masked ||= maskedOctets.has(standing!.hash) || standing!.history.some((key) => masked.has(key));
   const listed = [...all.values()].filter(({ standing }) => standing!.state !== "superseded");
   for (const letter of letters.all()) if (letter.locked && here(letter) && letter.class === "record") listed.push(lockedOf(letter));
   listed.sort((a, b) => when(b.line) - when(a.line) || b.line.receivedAt - a.line.receivedAt);

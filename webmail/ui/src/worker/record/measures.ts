@@ -36,4 +36,4 @@ export const kindOfCode = (code: string): MeasureKind | null =>
 
 /** In what unit a kind is written when nothing else is said, and how UCUM calls a unit that was written. */
 export const usualUnit = (kind: MeasureKind): string => Object.keys(MEASURES[kind].units)[0]!;
-export const ucum = (kind: MeasureKind, unit: string): string => MEASURES[kind].units[unit] ?? unit;
+export const ucum = (kind: MeasureKind, unit: string): string => (Object.hasOwn(MEASURES[kind].units, unit) ? MEASURES[kind].units[unit] : undefined) ?? unit;

@@ -83,7 +83,8 @@ const concept = (value: any): string => word(value?.text) || word(value?.coding?
 export function draftOf(json: string): ProfileDraft | null {
   try {
     const found = JSON.parse(json) as Json;
-    const area = AREAS[word(found["resourceType"])];
+    const type = word(found["resourceType"]);
+    const area = Object.hasOwn(AREAS, type) ? AREAS[type] : undefined;
     if (area === undefined) return null;
     const note = word(found["note"]?.[0]?.text);
     const draft = (name: string, detail: string, date: string, end = ""): ProfileDraft => ({ area, name, detail, date, end });
