@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { told } from "./asking.ts";
-import { withoutResults } from "../src/screens/record/twice.ts";
+import { named, withoutResults } from "../src/screens/record/twice.ts";
 import { readCda } from "../src/worker/record/cda.ts";
 import type { Block, Cell, Document, Result, Section } from "../src/worker/record/cda_model.ts";
 
@@ -33,4 +33,12 @@ test("what stands beside the table stays: paragraphs, a table that says more, an
     const sections = [section(more)];
     assert.equal(withoutResults(sections, [glucose]), sections, "the text is shown as it is");
   }
+});
+
+test("data is folded only where the text names most of it", () => {
+  const { sections, entries } = cda("ordonnance");
+  assert(named(sections, entries.map((one) => one.name)));
+  const { sections: silent, results } = cda("signes-vitaux");
+  assert(results.length > 0 && !named(silent, results.map((one) => one.name)));
+  assert(!named(sections, []));
 });

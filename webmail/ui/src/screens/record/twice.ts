@@ -32,6 +32,23 @@ const isTwice = ({ form, rows }: Block, values: Map<string, Set<string>>): boole
   return form === "table" && found.includes("result") && !found.includes("more");
 };
 
+function* wordsOf(blocks: readonly Block[]): Generator<string> {
+  for (const { runs, caption, head, rows, items } of blocks) {
+    yield [caption, ...runs.map((run) => run.text)].join(" ");
+    for (const row of [...head, ...rows]) yield row.flatMap((cell) => cell.runs.map((run) => run.text)).join(" ");
+    for (const item of items) yield* wordsOf(item);
+  }
+}
+
+const inside = (all: readonly Section[]): Section[] => all.flatMap((one) => [one, ...inside(one.sections)]);
+
+/** Whether the text names most of what is told as data too: the data may then be folded, and nothing is out of sight. */
+export function named(sections: readonly Section[], names: readonly string[]): boolean {
+  const said = plain(inside(sections).flatMap((one) => [...wordsOf(one.blocks)]).join(" "));
+  const asked = names.map(plain).filter((name) => name !== "");
+  return asked.length > 0 && asked.filter((name) => said.includes(name)).length * 2 > asked.length;
+}
+
 /** The sections without the tables that the results tell; the same array when there are none. */
 export function withoutResults(sections: readonly Section[], results: readonly Result[]): readonly Section[] {
   const values = known(results);
