@@ -1,4 +1,4 @@
-"""What strangers put into letters stops nothing in the page, opens nothing, and brings out nothing that was kept back."""
+"""What strangers put into letters stops nothing in the page, opens nothing, and brings out nothing kept back."""
 
 from __future__ import annotations
 

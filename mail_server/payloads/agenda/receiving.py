@@ -104,6 +104,10 @@ def _trust(message: Message, me: Me) -> Trust | None:
     return None
 
 
+def _neighbours(one: str, other: str) -> bool:
+    return one.rpartition("@")[2] == other.rpartition("@")[2]
+
+
 def _claimed(held: Appointment | None, message: Message, trust: Trust, me: Me) -> Appointment | None:
     """What the message is to be laid upon; None when it must change nothing."""
     organiser = message.components[0].organiser
@@ -111,7 +115,9 @@ def _claimed(held: Appointment | None, message: Message, trust: Trust, me: Me) -
     role: Role = "organiser" if organiser.address in me.addresses else "attendee"
     fresh = Appointment(message.components[0].uid, role, organiser.address, trust, message.sender)
     if held is None or (held.role == "unknown" and held.organiser != organiser.address):
-        return fresh
+        # Anybody can write that they speak for somebody, and answers go to that somebody: until the organiser names
+        # them, only those of the organiser's own domain are heard.
+        return fresh if trust == "organiser" or _neighbours(message.sender, organiser.address) else None
     if held.organiser != organiser.address:
         return None  # RFC 5546 §4.2.11 replaces organisers by agreement outside; a letter alone cannot
     if _RANK[trust] > _RANK[held.trust]:  # the organiser speaks: what others vouched for was hearsay

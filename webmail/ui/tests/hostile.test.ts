@@ -78,6 +78,45 @@ test("an item is opened on the octets that its manifest was drawn of, and on no 
   await assert.rejects(contentsOf(whole, item), { slug: "damaged" });
 });
 
+const invitation = (organiser: string, ...more: string[]): string =>
+  ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:x", "METHOD:REQUEST", "BEGIN:VEVENT", "UID:u1", "DTSTAMP:20991120T080000Z", "DTSTART:20991203T093000Z", "DTEND:20991203T100000Z", "SUMMARY:Consultation", organiser, "ATTENDEE:mailto:me@patient.example", ...more, "END:VEVENT", "END:VCALENDAR", ""].join("\r\n");
+
+async function agendaOf(account: string, ...sent: [from: string, ics: string][]): Promise<{ keyring: Keyring; asking: { own: string[]; name: string; here: string; now: number }; letters: Kept[] }> {
+  const { theLetters } = await import("../src/worker/record/letters.ts");
+  const keyring = new Keyring();
+  keyring.begin(account);
+  Object.defineProperty(keyring, "unlocked", { value: true });
+  const letters = sent.map(([address, ics]) => letter([newItem({ kind: "appointment", id: "u1", method: "REQUEST", ics, part: "2", hash: "c".repeat(64) })], { class: "agenda", from: { name: "", address } }));
+  await (await theLetters(keyring)).keep({ put: letters });
+  return { keyring, asking: { own: ["me@patient.example"], name: "", here: "Europe/Paris", now: Date.parse("2099-11-21T00:00:00Z") }, letters };
+}
+
+test("nobody is invited in the name of another: no answer goes to somebody who did not write", async () => {
+  const doctor = "mailto:doctor@chu.example";
+  const forged: [string, string][] = [
+    ["stranger@other.example", invitation(`ORGANIZER:${doctor}`)],
+    ["stranger@other.example", invitation(`ORGANIZER;SENT-BY="mailto:stranger@other.example":${doctor}`)],
+    ["stranger@other.example", invitation(`ORGANIZER:${doctor}`, "ATTENDEE;PARTSTAT=DELEGATED;DELEGATED-TO=\"mailto:me@patient.example\":mailto:stranger@other.example").replace("ATTENDEE:mailto:me", "ATTENDEE;DELEGATED-FROM=\"mailto:stranger@other.example\":mailto:me")],
+  ];
+  for (const [at, one] of forged.entries()) {
+    const { keyring, asking } = await agendaOf(`forged${at}`, one);
+    assert.deepEqual(await answer(keyring, { ask: "toAnswer", given: asking } as never), []);
+    const [shown] = (await answer(keyring, { ask: "inLetter", given: { ...asking, texts: [one[1]], sender: one[0], letter: "x" } } as never)) as { trusted: boolean; answerable: boolean }[];
+    assert.deepEqual([shown!.trusted, shown!.answerable], [false, false]);
+  }
+  const { keyring, asking } = await agendaOf("secretary", ["secretary@chu.example", invitation(`ORGANIZER;SENT-BY="mailto:secretary@chu.example":${doctor}`)]);
+  assert.equal(((await answer(keyring, { ask: "toAnswer", given: asking } as never)) as unknown[]).length, 1);
+});
+
+test("a stranger who knows an appointment's UID takes no answer into a conversation of their own", async () => {
+  const doctor = "mailto:doctor@chu.example";
+  const { keyring, asking, letters } = await agendaOf("uid", ["doctor@chu.example", invitation(`ORGANIZER:${doctor}`)], ["stranger@other.example", invitation(`ORGANIZER:${doctor}`, "SEQUENCE:2147483647")], ["stranger@other.example", invitation("ORGANIZER:mailto:stranger@other.example", "SEQUENCE:9")]);
+  const [one] = (await answer(keyring, { ask: "toAnswer", given: asking } as never)) as { id: string; letter: string; organiser: { address: string } }[];
+  assert.deepEqual([one!.letter, one!.organiser.address], [letters[0]!.id, "doctor@chu.example"]);
+  const sent = (await answer(keyring, { ask: "answer", given: { ...asking, id: one!.id, status: "accepted", scope: "one", comment: "" } } as never)) as { to: string; letter: string };
+  assert.deepEqual([sent.to, sent.letter], ["doctor@chu.example", letters[0]!.id]);
+});
+
 test("a calendar that leaves for another program holds no link, attachment or markup of a stranger's", async () => {
   const ics = [
     "BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:x", "METHOD:REQUEST", "BEGIN:VEVENT", "UID:u1", "DTSTAMP:20261120T080000Z", "DTSTART:20261203T093000Z", "SUMMARY:Consultation",

@@ -49,6 +49,9 @@ function trusted({ method, components, sender }: Message, me: Me): Trust | null 
   return handed && mine !== null && mine.delegators.includes(sender) ? "delegator" : null;
 }
 
+const domainOf = (address: string): string => address.slice(address.lastIndexOf("@") + 1);
+const neighbours = (one: string, other: string): boolean => domainOf(one) === domainOf(other);
+
 /** What the message is to be laid upon; null when it must change nothing. */
 function claimed(held: Appointment | null, message: Message, trust: Trust, me: Me): Appointment | null {
   const { uid, organiser } = message.components[0]!;
@@ -57,7 +60,11 @@ function claimed(held: Appointment | null, message: Message, trust: Trust, me: M
     uid, role: me.addresses.includes(address) ? "organiser" : "attendee", organiser: address, trust, voucher: message.sender,
     master: null, overrides: [], added: [], replies: [], proposals: [], former: [], last: "",
   };
-  if (held === null || (held.role === "unknown" && held.organiser !== address)) return fresh;
+  if (held === null || (held.role === "unknown" && held.organiser !== address)) {
+    // Anybody can write that they speak for somebody, and answers go to that somebody: until the organiser names them,
+    // only those of the organiser's own domain are heard.
+    return trust === "organiser" || neighbours(message.sender, address) ? fresh : null;
+  }
   if (held.organiser !== address) return null; // RFC 5546 §4.2.11 replaces organisers by agreement outside; a letter alone cannot
   // the organiser speaks: what others vouched for was hearsay
   if (RANK[trust] > RANK[held.trust]) return { ...fresh, replies: held.replies, proposals: held.proposals, last: held.last };

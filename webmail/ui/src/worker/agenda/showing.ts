@@ -165,11 +165,11 @@ export async function appointment(keyring: Keyring, asking: Asking, id: string, 
 // ------------------------------------------------------------------------------------------------- in one letter
 
 /** Whether who sent the letter may say this: its organiser (or who sends for them), or the attendee who answers. */
-function trusted({ method, components: [component], sender }: Message, own: readonly string[]): boolean {
+function trusted({ method, components: [component], sender }: Message, own: readonly string[], mine: boolean): boolean {
   if (component === undefined) return false;
   if (["REPLY", "COUNTER", "REFRESH"].includes(method)) return component.attendees.some((each) => each.address === sender || each.sentby === sender) || own.includes(sender);
   const { organiser } = component;
-  return organiser !== null && (organiser.address === sender || (organiser.sentby !== "" && organiser.sentby === sender));
+  return organiser !== null && (organiser.address === sender || (organiser.sentby === sender && mine));
 }
 
 function superseded(held: Appointment | undefined, component: Component): boolean {
@@ -185,8 +185,8 @@ export async function inLetter(keyring: Keyring, asking: Asking, texts: string[]
     for (const component of message.components.slice(0, 10)) {
       const start = component.start === null ? 0 : instantOf(component.start, asking.here);
       const entry = state.entries.get(component.uid);
-      const [key, good] = [componentKey(component), trusted(message, addresses)];
       const mine = entry?.steps.some((step) => step.letter.id === letter) ?? false;
+      const [key, good] = [componentKey(component), trusted(message, addresses, mine)];
       const occurrence = good && mine && entry !== undefined ? await occurrenceFor(keyring, entry, key, asking, now) : null;
       const asks = (message.method === "REQUEST" || message.method === "ADD") && attendeeOf(component, addresses) !== null;
       made.push({

@@ -33,6 +33,7 @@ export interface State {
   spent: Map<string, string[]>; // letters whose decision was said anew
 }
 
+const DISBELIEVED = ["not-organiser", "not-attendee", "refused"];
 const PARTS = "agenda/ics/";
 const SALT = "agenda/salt";
 let made: { letters: Letters; version: number; who: string; state: State } | null = null;
@@ -107,6 +108,8 @@ function heard(state: State, letter: Kept, text: string, me: Me): void {
     const known = state.entries.get(uid);
     if (known !== undefined && known.own.length > 0) continue; // an own entry is nobody else's to change
     const { appointment, events } = receive(known?.appointment ?? null, message, me);
+    // A letter that is not believed is no part of the appointment: no answer goes into its conversation.
+    if (events.length > 0 && events.every(({ kind }) => DISBELIEVED.includes(kind))) continue;
     const step = { letter, message, events };
     if (known !== undefined) {
       known.steps.push(step);
