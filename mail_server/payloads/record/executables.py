@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Final
 
-_ENDINGS: Final = frozenset(
+_NAMED: Final = (
     "exe com scr pif bat cmd msi msp dll cpl sys drv ocx js jse mjs vbs vbe wsf wsh ws hta ps1 psm1 sh bash csh "
     "jar class apk app dmg pkg deb rpm bin run elf so reg inf lnk url scf chm hlp iso img vhd vhdx xll xlam xla "
-    "docm dotm xlsm xltm xlsb pptm potm ppsm ppam sldm py pyc pyw pl rb php asp aspx jsp swf gadget msc".split()
+    "docm dotm xlsm xltm xlsb pptm potm ppsm ppam sldm py pyc pyw pl rb php asp aspx jsp swf gadget msc"
 )
+_ENDINGS: Final = frozenset(_NAMED.split())
 _MARKS: Final = (
     b"MZ",  # Windows
     b"\x7fELF",

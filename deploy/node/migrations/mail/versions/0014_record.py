@@ -1,4 +1,4 @@
-"""Practice software that a holder has copies made for; a manifest lies inside the sealed summary, and needs no column."""
+"""Practice software that a holder has copies made for; a manifest lies inside the sealed summary, without a column."""
 
 from __future__ import annotations
 
