@@ -47,12 +47,14 @@ class ReportCommands:
         return {
             "address": account.address,
             "day": wanted,
-            "handed_in": len(found.handed_in),
+            "handed_in": len(found.documents),
+            "withdrawals": len(found.withdrawals),
             "delivered": found.count("delivered"),
             "waiting": found.count("waiting"),
             "refused": found.count("refused"),
             "later": len(found.later),
             "unopened": len(found.unopened),
+            "still_unopened": len(found.still),
             "text": await asyncio.to_thread(mornings.text, found),
             "csv": (await asyncio.to_thread(mornings.table, found)).decode("utf-8-sig"),
         }

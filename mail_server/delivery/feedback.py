@@ -64,6 +64,7 @@ class _Line:
     reference: bytes | None = field(repr=False)
     outcome: str
     cause: str = ""
+    withdrawal: bool = False
 
 
 class Feedback:
@@ -124,9 +125,11 @@ class Feedback:
 
     def note(self, envelope: Envelope, letter: Letter) -> Note | None:
         """What to write when the letter is filed: where it went, and what it answers about earlier ones."""
-        answered = self._answered(envelope, letter)
+        answer = integration.read(letter.data, letter.tree) if _may_answer(letter) else None
+        answered = self._answered(envelope, answer)
         account = self.followed(envelope.sender)
-        if account is None or letter.findings.coarse_class is not CoarseClass.RECORD:
+        # What software answers gives the document back with it, and is no document handed in.
+        if account is None or answer is not None or letter.findings.coarse_class is not CoarseClass.RECORD:
             return answered
         lines = [
             self._line(account, letter, recipient.address, found)
@@ -257,8 +260,9 @@ class Feedback:
                         (account.id, bytes(row[0])),
                     )
             sql.run(
-                "UPDATE report_ledger SET mark = ?, letter = ?, reference = ? WHERE account = ? AND mark = ?",
-                (line.mark, line.letter, line.reference, account.id, bytes(first[0])),
+                "UPDATE report_ledger SET mark = ?, letter = ?, reference = ?,"
+                " withdrawal = CASE WHEN told_day IS NULL THEN ? ELSE withdrawal END WHERE account = ? AND mark = ?",
+                (line.mark, line.letter, line.reference, int(line.withdrawal), account.id, bytes(first[0])),
             )
             return
         if told.by_server:
@@ -276,11 +280,9 @@ class Feedback:
 
     # -- what receiving software answers
 
-    def _answered(self, envelope: Envelope, letter: Letter) -> Note | None:
-        """An integration that failed (ANS 900 to 906), told to who sent the document by who received it."""
-        if not _may_answer(letter):
-            return None
-        answer = integration.read(letter.data, letter.tree)
+    def _answered(self, envelope: Envelope, answer: integration.IntegrationAnswer | None) -> Note | None:
+        """An integration that failed (ANS 900 to 906), told to who sent the document by who received it: the
+        addressee, or the software that gets a copy of their documents."""
         author = self._gate.author(envelope.sender)
         if answer is None or not answer.failed or author is None or not answer.original_message_id:
             return None
@@ -291,14 +293,22 @@ class Feedback:
         def write(transaction: Transaction, _: Sequence[Filed], at: int) -> None:
             for account in senders:
                 rows = transaction.sql.all(
-                    "SELECT mark FROM report_ledger WHERE account = ? AND letter = ? AND recipient = ?",
-                    (account, mark, author.id),
+                    "SELECT mark, recipient FROM report_ledger WHERE account = ? AND letter = ?",
+                    (account, mark),
                 )
-                for (found,) in rows:
+                for found, recipient in rows:
+                    if not self._speaks_for(author, recipient):
+                        continue
                     self.counters.integration_failures += 1
                     self._change(transaction.sql, account, bytes(found), REFUSED, cause)
 
         return write
+
+    def _speaks_for(self, author: Account, recipient: str) -> bool:
+        if author.id == recipient:
+            return True
+        holder = self._accounts.by_id(AccountId(recipient)) if recipient else None
+        return holder is not None and holder.copy_to_software and holder.software == author.id
 
     # -- rows
 
@@ -317,6 +327,7 @@ class Feedback:
             self._keys.wrap(own, REFERENCE_PURPOSE) if own else None,
             REFUSED if cause else WAITING if waiting else DELIVERED,
             cause,
+            _withdraws(letter),
         )
 
     def _told_line(self, account: Account, told: Failure) -> _Line:
@@ -332,6 +343,7 @@ class Feedback:
             self._keys.wrap(told.message_id, REFERENCE_PURPOSE),
             REFUSED,
             told.cause,
+            told.withdrawal,
         )
 
     def _settle(self, sql: Sql, line: _Line, at: int) -> None:
@@ -340,11 +352,11 @@ class Feedback:
         if known is None:
             sql.run(
                 "INSERT INTO report_ledger"
-                " (account, mark, letter, whom, recipient, address, reference, at, outcome, cause)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                " (account, mark, letter, whom, recipient, address, reference, at, outcome, cause, withdrawal)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 (
                     line.account, line.mark, line.letter, line.whom, line.recipient, line.address,
-                    line.reference, at, line.outcome, line.cause,
+                    line.reference, at, line.outcome, line.cause, int(line.withdrawal),
                 ),
             )  # fmt: skip
             return
@@ -389,6 +401,12 @@ def _may_answer(letter: Letter) -> bool:
         return True
     subject = letter.tree.fields.get(b"subject", b"")
     return bool(subject) and "[KO " in mime.decoded(subject[:2000])
+
+
+def _withdraws(letter: Letter) -> bool:
+    """A letter of ours that brings no document, and says which one is taken back."""
+    found = letter.findings
+    return found.has_manifest and not (found.has_xdm or found.has_fhir or found.announces_xdm)
 
 
 def _local(address: str) -> str:

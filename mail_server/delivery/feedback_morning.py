@@ -43,10 +43,11 @@ _DAY_MS = 86_400_000
 _LONGEST_SLEEP = 30.0
 _AGAIN = 600.0  # s after a morning that could not be told whole
 _ATTEMPTS = 5
+_NEVER = 1 << 62  # ms
 _UNOPENED_FOR = 30  # days in which a document that nobody opens is still told of
 _NODE = Peer("", 0, "", "", tls=True)
 
-_ROW = "l.mark, l.reference, l.recipient, l.address, l.at, l.outcome, l.cause, l.late_cause, r.opened_at"
+_ROW = "l.mark, l.reference, l.recipient, l.address, l.at, l.outcome, l.cause, l.late_cause, l.withdrawal, r.opened_at"
 _FROM = (
     " FROM report_ledger l LEFT JOIN receipt r ON r.patient = l.recipient AND r.letter = l.letter"
     " WHERE l.account = ?"
@@ -64,6 +65,7 @@ class _Rows:
     handed_in: list[tuple[Any, ...]]
     later: list[tuple[Any, ...]]
     unopened: list[tuple[Any, ...]]
+    still: list[tuple[Any, ...]]  # told before: no letter is written for these alone
 
     def __bool__(self) -> bool:
         return bool(self.handed_in or self.later or self.unopened)
@@ -145,6 +147,7 @@ class MorningLetters:
     async def sweep(self) -> bool:
         """Send today's letters to whoever has none yet; False when one could not be sent."""
         day, until = self.due()
+        await self._arrived()
         accounts = await self._store.read(lambda reader: self._owed(reader, until))
         whole = True
         for account in accounts:
@@ -158,9 +161,28 @@ class MorningLetters:
         """A letter out of its turn, on everything until now; the name under which it is printed again, "" for none."""
         now = datetime.fromtimestamp(self._clock() / 1000, UTC).astimezone(self._zone)
         day = now.replace(tzinfo=None).isoformat(timespec="milliseconds")
+        await self._arrived()
         sent = await self._send(account, day, self._clock() + 1)
         told = await self._store.read(lambda reader: _was_told(reader.sql, account, day))
         return day if sent and told else ""
+
+    async def _arrived(self) -> None:
+        """Documents told of as waiting, whose patients have opened their space since: told as delivered now."""
+        waiting = (
+            "FROM report_ledger WHERE told_day IS NOT NULL AND outcome = ? AND late_cause = '' AND recipient "
+        )
+        rows = await self._store.read(
+            lambda reader: reader.sql.all(f"SELECT DISTINCT recipient {waiting} <> ''", (WAITING,))
+        )
+        here = [recipient for (recipient,) in rows if self._outcome(recipient, WAITING) == DELIVERED]
+        if here:
+            changed = "UPDATE report_ledger SET late_cause = ? WHERE told_day IS NOT NULL AND outcome = ?"
+            await self._store.write(
+                lambda transaction: transaction.sql.many(
+                    f"{changed} AND late_cause = '' AND recipient = ?",
+                    [(DELIVERED, WAITING, recipient) for recipient in here],
+                )
+            )
 
     def _owed(self, reader: Reader, until: int) -> list[AccountId]:
         rows = reader.sql.all(
@@ -184,7 +206,7 @@ class MorningLetters:
             await self._store.write(lambda transaction: _let_go(transaction, account, day))
             return True
         for _ in range(_ATTEMPTS):
-            rows = await self._store.read(lambda reader: self._rows(reader, account, until))
+            rows = await self._store.read(lambda reader: self._rows(reader, account, day, until))
             told = await self._store.read(lambda reader: _was_told(reader.sql, account, day))
             if told or not rows:
                 return True
@@ -210,7 +232,7 @@ class MorningLetters:
             )
             if not first:
                 raise AlreadyFiled  # another node was quicker
-            if self._rows(transaction, account.id, until) != rows:
+            if self._rows(transaction, account.id, day, until) != rows:
                 raise _Changed
             self._mark_told(sql, account.id, morning, rows)
             event = Event(
@@ -234,20 +256,15 @@ class MorningLetters:
                 for (mark, *_), told in zip(rows.handed_in, morning.handed_in, strict=True)
             ],
         )
-        for mark, *_ in rows.later:
-            sql.run(
-                "UPDATE report_ledger SET late_day = ? WHERE account = ? AND mark = ?",
-                (day, account, bytes(mark)),
-            )
-        for mark, *_ in rows.unopened:
-            sql.run(
-                "UPDATE report_ledger SET unopened_day = ? WHERE account = ? AND mark = ?",
-                (day, account, bytes(mark)),
+        for column, told_rows in (("late_day", rows.later), ("unopened_day", rows.unopened)):
+            sql.many(
+                f"UPDATE report_ledger SET {column} = ? WHERE account = ? AND mark = ?",  # noqa: S608
+                [(day, account, bytes(mark)) for mark, *_ in told_rows],
             )
 
     # -- rows and words
 
-    def _rows(self, reader: Reader, account: AccountId, until: int) -> _Rows:
+    def _rows(self, reader: Reader, account: AccountId, day: str, until: int) -> _Rows:
         late = until - self._settings.unopened_days * _DAY_MS
         look = reader.sql.all
         return _Rows(
@@ -262,10 +279,23 @@ class MorningLetters:
             ),
             look(
                 f"SELECT {_ROW}{_FROM} AND l.told_day IS NOT NULL AND l.unopened_day IS NULL AND l.outcome <> ?"
-                " AND l.late_cause = '' AND l.at < ? AND l.at > ? AND r.letter IS NOT NULL AND r.opened_at IS NULL"
-                " ORDER BY l.at, l.mark",
-                (account, REFUSED, late, late - _UNOPENED_FOR * _DAY_MS),
+                " AND l.late_cause IN ('', ?) AND l.at < ? AND l.at > ? AND r.letter IS NOT NULL"
+                " AND r.opened_at IS NULL ORDER BY l.at, l.mark",
+                (account, REFUSED, DELIVERED, late, late - _UNOPENED_FOR * _DAY_MS),
             ),
+            self._still(reader.sql, account, day, until, None),
+        )
+
+    def _still(
+        self, sql: Sql, account: AccountId, day: str, until: int, sent_at: int | None
+    ) -> list[tuple[Any, ...]]:
+        """Told of on an earlier day, and not opened by now (or by the time the letter of that day was sent)."""
+        oldest = until - (self._settings.unopened_days + _UNOPENED_FOR) * _DAY_MS
+        return sql.all(
+            f"SELECT {_ROW}{_FROM} AND l.unopened_day < ? AND l.outcome <> ? AND l.late_cause IN ('', ?)"
+            " AND l.at > ? AND (r.opened_at IS NULL OR r.opened_at > ?) AND r.letter IS NOT NULL"
+            " ORDER BY l.at, l.mark",
+            (account, day, REFUSED, DELIVERED, oldest, _NEVER if sent_at is None else sent_at),
         )
 
     async def again(self, account: AccountId, day: str) -> Morning | None:
@@ -274,12 +304,22 @@ class MorningLetters:
         def look(reader: Reader) -> _Rows | None:
             if not _was_told(reader.sql, account, day):
                 return None
+            row = reader.sql.one(
+                "SELECT sent_at FROM report_morning WHERE account = ? AND day = ?", (account, day)
+            )
+            sent_at = row[0] if row else 0
+            until = self._instant(date.fromisoformat(day)) if len(day) == len("2026-11-20") else sent_at
             order = "= ? ORDER BY l.at, l.mark"
-            found = [
-                reader.sql.all(f"SELECT {_ROW}{_FROM} AND l.{column} {order}", (account, day))
+            told, later, unopened = (
+                # What was opened after that letter was not opened for it.
+                [
+                    (*row[:-1], None if (row[-1] or 0) > sent_at else row[-1])
+                    for row in reader.sql.all(f"SELECT {_ROW}{_FROM} AND l.{column} {order}", (account, day))
+                ]
                 for column in ("told_day", "late_day", "unopened_day")
-            ]
-            return _Rows(*found)
+            )
+            still = self._still(reader.sql, account, day, until, sent_at)
+            return _Rows(told, later, unopened, [(*row[:-1], None) for row in still])
 
         rows = await self._store.read(look)
         return None if rows is None else await asyncio.to_thread(self._morning, day, rows)
@@ -317,11 +357,12 @@ class MorningLetters:
             [self._told(row) for row in rows.handed_in],
             [self._told(row, late=True) for row in rows.later],
             [self._told(row) for row in rows.unopened],
+            [self._told(row) for row in rows.still],
             self._settings.unopened_days,
         )
 
     def _told(self, row: tuple[Any, ...], *, late: bool = False) -> Told:
-        _, reference, recipient, address, at, outcome, cause, late_cause, opened_at = row
+        _, reference, recipient, address, at, outcome, cause, late_cause, withdrawal, opened_at = row
         found = self._accounts.by_id(AccountId(recipient)) if recipient else None
         where = found.shown if found is not None else self._unwrapped(address, ADDRESS_PURPOSE)
         return Told(
@@ -331,6 +372,7 @@ class MorningLetters:
             REFUSED if late and late_cause != DELIVERED else self._outcome(recipient, outcome),
             late_cause if late else cause,
             opened_at,
+            bool(withdrawal),
         )
 
     def _outcome(self, recipient: str, outcome: str) -> str:

@@ -22,6 +22,7 @@ class Failure:
     message_id: bytes = field(repr=False)
     address: str = field(repr=False)  # "" when the sender knew none
     cause: str
+    withdrawal: bool = False
 
     @property
     def by_server(self) -> bool:
@@ -45,7 +46,10 @@ def _failure(group: bytes) -> Failure | None:
         return None
     address = parsed(_value(group, "final-recipient"))
     cause = _value(group, "diagnostic-code")
-    return Failure(ids[0], "@".join(address) if address else "", cause if is_slug(cause) else "field-wrong")
+    withdrawal = (mime.first(group, "x-vaguemestre-errand") or b"").strip().lower() == b"withdrawal"
+    return Failure(
+        ids[0], "@".join(address) if address else "", cause if is_slug(cause) else "field-wrong", withdrawal
+    )
 
 
 def _value(group: bytes, name: str) -> str:

@@ -1,7 +1,7 @@
 """The letter of the morning and its table, for people who look after a hospital's system: French, then English.
 
 Invariants: pure; no patient's name, no title, no type: references, addresses, times and what became of each; the three
-figures make the sum.
+figures make the sum, of documents and of withdrawals each.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class Told:
     outcome: str  # "delivered", "waiting", "refused"
     cause: str = ""
     opened_at: int | None = None
+    withdrawal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,22 @@ class Morning:
 
     day: str  # YYYY-MM-DD
     handed_in: Sequence[Told]
-    later: Sequence[Told] = ()  # told before, and refused since
+    later: Sequence[Told] = ()  # told before, and refused or delivered since
     unopened: Sequence[Told] = ()
+    still: Sequence[Told] = ()  # told of as unopened before, and not opened yet
     unopened_days: int = 7
 
-    def count(self, outcome: str) -> int:
-        return sum(one.outcome == outcome for one in self.handed_in)
+    @property
+    def documents(self) -> list[Told]:
+        return [one for one in self.handed_in if not one.withdrawal]
+
+    @property
+    def withdrawals(self) -> list[Told]:
+        return [one for one in self.handed_in if one.withdrawal]
+
+    def count(self, outcome: str, *, withdrawals: bool = False) -> int:
+        """Of the documents, or of the withdrawals: either adds up to what was handed in."""
+        return sum(one.outcome == outcome for one in (self.withdrawals if withdrawals else self.documents))
 
     def __bool__(self) -> bool:
         return bool(self.handed_in or self.later or self.unopened)
@@ -68,7 +79,13 @@ def table(morning: Morning, zone: ZoneInfo) -> bytes:
     out = io.StringIO()
     writer = csv.writer(out, delimiter=";", lineterminator="\r\n")
     writer.writerow(("list", "reference", "address", "time", "outcome", "cause", "cause_fr", "opened"))
-    lists = (("handed-in", morning.handed_in), ("since", morning.later), ("unopened", morning.unopened))
+    lists = (
+        ("handed-in", morning.documents),
+        ("withdrawal", morning.withdrawals),
+        ("since", morning.later),
+        ("unopened", morning.unopened),
+        ("still-unopened", morning.still),
+    )
     for name, rows in lists:
         for one in rows:
             writer.writerow(
@@ -78,8 +95,8 @@ def table(morning: Morning, zone: ZoneInfo) -> bytes:
                     _plain(one.address),
                     _time(one.at, zone),
                     one.outcome,
-                    one.cause,
-                    words(one.cause)[0] if one.cause else "",
+                    one.cause if one.outcome == "refused" else "",
+                    words(one.cause)[0] if one.outcome == "refused" else "",
                     _time(one.opened_at, zone) if one.opened_at else "",
                 )
             )
@@ -87,42 +104,68 @@ def table(morning: Morning, zone: ZoneInfo) -> bytes:
 
 
 def _french(morning: Morning, zone: ZoneInfo) -> list[str]:
-    total = len(morning.handed_in)
     lines = [
         "Bonjour,",
         "",
-        f"Envois remis au serveur depuis la dernière lettre (documents et retraits)\u00a0: {total}",
+        f"Envois remis au serveur depuis la dernière lettre\u00a0: {len(morning.documents)}",
         f"    remis à leur destinataire\u00a0: {morning.count('delivered')}",
         f"    en attente (espace pas encore ouvert par le patient)\u00a0: {morning.count('waiting')}",
         f"    refusés\u00a0: {morning.count('refused')}",
     ]
+    if taken_back := len(morning.withdrawals):
+        lines.append(
+            f"Retraits, comptés à part\u00a0: {taken_back}"
+            f" (remis\u00a0: {morning.count('delivered', withdrawals=True)},"
+            f" en attente\u00a0: {morning.count('waiting', withdrawals=True)},"
+            f" refusés\u00a0: {morning.count('refused', withdrawals=True)})"
+        )
     refused = [one for one in morning.handed_in if one.outcome == "refused"]
     lines += _list("Refusés, avec la cause\u00a0:", refused, zone, 0)
-    lines += _list("Refusés depuis par le logiciel qui les a reçus\u00a0:", morning.later, zone, 0)
+    lines += _list("Refusés depuis\u00a0:", _later(morning, refused=True), zone, 0)
+    arrived = _later(morning, refused=False)
+    lines += _list("Remis depuis, le patient ayant ouvert son espace\u00a0:", arrived, zone, 0)
     lines += _list(
         f"Pas encore ouverts après {morning.unopened_days} jours\u00a0: à envoyer sur papier.",
         morning.unopened,
         zone,
         0,
     )
+    if morning.still:
+        lines += [
+            "",
+            f"Déjà signalés, et toujours pas ouverts\u00a0: {len(morning.still)} (dans le tableau).",
+        ]
     return [*lines, "", "Le tableau joint les donne tous."]
 
 
 def _english(morning: Morning, zone: ZoneInfo) -> list[str]:
-    total = len(morning.handed_in)
     lines = [
-        f"Handed in since the last letter (documents and withdrawals): {total}",
+        f"Handed in since the last letter: {len(morning.documents)}",
         f"    delivered: {morning.count('delivered')}",
         f"    waiting (the patient has not opened their space yet): {morning.count('waiting')}",
         f"    refused: {morning.count('refused')}",
     ]
+    if taken_back := len(morning.withdrawals):
+        lines.append(
+            f"Withdrawals, counted apart: {taken_back} (delivered: {morning.count('delivered', withdrawals=True)},"
+            f" waiting: {morning.count('waiting', withdrawals=True)},"
+            f" refused: {morning.count('refused', withdrawals=True)})"
+        )
     refused = [one for one in morning.handed_in if one.outcome == "refused"]
     lines += _list("Refused, with the cause:", refused, zone, 1)
-    lines += _list("Refused since by the software that received them:", morning.later, zone, 1)
+    lines += _list("Refused since:", _later(morning, refused=True), zone, 1)
+    arrived = _later(morning, refused=False)
+    lines += _list("Delivered since: the patient has opened their space:", arrived, zone, 1)
     lines += _list(
         f"Not opened after {morning.unopened_days} days: send them on paper.", morning.unopened, zone, 1
     )
+    if morning.still:
+        lines += ["", f"Told of before, and still not opened: {len(morning.still)} (in the table)."]
     return [*lines, "", "The attached table has all of them."]
+
+
+def _later(morning: Morning, *, refused: bool) -> list[Told]:
+    return [one for one in morning.later if (one.outcome == "refused") is refused]
 
 
 def _list(title: str, rows: Sequence[Told], zone: ZoneInfo, language: int) -> list[str]:
@@ -130,7 +173,11 @@ def _list(title: str, rows: Sequence[Told], zone: ZoneInfo, language: int) -> li
         return []
     lines = ["", title]
     for one in rows[:_SHOWN]:
-        what = words(one.cause)[language] if one.cause else _OUTCOMES.get(one.outcome, ("", ""))[language]
+        what = (
+            words(one.cause)[language]
+            if one.outcome == "refused"
+            else _OUTCOMES.get(one.outcome, ("", ""))[language]
+        )
         lines.append(f"    {_time(one.at, zone)}  {one.address or '-'}  {one.reference or '-'}")
         lines.append(f"        {what}")
     if len(rows) > _SHOWN:

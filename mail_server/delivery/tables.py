@@ -30,6 +30,7 @@ report_ledger = sa.Table(
     sa.Column("late_cause", sa.Text, nullable=False, server_default=""),  # what was learned after it was told
     sa.Column("late_day", sa.Text),
     sa.Column("unopened_day", sa.Text),  # when it was told that nobody opened it
+    sa.Column("withdrawal", sa.SmallInteger, nullable=False, server_default="0"),  # it takes another back
     sa.PrimaryKeyConstraint("account", "mark"),
     sa.Index("report_ledger_told", "told_day", "account"),
     sa.Index("report_ledger_letter", "account", "letter"),

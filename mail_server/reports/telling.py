@@ -12,7 +12,7 @@ from mail_server import mime
 from mail_server.accounts.addresses import parsed
 from mail_server.payloads.record.causes import is_slug
 from mail_server.reports.settings import HospitalSettings
-from mail_server.reports.spool import Row
+from mail_server.reports.spool import Errand, Row
 
 TOGETHER = 100
 
@@ -57,4 +57,6 @@ def _group(row: Row) -> bytes:
         mime.header_field("Diagnostic-Code", f"x-vaguemestre; {cause}"),
         mime.header_field("X-Original-Message-ID", row.about.message_id),
     ]
+    if row.errand is Errand.WITHDRAWAL:
+        fields.append(b"X-Vaguemestre-Errand: withdrawal\r\n")
     return b"".join(fields)

@@ -6,6 +6,8 @@ import asyncio
 import csv
 import io
 import shutil
+import time
+import tracemalloc
 from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +20,9 @@ from deploy.node.config import load
 from deploy.node.home import Home
 from mail_server import mime
 from mail_server.accounts.interface import Identity, Kind, Peer
+from mail_server.delivery.feedback_settings import MorningSettings
 from mail_server.delivery.interface import Envelope, Road, Sender
+from mail_server.payloads import manifest
 from mail_server.payloads.record import integration
 from mail_server.payloads.record.refusal import AnsCode
 from mail_server.store.model import State
@@ -31,6 +35,10 @@ DAY = 86_400_000
 
 def at(text: str) -> int:
     return int(datetime.fromisoformat(text).replace(tzinfo=PARIS).timestamp() * 1000)
+
+
+def instant(text: str) -> int:
+    return int(datetime.fromisoformat(text).timestamp() * 1000)
 
 
 class Hospital:
@@ -335,6 +343,200 @@ async def test_what_is_old_and_told_is_forgotten_and_what_is_not_told_never(
     await hospital.mornings.sweep()
     assert await hospital.rows() == []
     assert (await hospital.mornings.standing()).untold == 0
+
+
+MANIFEST = (
+    'MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\n\r\nRetrait.\r\n--b\r\n'
+    f"Content-Type: {manifest.MEDIA_TYPE}\r\n\r\n"
+    + manifest.written(
+        manifest.Manifest((manifest.Item(kind=manifest.WITHDRAWAL, id="w", withdraws=("1.2.3",)),))
+    ).decode()
+    + "\r\n--b--\r\n"
+)
+
+
+async def test_withdrawals_are_counted_apart_and_the_documents_add_up_without_them(desk, hospital) -> None:
+    gp, patient = await desk.sealed("gp"), await desk.patient()
+    await hospital.hand_in(gp.address, "un")
+    await hospital.hand_in(patient.alias, "deux")
+    await hospital.hand_in(gp.address, "retrait", subject="Re: XDM/1.0/DDM+CR X Y", more=MANIFEST)
+    with pytest.raises(Refusal):
+        await hospital.hand_in(
+            "personne@mss.essai.test", "autre", subject="Re: XDM/1.0/DDM+CR X Y", more=MANIFEST
+        )
+    await hospital.tell(
+        ("<autre@essai>", "personne@mss.essai.test", "smtp-550-5-1-1\r\nX-Vaguemestre-Errand: withdrawal")
+    )
+    told = await hospital.morning()
+    outcomes = ("delivered", "waiting", "refused")
+    assert [told.count(one) for one in outcomes] == [1, 1, 0]
+    assert len(told.documents) == 2
+    assert [told.count(one, withdrawals=True) for one in outcomes] == [1, 0, 1]
+    text = hospital.mornings.text(told)
+    assert "depuis la dernière lettre\u00a0: 2\n" in text
+    assert "Retraits, comptés à part\u00a0: 2 (remis\u00a0: 1, en attente\u00a0: 0, refusés\u00a0: 1)" in text
+    table = hospital.mornings.table(told).decode("utf-8-sig")
+    assert [line.split(";")[0] for line in table.split()[1:]].count("withdrawal") == 2
+
+
+async def test_who_opens_their_space_after_the_morning_is_told_as_delivered_in_the_next(
+    desk, hospital
+) -> None:
+    patient, never = await desk.patient(published=True), await desk.patient("1850513055002")
+    original = await hospital.hand_in(patient.alias)
+    await hospital.hand_in(never.alias)
+    assert (await hospital.morning()).count("waiting") == 2
+    await desk.activate(patient)
+    told = await hospital.morning()
+    assert not told.handed_in
+    assert [(one.reference, one.outcome) for one in told.later] == [(original, "delivered")]
+    assert "Remis depuis, le patient ayant ouvert son espace" in hospital.mornings.text(told)
+    assert await hospital.morning() is None
+
+
+async def test_what_stays_unopened_stays_in_the_table_until_it_is_opened_or_a_month_has_passed(
+    desk, hospital
+) -> None:
+    gp, patient = await desk.sealed("gp"), await desk.patient(activated=True)
+    late = await hospital.hand_in(patient.alias)
+    await hospital.morning()
+    await hospital.age(8 * DAY)
+    assert [one.reference for one in (await hospital.morning()).unopened] == [late]
+    await hospital.hand_in(gp.address)
+    told = await hospital.morning()
+    assert (told.unopened, [one.reference for one in told.still]) == ([], [late])
+    assert "Déjà signalés, et toujours pas ouverts\u00a0: 1" in hospital.mornings.text(told)
+    assert "still-unopened" in hospital.mornings.table(told).decode()
+    await hospital.age(30 * DAY)
+    await hospital.hand_in(gp.address)
+    assert (await hospital.morning()).still == []
+    await hospital.age(-30 * DAY)
+    await desk.node.correspondence.receipts.opened(
+        patient.id, [row.rendered.header for row, _ in await desk.inbox(patient)]
+    )
+    await hospital.hand_in(gp.address)
+    assert (await hospital.morning()).still == []
+    again = await hospital.mornings.again(hospital.account.id, told.day)
+    assert hospital.mornings.table(again) == hospital.mornings.table(told), "printed again as it was"
+
+
+async def test_practice_software_speaks_for_who_has_copies_made_for_it_and_hands_in_nothing_by_that(
+    desk, hospital
+) -> None:
+    gp, robot = await desk.sealed("gp"), await desk.account("robot", Kind.APP)
+    original = await hospital.hand_in(gp.address)
+    await hospital.feedback.wish(robot.id, True, "test")
+    await answers(desk, hospital, robot, original, AnsCode.UNKNOWN_PATIENT)
+    assert [row[0] for row in await hospital.rows()] == ["delivered"], "it has no copy of theirs"
+    await desk.node.accounts.software_set(gp.id, robot.id, "test")
+    await desk.node.accounts.copies_set(gp.id, True, gp.id)
+    await answers(desk, hospital, robot, original, AnsCode.UNKNOWN_PATIENT)
+    assert [row[:2] for row in await hospital.rows()] == [("refused", "902")], "and no row for its own answer"
+
+
+@pytest.mark.parametrize(
+    ("now", "day", "until"),
+    [
+        ("2026-11-20T05:59+01:00", "2026-11-19", "2026-11-19T06:00+01:00"),
+        ("2026-11-20T09:00+01:00", "2026-11-20", "2026-11-20T06:00+01:00"),  # started late: told at once
+        (
+            "2026-03-29T05:59+02:00",
+            "2026-03-28",
+            "2026-03-28T06:00+01:00",
+        ),  # an hour was left out in the night
+        ("2026-03-29T06:00+02:00", "2026-03-29", "2026-03-29T06:00+02:00"),
+        ("2026-10-25T05:59+01:00", "2026-10-24", "2026-10-24T06:00+02:00"),  # an hour came twice
+        ("2026-10-25T06:00+01:00", "2026-10-25", "2026-10-25T06:00+01:00"),
+    ],
+)
+async def test_six_is_six_where_the_hospital_is(
+    hospital, monkeypatch, now: str, day: str, until: str
+) -> None:
+    monkeypatch.setattr(hospital.mornings, "_clock", lambda: instant(now))
+    assert hospital.mornings.due() == (day, instant(until))
+
+
+async def test_an_hour_that_is_left_out_or_comes_twice_is_told_once(desk, hospital, monkeypatch) -> None:
+    gp = await desk.sealed("gp")
+    monkeypatch.setattr(hospital.mornings, "_settings", MorningSettings(hour=2))
+    nights = (
+        (
+            "2026-03-28T12:00+01:00",
+            ["2026-03-29T01:59+01:00", "2026-03-29T03:00+02:00", "2026-03-29T04:00+02:00"],
+        ),
+        (
+            "2026-10-24T12:00+02:00",
+            ["2026-10-25T02:10+02:00", "2026-10-25T02:10+01:00", "2026-10-25T03:00+01:00"],
+        ),
+    )
+    for letters, (told, moments) in enumerate(nights, 1):
+        await hospital.hand_in(gp.address)
+        await desk.node.store.write(
+            lambda tx, told=told: tx.sql.run(
+                "UPDATE report_ledger SET at = ? WHERE told_day IS NULL", (instant(told),)
+            )
+        )
+        for moment in moments:
+            monkeypatch.setattr(hospital.mornings, "_clock", lambda moment=moment: instant(moment))
+            assert await hospital.mornings.sweep()
+        assert await letters_of(desk, hospital.account) == letters
+
+
+async def test_a_clock_set_back_tells_nothing_twice(desk, hospital, monkeypatch) -> None:
+    gp = await desk.sealed("gp")
+    await hospital.hand_in(gp.address)
+    for moment in (
+        "2027-01-10T07:00+01:00",
+        "2027-01-08T07:00+01:00",
+        "2027-01-09T07:00+01:00",
+        "2027-01-10T07:00+01:00",
+    ):
+        monkeypatch.setattr(hospital.mornings, "_clock", lambda moment=moment: instant(moment))
+        assert await hospital.mornings.sweep()
+    assert await letters_of(desk, hospital.account) == 1
+
+
+async def test_each_account_is_told_of_its_own_and_one_that_cannot_be_told_holds_up_no_other(
+    desk, hospital
+) -> None:
+    other = Hospital(desk, await desk.account("labo", Kind.APP))
+    gone = Hospital(desk, await desk.account("radio", Kind.APP))
+    gp = await desk.sealed("gp")
+    for one, number in ((hospital, 1), (other, 2), (gone, 1)):
+        for _ in range(number):
+            await one.hand_in(gp.address, f"{one.account.address[:5]}{one.count}")
+    await hospital.age(2 * DAY)
+    await desk.node.accounts.suspend(hospital.account.id)
+    await desk.node.accounts.close(gone.account.id)
+    await hospital.mornings.sweep()
+    day = hospital.mornings.due()[0]
+    assert len((await hospital.mornings.again(other.account.id, day)).handed_in) == 2
+    assert await hospital.mornings.again(gone.account.id, day) is None
+    await desk.node.accounts.reinstate(hospital.account.id)
+    assert await hospital.mornings.sweep()
+    assert len((await hospital.mornings.again(hospital.account.id, day)).handed_in) == 1
+    assert (await hospital.mornings.standing()).untold == 0
+
+
+async def test_thousands_of_lines_make_one_letter_of_a_bounded_size(desk, hospital) -> None:
+    gp = await desk.sealed("gp")
+    await hospital.hand_in(gp.address)
+    copied = (
+        "INSERT INTO report_ledger SELECT account, randomblob(16), letter, whom, recipient, address, reference, at,"
+        " outcome, cause, told_day, late_cause, late_day, unopened_day, withdrawal FROM report_ledger"
+    )
+    for _ in range(13):
+        await desk.node.store.write(lambda tx: tx.sql.run(copied))
+    tracemalloc.start()
+    began = time.monotonic()
+    day = await hospital.mornings.tell_now(hospital.account.id)
+    took, (_, peak) = time.monotonic() - began, tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len((await hospital.mornings.again(hospital.account.id, day)).handed_in) == 8192
+    [(_, stored)] = await desk.inbox(hospital.account)
+    assert len(stored) < 2_000_000
+    assert peak < 100_000_000
+    print(f"8,192 lines: {len(stored):,} octets, {took:.1f} s, {peak / 1e6:.0f} MB at most")
 
 
 @pytest.fixture
