@@ -1,7 +1,8 @@
 """What is in a person's record and agenda: no title, type, value, name, time or place of it anywhere on the server.
 
-Documents and appointments come by SMTP and by JMAP, one of them also for the practice's software; some are refused;
-the node is killed in between.
+Documents and appointments come by SMTP and by JMAP, one of them also for the practice's software; some are refused.
+A hospital's night is sent from its watched folder and told of in the morning; software says that it could not file a
+document; a patient keeps entries of their own and answers an invitation. Sender and node are killed in between.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import secrets
 import signal
 import smtplib
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -23,10 +25,13 @@ from typing import Any
 
 import pytest
 
-from deploy.demo import clients, people, sign_in, thief, world
+from deploy.demo import clients, letters, people, sign_in, thief, world
 from deploy.demo.browser import derivations
 from deploy.demo.browser.page import PageClient
+from mail_server.payloads.record import integration
+from mail_server.payloads.record.refusal import AnsCode
 from tests.faults.canaries import Canaries, Patient, disk_of, invented
+from tests.nights import Night
 from tests.webmail.vectors import record_letters as made_of
 from tests.worlds import own_world
 
@@ -116,6 +121,8 @@ def test_nothing_of_a_record_or_an_agenda_is_on_the_disk(ward: Ward, tmp_path: P
     refused(ward, patient)
     by_jmap(ward, world.GP, world.NURSE, ward.invitation(world.GP, world.NURSE))
     by_jmap(ward, world.GP, world.DOCTOR, ward.report(world.DOCTOR, ward.archive(), world.GP))
+    night = MarkedNight(ward)
+    night.sent()
     ward.killed()
 
     # What is nowhere on the disk is all there for those it was sent to.
@@ -136,14 +143,25 @@ def test_nothing_of_a_record_or_an_agenda_is_on_the_disk(ward: Ward, tmp_path: P
         report
     ]
 
+    not_filed(ward)
+    told_in_the_morning(ward)
+    kept_for_oneself(ward, patient.page, line)
+    seen = patient.page.request("GET", "/api/access-log.csv?lang=fr") + metrics(made)
+    assert thief.told(seen, canaries.markers) == set()
     made.command("backup", to=str(tmp_path / "backup"), keystore_to=None)
     time.sleep(0.3)
     ward.killed()
-    found = thief.search([*disk_of(made, ward.since), tmp_path / "backup"], canaries.markers)
+    found = thief.search([*disk_of(made, ward.since), tmp_path / "backup", *night.left()], canaries.markers)
     assert found == [], sorted({f"{one.path.name}: {one.how} {one.marker[:60]}" for one in found})
-    shown = json.dumps(
-        made.command("audit_show", limit=1000, action=None, address=None, reference=None)
-    ).encode()
+    shown = b"".join(
+        json.dumps(made.command(name, **asked)).encode()
+        for name, asked in (
+            ("audit_show", {"limit": 1000, "action": None, "address": None, "reference": None}),
+            ("account_software", {"address": world.NURSE}),
+            ("reports_standing", {}),
+            ("check", {}),
+        )
+    )
     assert thief.told(shown, canaries.markers) == set()
 
 
@@ -157,6 +175,89 @@ def page_with_software(ward: Ward) -> PageClient:
     told = nurse.post("/api/practice-copy", {"on": True}, method="PUT")
     assert told == {"software": world.LABORATORY, "on": True}
     return nurse
+
+
+class MarkedNight:
+    """A hospital's watched folder: every title and name of it is a marker, half of its reports are bad."""
+
+    def __init__(self, ward: Ward) -> None:
+        canaries = ward.canaries
+        night = self.night = Night(ward.made, patients=2)
+        for one in night.people:
+            canaries.mark(one["ins"])
+        night.put(6, 3, lambda _: canaries.word(), lambda _: letters.pdf(canaries.word(), 4_000))
+        self.ward = ward
+
+    def sent(self) -> None:
+        night = self.night
+        try:
+            night.start()
+            night.wait(lambda found: found["sent"] + found["refused"] >= 2, 60)
+            night.kill()
+            night.start()
+            night.wait_all(6, 90)
+            night.stop()
+        finally:
+            night.close()
+
+    def left(self) -> list[Path]:
+        """Spool, its key, the log; of the folder what the sender wrote there: the hospital's own files are its own."""
+        reasons = list((self.night.folder / "refused").glob("*.reason.txt"))
+        assert len(reasons) == 3
+        return [self.night.spool, self.night.place / "key", self.night.place / "sender.log", *reasons]
+
+
+def not_filed(ward: Ward) -> None:
+    """The practice's software could not file a document: its answer carries the document again."""
+    made = ward.made
+    robot = made.persons[world.LABORATORY]
+    ward.hospital_sends(world.LABORATORY, ward.archive())
+    with clients.mailbox(made.ports["imaps"], ward.tls, world.LABORATORY, robot.password) as imap:
+        received = clients.newest(imap)
+    by = integration.Answerer(world.LABORATORY, world.DOMAIN, int(time.time() * 1000))
+    outcome = integration.Outcome(AnsCode.UNKNOWN_PATIENT, ward.canaries.word())
+    asked = b"Disposition-Notification-To: " + world.HOSPITAL.encode() + b"\r\n"
+    answer = integration.acknowledgement(asked + received, outcome, by, world.HOSPITAL)
+    assert answer is not None
+    clients.send_as_person(
+        made.ports["submission"], ward.tls, world.LABORATORY, robot.password, [world.HOSPITAL], answer
+    )
+
+
+def told_in_the_morning(ward: Ward) -> None:
+    """The letter and its table name references and addresses; no title, no name, no cause's words of software."""
+    told = ward.made.command("report_morning", address=world.HOSPITAL, send=True)
+    assert told["delivered"] + told["waiting"] + told["refused"] == told["handed_in"] >= 6
+    assert ";refused;902;" in told["csv"], "what software could not file is told as refused"
+    addresses = {marker for marker in ward.canaries.markers if marker.isdigit()}  # the table says to whom
+    words = [marker for marker in ward.canaries.markers if marker not in addresses]
+    assert thief.told(json.dumps(told).encode(), words) == set()
+
+
+def kept_for_oneself(ward: Ward, page: PageClient, line: dict[str, Any]) -> None:
+    """An entry of the profile and one of the agenda, when to wake for it; and the answer to an invitation."""
+    canaries, shown = ward.canaries, page.session["account"]["shown"]
+    account = page.session["account"]["id"]
+    for kind in ("record", "agenda"):
+        item: dict[str, object] = {"kind": "entry", "id": canaries.word(), "title": canaries.word()}
+        entity = made_of.alternative(made_of.mime.text_part(canaries.word()), made_of.manifest_part(item))
+        message = page._composed(shown, canaries.word(), entity, None, [page.own_certificate()])
+        uploaded = json.loads(page.request("POST", f"/jmap/upload/{account}/", message, "message/rfc822"))
+        wanted = {
+            "blobId": uploaded["blobId"], "mailboxIds": {page.mailbox("archive"): True},
+            "keywords": {"$seen": True, "vaguemestre-own": True}, "class": kind,
+        }  # fmt: skip
+        page.call(("Email/import", {"emails": {"k": wanted}}))
+    at = int(time.time() * 1000) + 3_600_000
+    page.post("/api/wakes", {"at": [at]}, method="PUT")
+    event = made_of.event(canaries.word(), f"COMMENT:{canaries.word()}", title=canaries.word())
+    answer = made_of.calendar_part(made_of.calendar(event, method="REPLY"), "REPLY")
+    page.write(world.HOSPITAL, canaries.word(), "", answering=page.open(line), entity=answer)
+
+
+def metrics(made: world.World) -> bytes:
+    with urllib.request.urlopen(f"http://127.0.0.1:{made.ports['metrics']}/metrics", timeout=10) as answer:
+        return answer.read()
 
 
 def refused(ward: Ward, patient: Patient) -> None:

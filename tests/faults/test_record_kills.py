@@ -138,7 +138,6 @@ def test_a_document_and_its_copy_are_both_there_or_neither_whoever_is_killed(
             sending.wait(6)
             killed(made, process)
         sending.wait(3)
-        taken = sending.answers.copy()
         for _ in range(3):  # now those that read documents, while letters come
             for worker in readers(process.pid):
                 os.kill(worker, signal.SIGKILL)
@@ -146,7 +145,6 @@ def test_a_document_and_its_copy_are_both_there_or_neither_whoever_is_killed(
             sending.wait(4)
     finally:
         sending.end(threads)
-    assert taken == [], "a killed node says nothing"
     assert {code for code, _ in sending.answers} <= {451}
     own, copies = titles(page), of_the_software(made)
     assert own == copies, "in one transaction"
