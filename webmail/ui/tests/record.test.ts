@@ -298,7 +298,7 @@ test("what documents say comes into the profile and the curves behind the screen
 
 test("the export holds every file once, the letters as mbox, the profile as FHIR, and a page that reads it offline", async () => {
   const steps: number[] = [];
-  const blob = await record.exportAll((done) => steps.push(done));
+  const blob = await record.exportAll((done) => steps.push(done), true);
   assert.equal(steps.at(-1), node.letters.length);
   const data = new Uint8Array(await blob.arrayBuffer());
   const files = unzipSync(data);
@@ -314,6 +314,19 @@ test("the export holds every file once, the letters as mbox, the profile as FHIR
     if (!existsSync(outside)) mkdirSync(outside);
     writeFileSync(`${outside}/export.zip`, data);
   }
+});
+
+test("everything is what was never opened too; left out when its reader wishes, and then said", async () => {
+  const { clear, manifest } = example("one document");
+  await comes(await sealed(clear, manifest, { receipt: true, messageId: "unopened@chu" }));
+  const read = async (unopened: boolean): Promise<[letters: number, told: string]> => {
+    const files = unzipSync(new Uint8Array(await (await record.exportAll(() => undefined, unopened)).arrayBuffer()));
+    return [strFromU8(files["letters.mbox"]!).split(/^From .+ \d{4}\r?$/m).length - 1, strFromU8(files["LISEZMOI.txt"]!)];
+  };
+  const [whole, without] = [await read(true), await read(false)];
+  assert.equal(whole[0], without[0] + 1);
+  assert(!whole[1].includes("pas encore ouvertes"));
+  assert(without[1].includes("1 lettres pas encore ouvertes n’y sont pas"));
 });
 
 test("cut off from the server, the record still lists; what must be sent says so", async () => {

@@ -22,6 +22,7 @@ export interface Stored {
   guard: string;
   messageId: string;
   class?: string;
+  receipt?: boolean; // asked for, and not sent yet
   state?: number; // at which it came, for who follows changes
   changed?: number;
 }
@@ -207,7 +208,7 @@ export class Node {
       id: one.id, blobId: `B${one.id}`, threadId: one.threadId, mailboxIds: { [one.mailbox]: true }, keywords: one.keywords,
       size: one.message.length, receivedAt: new Date(one.receivedAt).toISOString(), from: [{ name: null, email: one.from }],
       to: one.to.map((email) => ({ name: null, email })), subject: one.subject, preview: "", messageId: [one.messageId], references: null,
-      guard: one.guard, closesExchange: false, keyIds: one.keyIds, sealedSummary: one.summary, coarseClass: one.class ?? "message",
+      guard: one.guard, closesExchange: false, keyIds: one.keyIds, sealedSummary: one.summary, coarseClass: one.class ?? "message", receiptRequested: one.receipt ?? false,
     };
     return properties === undefined ? all : Object.fromEntries(["id", ...properties].map((name) => [name, all[name]]));
   }

@@ -311,9 +311,9 @@ export async function dropOwn(ids: string[]): Promise<void> {
 /** Every letter of one's own account, oldest first. */
 export const letterIds = async (): Promise<string[]> => (await listed(null)).reverse();
 
-/** Letters whose opening would be told to their sender are not among them. */
-export async function lettersBy(ids: string[]): Promise<LetterFacts[]> {
+/** `unopened`: those too whose opening is then told to their sender, who asked for it. */
+export async function lettersBy(ids: string[], unopened: boolean): Promise<LetterFacts[]> {
   const [boxes, found] = [await roles(), await got(ids, properties(false))];
   const order = new Map(ids.map((id, at) => [id, at]));
-  return found.filter((one) => !one.receiptRequested).map((one) => factsOf(one, boxes)).sort((a, b) => order.get(a.id)! - order.get(b.id)!);
+  return found.filter((one) => unopened || !one.receiptRequested).map((one) => factsOf(one, boxes)).sort((a, b) => order.get(a.id)! - order.get(b.id)!);
 }

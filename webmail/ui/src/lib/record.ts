@@ -172,7 +172,7 @@ export const record: RecordWork = {
   maskEntry: own.maskEntry,
   summaryFor: async (to, text) => (await professional()).summaryFor(to, text),
 
-  exportAll: async (progress) => (await import("./record_export.ts")).exportAll(progress),
+  exportAll: async (progress, unopened) => (await import("./record_export.ts")).exportAll(progress, unopened),
   types: () => types,
   onChange: onItems,
 };

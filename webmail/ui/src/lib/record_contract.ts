@@ -170,7 +170,8 @@ export interface RecordWork {
   summaryFor(to: string, text: string): Promise<{ undo(): Promise<boolean>; until: number }>;
 
   /** Everything, in one archive with a reader that needs no network. */
-  exportAll(progress: (done: number, total: number) => void): Promise<Blob>;
+  /** `unopened`: those letters too whose opening is told to senders who asked for it. */
+  exportAll(progress: (done: number, total: number) => void, unopened: boolean): Promise<Blob>;
   types(): { code: string; label: string }[]; // what a patient may put in (DOCPAT01…, EXPPAT_…)
   onChange(listener: () => void): () => void;
 }

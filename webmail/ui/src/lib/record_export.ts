@@ -16,7 +16,8 @@ async function calendar(): Promise<string> {
   return (await agenda.ics("")).text();
 }
 
-export async function exportAll(progress: (done: number, total: number) => void): Promise<Blob> {
+/** `unopened`: letters that were not opened yet too, though their senders are then told, if they asked to be. */
+export async function exportAll(progress: (done: number, total: number) => void, unopened: boolean): Promise<Blob> {
   await itemsReady();
   const { session } = speaker();
   const ids = await letterIds();
@@ -24,7 +25,7 @@ export async function exportAll(progress: (done: number, total: number) => void)
   progress(done, ids.length);
   await askRecord("beginExport", null);
   for (let at = 0; at < ids.length; at += PAGE) {
-    const page = await lettersBy(ids.slice(at, at + PAGE));
+    const page = await lettersBy(ids.slice(at, at + PAGE), unopened);
     const fetching = page.slice(0, AHEAD).map((one) => letterToOpen(one));
     for (const [place, facts] of page.entries()) {
       const letter = await fetching[place]!;
@@ -42,6 +43,6 @@ export async function exportAll(progress: (done: number, total: number) => void)
   const made = new Intl.DateTimeFormat(french ? "fr-FR" : "en-GB", { dateStyle: "long" }).format(now);
   const own = (await askRecord("profile", { language: language() })).filter((one) => one.source === "me");
   const bundle = JSON.stringify(documentOf(own, language(), title, `urn:uuid:${crypto.randomUUID()}`, now.toISOString()), null, 1);
-  const ended = { language: language(), title, made, calendar: await calendar(), bundle };
+  const ended = { language: language(), title, made, calendar: await calendar(), bundle, left: ids.length - done };
   return askRecord("endExport", ended);
 }

@@ -94,9 +94,10 @@ export interface ExportEnd {
   made: string;
   calendar: string;
   bundle: string; // the own entries, as a FHIR document
+  left: number; // letters not opened yet, which the person left where they are
 }
 
-export async function endExport(letters: Letters, { language, title, made, calendar, bundle }: ExportEnd): Promise<Blob> {
+export async function endExport(letters: Letters, { language, title, made, calendar, bundle, left }: ExportEnd): Promise<Blob> {
   const state = running;
   if (state === null) throw new Failed("no-export");
   running = null;
@@ -124,6 +125,6 @@ export async function endExport(letters: Letters, { language, title, made, calen
     })),
   };
   archive.add("index.html", utf8(await readerPage(data, language)), now);
-  for (const [name, text] of readmes({ letters: state.letters.length, documents: data.documents.length, locked: state.locked, made })) archive.add(name, utf8(text), now);
+  for (const [name, text] of readmes({ letters: state.letters.length, documents: data.documents.length, locked: state.locked, left, made })) archive.add(name, utf8(text), now);
   return archive.end();
 }

@@ -86,7 +86,7 @@ export interface RecordOperations {
   pharmacies(_: null): Person[];
   beginExport(_: null): null;
   exportLetter(_: ExportLetter & { language: Language }): null;
-  endExport(_: { language: Language; title: string; made: string; calendar: string; bundle: string }): Blob;
+  endExport(_: { language: Language; title: string; made: string; calendar: string; bundle: string; left: number }): Blob;
   types(_: { language: Language }): { code: string; label: string }[];
 }
 
