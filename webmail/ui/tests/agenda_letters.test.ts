@@ -1,8 +1,10 @@
 // The agenda from what its screens call to what the server is sent, with the worker in between: invitations that come,
 // answers that leave, entries and decisions written to oneself, five years of them.
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { base64, concat, utf8 } from "../src/lib/bytes.ts";
+import { MOST, STRETCH } from "../src/lib/agenda_wakes.ts";
 import type { AgendaWork, EntryDraft, Occurrence } from "../src/lib/agenda_contract.ts";
 import { armor, dearmor } from "../src/worker/armor.ts";
 import { readMessages } from "../src/worker/agenda/calendar.ts";
@@ -18,6 +20,7 @@ import { summarise } from "../src/worker/summary.ts";
 import { placed, seen } from "./place.ts";
 import { Node, type Stored } from "./server.ts";
 
+const { argv } = (globalThis as unknown as { process: { argv: string[] } }).process;
 const node = new Node();
 const DOCTOR = "claire@cab.example";
 const THIEF = "voleur@cab.example";
@@ -50,13 +53,16 @@ interface Invitation {
   rule?: string;
   more?: string;
   invited?: boolean;
+  who?: string;
+  times?: string; // in place of the UTC ones
+  organiser?: string;
 }
 
-function calendar({ uid, start, sequence = 0, method = "REQUEST", title = "Consultation", rule = "", more = "", invited = true }: Invitation): string {
+function calendar({ uid, start, sequence = 0, method = "REQUEST", title = "Consultation", rule = "", more = "", invited = true, who = node.account.shown, times, organiser = `CN=Dr Martin:mailto:${DOCTOR}` }: Invitation): string {
   return [
     "BEGIN:VCALENDAR", "PRODID:-//Essai//FR", "VERSION:2.0", `METHOD:${method}`, "BEGIN:VEVENT", `UID:${uid}`, `DTSTAMP:${written(Date.now() + sequence * 1000)}`, `SEQUENCE:${sequence}`,
-    `DTSTART:${written(start)}`, `DTEND:${written(start + HOUR / 2)}`, `SUMMARY:${title}`, "LOCATION:12 rue des Lilas", `ORGANIZER;CN=Dr Martin:mailto:${DOCTOR}`,
-    ...(invited ? [`ATTENDEE;RSVP=TRUE;PARTSTAT=NEEDS-ACTION:mailto:${node.account.shown}`] : []), ...(rule ? [`RRULE:${rule}`] : []), ...(more ? [more] : []), "END:VEVENT", "END:VCALENDAR", "",
+    times ?? `DTSTART:${written(start)}\r\nDTEND:${written(start + HOUR / 2)}`, `SUMMARY:${title}`, "LOCATION:12 rue des Lilas", `ORGANIZER;${organiser}`,
+    ...(invited ? [`ATTENDEE;RSVP=TRUE;PARTSTAT=NEEDS-ACTION:mailto:${who}`] : []), ...(rule ? [`RRULE:${rule}`] : []), ...(more ? [more] : []), "END:VEVENT", "END:VCALENDAR", "",
   ].join("\r\n");
 }
 
@@ -247,7 +253,9 @@ test("what is due is reminded of once, as long as somebody listens; wakes are as
   for (let turn = 0; turn < 100 && heard.length === 0; turn += 1) await new Promise((done) => setTimeout(done, 20));
   await agenda.setReminders("rien", []);
   assert.deepEqual(heard, ["Bientôt"]);
-  assert.equal(seen.slice(from).filter(({ path }) => path === "/api/wakes").length, 1);
+  const asked = seen.slice(from).filter(({ path }) => path === "/api/wakes").map(({ body }) => (JSON.parse(body) as { at: number[] }).at);
+  assert.equal(asked.length, 1);
+  assert.deepEqual([asked[0]!.length, new Set(asked[0]!.map((at) => Math.floor(at / STRETCH))).size], [MOST, MOST]); // as with nothing due
   stop();
   await agenda.remove(id);
 });
@@ -274,10 +282,138 @@ test("recalls are worked out from what was told once, and what is refused can be
   assert.equal((await agenda.recalls()).find((one) => one.id === flu.id)!.state, flu.state);
 });
 
+const day = (at: number): string => written(at).slice(0, 8);
+const gone = (): number => node.letters.filter(({ mailbox }) => mailbox === "Fsent").length;
+
+test("tapped twice, an answer leaves once; another answer leaves too, and so does the same one after it was called back", async () => {
+  await arrives(await letter(calendar({ uid: "t1", start: soon(11), title: "Deux fois" })));
+  const [{ id }, before] = [await titled("Deux fois"), gone()];
+  const [first, second] = await Promise.all([agenda.answer(id, "accepted", "one"), agenda.answer(id, "accepted", "one")]);
+  assert.equal(first, second);
+  assert.equal(await agenda.answer(id, "accepted", "one"), first);
+  assert.equal(gone(), before + 1);
+  await agenda.answer(id, "tentative", "one");
+  const last = await agenda.answer(id, "accepted", "one");
+  assert.equal(gone(), before + 3);
+  await last.undo();
+  await agenda.answer(id, "accepted", "one");
+  assert.equal(gone(), before + 3);
+  await arrives(await letter(calendar({ uid: "t1", start: soon(12), sequence: 1, title: "Deux fois" })));
+  await agenda.answer(id, "accepted", "one");
+  assert.equal(gone(), before + 4); // to another time it is another answer
+});
+
+test("answered on two devices, the later word stands, in whatever order the letters are heard of", async () => {
+  await arrives(await letter(calendar({ uid: "t2", start: soon(13), title: "Deux appareils" })));
+  const said = (status: string, sequence: number): string => calendar({ uid: "t2", start: soon(13), method: "REPLY", title: "Deux appareils" }).replace("RSVP=TRUE;PARTSTAT=NEEDS-ACTION", `PARTSTAT=${status}`).replace(/DTSTAMP:.*/, `DTSTAMP:${written(Date.now() + sequence * 1000)}`);
+  const sent = { from: node.account.shown, to: [DOCTOR], mailbox: "Fsent" };
+  await arrives(await letter(said("DECLINED", 20), sent), await letter(said("ACCEPTED", 10), sent));
+  assert.equal((await titled("Deux appareils")).status, "declined");
+});
+
+test("invited by one's own address or by the one that correspondents see, one is the same person", async () => {
+  for (const [uid, who] of [["t3", node.account.address], ["t4", node.account.shown.toUpperCase()]] as const) {
+    await arrives(await letter(calendar({ uid, start: soon(14), title: `Pour ${uid}`, who })));
+    const one = await titled(`Pour ${uid}`);
+    assert.deepEqual([one.status, one.answerable], ["needs-action", true]);
+    await agenda.answer(one.id, "accepted", "one");
+    const sent = await left();
+    const [message] = readMessages(sent.calendar, node.account.shown, 0);
+    assert.deepEqual([sent.from, message!.components[0]!.attendees.map(({ address }) => address)], [node.account.shown, [who.toLowerCase()]]);
+    await agenda.ready(() => undefined);
+    assert.equal((await titled(`Pour ${uid}`)).status, "accepted");
+  }
+});
+
+test("an invitation in a letter that its sender sealed is drawn from the letter, on the device", async () => {
+  await arrives(await letter(calendar({ uid: "t5", start: soon(15), title: "Scellée" }), { summary: null, class: "message" }));
+  const one = await titled("Scellée");
+  assert.deepEqual([one.status, one.answerable, one.organiser!.address], ["needs-action", true, DOCTOR]);
+});
+
+test("who writes for the organiser is believed where the calendar names them, and the answer goes to the organiser", async () => {
+  const [secretary, organisation] = ["secretariat@chu.example", "cardio@chu.example"];
+  for (const address of [secretary, organisation]) node.certificates.set(address, { address, guard: "sealed", certificates: [base64(doctor.toPublic().write())] });
+  await arrives(await letter(calendar({ uid: "t6", start: soon(16), title: "Par le secrétariat", organiser: `SENT-BY="mailto:${secretary}":mailto:${organisation}` }), { from: secretary }));
+  await arrives(await letter(calendar({ uid: "t7", start: soon(16), title: "Pour un autre", organiser: `CN=X:mailto:${organisation}` }), { from: secretary }));
+  assert.equal(await titled("Pour un autre"), undefined);
+  await agenda.answer((await titled("Par le secrétariat")).id, "accepted", "one");
+  assert.equal((await left()).to, organisation);
+});
+
+test("days and what is called off collide with nothing, and stay in sight", async () => {
+  const days = (from: number, to: number): string => `DTSTART;VALUE=DATE:${day(soon(from))}\r\nDTEND;VALUE=DATE:${day(soon(to))}`;
+  await arrives(await letter(calendar({ uid: "t8", start: 0, title: "Cure", times: days(20, 23) })), await letter(calendar({ uid: "t9", start: soon(21), title: "Pendant" })), await letter(calendar({ uid: "ta", start: soon(21), title: "Annulée" })));
+  await arrives(await letter(calendar({ uid: "ta", start: soon(21), sequence: 1, method: "CANCEL", title: "Annulée" })));
+  const [days_, one, off] = [await titled("Cure"), await titled("Pendant"), await titled("Annulée")];
+  assert.deepEqual([days_.conflicts, one.conflicts, off.conflicts, off.status], [[], [], [], "cancelled"]);
+  assert.deepEqual([days_.allDay, days_.end - days_.start], [true, 3 * DAY]);
+});
+
+test("with a phone abroad, times are the same instants and days the same days; a series keeps its hour over a change of clocks", async () => {
+  const { env } = (globalThis as unknown as { process: { env: Record<string, string> } }).process;
+  const home = env["TZ"];
+  try {
+    env["TZ"] = "Europe/Paris";
+    // Sunday 28 March 2027: clocks go on at 2:00 in Paris.
+    const weekly = "DTSTART;TZID=Europe/Paris:20270325T090000\r\nDTEND;TZID=Europe/Paris:20270325T093000";
+    await arrives(await letter(calendar({ uid: "tb", start: 0, title: "Kiné", times: weekly, rule: "FREQ=DAILY;COUNT=6", more: "EXDATE;TZID=Europe/Paris:20270327T090000" })));
+    await arrives(await letter(calendar({ uid: "tc", start: 0, title: "Cure", times: "DTSTART;VALUE=DATE:20270327\r\nDTEND;VALUE=DATE:20270330" })));
+    const look = async () => {
+      const found = await agenda.between(Date.UTC(2027, 2, 20), Date.UTC(2027, 3, 5));
+      const [days_] = found.filter(({ title }) => title === "Cure");
+      return { times: found.filter(({ title }) => title === "Kiné").map(({ start }) => new Date(start).toISOString().slice(5, 16)), days: [days_!.day, (days_!.end - days_!.start) / HOUR], ids: found.map(({ id }) => id).sort() };
+    };
+    const paris = await look();
+    assert.deepEqual(paris.times, ["03-25T08:00", "03-26T08:00", "03-28T07:00", "03-29T07:00", "03-30T07:00"]);
+    assert.deepEqual(paris.days, ["2027-03-27", 71]); // one of its days has 23 hours
+    for (const zone of ["Pacific/Auckland", "America/Cayenne"]) {
+      env["TZ"] = zone;
+      const abroad = await look();
+      assert.deepEqual([abroad.times, abroad.ids], [paris.times, paris.ids], zone);
+      assert.deepEqual(abroad.days, ["2027-03-27", 72], zone);
+    }
+    // An entry made abroad is at the hour of there.
+    env["TZ"] = "Pacific/Auckland";
+    const start = Date.UTC(2027, 3, 1, 20);
+    const id = await agenda.add({ ...DRAFT, title: "Là-bas", start, end: start + HOUR });
+    env["TZ"] = "Europe/Paris";
+    const { occurrence } = await agenda.appointment(id);
+    assert.deepEqual([occurrence.start, occurrence.zone, occurrence.day], [start, "Pacific/Auckland", "2027-04-01"]);
+  } finally {
+    if (home === undefined) delete env["TZ"];
+    else env["TZ"] = home;
+  }
+});
+
+test("of a series with an occurrence moved and one called off, each is listed once at its own time", async () => {
+  await arrives(await letter(calendar({ uid: "td", start: soon(24, 8), title: "Série", rule: "FREQ=DAILY;COUNT=4" })));
+  const apart = (at: number, more: Partial<Invitation>): string => calendar({ uid: "td", start: at, sequence: 1, title: "Série", ...more });
+  await arrives(await letter(apart(soon(25, 15), { more: `RECURRENCE-ID:${written(soon(25, 8))}` })), await letter(apart(soon(26, 8), { method: "CANCEL", more: `RECURRENCE-ID:${written(soon(26, 8))}` })));
+  const found = (await all()).filter((one) => one.title === "Série");
+  assert.deepEqual(found.map(({ start, status }) => [start, status]), [[soon(24, 8), "needs-action"], [soon(25, 15), "needs-action"], [soon(26, 8), "cancelled"], [soon(27, 8), "needs-action"]]);
+  assert.equal(new Set(found.map(({ id }) => id)).size, 4);
+});
+
+test("a letter shows what an attendee answered or proposed, and warns where somebody else says it", async () => {
+  const { mail } = await import("../src/lib/mail.ts");
+  const said = (method: string, status: string): string => calendar({ uid: "te", start: soon(5), method, title: "Réunion", who: DOCTOR, organiser: `CN=Moi:mailto:${node.account.shown}` }).replace("RSVP=TRUE;PARTSTAT=NEEDS-ACTION", `PARTSTAT=${status}`);
+  for (const [method, status, from, trusted] of [["REPLY", "DECLINED", DOCTOR, true], ["COUNTER", "TENTATIVE", DOCTOR, true], ["REPLY", "ACCEPTED", THIEF, false]] as const) {
+    const one = await letter(said(method, status), { from });
+    await arrives(one);
+    const [shown] = await mail.conversation(one.threadId);
+    const [card] = await agenda.inLetter(shown!);
+    assert.deepEqual([card!.method, card!.trusted, card!.answerable, card!.attendees.map((each) => `${each.person.address} ${each.status}`)], [method, trusted, false, [`${DOCTOR} ${status.toLowerCase()}`]]);
+  }
+});
+
 test("all of it is one calendar that this same reader reads", async () => {
   const { readCalendar } = await import("../src/worker/agenda/calendar.ts");
-  const found = readCalendar(await (await agenda.ics("")).text());
-  assert(found.components.length >= 5);
+  const text = await (await agenda.ics("")).text();
+  const found = readCalendar(text);
+  assert(found.components.length >= 15);
+  const [, , , folder] = argv;
+  if (folder !== undefined) writeFileSync(`${folder}/agenda.ics`, text);
 });
 
 test("five years of entries are an agenda within two seconds", async () => {

@@ -21,6 +21,7 @@ declare module "node:fs" {
   export function readFileSync(path: string, encoding: "utf8"): string;
   export function readFileSync(path: string): Uint8Array;
   export function readdirSync(path: string): string[];
+  export function writeFileSync(path: string, text: string): void;
 }
 declare module "node:readline" {
   export function createInterface(given: { input: unknown; crlfDelay: number }): AsyncIterable<string>;

@@ -57,6 +57,28 @@ async function posted({ to, ics, item, letter, occurrence }: ToSend, said: Answe
   return { ...sent, undo: async () => sent.undo().finally(() => void ready().catch(() => undefined)) };
 }
 
+interface Given {
+  answer: string;
+  until: number; // ms
+  sent: Promise<Sent>;
+}
+const given = new Map<string, Given>();
+
+/** The same answer tapped again while it can still be called back is the one on its way, not another letter. */
+function once(id: string, answer: string, send: () => Promise<Sent>): Promise<Sent> {
+  const before = given.get(id);
+  if (before?.answer === answer && before.until > now()) return before.sent;
+  const forget = (): void => void (given.get(id) === made && given.delete(id));
+  const sent = send().then((one) => {
+    made.until = one.until;
+    return { ...one, undo: async () => one.undo().finally(forget) };
+  });
+  const made: Given = { answer, until: Infinity, sent };
+  given.set(id, made);
+  sent.catch(forget);
+  return sent;
+}
+
 /** What the server says of a letter that an answer answers. */
 async function known(letter: string): Promise<WireEmail | undefined> {
   const made = await jmap([["Email/get", { accountId: ownId(), ids: [letter], properties: [...properties(false), "answer", "closedBy"] }, "g"]]);
@@ -149,6 +171,7 @@ account.onChange((session) => {
   if (session !== null) return;
   stopReminding();
   told.clear();
+  given.clear();
   asked = 0;
 });
 
@@ -178,7 +201,8 @@ export const agenda: AgendaWork = {
   },
 
   async answer(id, status, scope, comment = "") {
-    return posted(await askAgenda("answer", { ...asking(), id, status, scope, comment, now: now() }), status, comment);
+    const made = await askAgenda("answer", { ...asking(), id, status, scope, comment, now: now() });
+    return once(id, JSON.stringify([status, scope, comment, made.item.sequence]), () => posted(made, status, comment));
   },
   async propose(id, start, end, comment) {
     const made = await askAgenda("propose", { ...asking(), id, start, end, comment, now: now() });

@@ -6,8 +6,8 @@ import type { Keyring } from "../keyring.ts";
 import { newItem } from "../record/manifest.ts";
 import type { Item } from "../record/manifest_model.ts";
 import { writeCalendar, writeMessage } from "./calendar.ts";
-import { answer as reply, blank, propose } from "./itip.ts";
-import { AgendaRefused, type Component, type Made, type Rule, type When } from "./model.ts";
+import { answer as reply, blank, componentKey, occurrenceOf, propose } from "./itip.ts";
+import { AgendaRefused, type Appointment, type Component, type Made, type Rule, type When } from "./model.ts";
 import type { AgendaGiven, AgendaMade, AgendaOperation, AgendaQuestion, Asking, ToKeep, ToSend } from "./protocol.ts";
 import * as showing from "./showing.ts";
 import { forgetAgenda, idOf, meOf, readPart, stateOf, unread } from "./store.ts";
@@ -38,14 +38,24 @@ const handlers: Handlers = {
   async ics(keyring, { id, ...asking }) {
     const state = await stateOf(keyring, asking);
     const entries = id === "" ? [...state.entries.values()] : [(await showing.one(keyring, asking, id, Date.now())).entry];
-    const components = entries.flatMap(({ appointment: { master, overrides, added } }) => [...(master === null ? [] : [master]), ...overrides, ...added].map((held) => held.component));
-    return writeCalendar("", components.filter((one) => one.start !== null).map(harmless));
+    return writeCalendar("", entries.flatMap(({ appointment }) => components(appointment)).map(harmless));
   },
   async said(keyring, asking) {
     const { said, spent } = await stateOf(keyring, asking);
     return [...said].map(([place, one]) => ({ ...one, spent: spent.get(place) ?? [] }));
   },
 };
+
+/** All there is of an appointment. Who calls an occurrence off need not say what it was: the series says it. */
+function components(appointment: Appointment): Component[] {
+  const { master, overrides, added } = appointment;
+  const own = overrides.map(({ component }) => {
+    if (component.status !== "CANCELLED" || !master?.component.start) return component;
+    const { sequence, stamp, comment, future } = component;
+    return { ...occurrenceOf({ ...appointment, overrides: [] }, componentKey(component)), status: "CANCELLED", sequence, stamp, comment, future };
+  });
+  return [...(master === null ? [] : [master.component]), ...own, ...added.map((held) => held.component)].filter((one) => one.start !== null);
+}
 
 // Properties that no program opens, fetches or shows as a page of its own (RFC 5545 §3.8.1, §3.8.2): a file that leaves
 // for another program carries no link, attachment or markup of a stranger's.
