@@ -28,7 +28,7 @@ def check(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check documents against our readers, and the XSD and schematron of the settings (section record) or of the options."""
+    """Check documents against our readers, and the XSD and schematron of the settings or of the options."""
     from mail_server.payloads.record.schematron import RulesUnusable
     from mail_server.payloads.record.validation import Rules
 
