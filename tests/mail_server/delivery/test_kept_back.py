@@ -280,3 +280,38 @@ def nobody_reads(word: str, added: dict[str, list[tuple[Any, ...]]]) -> None:
         for row in rows:
             content = b"\0".join(each if isinstance(each, bytes) else str(each).encode() for each in row)
             assert not any(form in content for form in forms), table
+
+
+async def test_what_the_database_tells_of_a_document_is_who_when_how_much_and_its_class(town: Town) -> None:
+    """The list of the README: what is not in it is ciphertext, a keyed hash, or a number that counts."""
+    word = f"canari-{secrets.token_hex(8)}"
+    message = letter("archive", [], word, town.accounts["robot"].address, town.shown("patient"))
+    await town.hand_over("robot", "robot", ["patient"], message)
+    await town.watch.wait()
+    town.watch.close()
+    added = await town.added()
+    nobody_reads(word, added)
+    assert set(added) - {"sqlite_sequence"} == {
+        "account_store", "audit_entry", "audit_head", "audit_party", "blob", "conversation", "conversation_letter",
+        "mailbox", "membership", "message", "report_ledger", "submission", "thread", "thread_reference", "thread_tag",
+    }  # fmt: skip
+    columns = {name: await names_of(town, name) for name in ("message", "report_ledger", "wake")}
+    [row] = [dict(zip(columns["message"], each, strict=True)) for each in added["message"]]
+    assert {name for name, value in row.items() if not isinstance(value, bytes) and value is not None} == {
+        "id", "account_id", "email_id", "thread_id", "form", "state", "size", "received_at", "created_modseq", "modseq",
+        "coarse_class", "closes_exchange", "has_xdm", "has_calendar", "scan",
+    }  # fmt: skip
+    assert (row["account_id"], row["coarse_class"], row["has_xdm"]) == (town.accounts["patient"].id, 1, 1)
+    [line] = [dict(zip(columns["report_ledger"], each, strict=True)) for each in added["report_ledger"]]
+    assert {name: value for name, value in line.items() if not isinstance(value, bytes) and value} == {
+        "account": town.accounts["robot"].id,
+        "recipient": town.accounts["patient"].id,
+        "at": line["at"],
+        "outcome": "delivered",
+    }
+    assert columns["wake"] == ["account", "at"], "times alone"
+
+
+async def names_of(town: Town, table: str) -> list[str]:
+    rows = await town.node.store.read(lambda reader: reader.sql.all(f"PRAGMA table_info({table})"))
+    return [row[1] for row in rows]
