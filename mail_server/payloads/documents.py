@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from mail_server.payloads.manifest import DOCUMENT, FHIR, Item, hash_of
-from mail_server.payloads.record import confidentiality, fhir, xdm, xml
+from mail_server.payloads.record import confidentiality, fhir, mss_fields, xdm, xml
 from mail_server.payloads.record.cda import names
 from mail_server.payloads.record.cda.header import header_of, marks_of
 from mail_server.payloads.record.cda.model import Header
 from mail_server.payloads.record.cda.times import iso_of
 from mail_server.payloads.record.cda.values import Narrative
-from mail_server.payloads.record.model import Author, DocumentEntry, PatientId, Traits
+from mail_server.payloads.record.model import Author, DocumentEntry, PatientId
 from mail_server.payloads.record.refusal import AnsCode, RecordRefused
 
 INS_NIR: Final = "1.2.250.1.213.1.4.8"
@@ -85,7 +85,9 @@ def archive_documents(content: bytes, section: str, allowance: Allowance | None 
         if entry.uri in unread:
             made = replace(made, flags=(*made.flags, "cda-unreadable"))
         cda = _is_cda(entry)
-        found.append(Made(made, (patient,) if patient else (), cda, _identified(patient, entry.traits)))
+        found.append(
+            Made(made, (patient,) if patient else (), cda, mss_fields.qualified(patient, entry.traits))
+        )
     return found
 
 
@@ -180,8 +182,3 @@ def name_of(authors: Sequence[Author]) -> str:
         if name or one.organisation:
             return name or one.organisation
     return ""
-
-
-def _identified(patient: PatientId | None, traits: Traits) -> bool:
-    told = (traits.family_name, traits.given_name, traits.birth_date, traits.sex)
-    return patient is not None and patient.root == INS_NIR and all(told)

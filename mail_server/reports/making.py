@@ -78,6 +78,7 @@ class Maker:
             set_id=about.set_id,
             version=about.version,
             format=_format_of(found),
+            archive=not found.fhir_alone,
         )
         entry = self._entry(made, order, about.source, _letter(made, found))
         assert entry.letter is not None
@@ -205,6 +206,7 @@ def _under_its_own_name(made: Report, found: Documents) -> Report:
         version=header.version or made.version,
         format=_format_of(found),
         replaces=replaced,
+        archive=not found.fhir_alone,
     )
 
 

@@ -78,6 +78,7 @@ class Report:
     format: str = FORMAT_PDF
     replaces: Earlier | None = None
     words: str = field(default="", repr=False)  # of the author, before ours
+    archive: bool = True  # False: FHIR stands for itself
 
 
 def level_one(report: Report, pdf: bytes) -> bytes:
@@ -122,13 +123,11 @@ def report_letter(report: Report, cda: bytes, pdf: bytes, fhir: bytes = b"") -> 
         parts.append(mime.attachment_part(xdm.write(archive), "application/zip", "IHE_XDM.zip"))
     if fhir:
         parts.append(mime.attachment_part(fhir, FHIR_TYPE, f"{name.removesuffix('.pdf')}.json"))
-    subject = subject_of(report)
-    if archive is None:
-        subject = mss_fields.parsed(subject).text  # XDM/1.0/DDM promises an archive (ECO.2.1.3)
+    subject = (f"{mss_fields.REPLACES} " if report.replaces else "") + subject_of(report)
     kind, body = mime.multipart("mixed", parts, boundary)
     header = [
         *_who(report.sender, report.sender_name, report.recipient, report.reply_to, report.at),
-        mime.header_field("Subject", (f"{mss_fields.REPLACES} " if report.replaces else "") + subject),
+        mime.header_field("Subject", subject),
         mime.header_field("Message-ID", report.message_id),
         *(_answering(report.replaces.message_id) if report.replaces else ()),
         *(
@@ -199,9 +198,10 @@ def withdrawal_letter(withdrawal: Withdrawal) -> bytes:
 
 
 def subject_of(report: Report) -> str:
-    """The subject without the mark of a replacement."""
+    """The subject without the mark of a replacement. XDM/1.0/DDM promises an archive (ECO.2.1.3)."""
     traits = report.traits
-    return mss_fields.subject(report.title, 1, traits.family_name, traits.given_name, traits.birth_date)
+    told = mss_fields.subject(report.title, 1, traits.family_name, traits.given_name, traits.birth_date)
+    return told if report.archive else mss_fields.parsed(told).text
 
 
 def pdf_name(report: Report) -> str:

@@ -201,7 +201,11 @@ def test_a_fhir_document_may_be_held_and_announced_unchanged(desk: Desk) -> None
     document = content("fhir-biologie.json")
     taken = desk.take(order_for(document, hold=True), Source(fhir=document))
     assert taken.state is State.HELD
-    assert Sent(desk, desk.announce(taken.reference)).part(FHIR_TYPE) == document
+    announced = Sent(desk, desk.announce(taken.reference))
+    assert announced.part(FHIR_TYPE) == document
+    withdrawn = Sent(desk, desk.withdraw(taken.reference))
+    assert withdrawn.subject == f"Re: {announced.subject}"
+    assert withdrawn.fields["x-mss-nil"] == b"DEV000000"
 
 
 def test_a_fhir_document_alone_carries_no_code_that_it_does_not_bear(desk: Desk) -> None:
