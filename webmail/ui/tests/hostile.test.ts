@@ -8,6 +8,7 @@ import { categoryOf } from "../src/worker/record/categories.ts";
 import { contentsOf } from "../src/worker/record/contents.ts";
 import { list, viewOf } from "../src/worker/record/documents.ts";
 import { Letters } from "../src/worker/record/letters.ts";
+import { lifeCycle, type Arrival } from "../src/worker/record/life_cycle.ts";
 import { newItem } from "../src/worker/record/manifest.ts";
 import type { Item } from "../src/worker/record/manifest_model.ts";
 import { ucum } from "../src/worker/record/measures.ts";
@@ -68,6 +69,19 @@ test("nobody but the holder decides: the same words in a letter from outside cha
     const { lines } = list(viewOf(await lettersOf(letter([document]), letter(told, more)), "fr"), { position: 0, limit: 10 });
     const [found] = lines.filter(({ id }) => id === "1.2.3");
     assert.deepEqual([found?.state, found?.masked], ["current", false]);
+  }
+});
+
+test("thousands of documents that each claim to replace others are drawn in a moment", () => {
+  const many = 3000;
+  for (const step of [1, 7]) {
+    const claims = (at: number): string[] => (step === 1 ? (at > 0 ? [`d${at - 1}`] : []) : Array.from({ length: 20 }, (_, k) => `d${(at * step + k * 13) % many}`));
+    const came = Array.from({ length: many }, (_, at): Arrival => ({ letter: `L${at}`, sender: "x@y.example", patient: "p", own: false, item: newItem({ kind: "document", id: `d${at}`, hash: String(at).padStart(64, "0"), replaces: claims(at) }) }));
+    const begun = Date.now();
+    const found = lifeCycle(came);
+    assert.equal(found.length, many);
+    assert.equal(found.filter(({ state }) => state === "current").length, step === 1 ? 1 : many);
+    assert.ok(Date.now() - begun < 5000, `${Date.now() - begun} ms`);
   }
 });
 

@@ -130,18 +130,40 @@ function replacements(documents: Map<string, Known>, byId: Map<string, Known[]>)
   return { replaced, unheeded };
 }
 
-/** Documents that, by what they say, replace themselves in the end. */
+/** Documents that, by what they say, replace themselves in the end: those of a strongly connected part, or that name
+ *  themselves. In one walk (R. Tarjan, 1972): whoever writes letters may write many that each name many. */
 function inCircles(replaced: Map<string, Set<string>>): Set<string> {
   const found = new Set<string>();
+  const met = new Map<string, { at: number; low: number; open: boolean }>();
+  const open: string[] = [];
+  const path: { key: string; ahead: IterableIterator<string> }[] = [];
+  const enter = (key: string): void => {
+    met.set(key, { at: met.size, low: met.size, open: true });
+    open.push(key);
+    path.push({ key, ahead: (replaced.get(key) ?? new Set<string>()).values() });
+  };
+  const leave = (key: string): void => {
+    path.pop();
+    const mine = met.get(key)!;
+    const before = path.at(-1);
+    if (before !== undefined) met.get(before.key)!.low = Math.min(met.get(before.key)!.low, mine.low);
+    if (mine.low !== mine.at) return;
+    const part: string[] = [];
+    do {
+      part.push(open.pop()!);
+      met.get(part.at(-1)!)!.open = false;
+    } while (part.at(-1) !== key);
+    if (part.length > 1) for (const one of part) found.add(one);
+  };
   for (const start of replaced.keys()) {
-    const seen = new Set<string>();
-    const ahead = [...replaced.get(start)!];
-    for (let key = ahead.pop(); key !== undefined; key = ahead.pop()) {
-      if (seen.has(key)) continue;
-      seen.add(key);
-      ahead.push(...(replaced.get(key) ?? []));
+    if (!met.has(start)) enter(start);
+    for (let here = path.at(-1); here !== undefined; here = path.at(-1)) {
+      const { value: other, done } = here.ahead.next();
+      if (done === true) leave(here.key);
+      else if (other === here.key) found.add(other);
+      else if (!met.has(other)) enter(other);
+      else if (met.get(other)!.open) met.get(here.key)!.low = Math.min(met.get(here.key)!.low, met.get(other)!.at);
     }
-    if (seen.has(start)) found.add(start);
   }
   return found;
 }
@@ -201,13 +223,28 @@ function inChains(documents: Map<string, Known>, newer: Map<string, Set<string>>
 
 /** What replaces stands before what it replaces; else by when it was made, then by key. */
 function newestFirst(chain: Set<string>, documents: Map<string, Known>, newer: Map<string, Set<string>>): string[] {
-  const left = new Set(chain);
+  const olds = new Map<string, string[]>();
+  const waits = new Map<string, number>(); // for how many that replace it
+  for (const key of chain) {
+    const above = [...(newer.get(key) ?? [])];
+    waits.set(key, above.length);
+    for (const one of above) {
+      const below = olds.get(one);
+      if (below === undefined) olds.set(one, [key]);
+      else below.push(key);
+    }
+  }
   const ordered: string[] = [];
-  while (left.size > 0) {
-    const free = [...left].filter((key) => ![...(newer.get(key) ?? [])].some((one) => left.has(one)));
+  let free = [...chain].filter((key) => waits.get(key) === 0);
+  while (free.length > 0) {
     free.sort((one, other) => order(documents.get(other)!.made, documents.get(one)!.made) || order(other, one));
-    for (const key of free) left.delete(key);
     ordered.push(...free);
+    const next: string[] = [];
+    for (const old of free.flatMap((key) => olds.get(key) ?? [])) {
+      waits.set(old, waits.get(old)! - 1);
+      if (waits.get(old) === 0) next.push(old);
+    }
+    free = next;
   }
   return ordered;
 }
