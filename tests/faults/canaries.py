@@ -7,6 +7,7 @@ import os
 import secrets
 import socket
 import stat
+from datetime import UTC, datetime
 from pathlib import Path
 
 from deploy.demo import letters, people, world
@@ -29,6 +30,41 @@ class Canaries:
     def mark(self, *found: str) -> None:
         """What somebody else drew, and must be found nowhere either; short ones stand everywhere by chance."""
         self.markers += [one for one in found if len(one) >= 12 and one not in self.markers]
+
+    def moment(self) -> str:
+        """A time of an appointment, as calendars write it: found nowhere by chance."""
+        second = secrets.randbelow(8 * 365 * 86_400) + 1_925_000_000  # 2031 to 2038
+        made = datetime.fromtimestamp(second, UTC).strftime("%Y%m%dT%H%M%SZ")
+        self.mark(made)
+        return made
+
+    def agenda(self) -> list[dict[str, object]]:
+        """What a patient keeps for themself in the agenda: an entry, its reminder, facts, and what recalls became."""
+        uid, start, title, birth = self.word(), self.moment(), self.word(), self.word()
+        lines = [
+            f"UID:{uid}",
+            f"DTSTART:{start}",
+            f"SUMMARY:{title}",
+            f"LOCATION:{self.word()}",
+            f"DESCRIPTION:{self.word()}",
+        ]
+        ics = "\r\n".join(
+            ["BEGIN:VCALENDAR", "VERSION:2.0", "BEGIN:VEVENT", *lines, "END:VEVENT", "END:VCALENDAR", ""]
+        )
+        said = [("remind", uid, "4321"), ("facts", "", f"{birth} F"), ("recall", self.word(), "refused")]
+        made: list[dict[str, object]] = [
+            {"kind": "appointment", "id": uid, "title": title, "at": start, "ics": ics}
+        ]
+        for name, target, value in said:
+            one: dict[str, object] = {
+                "kind": "decision",
+                "decision": name,
+                "targets": [target],
+                "type": value,
+                "stamp": start,
+            }
+            made.append(one)
+        return made
 
     def letter(self, sender: str, recipient: str, *, attached: int = 3_000) -> bytes:
         made = letters.report(

@@ -235,12 +235,13 @@ def told_in_the_morning(ward: Ward) -> None:
 
 
 def kept_for_oneself(ward: Ward, page: PageClient, line: dict[str, Any]) -> None:
-    """An entry of the profile and one of the agenda, when to wake for it; and the answer to an invitation."""
+    """An entry of the profile; one of the agenda, what was said of recalls, when to wake; an invitation's answer."""
     canaries, shown = ward.canaries, page.session["account"]["shown"]
     account = page.session["account"]["id"]
     for kind in ("record", "agenda"):
-        item: dict[str, object] = {"kind": "entry", "id": canaries.word(), "title": canaries.word()}
-        entity = made_of.alternative(made_of.mime.text_part(canaries.word()), made_of.manifest_part(item))
+        entry: dict[str, object] = {"kind": "entry", "id": canaries.word(), "title": canaries.word()}
+        items = canaries.agenda() if kind == "agenda" else [entry]
+        entity = made_of.alternative(made_of.mime.text_part(canaries.word()), made_of.manifest_part(*items))
         message = page._composed(shown, canaries.word(), entity, None, [page.own_certificate()])
         uploaded = json.loads(page.request("POST", f"/jmap/upload/{account}/", message, "message/rfc822"))
         wanted = {
