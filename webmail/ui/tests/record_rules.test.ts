@@ -120,12 +120,16 @@ test("what its author keeps from the patient is in no list, count, search, year,
     const shown = [list(view, everything), list(view, { ...everything, archived: true })];
     const without = await emptyLetters();
     await without.keep({ put: [...letters.all()].map((one) => ({ ...one, manifest: { ...one.manifest, items: one.manifest.items.filter((item) => !invisible.has(item.id)) } })) });
-    const rest = list(viewOf(without, "fr"), everything);
+    const withoutIt = viewOf(without, "fr");
+    const rest = list(withoutIt, everything);
+    assert.deepEqual(pharmacies(letters), pharmacies(without), `record ${seed}: nor whom it came from`);
     assert.deepEqual([shown[0]!.total, shown[0]!.categories, shown[0]!.years], [rest.total, rest.categories, rest.years], `record ${seed}: no count tells of it`);
     for (const id of invisible) {
       const title = `secret-title-${seed}-${id.split(".").at(-1)}`;
       for (const found of [...shown, trends(letters, "fr"), profile(letters, "fr")]) assert(!holds(found, `"${id}"`) && !holds(found, `${title}"`), `record ${seed}: ${id}`);
       assert.equal(list(view, { ...everything, words: title.slice(0, -1) + title.slice(-1) }).lines.some((line) => line.id === id), false);
+      const searched = [view, withoutIt].map((one) => list(one, { ...everything, words: title })).map((one) => [one.total, one.categories, one.years]);
+      assert.deepEqual(searched[0], searched[1], `record ${seed}: no count of a search tells of it`);
       assert.throws(() => known(letters, id, "fr"), `record ${seed}: ${id} cannot be asked for`);
     }
   }
