@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from mail_server.payloads.record import confidentiality, letter, value_sets
 from mail_server.payloads.record.letter import FORMAT_OTHER, FORMAT_PDF, Earlier, Report, Withdrawal
-from mail_server.payloads.record.model import Code, PatientId
+from mail_server.payloads.record.model import Author, Code, PatientId
 from mail_server.reports import documents
 from mail_server.reports.documents import Documents, Source
 from mail_server.reports.order import Order, read_order
@@ -43,7 +43,7 @@ class Maker:
             raise ReportRefused("reference-taken", "reference")
         earlier = self._earlier(order, find)
         made = self._report(order, order.reference or new_reference(), earlier)
-        made = _under_its_own_name(made, found)
+        made = replace(_under_its_own_name(made, found), author=_author(made, order, found))
         if not order.held:
             return [self._entry(made, order, source.name, _letter(made, found))]
         own = self._settings.account.address
@@ -79,6 +79,7 @@ class Maker:
             version=about.version,
             format=_format_of(found),
             archive=not found.fhir_alone,
+            author=_author(made, order, found),
         )
         entry = self._entry(made, order, about.source, _letter(made, found))
         assert entry.letter is not None
@@ -207,6 +208,22 @@ def _under_its_own_name(made: Report, found: Documents) -> Report:
         format=_format_of(found),
         replaces=replaced,
         archive=not found.fhir_alone,
+    )
+
+
+def _author(made: Report, order: Order, found: Documents) -> Author:
+    """Who wrote the document, when the order names nobody: as the document says it, at this establishment."""
+    authors = found.header.authors if found.header is not None else ()
+    if order.told.get("author") or not authors or not authors[0].family_name:
+        return made.author
+    first = authors[0]
+    return replace(
+        made.author,
+        family_name=first.family_name,
+        given_name=first.given_name,
+        identifier=first.identifier,
+        role=first.role,
+        specialty=first.specialty,
     )
 
 

@@ -100,6 +100,8 @@ def test_a_cda_leaves_to_the_byte_with_a_copy_to_read_and_says_itself_what_it_is
     assert list(archive.documents.values()) == [document]
     [entry] = archive.entries
     assert (entry.unique_id, entry.type.code, entry.title) == (header.id, header.type.code, header.title)
+    written_by = header.authors[0].family_name or "Aurore"  # else who the settings name
+    assert (entry.authors[0].family_name, entry.authors[0].organisation) == (written_by, "CH Essai")
     [item] = sent.drawn.manifest.items
     assert (item.id, item.flags, sent.drawn.manifest.flags) == (header.id, (), ())
     assert sent.fields["x-mss-codecda"] == header.type.code.encode()
