@@ -300,6 +300,21 @@ class Conversations:
             )
         return list(found.values())
 
+    def dispensed(self, reader: Reader, account: Account, since: int) -> list[Correspondence]:
+        """Organisations that dispensed to this patient since then and take a first letter for it: a prescription may
+        go to them though no letter went to and fro yet."""
+        if account.kind is not Kind.PATIENT:
+            return []
+        rows = reader.sql.all(
+            "SELECT pharmacy, at FROM dispensing WHERE patient = ? AND at >= ? ORDER BY at DESC LIMIT ?",
+            (account.id, since, MOST),
+        )
+        return [
+            Correspondence(address, open=True, last_at=int(at))
+            for key, at in rows
+            if self._takes_first(key) and (address := self.address_of(key, None))
+        ]
+
     def _takes_first(self, key: str) -> bool:
         account = self._accounts.by_id(AccountId(key))
         return account is not None and account.contact is not Contact.REPLIES_ONLY

@@ -75,6 +75,9 @@ class Nobody:
     async def addressee(self, speaker: Account, address: str) -> Any:
         raise Refusal(550, "5.1.1", "No such mailbox here", "not-a-correspondent")
 
+    def dispensed(self, reader: Any, account: Account, since: int) -> list[Any]:
+        return []
+
     def of(self, reader: Any, account: Account) -> list[Any]:
         return []
 

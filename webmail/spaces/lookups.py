@@ -19,6 +19,7 @@ from webmail.login.sessions import PageSession
 
 MOST = 50  # addresses of one request
 _MINUTE = 60_000
+_YEAR = 365 * 24 * 60 * _MINUTE
 _ASKERS = 10_000
 _PHARMACY = "SA33"  # TRE_R02
 
@@ -57,6 +58,7 @@ class Correspondence(Protocol):
 
 class Conversations(Protocol):
     def of(self, reader: Reader, account: Account) -> Sequence[Correspondence]: ...
+    def dispensed(self, reader: Reader, account: Account, since: int) -> Sequence[Correspondence]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,17 @@ class Lookups:
             return Found(address, None, refusal.reason, refusal.sentence)
 
     async def correspondents(self, session: PageSession) -> Sequence[Correspondence]:
+        """Those with whom letters went to and fro; then the pharmacies that dispensed to this patient within a year."""
         account = self._ground.account(session)
-        return await self._ground.store.read(lambda reader: self._conversations.of(reader, account))
+        since = self._ground.clock() - _YEAR
+
+        def read(reader: Reader) -> list[Correspondence]:
+            known = list(self._conversations.of(reader, account))
+            met = {one.address for one in known}
+            sellers = self._conversations.dispensed(reader, account, since)
+            return known + [one for one in sellers if one.address not in met]
+
+        return await self._ground.store.read(read)
 
     def is_pharmacy(self, address: str) -> bool:
         """Whether a correspondent is a dispensing pharmacy of this node: where a prescription may go."""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mail_server import mime
-from mail_server.accounts.interface import Kind
+from mail_server.accounts.interface import Account, Contact, Kind
 from mail_server.conversations.conversations import MOST
 from mail_server.conversations.model import Bar, Correspondence, How, Standing
 from mail_server.conversations.roots import LetterIds, thread_root
@@ -253,3 +253,29 @@ async def test_what_is_shown_is_bounded(town: Any) -> None:
 
     await town.store.write(many)
     assert len(await town.of(patient)) == MOST
+
+
+async def test_a_pharmacy_that_dispensed_since_and_takes_a_first_letter_is_told_to_that_patient_alone(
+    town: Any,
+) -> None:
+    patient, other = await town.patient(), await town.patient("1850513055002")
+    pharmacy, silent = await town.person("officine", Kind.ORG), await town.person("autre-officine", Kind.ORG)
+    await town.accounts.contact_set(pharmacy.id, Contact.OPTED_IN)
+
+    def record(transaction: Any) -> None:
+        town.dispensings.record(transaction, patient.id, pharmacy.id, 1_000)
+        town.dispensings.record(transaction, patient.id, silent.id, 1_000)
+
+    await town.store.write(record)
+
+    async def told(account: Account, since: int) -> list[tuple[str, bool]]:
+        def read(reader: Any) -> list[Correspondence]:
+            return town.conversations.dispensed(reader, account, since)
+
+        found: list[Correspondence] = await town.store.read(read)
+        return [(one.address, one.open) for one in found]
+
+    assert await told(patient, 500) == [("officine@chu.test", True)]
+    assert await told(patient, 2_000) == []
+    assert await told(other, 500) == []
+    assert await told(pharmacy, 500) == []

@@ -91,6 +91,25 @@ async def test_a_correspondent_that_is_a_pharmacy_is_told_so(
     assert (found["address"], found["pharmacy"]) == ("officine@mss.essai.test", True)
 
 
+async def test_a_pharmacy_that_dispensed_is_told_once_though_no_letter_went_yet(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dispensed(self: object, reader: object, account: object, since: int) -> list[Correspondence]:
+        assert since < office.clock() - 364 * 86_400_000
+        return [
+            Correspondence("officine@mss.essai.test", open=True, last_at=5),
+            Correspondence("gp@mss.essai.test", open=True, last_at=4),
+        ]
+
+    monkeypatch.setattr(Nobody, "dispensed", dispensed)
+    browser = await office.enrolled()
+    found = (await browser.get("correspondents"))["correspondents"]
+    assert [(one["address"], one["lastAt"]) for one in found] == [
+        ("gp@mss.essai.test", 7),
+        ("officine@mss.essai.test", 5),
+    ]
+
+
 async def test_an_account_asks_about_so_many_addresses_a_minute(office: Office) -> None:
     browser = await office.enrolled()
     asked = {"addresses": [f"a{number}@mss.essai.test" for number in range(50)]}
