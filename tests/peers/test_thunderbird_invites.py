@@ -32,19 +32,14 @@ pytestmark = pytest.mark.peers
 UID = "thunderbird-rendez-vous-1"
 TITLE = "Contrôle tensionnel"
 KEPT = Path(__file__).parents[1] / "webmail" / "vectors" / "itip" / "thunderbird"
-_PROGRAM = Path(__file__).parent / "thunderbird" / "appointments.py"
+DRIVER = Path(__file__).parent / "thunderbird" / "appointments.py"
 
 
 @dataclass
-class Consultation:
-    """A doctor at Thunderbird, a patient at their page with an engine of ours."""
+class Practice:
+    """A doctor at Thunderbird, told what to do by lines."""
 
-    made: world.World
-    patient: intruder.Someone
     process: subprocess.Popen[str]
-    engine: Engine
-    version: str = ""
-    seen: set[str] = field(default_factory=set[str])
 
     def tell(self, **asked: Any) -> dict[str, Any]:
         assert self.process.stdin is not None
@@ -59,6 +54,17 @@ class Consultation:
         told: dict[str, Any] = json.loads(line)
         assert "failed" not in told, told
         return told
+
+
+@dataclass
+class Consultation(Practice):
+    """And a patient at their page with an engine of ours."""
+
+    made: world.World
+    patient: intruder.Someone
+    engine: Engine
+    version: str = ""
+    seen: set[str] = field(default_factory=set[str])
 
     def arrived(self, name: str, seconds: float = 60) -> tuple[Letter, tuple[Event, ...]]:
         """The next letter of the patient's, and what the engine makes of its calendar."""
@@ -93,12 +99,12 @@ def consultation(made: world.World, tmp_path_factory: pytest.TempPathFactory) ->
     out = tmp_path_factory.mktemp("thunderbird")
     patient = intruder.activated(made, "Aurore", "DELMAS", 731)
     command = [
-        sys.executable, str(_PROGRAM), "--demo-json", str(made.folder / "demo.json"), "--out", str(out),
+        sys.executable, str(DRIVER), "--demo-json", str(made.folder / "demo.json"), "--out", str(out),
         "--address", world.GP,
     ]  # fmt: skip
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         engine = Engine(Me((patient.shown, patient.address), "Aurore Delmas"))
-        running = Consultation(made, patient, process, engine)
+        running = Consultation(process, made, patient, engine)
         running.version = running.answered()["version"]
         yield running
         assert process.stdin is not None

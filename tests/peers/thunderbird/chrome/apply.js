@@ -18,16 +18,21 @@ async function apply({ uid, seconds }) {
   const button = buttons.find(one => !one.hidden && one.id === "imipUpdateButton");
   const method = bar.itipItem.receivedMethod;
   const calendar = cal.manager.getCalendars().find(one => one.name === "Agenda");
-  const status = async () => (await calendar.getItem(uid)).getAttendees().map(one => [one.id, one.participationStatus]);
-  const before = await status();
+  const of = item => item.getAttendees().map(one => [one.id, one.participationStatus]);
+  const status = async () => of(await calendar.getItem(uid));
+  // Occurrences that differ from their series, by the day they were to be on.
+  const apart = async () => {
+    const series = (await calendar.getItem(uid)).recurrenceInfo;
+    return (series?.getExceptionIds() ?? []).map(id => [id.icalString, of(series.getExceptionFor(id))]);
+  };
+  const held = async () => JSON.stringify([await status(), await apart()]);
+  const [before, first] = [await status(), await held()];
   if (!button) {
     return { said, method, before, after: before, buttons: buttons.filter(one => !one.hidden).map(one => one.id) };
   }
   button.click();
-  let after = before;
-  while (JSON.stringify(after) === JSON.stringify(before) && Date.now() < deadline) {
+  while ((await held()) === first && Date.now() < deadline) {
     await pause();
-    after = await status();
   }
-  return { said, method, before, after, buttons: [button.id] };
+  return { said, method, before, after: await status(), apart: await apart(), buttons: [button.id] };
 }

@@ -15,7 +15,7 @@ async function visit({ server, seconds }) {
       const inbox = incoming.rootFolder.getFolderWithFlags(Ci.nsMsgFolderFlags.Inbox);
       if (inbox) {
         inbox.updateFolder(main.msgWindow);
-        return {};
+        return { letters: inbox.getTotalMessages(false) };
       }
     }
     if (Date.now() > deadline) {

@@ -1,0 +1,48 @@
+// Runs inside Thunderbird, with a proposal of another time shown: what its bar says, what its event dialogue shows once
+// "Reschedule" is pressed, and what the calendar holds once the proposed times are taken and "Save and Send" is pressed.
+async function counter({ uid, seconds }) {
+  const { cal } = ChromeUtils.importESModule("resource:///modules/calendar/calUtils.sys.mjs");
+  const { setTimeout } = ChromeUtils.importESModule("resource://gre/modules/Timer.sys.mjs");
+  const deadline = Date.now() + seconds * 1000;
+  const pause = time => new Promise(resolve => setTimeout(resolve, time));
+  async function until(what, condition) {
+    for (;;) {
+      const found = await condition();
+      if (found) {
+        return found;
+      }
+      if (Date.now() > deadline) {
+        throw new Error(`waited in vain for ${what}`);
+      }
+      await pause(100);
+    }
+  }
+  const about = Services.wm.getMostRecentWindow("mail:3pane").document.getElementById("tabmail").currentAboutMessage;
+  const bar = about.calImipBar;
+  await until("the bar of invitations", () => bar.itipItem && bar.actionFunc);
+  const said = about.document.querySelector(".calendar-notification-bar .msgNotificationBarText").textContent;
+  const shown = [...about.document.getElementById("imip-view-toolbar").getElementsByTagName("toolbarbutton")].filter(one => !one.hidden);
+  const method = bar.itipItem.receivedMethod;
+  const calendar = cal.manager.getCalendars().find(one => one.name === "Agenda");
+  const start = async () => new Date((await calendar.getItem(uid)).startDate.nativeTime / 1000).toISOString();
+  const before = await start();
+
+  shown.find(one => one.id === "imipRescheduleButton").click();
+  const dialogue = await until("the event dialogue", () => Services.wm.getMostRecentWindow("Calendar:EventDialog"));
+  const within = await until("the proposal in the dialogue", () => {
+    const inner = dialogue.document.getElementById("calendar-item-panel-iframe")?.contentWindow;
+    const box = inner?.document.getElementById("counter-proposal-box");
+    return box && !box.hasAttribute("collapsed") ? inner : null;
+  });
+  const find = id => within.document.getElementById(id);
+  const summary = find("counter-proposal-summary").value;
+  const comment = find("counter-proposal-comment").value;
+  const proposed = [...find("counter-proposal-property-values").children].map(one => one.value).filter(Boolean);
+  find("counter-proposal-btn").click();
+  await pause(300);
+  dialogue.document.getElementById("cmd_accept").doCommand();
+  let after = before;
+  await until("the calendar to change", async () => (after = await start()) !== before);
+  await until("the dialogue to close", () => dialogue.closed);
+  return { said, method, buttons: shown.map(one => one.id), summary, comment, proposed, before, after };
+}
