@@ -73,7 +73,8 @@ def documents(space: world.Space, count: int) -> Iterator[bytes]:
             class_=Code("10", "1.2.250.1.213.1.1.4.1", "Compte rendu"), title=f"Compte rendu {number}", act=day,
             unique_id=unique_id, set_id=f"{unique_id}.1", entry_uuid=f"urn:uuid:00000000-0000-4000-8000-{number:012d}",
             facility=Code("SA01", "1.2.250.1.71.4.2.4", "Etablissement public de santé"),
-            setting=Code("ETABLISSEMENT", "1.2.250.1.213.1.1.4.9", "Etablissement de santé"), author=author, receipt=False,
+            setting=Code("ETABLISSEMENT", "1.2.250.1.213.1.1.4.9", "Etablissement de santé"),
+            author=author, receipt=False,
         )  # fmt: skip
         cda = results(space, unique_id, day) if laboratory else level_one(report, PDF)
         yield report_letter(report, cda, PDF)

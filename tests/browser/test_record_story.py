@@ -11,15 +11,21 @@ import email.policy
 import io
 import json
 import re
+import time
 import zipfile
 import zlib
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from icalendar import Calendar
 
 from deploy.demo import clients, world
+from mail_server.payloads.agenda import imip
+from mail_server.payloads.agenda.itip import Engine
+from mail_server.payloads.agenda.model import Attendee, Component, Me, Organiser, When
 from mail_server.payloads.record import xdm
 from tests.browser.served import Served
 
@@ -36,6 +42,7 @@ VECTORS = Path(__file__).parents[1] / "webmail" / "vectors" / "manifests.json"
 PASSWORD = "lanterne moulin jeudi 18 mauve"
 TITLE = "Bilan sanguin du 19 novembre"
 OWN = "Mes volontés écrites"
+VISIT, NAME = "Consultation de suivi", "Dr Camille Aubry"
 PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
 
 
@@ -44,6 +51,18 @@ def as_the_hospital_sends(name: str, to: str) -> bytes:
     found = next(one for one in json.loads(VECTORS.read_text("utf-8"))["letters"] if one["name"] == name)
     letter = zlib.decompress(base64.b64decode(found["letter"]))
     return letter.replace(b"labo@chu.example", world.HOSPITAL.encode()).replace(b"x@y.example", to.encode())
+
+
+def invite(served: Served, to: str) -> None:
+    """An appointment from her doctor's mail program."""
+    made, person = served.made, served.made.persons[world.GP]
+    whole = Component(
+        "visite-du-dossier@cabinet", start=When("20300107T093000", "UTC"), end=When("20300107T100000", "UTC"),
+        title=VISIT, organiser=Organiser(world.GP, NAME), attendees=(Attendee(to, rsvp=True),),
+    )  # fmt: skip
+    for one in Engine(Me((world.GP,), NAME)).organise(whole, time.time_ns() // 1_000_000):
+        port, data = made.ports["submission"], imip.letter(one, NAME, world.DOMAIN)
+        clients.send_as_person(port, clients.tls(made.ca), world.GP, person.password, list(one.to), data)
 
 
 @dataclass
@@ -65,6 +84,7 @@ def played(served: Served, browser: Browser) -> Played:
     space = served.new_patient(617)
     served.hospital_sends([as_the_hospital_sends("one document", space.shown)], space.shown)
     served.person_writes(world.GP, space.shown, "Votre bilan", "Envoyez-le-moi quand vous l’aurez.\n")
+    invite(served, space.shown)
     context = browser.new_context(locale="fr-FR", viewport={"width": PHONE[0], "height": PHONE[1]})
     faults: list[str] = []
     context.on("weberror", lambda fault: faults.append(str(fault.error)))
@@ -164,6 +184,14 @@ def test_everything_leaves_in_one_archive(played: Played) -> None:
         assert {"index.html", "letters.mbox", "profile.fhir.json", "LISEZMOI.txt"} <= set(names)
         assert any(archive.read(name) == PDF for name in names)
     assert len([xdm.read(one) for one in archives]) == 2  # both versions
+
+
+def test_appointments_leave_with_it_as_a_calendar_that_other_programs_open(played: Played) -> None:
+    with zipfile.ZipFile(io.BytesIO(played.export)) as archive:
+        calendar = Calendar.from_ical(archive.read("agenda.ics"))
+    [event] = calendar.events
+    assert str(event["SUMMARY"]) == VISIT
+    assert event.decoded("DTSTART") == datetime(2030, 1, 7, 9, 30, tzinfo=UTC)
 
 
 def test_nothing_of_it_was_said_to_the_server(played: Played) -> None:
