@@ -17,10 +17,11 @@ TEST_PACKAGES := $(DEMO_PACKAGES) procps openssl strace nodejs postgresql-15 \
 BENCH_PACKAGES := $(DEMO_PACKAGES) procps openssl strace gcc libc6-dev libssl-dev postfix libexttextcat-2.0-0 \
 	liblua5.4-0 libsodium23 libstemmer0d libtirpc3 libunwind8 libwrap0
 
-# Quick folders; beside them real peers and browsers, then the tests that kill and starve: they wait more than they
-# work. tests/bench is for `make bench`.
-SLOW_TESTS := tests/peers tests/browser tests/faults
-QUICK_TESTS := $(filter-out $(SLOW_TESTS) tests/bench tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+# Two lanes of about the same length: real peers and browsers, which wait more than they work; beside them the quick
+# folders, then the tests that kill and starve. tests/bench is for `make bench`.
+SLOW_TESTS := tests/peers tests/browser
+LAST_TESTS := tests/faults
+QUICK_TESTS := $(filter-out $(SLOW_TESTS) $(LAST_TESTS) tests/bench tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,11 +32,11 @@ demo: debian-demo environment page ## Play the first letter on this machine, the
 
 test: debian-test environment peers page ## Lint, types, arrows between packages, every test
 	@$(MAKE) --no-print-directory checks
-	@echo "--> tests (those with peers, browsers and kills run beside the quick ones, and are shown after them)"
+	@echo "--> tests (those with peers and browsers run beside the others, and are shown after them)"
 	@export EVERY_PEER=1; log=.venv/slow-tests.log; \
 	$(BIN)/pytest $(ARGS) $(wildcard $(SLOW_TESTS)) >$$log 2>&1 & slow=$$!; \
 	trap 'kill $$slow; wait $$slow; exit 130' INT TERM; \
-	$(BIN)/pytest $(ARGS) $(QUICK_TESTS) && quick=0 || quick=$$?; \
+	$(BIN)/pytest $(ARGS) $(QUICK_TESTS) $(wildcard $(LAST_TESTS)) && quick=0 || quick=$$?; \
 	tail --lines=+1 --follow --pid=$$slow $$log; \
 	wait $$slow && [ $$quick -eq 0 ]
 

@@ -17,7 +17,7 @@ from deploy.demo import clients, letters, world
 from tests.nights import BAD, Night
 
 pytestmark = pytest.mark.faults
-REPORTS = int(os.environ.get("VAGUEMESTRE_NIGHT_REPORTS", "300"))
+REPORTS = int(os.environ.get("VAGUEMESTRE_NIGHT_REPORTS", "120"))
 BAD_ONES = max(len(BAD), REPORTS // 100)
 
 
