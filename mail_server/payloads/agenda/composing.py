@@ -121,6 +121,8 @@ def answer(
         about = [appointment.master.component]
     if not recurrence:  # occurrences with a component of their own are asked about apart
         about += [one.component for one in appointment.overrides if one.component.status != "CANCELLED"]
+    if not about:  # all that is held of a series is occurrences called off
+        raise AgendaRefused("cancelled")
     said, components = list(appointment.replies), list[Component]()
     for one in about:
         mine = _mine(one, me, status, delegate)

@@ -73,6 +73,7 @@ export function answer(appointment: Appointment, status: string, me: Me, now: nu
     // occurrences with a component of their own are asked about apart
     about.push(...appointment.overrides.map((one) => one.component).filter((one) => one.status !== "CANCELLED"));
   }
+  if (about.length === 0) throw new AgendaRefused("cancelled"); // all that is held of a series is occurrences called off
   let replies: readonly Reply[] = appointment.replies;
   const components = about.map((one) => {
     const mine = mineOf(one, me, status, delegate);
