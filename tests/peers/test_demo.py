@@ -79,7 +79,7 @@ def processes_of(folder: Path) -> list[int]:
 def test_once_plays_every_step_and_leaves_nothing_running(folder: Path, columns: int) -> None:
     demo = started(folder, "--once", columns=columns)
     assert demo.wait(200) == 0, said(folder)
-    assert "18 of 18 steps held" in said(folder)
+    assert "19 of 19 steps held" in said(folder)
     assert processes_of(folder) == []
     wide = [line for line in said(folder).splitlines() if len(line) > columns]
     assert wide == [], "a terminal would break these lines"
