@@ -23,10 +23,13 @@ from desktop import SCREEN, picture, screen, thunderbird
 from marionette import Marionette, MarionetteError
 from run import CHROME, START_SECONDS, account_of, prepared
 
+# Of its calendar and of its computer: its event dialogue reads a proposed time by the computer's clock, and takes what
+# it read for a time in the calendar's zone. Where the two differ, every proposal is off by their difference.
+_ZONE = "Europe/Paris"
 _TOLD = {
     "browser.dom.window.dump.enabled": True,
     "devtools.console.stdout.chrome": True,
-    "calendar.timezone.local": "Europe/Paris",
+    "calendar.timezone.local": _ZONE,
     "calendar.timezone.useSystemTimezone": False,
 }
 
@@ -61,7 +64,7 @@ def _options() -> argparse.Namespace:
 def _serve(demo: dict[str, Any], account: dict[str, Any], options: argparse.Namespace, folder: Path) -> None:
     with (
         screen() as display,
-        thunderbird(display, folder, _TOLD) as port,
+        thunderbird(display, folder, _TOLD, _ZONE) as port,
         Marionette(port, START_SECONDS) as control,
     ):
         made = prepared(control, demo, account, "implicit")

@@ -80,8 +80,10 @@ def screen() -> Generator[str]:
 
 
 @contextlib.contextmanager
-def thunderbird(display: str, folder: Path, settings: Mapping[str, str | int | bool]) -> Generator[int]:
-    """Thunderbird with a fresh profile in `folder`; gives the port of its remote control."""
+def thunderbird(
+    display: str, folder: Path, settings: Mapping[str, str | int | bool], zone: str = ""
+) -> Generator[int]:
+    """Thunderbird with a fresh profile in `folder`; gives the port of its remote control. `zone`: its computer's."""
     profile = folder / "profile"
     profile.mkdir(parents=True)
     port = _free_port()
@@ -94,6 +96,7 @@ def thunderbird(display: str, folder: Path, settings: Mapping[str, str | int | b
         "LIBGL_ALWAYS_SOFTWARE": "1",
         "MOZ_CRASHREPORTER_DISABLE": "1",
         "NO_AT_BRIDGE": "1",
+        **({"TZ": zone} if zone else {}),
     }
     command = ["thunderbird", "--profile", str(profile), "--no-remote"]
     command += ["--marionette", "--remote-allow-system-access"]
