@@ -32,6 +32,7 @@ SCREENS = (
     ("/agenda", ""),
     ("/agenda", "quietagenda"),
     ("/agenda", "years"),
+    ("/agenda", "askedseries"),
     ("/agenda/rendez-vous/o1", ""),
     ("/agenda/rendez-vous/o1", "closedexchange"),
     ("/agenda/rendez-vous/o5", ""),
@@ -105,6 +106,20 @@ def test_one_tap_answers_and_can_be_undone(visit: Visit) -> None:
     expect(page.get_by_role("heading", name="1 rendez-vous attend votre réponse")).to_be_visible()
     page.get_by_role("button", name="Annuler").click()
     expect(page.get_by_role("heading", name="2 rendez-vous attendent votre réponse")).to_be_visible()
+
+
+def test_one_tap_on_a_series_answers_the_whole_and_says_so(visit: Visit) -> None:
+    page = visit("/agenda", "askedseries")
+    card = page.locator(".card").filter(has_text="Rééducation")
+    expect(card).to_have_count(1)
+    expect(card.get_by_text("Votre réponse vaut pour toute la série")).to_be_visible()
+    expect(
+        page.locator(".card").filter(has_text="Consultation de suivi").get_by_text("toute la série")
+    ).to_have_count(0)
+    page.get_by_role("button", name="Refuser Rééducation").click()
+    expect(
+        page.locator("main li").filter(has_text="Rééducation").get_by_text("Refusé", exact=True)
+    ).to_have_count(2)
 
 
 def test_another_time_is_proposed_and_what_is_wrong_is_said_first(visit: Visit) -> None:

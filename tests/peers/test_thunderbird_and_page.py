@@ -70,7 +70,9 @@ class Visit(Practice):
 
     def row(self, title: str, start: datetime) -> Locator:
         """Of the list: this appointment, that day at that time."""
-        return self.page.locator(f'main li:has(time[datetime="{instant(start)}"])').filter(has_text=title).last
+        return (
+            self.page.locator(f'main li:has(time[datetime="{instant(start)}"])').filter(has_text=title).last
+        )
 
     def agenda(self, title: str, start: datetime, seconds: float = 60) -> Locator:
         """The agenda, once it tells of this appointment at that time."""

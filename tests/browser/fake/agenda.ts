@@ -1,5 +1,6 @@
 // An agenda without a server: invented appointments around today, in memory. Scenes (beside those of scene.ts):
 //   years: five years of entries      quietagenda: nothing yet      nofacts: birth date not told yet
+//   askedseries: a series waits for an answer
 //   closedexchange: the organiser ended the exchange               reminder: one is due a second after the page opens
 import type {
   AgendaWork, Appointment, EntryDraft, Facts, LetterAppointment, Occurrence, Recall, Reminder,
@@ -60,6 +61,7 @@ function invented(): Kept[] {
     made("Bilan de kinésithérapie", at(16, 9), 60, { organiser: { name: "Cabinet de kinésithérapie", address: "kine@soins.vallees.example" }, status: "cancelled" }),
     made("Radio du genou", at(20, 11), 30, { organiser: HOSPITAL }, { proposal: { start: at(21, 15), end: at(21, 15, 30) } }),
     made("Don du sang", at(9, 0), 24 * 60, { organiser: null, status: "own", allDay: true, answerable: false, place: "Maison du don" }),
+    ...(scene("askedseries") ? [2, 9].map((days) => made("Rééducation", at(days, 15), 30, { uid: "weekly@invented", status: "needs-action", repeats: true, recurrence: `x${days}` }, { rule: "Chaque semaine" })) : []),
     made("Prise de tension", at(0, 20), 15, { organiser: null, status: "own", repeats: true, answerable: false }, { rule: "Chaque jour" }),
     made("Journée de prévention", at(25, 9), 480, { organiser: HOSPITAL, status: "told", answerable: false, place: "Hall du CHU" }, { cannotAnswer: "not-invited" }),
     made("Contrôle annuel", at(-20, 9), 30, {}),
@@ -132,7 +134,9 @@ export const agenda: AgendaWork = {
   },
   async toAnswer() {
     await answer();
-    return kept.map(({ occurrence }) => occurrence).filter((one) => one.answerable && (one.status === "needs-action" || one.changed));
+    const waiting = kept.map(({ occurrence }) => occurrence).filter((one) => one.answerable && (one.status === "needs-action" || one.changed));
+    const once = waiting.filter((one, at) => waiting.findIndex(({ uid }) => uid === one.uid) === at);
+    return once.map((one) => ({ ...one, scope: one.repeats ? "all" : "one" }));
   },
   async inLetter(letter) {
     await answer();
@@ -147,10 +151,11 @@ export const agenda: AgendaWork = {
     if (letter.id === "M33") return [{ ...base, trusted: false, answerable: false, occurrence: null }];
     return [base];
   },
-  async answer(id, status) {
+  async answer(id, status, scope) {
     await answer();
     const before = found(id);
-    update(id, { status, changed: false }, { history: [...before.history, { at: Date.now(), what: "answered", by: ME, detail: status }] });
+    const meant = kept.filter(({ occurrence }) => occurrence.id === id || (scope === "all" && occurrence.uid === before.occurrence.uid));
+    for (const { occurrence, history } of meant) update(occurrence.id, { status, changed: false }, { history: [...history, { at: Date.now(), what: "answered", by: ME, detail: status }] });
     return sent(id, before);
   },
   async propose(id, start, end) {

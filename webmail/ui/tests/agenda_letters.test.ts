@@ -203,11 +203,38 @@ test("one occurrence of a series is answered alone, or the whole", async () => {
   await arrives(await letter(calendar({ uid: "u7", start: soon(2, 8), title: "Pansement", rule: "FREQ=DAILY;COUNT=3" })));
   const those = (await all()).filter((one) => one.title === "Pansement");
   assert.equal(those.length, 3);
-  assert.equal((await agenda.toAnswer()).filter((one) => one.title === "Pansement").length, 1);
   await agenda.answer(those[1]!.id, "declined", "one");
   await agenda.ready(() => undefined);
   const after_ = (await all()).filter((one) => one.title === "Pansement").map((one) => one.status);
   assert.deepEqual(after_, ["needs-action", "declined", "needs-action"]);
+});
+
+const waits = async (title: string) => (await agenda.toAnswer()).filter((one) => one.title === title);
+
+test("a series waits as one, and one tap on what waits answers the whole", async () => {
+  await arrives(await letter(calendar({ uid: "u10", start: soon(2, 18), title: "Bain", rule: "FREQ=DAILY;COUNT=3" })));
+  const [one, ...more] = await waits("Bain");
+  assert.deepEqual([one!.scope, more], ["all", []]);
+  await agenda.answer(one!.id, "accepted", one!.scope);
+  await agenda.ready(() => undefined);
+  assert.deepEqual((await all()).filter(({ title }) => title === "Bain").map(({ status }) => status), ["accepted", "accepted", "accepted"]);
+  assert.deepEqual(await waits("Bain"), []);
+});
+
+test("of a series that is answered, an occurrence moved since waits alone: one tap leaves the rest as it was", async () => {
+  const third = (await all()).filter(({ title }) => title === "Bain")[2]!;
+  const named = `RECURRENCE-ID:${written(third.start)}`;
+  await arrives(await letter(calendar({ uid: "u10", start: third.start + HOUR, title: "Bain", sequence: 1, more: named })));
+  const [one] = await waits("Bain");
+  assert.deepEqual([one!.scope, one!.start], ["one", third.start + HOUR]);
+  await agenda.answer(one!.id, "declined", one!.scope);
+  await agenda.ready(() => undefined);
+  assert.deepEqual((await all()).filter(({ title }) => title === "Bain").map(({ status }) => status), ["accepted", "accepted", "declined"]);
+});
+
+test("one appointment waits for itself", async () => {
+  await arrives(await letter(calendar({ uid: "u11", start: soon(7, 18), title: "Dentiste" })));
+  assert.equal((await waits("Dentiste"))[0]!.scope, "one");
 });
 
 test("a calendar too large for the manifest is fetched once", async () => {

@@ -26,6 +26,11 @@ export interface Occurrence {
   threadId: string | null;
 }
 
+/** What waits for an answer, by its next occurrence. */
+export interface Asked extends Occurrence {
+  scope: "one" | "all"; // what is asked about: this occurrence, or the whole series
+}
+
 export interface Appointment {
   occurrence: Occurrence;
   description: string;
@@ -101,7 +106,7 @@ export interface AgendaWork {
   between(from: number, to: number): Promise<Occurrence[]>;
   appointment(id: string): Promise<Appointment>;
   /** Those of the days to come that wait for an answer, soonest first. */
-  toAnswer(): Promise<Occurrence[]>;
+  toAnswer(): Promise<Asked[]>;
   inLetter(letter: Letter): Promise<LetterAppointment[]>;
   /** Answers, sealed to the organiser. `scope`: this one, or the whole series. */
   answer(id: string, status: "accepted" | "declined" | "tentative", scope: "one" | "all", comment?: string): Promise<Sent>;

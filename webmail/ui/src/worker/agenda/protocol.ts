@@ -1,5 +1,5 @@
 // What the page may ask of the agenda's side of the worker. Types only. Words are the page's: here are values.
-import type { AgendaStatus, Appointment as Shown, EntryDraft, LetterAppointment, Occurrence } from "../../lib/agenda_contract.ts";
+import type { AgendaStatus, Appointment as Shown, Asked, EntryDraft, LetterAppointment, Occurrence } from "../../lib/agenda_contract.ts";
 import type { Item } from "../record/manifest_model.ts";
 import type { Kept } from "../record/protocol.ts";
 import type { Rule } from "./model.ts";
@@ -54,7 +54,7 @@ export interface AgendaOperations {
   /** The text of such a calendar; "" for one that could not be fetched. */
   read(_: { letter: string; part: string; text: string }): null;
   between(_: Asking & { from: number; to: number; now: number }): Occurrence[];
-  toAnswer(_: Asking & { now: number }): Occurrence[];
+  toAnswer(_: Asking & { now: number }): Asked[];
   appointment(_: Asking & { id: string; now: number }): Told;
   inLetter(_: Asking & { texts: string[]; sender: string; letter: string; now: number }): (Omit<LetterAppointment, "rule"> & { rule: Rule | null })[];
   answer(_: Asking & { id: string; status: AgendaStatus; scope: "one" | "all"; comment: string; now: number }): ToSend;

@@ -1,6 +1,6 @@
 // Appointments as the screens want them: occurrences in order with what they collide with, one appointment with its
 // history, what one letter carries.
-import type { AgendaStatus, EntryDraft, LetterAppointment, Occurrence } from "../../lib/agenda_contract.ts";
+import type { AgendaStatus, Asked, EntryDraft, LetterAppointment, Occurrence } from "../../lib/agenda_contract.ts";
 import type { Person } from "../../lib/contract.ts";
 import type { Keyring } from "../keyring.ts";
 import { readMessages } from "./calendar.ts";
@@ -87,14 +87,16 @@ export async function between(keyring: Keyring, asking: Asking, from: number, to
   return collide((await Promise.all(made)).sort((a, b) => a.start - b.start || (a.id < b.id ? -1 : 1)));
 }
 
-/** Once for each appointment: a series is asked about as one. */
-export async function toAnswer(keyring: Keyring, asking: Asking, now: number): Promise<Occurrence[]> {
+/** Once for each appointment: a series is asked about as one, unless it is answered and only some of it waits again. */
+export async function toAnswer(keyring: Keyring, asking: Asking, now: number): Promise<Asked[]> {
   const state = await stateOf(keyring, asking);
-  const made: Occurrence[] = [];
+  const made: Asked[] = [];
   for (const entry of state.entries.values()) {
     if (entry.appointment.role !== "attendee") continue;
     const waiting = expanded(entry, now, now + AHEAD, asking.here).find((one) => !one.cancelled && statusIn(entry, one.key, asking) === "needs-action");
-    if (waiting !== undefined) made.push(await shown(keyring, entry, waiting, asking, now));
+    if (waiting === undefined) continue;
+    const scope = recurring(entry.appointment) && statusIn(entry, "", asking) === "needs-action" ? "all" : "one";
+    made.push({ ...(await shown(keyring, entry, waiting, asking, now)), scope });
   }
   return made.filter((one) => one.answerable).sort((a, b) => a.start - b.start);
 }
