@@ -927,7 +927,10 @@ def main() -> None:
         instance_cancelled, series_cancelled, future_changed, adding, adding_series, refreshing, countering_instance,
         errors, outlook, whole_days, own_devices, thunderbird,
     ]  # fmt: skip
+    from tests.webmail.vectors.itip import speaking  # it tells its stories with what is defined here
+
     STORIES.extend([make() for make in makers])
+    STORIES.extend(speaking.stories())
     whole = json.dumps(
         [one.told for one in sorted(STORIES, key=lambda one: one.title)], ensure_ascii=False, indent=1
     )
