@@ -9,9 +9,12 @@ import random
 import subprocess
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from zoneinfo import ZoneInfo
 
+import icalendar
 import pytest
 
 from mail_server.payloads.agenda.expansion import occurrences
@@ -246,6 +249,33 @@ def test_calendars_made_up_read_and_write_the_same(twin: Twin) -> None:
         )
         assert found["made"]["written"] == write_calendar(calendar.method, calendar.components), seed
     assert read > 60
+
+
+ZONES = (
+    "Europe/Paris", "Europe/Dublin", "America/Martinique", "America/Miquelon", "Indian/Reunion", "Pacific/Noumea",
+    "Australia/Sydney", "Africa/Casablanca",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_a_proposal_tells_its_zone_so_that_who_knows_no_name_of_zones_reads_its_instant(
+    twin: Twin, zone: str
+) -> None:
+    """RFC 5545 §3.6.5: in winter as in summer, whoever of both wrote it."""
+    for wall in (datetime(year, month, 15, 16, 15) for year in (2026, 2027, 2031) for month in range(1, 13)):
+        lines = (
+            "BEGIN:VCALENDAR", "METHOD:COUNTER", "BEGIN:VEVENT", "UID:1",
+            f"DTSTART;TZID={zone}:{wall:%Y%m%dT%H%M%S}", "END:VEVENT", "END:VCALENDAR", "",
+        )  # fmt: skip
+        told = "\r\n".join(lines).encode()
+        here = read_calendar(told)
+        written = twin.ask(read=base64.b64encode(told).decode())["made"]["written"]
+        assert written == write_calendar(here.method, here.components)
+        [component] = icalendar.Calendar.from_ical(written).timezones
+        component["TZID"] = "known nowhere"
+        told_there = cast("tzinfo", component.to_tz(lookup_tzid=False))
+        offset = wall.replace(tzinfo=told_there).utcoffset()
+        assert offset == wall.replace(tzinfo=ZoneInfo(zone)).utcoffset(), wall
 
 
 def rule_made_up(chance: random.Random) -> str:
