@@ -47,7 +47,7 @@ export function document(given: Partial<DocumentLine> & Pick<DocumentLine, "titl
   const at = given.at ?? day(made);
   const line: DocumentLine = {
     id: `1.2.250.1.999.1.${made}`, letter: `M${made}`, threadId: "T1", form: "document", type: "11490-0", at, receivedAt: Date.parse(at.length === 4 ? `${at}-06-01` : at) + 9 * 3_600_000,
-    author: "Dr Claire Martin", from: MARTIN, state: "current", masked: false, confidentiality: [], unread: false, own: false, guard: "sealed", locked: false, versions: 1, ...given,
+    author: "Dr Claire Martin", from: MARTIN, state: "current", masked: false, confidentiality: [], unread: false, own: false, guard: "sealed", locked: false, versions: 1, about: "holder", ...given,
   };
   return { line, view };
 }
@@ -90,7 +90,7 @@ const HOSTILE = "<script>alert(1)</scr" + "ipt><img src=x onerror=alert(2)>\u202
 
 function hostile(): Kept {
   const endless = "a".repeat(3000);
-  const one = document({ title: HOSTILE, category: "reports", typeLabel: "Compte rendu", author: `${HOSTILE} ${endless}`, from: { name: HOSTILE, address: `${endless}@mal.example` }, at: day(0), unread: true });
+  const one = document({ title: HOSTILE, category: "reports", typeLabel: "Compte rendu", author: `${HOSTILE} ${endless}`, from: { name: HOSTILE, address: `${endless}@mal.example` }, at: day(0), unread: true, about: "another" });
   one.view = {
     header: header(one.line, author(`${HOSTILE}${endless}`, "", endless), { traits: { familyName: HOSTILE, givenName: endless, birthDate: "not a date", sex: "?", birthPlace: "" } }),
     body: { form: "sections", sections: [
@@ -100,7 +100,7 @@ function hostile(): Kept {
     results: [{ ...result(HOSTILE, 4, HOSTILE, 1, 3), value: HOSTILE, reference: endless, comment: HOSTILE, group: endless }],
     entries: [{ kind: "allergy", name: HOSTILE, code: null, status: endless, start: "x", end: "", detail: HOSTILE, severity: HOSTILE, negated: false }],
     files: [file(`${HOSTILE}${endless}.exe`, "application/x-msdownload", () => new Blob(["MZ"]), "other")],
-    flags: ["hash-mismatch", "a-flag-of-tomorrow"],
+    flags: ["about-another", "hash-mismatch", "a-flag-of-tomorrow"],
   };
   return one;
 }

@@ -21,7 +21,7 @@ declare module "node:fs" {
   export function readFileSync(path: string, encoding: "utf8"): string;
   export function readFileSync(path: string): Uint8Array;
   export function readdirSync(path: string): string[];
-  export function writeFileSync(path: string, text: string): void;
+  export function writeFileSync(path: string, text: string | Uint8Array): void;
 }
 declare module "node:readline" {
   export function createInterface(given: { input: unknown; crlfDelay: number }): AsyncIterable<string>;

@@ -293,6 +293,8 @@ test("a letter's own documents are found in it, with whom they are about", async
 test("what documents say comes into the profile and the curves behind the screens", async () => {
   for (let turn = 0; turn < 100 && (await record.trends()).length === 0; turn++) await new Promise((next) => setTimeout(next, 20));
   const all = await record.trends();
+  const { lines } = await record.documents({ position: 0, limit: 100 });
+  assert(lines.some((one) => one.about === "holder") && lines.every((one) => one.about !== "another"), "they are the holder's, by the national number");
   assert(all.every((one) => one.points.every((point) => typeof point.number === "number")));
 });
 

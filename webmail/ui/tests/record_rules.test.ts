@@ -17,8 +17,10 @@ import { parse } from "../src/worker/mime/parts.ts";
 import { contentsOf } from "../src/worker/record/contents.ts";
 import { Keyring } from "../src/worker/keyring.ts";
 import type { ProfileDraft } from "../src/lib/record_contract.ts";
+import { aboutWhom, holderOf, type Named } from "../src/lib/record_holder.ts";
 
 const RECORDS = 400;
+const NOBODY = { ids: [], familyName: "", givenName: "", birthDate: "" };
 
 /** Numbers that are the same in each run: a record that fails is found again by its number. */
 function drawing(seed: number): (below: number) => number {
@@ -86,7 +88,7 @@ async function record(seed: number): Promise<Drawn> {
     if (pick(2)) {
       const entry = { kind: "allergy" as const, name, code: null, status: "active", start: "2011-01-01", end: "", detail: `secret-detail-${seed}-${at}`, severity: "", negated: false };
       const result = { code: "2345-7", name: "Glucose", value: "1", number: at, unit: "g/L", low: null, high: null, reference: "", flag: "" as const, at: item.at, specimen: "", group: "", comment: "", previous: false };
-      read.push([hash, { author: item.author, at: item.at, results: [result], entries: [entry], until: "", renewable: false }]);
+      read.push([hash, { author: item.author, at: item.at, results: [result], entries: [entry], until: "", renewable: false, about: NOBODY }]);
       words.get(id)!.add(entry.detail);
     }
   }
@@ -180,7 +182,7 @@ test("a summary for a professional is the same as if what is masked had never be
 test("a fact masked once stays masked when a later document tells it again", async () => {
   const letters = await emptyLetters();
   const entry = { kind: "allergy" as const, name: "Pénicilline", code: null, status: "", start: "", end: "", detail: "", severity: "", negated: false };
-  const reading = (author: string): Reading => ({ author, at: "2020", results: [], entries: [entry], until: "", renewable: false });
+  const reading = (author: string): Reading => ({ author, at: "2020", results: [], entries: [entry], until: "", renewable: false, about: NOBODY });
   await letters.keep({ put: [letter([newItem({ kind: "document", id: "1", hash: "a1" })])], read: [["a1", reading("Dr A")]] });
   const { id } = profile(letters, "fr")[0]!;
   const targets = idsOfFact(letters, "fr", id);
@@ -194,7 +196,7 @@ test("what was read in a document that is kept from professionals is marked so i
   for (const code of ["MASQUE_PS", "INVISIBLE_PATIENT"]) {
     const letters = await emptyLetters();
     const entry = { kind: "allergy" as const, name: "Latex", code: null, status: "", start: "", end: "", detail: "", severity: "", negated: false };
-    const reading: Reading = { author: "Dr A", at: "2020", results: [], entries: [entry], until: "", renewable: false };
+    const reading: Reading = { author: "Dr A", at: "2020", results: [], entries: [entry], until: "", renewable: false, about: NOBODY };
     const document = newItem({ kind: "document", id: "1", hash: "a1", confidentiality: [code] });
     await letters.keep({ put: [code === "MASQUE_PS" ? letter([document]) : ownLetter([document])], read: [["a1", reading]] });
     assert.deepEqual(profile(letters, "fr").map((one) => [one.name, one.masked]), [["Latex", true]], code);
@@ -320,4 +322,71 @@ test("what a CDA wraps and what lies beside it are one file when their octets ar
   const { contents } = await contentsOf({ clear, inside: tree, outside: tree, signature: "none" }, item);
   assert.deepEqual(contents.parts.map(({ name, role }) => [name, role]), [["Compte rendu d’hospitalisation.xml", "document"], ["20260101_CR.pdf", "copy"]]);
   assert.deepEqual(contents.body, { form: "pdf", file: 1 });
+});
+
+// ------------------------------------------------------------------------------------------------ whom it is about
+
+const ELOISE = holderOf({ account: { shown: "267017506512334@patient.mss.example", kind: "PATIENT" }, name: { given: "Éloïse", family: "Le Goff" } })!;
+const INS = "1.2.250.1.213.1.4.";
+const said = (familyName: string, givenName: string, ids: [root: string, extension: string][] = [], birthDate = ""): Named => ({
+  familyName, givenName, birthDate, ids: ids.map(([root, extension]) => ({ root, extension })),
+});
+
+test("a national number decides whom a document is about, whatever name stands beside it", () => {
+  for (const last of [8, 9, 10, 11]) {
+    assert.equal(aboutWhom(said("Autre", "Nom", [[`${INS}${last}`, "267017506512334"]]), ELOISE), "holder");
+    assert.equal(aboutWhom(said("Le Goff", "Éloïse", [[`${INS}${last}`, "151057506512305"]]), ELOISE), "another");
+  }
+  assert.equal(aboutWhom(said("", "", [[`${INS}8`, "2670175065123"]]), ELOISE), "holder", "without its key");
+  assert.equal(aboutWhom(said("", "", [[`${INS}8`, "2 67 01 75 065 123 34"]]), ELOISE), "holder");
+  assert.equal(aboutWhom(said("", "", [[`${INS}8`, "2670175065124"]]), ELOISE), "another");
+  assert.equal(aboutWhom(said("", "", [[`${INS}8`, "267017506512335"]]), ELOISE), "another", "another key");
+  assert.equal(aboutWhom(said("", "", [["1.2.3", "7"], [`${INS}9`, "151057506512305"], [`${INS}8`, "267017506512334"]]), ELOISE), "holder", "one of several");
+});
+
+test("without a national number the name decides: case, accents, hyphens and order aside", () => {
+  const local: [string, string][] = [["1.2.3", "7"]]; // a number of one hospital tells nothing
+  for (const [family, given] of [["LE GOFF", "ELOISE"], ["Le-Goff", "éloïse"], ["Éloïse", "Le Goff"], ["LEGOFF", "Eloise"], ["Le Goff Morvan", "Éloïse"], ["Le Goff", "Éloïse Marie"]] as const) {
+    assert.equal(aboutWhom(said(family, given, local), ELOISE), "holder", `${given} ${family}`);
+  }
+  for (const [family, given] of [["Le Goff", "Lou"], ["Morvan", "Éloïse"], ["Le Goff", "Éloïse-Marie"], ["Le Goff", "Marie Éloïse"]] as const) {
+    assert.equal(aboutWhom(said(family, given, local), ELOISE), "another", `${given} ${family}`);
+  }
+  assert.equal(aboutWhom(said("", "", local), ELOISE), "unknown");
+  assert.equal(aboutWhom(said("Le Goff", ""), ELOISE), "unknown");
+  assert.equal(aboutWhom(said("Morvan", ""), ELOISE), "another");
+});
+
+test("a birth date tells apart who have one name, when both are known", () => {
+  const born = { ...ELOISE, birthDate: "1967-01-12" };
+  assert.deepEqual(["1967-01-12", "1967", "", "1999-01-12"].map((one) => aboutWhom(said("Le Goff", "Éloïse", [], one), born)), ["holder", "holder", "holder", "another"]);
+  assert.equal(aboutWhom(said("Le Goff", "Éloïse", [], "1999-01-12"), ELOISE), "holder");
+});
+
+test("a box of professionals is nobody's record: its documents are about whomever they are about", () => {
+  const holder = holderOf({ account: { shown: "claire@chu.example", kind: "PER" }, name: { given: "Claire", family: "Martin" } });
+  assert.equal(aboutWhom(said("Le Goff", "Éloïse", [[`${INS}8`, "151057506512305"]]), holder), "unknown");
+});
+
+test("what a document says of somebody else is marked, readable, and in no profile, curve or summary", async () => {
+  const letters = await emptyLetters();
+  letters.isOf(ELOISE);
+  const entry = (name: string) => ({ kind: "allergy" as const, name, code: null, status: "", start: "", end: "", detail: "", severity: "", negated: false });
+  const result = (number: number) => ({ code: "2345-7", name: "Glucose", value: "1", number, unit: "g/L", low: null, high: null, reference: "", flag: "" as const, at: `202${number}`, specimen: "", group: "", comment: "", previous: false });
+  const reading = (name: string, number: number, about: Named): Reading => ({ author: "Dr A", at: "2020", results: [result(number)], entries: [entry(name)], until: "", renewable: false, about });
+  await letters.keep({ put: ["1", "2", "3"].map((id) => letter([newItem({ kind: "document", id, hash: `a${id}` })])).concat(ownLetter([newItem({ kind: "file", id: "4", hash: "a4" })])) });
+  assert.deepEqual(list(viewOf(letters, "fr"), everything).lines.map((one) => one.about).sort(), ["holder", "unknown", "unknown", "unknown"], "nothing was looked into yet");
+  assert.deepEqual([profile(letters, "fr"), trends(letters, "fr")], [[], []], "nor taken from it");
+  const other = said("Le Goff", "Lou", [[`${INS}8`, "151057506512305"]]);
+  const { about: _, ...before } = reading("Iode", 4, other);
+  await letters.keep({ read: [["a1", reading("Latex", 1, said("LE GOFF", "ELOISE"))], ["a2", reading("Pénicilline", 2, other)], ["a3", before]] });
+  assert.deepEqual(new Map(list(viewOf(letters, "fr"), everything).lines.map((one) => [one.id, one.about])), new Map([["4", "holder"], ["3", "unknown"], ["2", "another"], ["1", "holder"]]));
+  assert.deepEqual(known(letters, "2", "fr").flags, ["about-another"]);
+  assert.deepEqual(known(letters, "1", "fr").flags, []);
+  for (const made of [profile(letters, "fr"), profileForProfessional(letters, "fr")]) assert.deepEqual(made.map((one) => one.name), ["Latex"], "what was read before this was asked is read again first");
+  assert.deepEqual(trends(letters, "fr").flatMap((one) => one.points.map((point) => point.document)), ["1"]);
+  const id = `2#allergy#allergies penicilline`;
+  assert.deepEqual(idsOfFact(letters, "fr", id), []);
+  await letters.keep({ put: [ownLetter([newItem({ kind: "decision", id: "d", decision: "archive", targets: ["2"], stamp: stamp(0) })])] });
+  assert.deepEqual(list(viewOf(letters, "fr"), { ...everything, archived: true }).lines.map((one) => one.id), ["2"], "it is put away like any other");
 });

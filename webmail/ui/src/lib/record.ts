@@ -10,6 +10,7 @@ import { itemsChanged, itemsReady, letterToOpen, onItems, ownId } from "./items.
 import { accountId, emails, mail, set } from "./mail.ts";
 import type { DocumentBody, DocumentView, LetterDocument, RecordFile, RecordWork } from "./record_contract.ts";
 import { language } from "./record_language.ts";
+import { ABOUT_ANOTHER } from "./record_holder.ts";
 import { askRecord } from "./record_link.ts";
 import * as own from "./record_own.ts";
 
@@ -79,7 +80,9 @@ async function document(id: string): Promise<DocumentView> {
   const letter = await letterToOpen(known.letter);
   const contents = await askRecord("contents", { letter, item: known.item }, [letter.data]);
   if (known.line.unread) void markRead(known).catch(() => undefined);
-  return viewOf(known, contents, people);
+  const read = await askRecord("document", { id, language: language() }); // opened, it tells whom it is about
+  if (read.line.about !== known.line.about) itemsChanged();
+  return viewOf(read, contents, people);
 }
 
 function viewOf(known: Known, contents: Contents | null, people: readonly Person[]): DocumentView {
@@ -118,7 +121,8 @@ async function inLetter(id: string): Promise<LetterDocument[]> {
     about,
     view: async () => {
       const contents = await askRecord("contents", { letter: await open(), item });
-      return { ...viewOf(await lineIn(id, item.id, from, line, item.kind), contents, []), flags: item.flags };
+      const view = viewOf(await lineIn(id, item.id, from, line, item.kind), contents, []);
+      return { ...view, flags: [...(view.line.about === "another" ? [ABOUT_ANOTHER] : []), ...item.flags] };
     },
   }));
 }
@@ -130,7 +134,7 @@ async function lineIn(letter: string, id: string, from: Person, told: { typeLabe
   const email = emails.get(letter)!;
   const line = {
     id, letter, threadId: email.threadId, form: form as LetterDocument["form"], type: "", ...told, category: "other" as const, receivedAt: Date.parse(email.receivedAt), from,
-    state: "current" as const, masked: false, confidentiality: [], unread: false, own: false, guard: email.guard, locked: false, versions: 1,
+    state: "current" as const, masked: false, confidentiality: [], unread: false, own: false, guard: email.guard, locked: false, versions: 1, about: "unknown" as const,
   };
   return { line, item: null, letter: null, ways: [], history: [], tombstone: null, flags: [], sharedWith: [], ids: [id] };
 }

@@ -1,5 +1,6 @@
 // What the screens of the record may ask, and what they get. Times are ISO 8601 with the precision they came with, or
 // milliseconds where a letter's own time is meant (`receivedAt`). Screens know nothing of archives, manifests or MIME.
+import type { About } from "./record_holder.ts";
 import type { Guard, Person, Refused } from "./contract.ts";
 import type { ClinicalEntry, Header, Result, Section } from "../worker/record/cda_model.ts";
 
@@ -31,6 +32,7 @@ export interface DocumentLine {
   guard: Guard;
   locked: boolean; // sealed to a key this page has not
   versions: number; // how many the chain has
+  about: About; // whom it is about; "unknown": it does not say, or was not looked into yet
   prescription?: { until: string | null; renewable: boolean }; // when it ends, if it says
 }
 

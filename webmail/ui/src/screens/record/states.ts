@@ -37,6 +37,7 @@ export function marksOf(line: DocumentLine): Mark[] {
   const add = (name: string, tone: Mark["tone"], path: string, words: string): void => void found.push({ name, tone, path, words });
   if (line.unread) add("new", "new", DRAWINGS.inbox, t("record.marks.new"));
   if (line.locked) add("locked", "alert", DRAWINGS.lock, t("record.marks.locked"));
+  if (line.about === "another") add("another", "alert", DRAWINGS.warning, t("record.marks.another"));
   if (line.state === "withdrawn") add("withdrawn", "alert", DRAWINGS.close, t("record.marks.withdrawn"));
   if (line.state === "superseded") add("superseded", "plain", DRAWINGS.refresh, t("record.marks.superseded"));
   if (line.state === "archived") add("archived", "plain", DRAWINGS.archive, t("record.marks.archived"));

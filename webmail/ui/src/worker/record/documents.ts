@@ -3,6 +3,7 @@
 //
 // Invariants: pure over the index and what was read in documents; an item marked INVISIBLE_PATIENT is taken out before
 // anything is counted, sorted or searched; what lies in the trash counts for nothing.
+import { aboutWhom, type About } from "../../lib/record_holder.ts";
 import type { DocumentFilter, DocumentLine, DocumentList, DocumentState } from "../../lib/record_contract.ts";
 import { wordsOf } from "../search.ts";
 import { categoryOf } from "./categories.ts";
@@ -77,7 +78,7 @@ function drawn(letters: Letters, language: Language): View {
     const [first] = by;
     if (first === undefined) continue;
     if (first.item.kind === "entry") entries.push(standing);
-    if (DRAWN.includes(first.item.kind)) all.set(standing.key, foundOf(standing, by, readingOf(letters, first.item), language));
+    if (DRAWN.includes(first.item.kind)) all.set(standing.key, foundOf(standing, by, readingOf(letters, first.item), whom(letters, by), language));
   }
   // What the patient keeps from professionals stays so when its author replaces it.
   const masked = new Set(standings.filter((one) => one.masked).map((one) => one.key));
@@ -92,7 +93,14 @@ function drawn(letters: Letters, language: Language): View {
 
 const when = ({ at, receivedAt }: DocumentLine): number => Date.parse(at) || receivedAt;
 
-function foundOf(standing: Standing, ways: FoundItem[], reading: Reading | null, language: Language): Found {
+/** What a person put in is their own, whomever it names. */
+function whom(letters: Letters, ways: readonly FoundItem[]): About {
+  if (ways.some(({ letter }) => letter.way === "own")) return "holder";
+  const reading = readingOf(letters, ways[0]!.item);
+  return reading === null ? "unknown" : aboutWhom(reading.about, letters.holder);
+}
+
+function foundOf(standing: Standing, ways: FoundItem[], reading: Reading | null, about: About, language: Language): Found {
   const [first] = ways;
   const { item, letter } = first!;
   const told = (name: "title" | "type" | "class" | "author" | "at" | "made" | "format"): string => ways.find((one) => one.item[name] !== "")?.item[name] ?? "";
@@ -120,6 +128,7 @@ function foundOf(standing: Standing, ways: FoundItem[], reading: Reading | null,
     guard: letter.guard,
     locked: false,
     versions: standing.history.length + 1,
+    about,
     ...(category === "prescriptions" ? { prescription: { until: reading?.until || null, renewable: reading?.renewable ?? false } } : {}),
   };
   return { line, standing, ways, words: ` ${wordsOf(`${line.title} ${line.author} ${line.typeLabel} ${line.from.name} ${item.title}`).join(" ")}` };
@@ -129,7 +138,7 @@ function lockedOf(letter: Kept): Found {
   const line: DocumentLine = {
     id: `locked:${letter.id}`, letter: letter.id, threadId: letter.threadId, form: "document", type: "", typeLabel: "", category: "other", title: "",
     at: new Date(letter.at).toISOString(), receivedAt: letter.at, author: "", from: letter.from, state: "current", masked: false, confidentiality: [],
-    unread: !letter.seen, own: false, guard: letter.guard, locked: true, versions: 1,
+    unread: !letter.seen, own: false, guard: letter.guard, locked: true, versions: 1, about: "unknown",
   };
   return { line, standing: null, ways: [], words: ` ${wordsOf(letter.from.name).join(" ")}` };
 }

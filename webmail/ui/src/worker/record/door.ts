@@ -1,5 +1,6 @@
 // What the worker does for the record and for the index behind the agenda, one function per question. In a chunk of its
 // own, fetched with the first question.
+import { numbersOf } from "../../lib/record_holder.ts";
 import { Failed } from "../failed.ts";
 import type { Keyring } from "../keyring.ts";
 import { PATIENT_TYPES } from "./categories.ts";
@@ -11,6 +12,7 @@ import { typeLabel } from "./labels.ts";
 import { openWhole } from "../open.ts";
 import { forgetLetters, theLetters } from "./letters.ts";
 import { idsOfFact, lettersOfEntry, profile, profileForProfessional, trends } from "./profile.ts";
+import { patientHash } from "./manifest.ts";
 import type { RecordGiven, RecordMade, RecordOperation, RecordQuestion } from "./protocol.ts";
 import { NOTHING_READ, readingOf, tellsMore, toReading } from "./readings.ts";
 import { draw, take } from "./taking.ts";
@@ -84,10 +86,12 @@ const handlers: Handlers = {
   async unread(keyring, { limit }) {
     const letters = await theLetters(keyring);
     const wanted = [...letters.all()].filter((one) => one.way === "in" && !one.locked).sort((a, b) => b.at - a.at);
+    const { holder } = letters;
+    const mine = new Set(await Promise.all((holder === null ? [] : numbersOf(holder)).map(({ root, extension }) => patientHash(root, extension))));
     const found: RecordMade<"unread"> = [];
     for (const letter of wanted) {
       if (found.length >= limit) break;
-      const items = letter.manifest.items.filter((one) => tellsMore(one) && readingOf(letters, one) === null);
+      const items = letter.manifest.items.filter((one) => tellsMore(one, holder !== null && !mine.has(letter.manifest.patient)) && readingOf(letters, one) === null);
       if (items.length > 0) found.push({ letter, items });
     }
     return found;
@@ -125,9 +129,10 @@ const handlers: Handlers = {
   types: async (_, { language }) => PATIENT_TYPES.map((code) => ({ code, label: typeLabel(code, language) })),
 };
 
-export async function answer(keyring: Keyring, { ask, given }: RecordQuestion): Promise<unknown> {
+export async function answer(keyring: Keyring, { ask, given, holder }: RecordQuestion): Promise<unknown> {
   if (!keyring.unlocked) throw new Failed("locked");
   const handler = handlers[ask] as (keyring: Keyring, given: unknown) => Promise<unknown>;
+  (await theLetters(keyring)).isOf(holder);
   return handler(keyring, given);
 }
 

@@ -7,6 +7,7 @@
 import { fromUtf8, hex, random, utf8, type Bytes } from "../../lib/bytes.ts";
 import type { Keyring } from "../keyring.ts";
 import { unwrap, wrap } from "../wraps.ts";
+import type { Holder } from "../../lib/record_holder.ts";
 import type { FoundItem, Kept } from "./protocol.ts";
 
 interface Slab {
@@ -31,6 +32,8 @@ export class Letters {
   reached: Reached = EMPTY;
   /** Grows with each change: what was derived from an earlier one is made anew. */
   version = 0;
+  /** Whose record it is; null: nobody's, such as a box of professionals. */
+  holder: Holder | null = null;
   private readonly letters = new Map<string, Kept>();
   private readonly nothing = new Set<string>();
   private readonly readings = new Map<string, unknown>();
@@ -64,6 +67,12 @@ export class Letters {
   }
 
   reading = (key: string): unknown => this.readings.get(key);
+
+  isOf(holder: Holder | null): void {
+    if (JSON.stringify(holder) === JSON.stringify(this.holder)) return;
+    this.holder = holder;
+    this.version += 1;
+  }
 
   async keep(given: Partial<Slab>): Promise<void> {
     const slab = { put: [], nothing: [], drop: [], read: [], ...given };

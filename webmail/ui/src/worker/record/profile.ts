@@ -2,7 +2,7 @@
 //
 // Invariants: one fact stands once, by the patient's own words when there are any; a fact that the patient masked is
 // masked whoever says it, in a document that comes later too; what is for a professional is chosen before facts are
-// joined, so that a masked document leaves nothing of itself behind.
+// joined, so that a masked document leaves nothing of itself behind; what a document says of somebody else is no fact here.
 import { forProfessional, keptBack } from "../../lib/for_professional.ts";
 import type { Measure, ProfileArea, ProfileEntry, Trend } from "../../lib/record_contract.ts";
 import { wordsOf } from "../search.ts";
@@ -27,6 +27,10 @@ interface Told extends ProfileEntry {
   confidentiality: string[];
 }
 
+/** Whether what a document says is so, of the holder. */
+const holds = (line: Found["line"], standing: Found["standing"]): boolean =>
+  standing !== null && line.about !== "another" && line.state !== "superseded" && line.state !== "withdrawn";
+
 /** Every fact by each who tells it, and what hides it. */
 function told(letters: Letters, language: Language): { all: Told[]; hidden: Found["line"][] } {
   const view = viewOf(letters, language);
@@ -35,7 +39,7 @@ function told(letters: Letters, language: Language): { all: Told[]; hidden: Foun
   const hidden: Found["line"][] = [];
   for (const { line, ways, standing } of view.all.values()) {
     if (line.masked || keptBack(line.confidentiality)) hidden.push(line);
-    if (standing === null || line.state === "superseded" || line.state === "withdrawn") continue;
+    if (!holds(line, standing)) continue;
     const reading = readingOf(letters, ways[0]!.item);
     if (reading !== null) all.push(...ofDocument(line, reading));
   }
@@ -146,7 +150,7 @@ export function trends(letters: Letters, language: Language): Trend[] {
   const found = new Map<string, Trend>();
   const seen = new Set<string>();
   for (const { line, ways, standing } of viewOf(letters, language).all.values()) {
-    if (standing === null || line.state === "superseded" || line.state === "withdrawn") continue;
+    if (!holds(line, standing)) continue;
     for (const one of readingOf(letters, ways[0]!.item)?.results ?? []) {
       if (one.number === null || one.code === "") continue;
       const at = one.at || line.at;

@@ -2,6 +2,7 @@
 // what people wrote here; what comes out is a page of a list, one opened document, a sealed letter.
 import type { Guard, Person, Signature } from "../../lib/contract.ts";
 import type { DocumentFilter, DocumentLine, DocumentList, DocumentView, ProfileEntry, RecordFile, Trend } from "../../lib/record_contract.ts";
+import type { Holder } from "../../lib/record_holder.ts";
 import type { LetterToOpen } from "../protocol.ts";
 import type { ClinicalEntry, Header, Result, Section } from "./cda_model.ts";
 import type { Language } from "./labels.ts";
@@ -97,6 +98,7 @@ export type RecordMade<K extends RecordOperation> = ReturnType<RecordOperations[
 export interface RecordQuestion {
   ask: RecordOperation;
   given: unknown;
+  holder: Holder | null; // whose record it is
 }
 
 export type RecordAnswer = unknown;

@@ -1,5 +1,6 @@
 // What a document says when it is opened, as far as the record needs it again: results for curves, entries for the
-// profile, how long a prescription holds. Kept in the index by the hash of the document's octets, which never change.
+// profile, how long a prescription holds, whom it is about. Kept in the index by the hash of the document's octets, which never change.
+import type { Named } from "../../lib/record_holder.ts";
 import type { ClinicalEntry, Document, Result } from "./cda_model.ts";
 import type { Letters } from "./letters.ts";
 import type { Item } from "./manifest_model.ts";
@@ -11,15 +12,19 @@ export interface Reading {
   entries: ClinicalEntry[];
   until: string; // ISO date: the prescription holds until then; "" when it does not say
   renewable: boolean;
+  about: Named; // as it says itself
 }
 
 /** It was looked into, and says nothing that can be read. */
-export const NOTHING_READ: Reading = { author: "", at: "", results: [], entries: [], until: "", renewable: false };
+export const NOTHING_READ: Reading = { author: "", at: "", results: [], entries: [], until: "", renewable: false, about: { ids: [], familyName: "", givenName: "", birthDate: "" } };
 
 const MOST = 500; // results or entries of one document
 
-export const readingOf = (letters: Letters, { hash }: Pick<Item, "hash">): Reading | null =>
-  hash === "" ? null : ((letters.reading(hash) as Reading | undefined) ?? null);
+/** null: not looked into yet, or before it was asked whom a document is about. */
+export function readingOf(letters: Letters, { hash }: Pick<Item, "hash">): Reading | null {
+  const found = hash === "" ? undefined : (letters.reading(hash) as Partial<Reading> | undefined);
+  return found?.about === undefined ? null : (found as Reading);
+}
 
 export function toReading(document: Document): Reading {
   const { header, results, entries } = document;
@@ -31,6 +36,7 @@ export function toReading(document: Document): Reading {
     results: results.filter((one) => !one.previous).slice(0, MOST),
     entries: entries.slice(0, MOST),
     until: validity(document),
+    about: { ids: header.patientIds, familyName: header.traits.familyName, givenName: header.traits.givenName, birthDate: header.traits.birthDate },
     renewable: entries.some((one) => one.kind === "medication" && /renouvel|à renouveler|repeat|refill/i.test(one.detail)),
   };
 }
@@ -43,5 +49,6 @@ function validity({ header, entries }: Document): string {
   return ends.sort().at(-1) ?? (stop > start ? stop : "");
 }
 
-/** Whether it is worth opening for results and entries: a wrapped PDF has none. */
-export const tellsMore = ({ kind, format, hash }: Item): boolean => hash !== "" && (kind === "fhir" || (kind === "document" && !/xds-sd/.test(format)));
+/** Whether it is worth opening: a wrapped PDF has no results nor entries, and is looked into only for whom it is about. */
+export const tellsMore = ({ kind, format, hash }: Item, doubted: boolean): boolean =>
+  hash !== "" && (kind === "fhir" || (kind === "document" && (doubted || !/xds-sd/.test(format))));

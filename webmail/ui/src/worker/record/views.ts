@@ -2,6 +2,7 @@
 import type { DocumentLine } from "../../lib/record_contract.ts";
 import { Failed } from "../failed.ts";
 import { forProfessional } from "../../lib/for_professional.ts";
+import { ABOUT_ANOTHER } from "../../lib/record_holder.ts";
 import type { Person } from "../../lib/contract.ts";
 import { categoryOf } from "./categories.ts";
 import { here, viewOf, type Found } from "./documents.ts";
@@ -24,7 +25,7 @@ export function known(letters: Letters, id: string, language: Language): Known {
     ways: ways.map((one) => one.letter),
     history,
     tombstone: tombstone(letters, found),
-    flags: [...new Set([...(standing?.flags ?? []), ...ways.flatMap((one) => [...one.item.flags, ...one.letter.manifest.flags])])],
+    flags: [...new Set([...(line.about === "another" ? [ABOUT_ANOTHER] : []), ...(standing?.flags ?? []), ...ways.flatMap((one) => [...one.item.flags, ...one.letter.manifest.flags])])],
     sharedWith: sharedWith(letters, standing?.id ?? ""),
     ids: [...new Set([standing?.id ?? id, ...(standing?.history ?? []).map((key) => view.all.get(key)?.standing?.id ?? key)])],
   };
