@@ -61,7 +61,7 @@ export default defineConfig(({ mode }) => ({
             // What a document in a letter takes of the screens of the record.
             { name: "sheet", test: /svelte[\\/].*bindings[\\/]select|src[\\/]screens[\\/]record[\\/](DocumentSheet|Heading|Sections|Blocks|Runs|Results|RangeBar|Entries|FileRow|Picture|RecordNav|ShareDialog|attached|drawings|moments|states|flags|refusals|units|more_parts)/, includeDependenciesRecursively: false },
             { name: "files", test: /src[\\/]screens[\\/]mail[\\/](saving|kinds)/, includeDependenciesRecursively: false },
-            { name: "items", test: /src[\\/]lib[\\/](items|record_language|record_link|record_own|for_professional)|src[\\/]worker[\\/]record[\\/](resources|octets)/, includeDependenciesRecursively: false },
+            { name: "items", test: /src[\\/]lib[\\/](items|record_holder|record_language|record_link|record_own|for_professional)|src[\\/]worker[\\/]record[\\/](resources|octets)/, includeDependenciesRecursively: false },
             { name: "common", test: /src[\\/]screens[\\/]account[\\/](arrival|proof|refusal|parts[\\/](Address|Card))|src[\\/]lib[\\/]provider_path/, includeDependenciesRecursively: false },
             { name: "account", test: /src[\\/]lib[\\/](account|api|link|workers|contract|bytes|mail_boxes)/, includeDependenciesRecursively: false },
             {

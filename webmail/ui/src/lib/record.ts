@@ -10,7 +10,7 @@ import { itemsChanged, itemsReady, letterToOpen, onItems, ownId } from "./items.
 import { accountId, emails, mail, set } from "./mail.ts";
 import type { DocumentBody, DocumentView, LetterDocument, RecordFile, RecordWork } from "./record_contract.ts";
 import { language } from "./record_language.ts";
-import { ABOUT_ANOTHER } from "./record_holder.ts";
+
 import { askRecord } from "./record_link.ts";
 import * as own from "./record_own.ts";
 
@@ -122,7 +122,7 @@ async function inLetter(id: string): Promise<LetterDocument[]> {
     view: async () => {
       const contents = await askRecord("contents", { letter: await open(), item });
       const view = viewOf(await lineIn(id, item.id, from, line, item.kind), contents, []);
-      return { ...view, flags: [...(view.line.about === "another" ? [ABOUT_ANOTHER] : []), ...item.flags] };
+      return { ...view, flags: [...(view.line.about === "another" ? ["about-another"] : []), ...item.flags] };
     },
   }));
 }
