@@ -320,7 +320,7 @@ def test_no_file_comes_back_as_a_page(port: int, doctor: Someone) -> None:
 
 def test_refusals_that_wait_are_counted_and_cut_when_too_many_wait(made: world.World) -> None:
     """As it is set by default: the answers to guesses wait longer and longer, and a crowd of them is told to go."""
-    with intruder.siege(limits={"failed_login_delay": 0.3, "failed_login_longest_delay": 1.0}) as (slow, _):
+    with intruder.siege(limits={"failed_login_delay": 0.3, "failed_login_longest_delay": 3.0}) as (slow, _):
         number = intruder.body_of_15_digits(900)
         said = {"user": number, "login": text(bytes(32))}
         taken = [_timed(slow.ports["http"], "/api/login", said)[0] for _ in range(3)]
