@@ -55,6 +55,7 @@ class AuditCommands:
             reference=reference or "",
             last=max(1, min(limit, _MOST_SHOWN)),
         )
+        await self._node.trace.settle()  # what was answered before the question is in the answer
         entries = await self._node.store.read(lambda reader: find(reader.sql, wanted))
         return self._rows(entries)
 

@@ -56,6 +56,10 @@ class Trace:
     def _append(self, transaction: Transaction, batch: Sequence[Event]) -> None:
         self._trail.append(transaction.sql, batch)
 
-    async def stop(self) -> None:
+    async def settle(self) -> None:
+        """Wait until what was noted so far lies in the chain; a store that takes nothing is waited for 10 s."""
         if self._writer is not None:
             await asyncio.wait([self._writer], timeout=10)
+
+    async def stop(self) -> None:
+        await self.settle()

@@ -51,3 +51,13 @@ async def test_a_trace_that_nears_its_bound_says_so_in_time(monkeypatch: pytest.
     await found.stop()
     assert store.written == events[:7]
     assert not found.full()
+
+
+async def test_who_asks_finds_what_was_noted_before_the_question() -> None:
+    store = Store()
+    store.space = True
+    found = Trace(cast(Any, store), cast(Any, Trail()))
+    found.note([Event("refuse", 1, "a")])
+    assert store.written == []
+    await found.settle()
+    assert store.written == [Event("refuse", 1, "a")]
