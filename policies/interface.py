@@ -49,6 +49,39 @@ class TrustList(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class PeerStanding:
+    """What is known now of the operator behind a certificate."""
+
+    allowed: bool
+    dn: str = ""  # canonical subject; "" when it cannot be compared
+    reason: str = (
+        ""  # slug of the refusal: "certificate-revoked", "trust-list-stale", "certificate-unlisted"...
+    )
+    sentence: str = ""  # ASCII, for a person
+    temporary: bool = False  # whether the same may be allowed later without anybody changing a certificate
+
+
+class PeerTrust(Protocol):
+    """One judgement of another operator, for both directions (reference/mssante.md §9, rows 1 to 10)."""
+
+    async def judge(self, chain: Sequence[bytes], domain: str | None) -> PeerStanding:
+        """May who shows this certificate speak, or receive, for `domain` (None: for any of theirs)?
+
+        `chain`: DER, the leaf first, what the peer sent; TLS has verified it. Looks at the list and its age, at
+        revocation of the leaf and its issuers, at blocks.
+        """
+        ...
+
+    def listed(self, domain: str) -> bool:
+        """Whether the list in force names this domain, and may still be used for somebody."""
+        ...
+
+    def host_of(self, domain: str) -> str:
+        """The server that the list names for a domain (the CN of one of its certificates); "" for none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One act to be written in the trace: who, what, on what, with which outcome. Never content."""
 

@@ -24,6 +24,7 @@ from mail_server.delivery.settings import DeliverySettings
 from mail_server.imap.settings import ImapSettings
 from mail_server.jmap.settings import JmapSettings
 from mail_server.keys.settings import KeysSettings
+from mail_server.outbound.settings import OutboundSettings
 from mail_server.payloads.record.settings import RecordSettings
 from mail_server.sealing.settings import SealingSettings
 from mail_server.smtp.settings import SmtpSettings
@@ -129,6 +130,7 @@ class Config(BaseModel):
     life: LifeSettings = Field(default_factory=LifeSettings)
     limits: LimitsSettings = Field(default_factory=LimitsSettings)
     delivery: DeliverySettings = Field(default_factory=DeliverySettings)
+    outbound: OutboundSettings = Field(default_factory=OutboundSettings)
     reports: MorningSettings = Field(default_factory=MorningSettings)
     sealing: SealingSettings = Field(default_factory=SealingSettings)
     store: StoreSettings = Field(default_factory=StoreSettings)

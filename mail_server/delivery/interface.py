@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from mail_server.accounts.interface import Identity, Peer
+from mail_server.outbound.interface import Notify, PeerCertificate
 from mail_server.store.model import AccountId, CoarseClass, Filed, Flag, MailboxId
 
 
@@ -39,6 +40,34 @@ class Recipient:
 
     address: str
     account: AccountId
+    notify: Notify = Notify.NONE
+    orcpt: str = field(default="", repr=False)  # RFC 3461 §4.2, as it was given
+
+
+@dataclass(frozen=True, slots=True)
+class Abroad:
+    """A recipient at another operator, admitted at RCPT TO: the letter leaves for them by the queue."""
+
+    address: str = field(repr=False)  # without `+sealed`; domain in lower case
+    domain: str
+    certificate: PeerCertificate | None = field(default=None, repr=False)
+    """The letter leaves sealed to it. None: it leaves readable by their operator, through the egress gate."""
+    sealed_only: bool = (
+        False  # asked for by the account or by the address: without a certificate it does not leave
+    )
+    notify: Notify = Notify.NONE
+    orcpt: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What RCPT TO asks beside the address (RFC 3461 §4.1, §4.2)."""
+
+    notify: Notify = Notify.NONE
+    orcpt: str = field(default="", repr=False)
+
+
+NOTHING_ASKED = Asked()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +77,16 @@ class MailParameters:
     size: int | None = None
     smtputf8: bool = False
     body: str = "7BIT"
+    ret: str = ""  # "FULL" or "HDRS" (RFC 3461 §4.3); a report carries header fields alone, whatever is asked
+    envid: str = field(default="", repr=False)  # RFC 3461 §4.4, xtext kept
 
 
 @dataclass(slots=True)
 class Envelope:
     sender: Sender
     parameters: MailParameters = field(default_factory=MailParameters)
-    recipients: list[Recipient] = field(default_factory=list[Recipient])
+    recipients: list[Recipient] = field(default_factory=list[Recipient])  # accounts of this node
+    abroad: list[Abroad] = field(default_factory=list[Abroad])  # at other operators
     kept_in: AccountId | None = None
     """The account whose holder or readers keep the letter by themselves (JMAP: where the Email lies)."""
     trace: bytes = b""
@@ -63,6 +95,12 @@ class Envelope:
     continues: bool = False
     """Another recipient of a letter that an envelope before this one carried: JMAP hands each over apart. It is
     one letter for the limits."""
+
+    def add(self, found: Recipient | Abroad) -> None:
+        if isinstance(found, Abroad):
+            self.abroad.append(found)
+        else:
+            self.recipients.append(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +117,9 @@ class Delivery(Protocol):
         """MAIL FROM. Raises Refusal (no certificate, unlisted, other domain, not who logged in, too big...)."""
         ...
 
-    async def admit_recipient(self, envelope: Envelope, address: str) -> Recipient:
+    async def admit_recipient(
+        self, envelope: Envelope, address: str, asked: Asked = NOTHING_ASKED
+    ) -> Recipient | Abroad:
         """RCPT TO; the door adds the result to the envelope. Raises Refusal (unknown, relay, suspended, key...)."""
         ...
 

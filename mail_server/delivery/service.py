@@ -23,7 +23,17 @@ from mail_server.delivery.examine import Letter, check_identity, examine
 from mail_server.delivery.exchanges import Exchanges, Note
 from mail_server.delivery.feedback import Feedback
 from mail_server.delivery.gate import Gate
-from mail_server.delivery.interface import Accepted, Envelope, MailParameters, Recipient, Road, Sender
+from mail_server.delivery.interface import (
+    NOTHING_ASKED,
+    Abroad,
+    Accepted,
+    Asked,
+    Envelope,
+    MailParameters,
+    Recipient,
+    Road,
+    Sender,
+)
 from mail_server.delivery.keeping import Keeping, no_space, refusal_event
 from mail_server.delivery.plan import Plan, Planner, Treatment
 from mail_server.delivery.quota import Quota
@@ -95,7 +105,9 @@ class DeliveryService(Keeping):
             self._audit([refusal_event(refusal, peer, identity.account if identity else "")])
             raise
 
-    async def admit_recipient(self, envelope: Envelope, address: str) -> Recipient:
+    async def admit_recipient(
+        self, envelope: Envelope, address: str, asked: Asked = NOTHING_ASKED
+    ) -> Recipient | Abroad:
         try:
             self._rates.require_recipient(envelope)
             self._rates.require_patient(envelope.sender, address)

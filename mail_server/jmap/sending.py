@@ -67,7 +67,7 @@ async def send(
         for number, address in enumerate(among):
             envelope = Envelope(sender, parameters, continues=number > 0, kept_in=speaker.kept_in)
             try:
-                envelope.recipients.append(await delivery.admit_recipient(envelope, address))
+                envelope.add(await delivery.admit_recipient(envelope, address))
                 accepted = await delivery.deliver(envelope, message)
             except Refusal as refusal:
                 refused[address] = refusal

@@ -85,7 +85,7 @@ class Transactions(Connection):
             if self._refused_recipients >= _MOST_REFUSED_RECIPIENTS:
                 self.cut(self.audited(replies.TOO_MANY_ERRORS, "too-many-refused-recipients"))
             return
-        envelope.recipients.append(recipient)
+        envelope.add(recipient)
         self.dialogue.recipients += 1
         self.services.counters.recipients_accepted += 1
         self.say(replies.RECIPIENT_OK)

@@ -1,0 +1,12 @@
+"""Where an organisation's structured letters are sent on."""
+
+from __future__ import annotations
+
+revision = "0023"
+down_revision = "0022"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    pass
