@@ -252,7 +252,8 @@ def _toml(value: Any) -> str:
         return "[" + ", ".join(_toml(one) for one in value) + "]"  # pyright: ignore[reportUnknownVariableType]
     if isinstance(value, dict):
         entries = cast(dict[str, Any], value).items()
-        return "{ " + ", ".join(f"{key} = {_toml(one)}" for key, one in entries) + " }"
+        # Quoted: a bare key with a dot in it, as a domain has, would be a table in a table.
+        return "{ " + ", ".join(f"{json.dumps(key)} = {_toml(one)}" for key, one in entries) + " }"
     # A JSON string is a TOML basic string.
     return json.dumps(str(value), ensure_ascii=False)
 
