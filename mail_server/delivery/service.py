@@ -14,6 +14,7 @@ import secrets
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from mail_server.accounts.interface import HELD, PAGE, Accounts, Identity, Kind, Peer
 from mail_server.accounts.life import in_service
@@ -120,7 +121,7 @@ class DeliveryService(Keeping):
                 return acting
             recipient = self._gate.recipient(writer, address, await self._exchanges.facts(writer, address))
             self._quota.require(recipient.account, envelope.parameters.size or 0)
-            return recipient
+            return replace(recipient, notify=asked.notify, orcpt=asked.orcpt)
         except Refusal as refusal:
             events = [refusal_event(refusal, envelope.sender.peer, _actor(envelope.sender))]
             if self._rates.tried(envelope.sender, address, refusal):

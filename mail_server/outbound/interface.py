@@ -112,6 +112,9 @@ class Outcome:
     said: str = field(default="", repr=False)  # the peer's words: printable ASCII, at most 200 characters
     host: str = ""  # who said so
     unsure: bool = False  # cut off between the end of content and its reply: it may have arrived
+    dsn: bool = (
+        False  # the peer offered DSN and was told what is asked: its success report follows (RFC 3461 §5.2.1)
+    )
 
 
 Content = Callable[[], Awaitable[bytes]]

@@ -141,6 +141,7 @@ class SmtpSession(Transactions):
             "8BITMIME",
             "SMTPUTF8",
             "ENHANCEDSTATUSCODES",
+            "DSN",
             "CHUNKING",
         ]
         if not self.dialogue.tls:

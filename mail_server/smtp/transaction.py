@@ -12,7 +12,7 @@ import time
 import traceback
 from pathlib import PurePath
 
-from mail_server.delivery.interface import Envelope, MailParameters, Road
+from mail_server.delivery.interface import Asked, Envelope, MailParameters, Road
 from mail_server.smtp.connection import Connection
 from mail_server.smtp.intake import Intake
 from mail_server.smtp.protocol import bdat, parameters, replies, trace
@@ -55,7 +55,9 @@ class Transactions(Connection):
                 self.services.counters.memory_refusals += 1
                 self.say(self.audited(replies.MEMORY_FULL, "memory-full"))
                 return
-        given = MailParameters(command.size, command.smtputf8, command.body)
+        given = MailParameters(
+            command.size, command.smtputf8, command.body, ret=command.ret, envid=command.envid
+        )
         sender = await self.services.delivery.admit_sender(
             self.road, command.address, given, self.peer, self.identity
         )
@@ -66,14 +68,18 @@ class Transactions(Connection):
     async def smtp_RCPT(self, arg: str | None) -> None:
         envelope = self._open
         assert envelope is not None
-        address = parameters.recipient(
-            arg or "", smtputf8=envelope.parameters.smtputf8, postmaster_domain=self.settings.hostname
+        command = parameters.recipient(
+            arg or "",
+            extended=self.dialogue.hello == "EHLO",
+            smtputf8=envelope.parameters.smtputf8,
+            postmaster_domain=self.settings.hostname,
         )
         if self.dialogue.recipients >= self.settings.max_recipients:
             self.say(replies.TOO_MANY_RECIPIENTS)
             return
         try:
-            recipient = await self.services.delivery.admit_recipient(envelope, address)
+            asked = Asked(command.notify, command.orcpt)
+            recipient = await self.services.delivery.admit_recipient(envelope, command.address, asked)
         except Exception as error:
             self.dialogue.refused_recipients += 1
             self.services.counters.recipients_refused += 1

@@ -50,7 +50,8 @@ _NEEDS = {
 LAST_IN_GROUP = frozenset({"EHLO", "HELO", "AUTH", "DATA"})
 
 # RFC 4954 §4 for AUTH. MAIL and RCPT: 512 plus SIZE 26 (RFC 1870), AUTH 500 (RFC 4954), BODY 17 (RFC 6152),
-# SMTPUTF8 10 (RFC 6531 §3.4); in UTF-8 an address takes up to 1,000 octets.
+# SMTPUTF8 10 (RFC 6531 §3.4), RET 9 and ENVID 107 (RFC 3461 §4); RCPT: NOTIFY 29 and ORCPT 507. In UTF-8 an address
+# takes up to 1,000 octets, and a character up to four.
 LONGEST_LINE = 12288
 _PLAIN_LINE = 512
 
@@ -59,8 +60,8 @@ def line_limits(*, smtputf8: bool) -> dict[str, int]:
     """Octets of a command line with its CRLF, by command; others have 512 (RFC 5321 §4.5.3.1.4)."""
     return {
         "AUTH": LONGEST_LINE,
-        "MAIL": 1000 + 553 if smtputf8 else _PLAIN_LINE + 553,
-        "RCPT": 1000 if smtputf8 else _PLAIN_LINE,
+        "MAIL": (1000 if smtputf8 else _PLAIN_LINE) + 553 + 116,
+        "RCPT": 1000 + 36 + 4 * 500 if smtputf8 else _PLAIN_LINE + 536,
     }
 
 

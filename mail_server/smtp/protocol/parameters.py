@@ -8,8 +8,11 @@ kept; whatever is not in the table is refused with 555 5.5.4 (RFC 5321 §4.1.1.1
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TypeVar
 
+from mail_server.outbound.interface import Notify
+from mail_server.outbound.reports import asked
 from mail_server.smtp.protocol import replies
 from mail_server.smtp.protocol.replies import CommandRefused, Reply
 
@@ -33,8 +36,10 @@ _SIZE = re.compile(r"[0-9]{1,20}")  # RFC 1870 §4
 _XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})+")  # RFC 3461 §4
 _HELLO = re.compile(r"[!-~]{1,255}")
 
-_MAIL_PARAMETERS = frozenset({"SIZE", "BODY", "SMTPUTF8", "AUTH"})
-_RCPT_PARAMETERS: frozenset[str] = frozenset()
+_Value = TypeVar("_Value")
+
+_MAIL_PARAMETERS = frozenset({"SIZE", "BODY", "SMTPUTF8", "AUTH"}) | asked.KEYWORDS_OF_MAIL
+_RCPT_PARAMETERS = asked.KEYWORDS_OF_RCPT
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,17 @@ class MailCommand:
     size: int | None = None
     body: str = "7BIT"
     smtputf8: bool = False
+    ret: str = ""  # RFC 3461 §4.3
+    envid: str = field(default="", repr=False)  # RFC 3461 §4.4, as given
+
+
+@dataclass(frozen=True, slots=True)
+class RcptCommand:
+    """RCPT TO, parsed."""
+
+    address: str
+    notify: Notify = Notify.NONE  # RFC 3461 §4.1
+    orcpt: str = field(default="", repr=False)  # RFC 3461 §4.2, as given
 
 
 def hello_name(argument: str) -> str:
@@ -74,10 +90,12 @@ def mail(argument: str, *, extended: bool, auth_offered: bool) -> MailCommand:
     if not smtputf8 and not argument.isascii():
         raise CommandRefused(replies.NEEDS_SMTPUTF8)
     _check_auth(given)
-    return MailCommand(address, None if size is None else int(size), _body(given), smtputf8)
+    ret = _wanted(asked.ret(given["RET"])) if "RET" in given else ""
+    envid = _wanted(asked.envid(given["ENVID"])) if "ENVID" in given else ""
+    return MailCommand(address, None if size is None else int(size), _body(given), smtputf8, ret, envid)
 
 
-def recipient(argument: str, *, smtputf8: bool, postmaster_domain: str) -> str:
+def recipient(argument: str, *, extended: bool, smtputf8: bool, postmaster_domain: str) -> RcptCommand:
     """Parse what follows `RCPT `; `<Postmaster>` alone is the node's own (RFC 5321 §4.5.1)."""
     rest = _after_keyword(argument, "TO:", replies.RCPT_SYNTAX)
     postmaster = _POSTMASTER.match(rest)
@@ -85,11 +103,20 @@ def recipient(argument: str, *, smtputf8: bool, postmaster_domain: str) -> str:
         address, rest = f"postmaster@{postmaster_domain}", rest[postmaster.end() :]
     else:
         address, rest = _path(rest, replies.BAD_RECIPIENT, replies.RECIPIENT_LITERAL)
-    if not _parameters(rest, replies.RCPT_SYNTAX).keys() <= _RCPT_PARAMETERS:
+    given = _parameters(rest, replies.RCPT_SYNTAX)
+    if given and (not extended or not given.keys() <= _RCPT_PARAMETERS):
         raise CommandRefused(replies.UNKNOWN_PARAMETER)
     if not smtputf8 and not address.isascii():
         raise CommandRefused(replies.NEEDS_SMTPUTF8)
-    return address
+    notify = _wanted(asked.notify(given["NOTIFY"])) if "NOTIFY" in given else Notify.NONE
+    orcpt = _wanted(asked.orcpt(given["ORCPT"], smtputf8=smtputf8)) if "ORCPT" in given else ""
+    return RcptCommand(address, notify, orcpt)
+
+
+def _wanted(value: _Value | None) -> _Value:
+    if value is None:
+        raise CommandRefused(replies.BAD_PARAMETER)
+    return value
 
 
 def _after_keyword(argument: str, keyword: str, syntax: Reply) -> str:

@@ -25,7 +25,16 @@ from sqlalchemy import create_engine
 from mail_server import mime
 from mail_server.accounts.entities import rights_in
 from mail_server.accounts.interface import Account, Exchange, Identity, Kind, Peer
-from mail_server.delivery.interface import Accepted, Envelope, MailParameters, Recipient, Road, Sender
+from mail_server.delivery.interface import (
+    NOTHING_ASKED,
+    Accepted,
+    Asked,
+    Envelope,
+    MailParameters,
+    Recipient,
+    Road,
+    Sender,
+)
 from mail_server.imap.dialogue import run
 from mail_server.imap.limits import Limits
 from mail_server.imap.server import ImapDoor
@@ -173,7 +182,9 @@ class Keeper:
     ) -> Sender:
         raise NotImplementedError
 
-    async def admit_recipient(self, envelope: Envelope, address: str) -> Recipient:
+    async def admit_recipient(
+        self, envelope: Envelope, address: str, asked: Asked = NOTHING_ASKED
+    ) -> Recipient:
         raise NotImplementedError
 
     async def deliver(self, envelope: Envelope, message: bytes) -> Accepted:

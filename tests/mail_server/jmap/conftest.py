@@ -21,7 +21,16 @@ from sqlalchemy import create_engine
 from mail_server import mime
 from mail_server.accounts.entities import rights_in
 from mail_server.accounts.interface import PAGE, Account, Exchange, Identity, Kind, Peer
-from mail_server.delivery.interface import Accepted, Envelope, MailParameters, Recipient, Road, Sender
+from mail_server.delivery.interface import (
+    NOTHING_ASKED,
+    Accepted,
+    Asked,
+    Envelope,
+    MailParameters,
+    Recipient,
+    Road,
+    Sender,
+)
 from mail_server.jmap.door import JmapDoor
 from mail_server.jmap.interface import Capability
 from mail_server.jmap.settings import JmapSettings
@@ -181,7 +190,9 @@ class Post:
             raise self.refuses_sender
         return Sender(road, mail_from, peer, identity)
 
-    async def admit_recipient(self, envelope: Envelope, address: str) -> Recipient:
+    async def admit_recipient(
+        self, envelope: Envelope, address: str, asked: Asked = NOTHING_ASKED
+    ) -> Recipient:
         if address in self.refuses:
             raise self.refuses[address]
         account = self.book.by_address(address)

@@ -20,7 +20,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mail_server.accounts.interface import Account, Exchange, Identity, Kind, Peer
-from mail_server.delivery.interface import Accepted, Envelope, MailParameters, Recipient, Road, Sender
+from mail_server.delivery.interface import (
+    NOTHING_ASKED,
+    Accepted,
+    Asked,
+    Envelope,
+    MailParameters,
+    Recipient,
+    Road,
+    Sender,
+)
 from mail_server.smtp.server import Entrance, SmtpDoor
 from mail_server.smtp.services import SessionEvent
 from mail_server.smtp.settings import SmtpSettings
@@ -144,10 +153,12 @@ class FakeDelivery:
             raise self.refuse_sender
         return Sender(road, mail_from, peer, identity)
 
-    async def admit_recipient(self, envelope: Envelope, address: str) -> Recipient:
+    async def admit_recipient(
+        self, envelope: Envelope, address: str, asked: Asked = NOTHING_ASKED
+    ) -> Recipient:
         if address in self.refused_recipients:
             raise self.refused_recipients[address]
-        return Recipient(address, AccountId("a" * 20))
+        return Recipient(address, AccountId("a" * 20), asked.notify, asked.orcpt)
 
     async def deliver(self, envelope: Envelope, message: bytes) -> Accepted:
         self.begun += 1

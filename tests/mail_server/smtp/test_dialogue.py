@@ -19,6 +19,7 @@ async def test_ehlo_before_tls_offers_starttls_and_no_auth(world):
             "8BITMIME",
             "SMTPUTF8",
             "ENHANCEDSTATUSCODES",
+            "DSN",
             "CHUNKING",
             "STARTTLS",
         ]
@@ -128,11 +129,11 @@ async def test_the_small_commands(world):
         ("MAIL FROM:<a>", "553 5.1.7 *"),
         ("MAIL FROM:<a@[127.0.0.1]>", "553 5.1.7 Address literals*"),
         ("MAIL FROM:<é@example.org>", "553 5.6.7 *"),
-        ("MAIL FROM:<a@example.org> RET=HDRS", "555 5.5.4 *"),
+        ("MAIL FROM:<a@example.org> MT-PRIORITY=3", "555 5.5.4 *"),
         ("MAIL FROM:<a@example.org> SIZE=x", "501 5.5.4 *"),
         ("MAIL FROM:<a@example.org> AUTH=<>", "555 5.5.4 *"),
         ("NOOP " + "x" * 510, "500 5.5.2 *"),
-        ("MAIL FROM:<a@example.org> " + "x" * 1600, "500 5.5.2 *"),
+        ("MAIL FROM:<a@example.org> " + "x" * 1700, "500 5.5.2 *"),
         ("x" * 20000, "500 5.5.2 *"),
     ],
 )
@@ -149,7 +150,9 @@ async def test_bad_recipients_are_refused_one_by_one(world):
         S: 250 2.1.0 *
         C: RCPT TO:<b>
         S: 553 5.1.3 *
-        C: RCPT TO:<b@example.org> NOTIFY=NEVER
+        C: RCPT TO:<b@example.org> NOTIFY=NEVER,DELAY
+        S: 501 5.5.4 *
+        C: RCPT TO:<b@example.org> MT-PRIORITY=3
         S: 555 5.5.4 *
         C: RCPT TO:<é@example.org>
         S: 553 5.6.7 *

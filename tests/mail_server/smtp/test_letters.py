@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from mail_server.outbound.interface import Notify
 from policies.refusal import Refusal
 
 
@@ -26,6 +27,33 @@ async def test_an_operator_hands_a_letter_over(world):
         None,
     )
     assert peer.certificate == world.pki.der("operator")
+
+
+async def test_what_is_asked_to_be_told_reaches_delivery_on_both_roads(world):
+    for talker in (await world.operator(), await world.client()):
+        await talker.transcript(
+            """
+            C: MAIL FROM:<alice@example.org> RET=HDRS ENVID=Lettre+2B1
+            S: 250 2.1.0 *
+            C: RCPT TO:<bob@example.org> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;Robert@example.org
+            S: 250 2.1.5 *
+            C: RCPT TO:<carol@example.org> NOTIFY=NEVER
+            S: 250 2.1.5 *
+            C: RCPT TO:<dave@example.org>
+            S: 250 2.1.5 *
+            C: DATA
+            S: 354 *
+            """
+        )
+        await talker.send(b"hello\r\n.\r\n")
+        await talker.transcript("S: 250 2.0.0 *")
+        envelope, _ = world.delivery.letters[-1]
+        assert (envelope.parameters.ret, envelope.parameters.envid) == ("HDRS", "Lettre+2B1")
+        assert [(one.notify, one.orcpt) for one in envelope.recipients] == [
+            (Notify.SUCCESS | Notify.DELAY, "rfc822;Robert@example.org"),
+            (Notify.NEVER, ""),
+            (Notify.NONE, ""),
+        ]
 
 
 async def test_a_client_submits_a_letter(world):

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mail_server.outbound.interface import Notify
 from mail_server.smtp.protocol import parameters
-from mail_server.smtp.protocol.parameters import MailCommand
+from mail_server.smtp.protocol.parameters import MailCommand, RcptCommand
 from mail_server.smtp.protocol.replies import CommandRefused
 
 
@@ -17,8 +18,14 @@ def mail(argument: str, *, extended: bool = True, auth_offered: bool = True) -> 
     return parameters.mail(argument, extended=extended, auth_offered=auth_offered)
 
 
-def rcpt(argument: str, *, smtputf8: bool = False) -> str:
-    return parameters.recipient(argument, smtputf8=smtputf8, postmaster_domain="mx.example.org")
+def asked_of(argument: str, *, smtputf8: bool = False, extended: bool = True) -> RcptCommand:
+    return parameters.recipient(
+        argument, extended=extended, smtputf8=smtputf8, postmaster_domain="mx.example.org"
+    )
+
+
+def rcpt(argument: str, *, smtputf8: bool = False, extended: bool = True) -> str:
+    return asked_of(argument, smtputf8=smtputf8, extended=extended).address
 
 
 def refusal_of_mail(argument: str, **how: bool) -> str:
@@ -122,8 +129,15 @@ def test_parameters_are_read_with_the_case_of_their_values():
         ("SMTPUTF8=yes", "501 5.5.4"),
         ("AUTH", "501 5.5.4"),
         ("AUTH=+zz", "501 5.5.4"),
-        ("RET=FULL", "555 5.5.4"),
-        ("ENVID=Abc", "555 5.5.4"),
+        ("RET", "501 5.5.4"),
+        ("RET=HEADERS", "501 5.5.4"),
+        ("RET=FULL RET=HDRS", "501 5.5.4"),
+        ("ENVID", "501 5.5.4"),
+        ("ENVID=a+b", "501 5.5.4"),
+        ("ENVID=a+0Ab", "501 5.5.4"),
+        ("ENVID=" + "x" * 101, "501 5.5.4"),
+        ("SMTPUTF8 ENVID=é", "501 5.5.4"),
+        ("NOTIFY=NEVER", "555 5.5.4"),
         ("REQUIRETLS", "555 5.5.4"),
         ("MT-PRIORITY=3", "555 5.5.4"),
         ("=x", "501 5.5.2"),
@@ -134,9 +148,60 @@ def test_parameters_that_cannot_be_obeyed_are_refused(text: str, reply: str):
     assert refusal_of_mail(f"FROM:<a@example.org> {text}") == reply
 
 
-def test_recipients_take_no_parameters():
-    assert refusal_of_rcpt("TO:<a@example.org> NOTIFY=NEVER") == "555 5.5.4"
-    assert refusal_of_rcpt("TO:<a@example.org> ORCPT=rfc822;a@example.org") == "555 5.5.4"
+@pytest.mark.parametrize(
+    ("text", "reply"),
+    [
+        ("NOTIFY", "501 5.5.4"),
+        ("NOTIFY=", "501 5.5.2"),
+        ("NOTIFY=ALWAYS", "501 5.5.4"),
+        ("NOTIFY=NEVER,FAILURE", "501 5.5.4"),
+        ("NOTIFY=FAILURE,NEVER", "501 5.5.4"),
+        ("NOTIFY=FAILURE,", "501 5.5.4"),
+        ("NOTIFY=NEVER NOTIFY=NEVER", "501 5.5.4"),
+        ("ORCPT", "501 5.5.4"),
+        ("ORCPT=a@example.org", "501 5.5.4"),
+        ("ORCPT=;a@example.org", "501 5.5.4"),
+        ("ORCPT=rfc822;", "501 5.5.4"),
+        ("ORCPT=rfc_822;a@example.org", "501 5.5.4"),
+        ("ORCPT=rfc822;a+b@example.org", "501 5.5.4"),
+        ("ORCPT=rfc822;a+0D+0Ab@example.org", "501 5.5.4"),
+        ("ORCPT=rfc822;" + "a" * 494, "501 5.5.4"),
+        ("ORCPT=utf-8;\\x{D800}@example.org", "501 5.5.4"),
+        ("SIZE=1", "555 5.5.4"),
+        ("RET=HDRS", "555 5.5.4"),
+    ],
+)
+def test_what_a_recipient_cannot_be_asked_is_refused(text: str, reply: str):
+    assert refusal_of_rcpt(f"TO:<a@example.org> {text}") == reply
+
+
+def test_reports_are_asked_with_the_case_of_their_values():
+    given = mail("FROM:<a@example.org> ret=hdrs envid=QQ314159+2Bx")
+    assert (given.ret, given.envid) == ("HDRS", "QQ314159+2Bx")
+    asked = asked_of("TO:<a@example.org> notify=success,Failure orcpt=RFC822;Al+2Bx@Example.Org")
+    assert asked.notify == Notify.SUCCESS | Notify.FAILURE
+    assert asked.orcpt == "RFC822;Al+2Bx@Example.Org"
+    assert asked_of("TO:<a@example.org> NOTIFY=NEVER").notify is Notify.NEVER
+    assert asked_of("TO:<a@example.org> NOTIFY=DELAY").notify is Notify.DELAY
+    assert asked_of("TO:<a@example.org>").notify is Notify.NONE
+
+
+def test_the_longest_that_is_allowed_is_allowed():
+    assert len(mail("FROM:<a@example.org> ENVID=" + "x" * 100).envid) == 100
+    assert len(asked_of("TO:<a@example.org> ORCPT=rfc822;" + "a" * 493).orcpt) == 500
+
+
+def test_an_original_recipient_may_be_utf8_under_smtputf8_alone():
+    # RFC 6533 §3: as it is under SMTPUTF8, as \x{…} in any session.
+    assert asked_of("TO:<a@example.org> ORCPT=utf-8;hélène@example.org", smtputf8=True).orcpt
+    assert refusal_of_rcpt("TO:<a@example.org> ORCPT=utf-8;hélène@example.org") == "501 5.5.4"
+    assert asked_of("TO:<a@example.org> ORCPT=utf-8;h\\x{E9}l@example.org").orcpt
+
+
+def test_reports_are_asked_after_ehlo_alone():
+    assert refusal_of_mail("FROM:<a@example.org> RET=HDRS", extended=False) == "555 5.5.4"
+    assert refusal_of_rcpt("TO:<a@example.org> NOTIFY=NEVER", extended=False) == "555 5.5.4"
+    assert rcpt("TO:<a@example.org>", extended=False) == "a@example.org"
 
 
 def test_parameters_need_ehlo_and_auth_needs_the_client_road():
