@@ -28,6 +28,7 @@ from deploy.node.inactivity import Inactivity
 from deploy.node.migrations.run import migrate_directory, migrate_mail
 from deploy.node.policy_alarm import PolicyAlarm
 from deploy.node.rules import load_rules
+from deploy.node.signatures import signer
 from deploy.node.trace import Trace
 from directory.service import DirectoryService
 from mail_server.accounts.access import Access
@@ -52,6 +53,7 @@ from mail_server.payloads.reader import Reader
 from mail_server.sealing.authority import Authority
 from mail_server.sealing.engine import OpenPgpEngine
 from mail_server.sealing.pool import Pool
+from mail_server.signatures.signer import Signer
 from mail_server.store.home_lock import HomeLock
 from mail_server.store.interface import Store
 from mail_server.store.store import open_store
@@ -101,6 +103,7 @@ class Node:
     limits: Limits
     inactivity: Inactivity
     access: Access
+    signer: Signer
     sharing: ReaderChanges = field(init=False)
     page: PageApi = field(init=False)
     _work: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
@@ -185,6 +188,7 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
     stack.push_async_callback(oidc.close)
     directory = DirectoryService.open(home.directory_database)
     stack.callback(directory.close)
+    letter_signer = signer(home, config, keys, now)
     operator_keys = GnuPgOperatorKeys(config.keys, home.keystore, keys)
     stack.push_async_callback(operator_keys.close)
     authority = Authority(home.authority, keys, config.accounts.domains[0])
@@ -299,6 +303,7 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
             rates=rates,
         ),
         access=Access(accounts, decisions, now),
+        signer=letter_signer,
     )
     node.sharing = ReaderChanges(
         accounts=accounts,

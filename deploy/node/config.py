@@ -27,6 +27,7 @@ from mail_server.keys.settings import KeysSettings
 from mail_server.outbound.settings import OutboundSettings
 from mail_server.payloads.record.settings import RecordSettings
 from mail_server.sealing.settings import SealingSettings
+from mail_server.signatures.settings import SignaturesSettings
 from mail_server.smtp.settings import SmtpSettings
 from mail_server.store.settings import StoreSettings
 from policies.limits.settings import LimitsSettings
@@ -131,6 +132,7 @@ class Config(BaseModel):
     limits: LimitsSettings = Field(default_factory=LimitsSettings)
     delivery: DeliverySettings = Field(default_factory=DeliverySettings)
     outbound: OutboundSettings = Field(default_factory=OutboundSettings)
+    signatures: SignaturesSettings = Field(default_factory=SignaturesSettings)
     reports: MorningSettings = Field(default_factory=MorningSettings)
     sealing: SealingSettings = Field(default_factory=SealingSettings)
     store: StoreSettings = Field(default_factory=StoreSettings)

@@ -43,6 +43,11 @@ class Home:
     def keystore(self) -> Path:
         return self.path / "keystore.json"
 
+    @property
+    def signatures(self) -> Path:
+        """The keys of DKIM and ARC, wrapped under the KEK."""
+        return self.path / "signatures.keystore"
+
     def make(self) -> None:
         """Create the folder, closed to others."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
