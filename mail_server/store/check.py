@@ -92,6 +92,7 @@ class _Check:
         yield from self._refcounts()
         yield from check_copies(self.sql)
         yield from self._uploads(locked)
+        yield from self._queued()
         yield from self._blobs(locked)
         yield from check_segments(
             self.sql,
@@ -267,7 +268,8 @@ class _Check:
         for blob_id, refcount, named in self.sql.all(
             "SELECT b.blob_id, b.refcount, coalesce(c.named, 0) FROM blob b"
             " LEFT JOIN (SELECT blob_id, count(*) AS named"
-            " FROM (SELECT blob_id FROM message UNION ALL SELECT blob_id FROM upload) n GROUP BY blob_id) c"
+            " FROM (SELECT blob_id FROM message UNION ALL SELECT blob_id FROM upload"
+            " UNION ALL SELECT blob_id FROM queued) n GROUP BY blob_id) c"
             " ON c.blob_id = b.blob_id WHERE b.refcount <> coalesce(c.named, 0)"
         ):
             detail = f"counted {refcount}, named by {named}"
@@ -290,6 +292,12 @@ class _Check:
                 yield Finding(Fault.ORPHAN, subject, "without its account")
             except Damaged:
                 yield Finding(Fault.UNREADABLE, subject, "its row does not open")
+
+    def _queued(self) -> Iterator[Finding]:
+        for (name,) in self.sql.all(
+            "SELECT q.id FROM queued q LEFT JOIN blob b ON b.blob_id = q.blob_id WHERE b.blob_id IS NULL ORDER BY q.id"
+        ):
+            yield Finding(Fault.ORPHAN, f"queued {name}", "without its body")
 
     def _count(self, table: str) -> int:
         row = self.sql.one(f"SELECT count(*) FROM {table}")

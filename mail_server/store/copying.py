@@ -29,12 +29,12 @@ from mail_server.store.model import (
     SplitContent,
     VerbatimContent,
 )
+from mail_server.store.queueing import Queueing
 from mail_server.store.reader import FLAGS, NO_KEYWORDS
 from mail_server.store.staging import stage_blob
-from mail_server.store.uploading import Uploading
 
 
-class Copying(Uploading):
+class Copying(Queueing):
     """The part of a transaction that moves messages between mailboxes, and out of them."""
 
     def lock(self, accounts: Sequence[AccountId]) -> None:

@@ -109,6 +109,15 @@ class EmailReader(QueryReader):
         content = self.open_stored(blob)
         return Upload(upload, account, len(content), media_type.decode(), expires), content
 
+    def queued(self, name: str) -> bytes:
+        row = self.sql.one(
+            f"SELECT {BLOB_COLUMNS} FROM queued q JOIN blob b ON b.blob_id = q.blob_id WHERE q.id = ?",
+            (name,),
+        )
+        if row is None:
+            raise NoSuchMessage("nothing waits under this name")
+        return self.open_stored(row)
+
     def _placements(self, account: AccountId, messages: Sequence[int]) -> dict[int, list[Placement]]:
         rows = self.sql.all(
             f"SELECT message_id, mailbox_id, uid, {self._flags_of('p')}, keywords, modseq FROM membership p"

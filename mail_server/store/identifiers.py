@@ -23,7 +23,7 @@ def moment() -> bytes:
 
 
 def new_id(kind: str) -> str:
-    """`M` for a message, `T` for a thread, `U` for an upload."""
+    """`M` for a message, `T` for a thread, `U` for an upload, `Q` for what waits to leave."""
     return kind + (moment() + urandom(6)).hex()
 
 

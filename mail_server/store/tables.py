@@ -204,6 +204,15 @@ upload = Table(
     sqlite_with_rowid=False,
 )
 
+# Bodies that the outbound queue names.
+queued = Table(
+    "queued",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("blob_id", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 # Who reads an account that is not theirs, by a number that the two tables below are narrow by.
 reader = Table(
     "reader",

@@ -10,10 +10,12 @@ import mail_server.conversations.tables
 import mail_server.delivery.tables
 import mail_server.jmap.tables
 import mail_server.keys.tables
+import mail_server.outbound.tables
 import mail_server.store.tables
 import policies.audit.tables
 import policies.trust_list.blocks
 import webmail.login.tables
+import webmail.notices.tables
 import webmail.spaces.tables
 
 
@@ -26,8 +28,10 @@ def mail_metadata() -> list[MetaData]:
         policies.audit.tables.metadata,
         policies.trust_list.blocks.metadata,
         mail_server.keys.tables.metadata,
+        mail_server.outbound.tables.metadata,
         mail_server.jmap.tables.metadata,
         webmail.login.tables.metadata,
+        webmail.notices.tables.metadata,
         webmail.spaces.tables.metadata,
     ]
 
