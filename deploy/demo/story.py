@@ -252,7 +252,7 @@ class _Story:
                         tls(made.ca),
                         gp.address,
                         gp.password,
-                        [f"ailleurs@{world.FOREIGN_DOMAIN}"],
+                        ["ailleurs@mss.inconnu.test"],
                         note.data,
                     )
                 ),

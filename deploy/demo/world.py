@@ -37,6 +37,7 @@ from policies.trust_list import listing
 
 DOMAIN = "mss.vaguemestre.test"
 FOREIGN_DOMAIN = "mss.chu-voisin.test"
+PEER_OFFSET = 2000  # of the second operator's ports, where there is one
 PATIENT_DOMAIN = f"patient.{DOMAIN}"
 
 GP = f"camille.aubry@{DOMAIN}"
@@ -70,6 +71,7 @@ _PORTS = {
 _NOT_AWAITED = ("metrics", "identity")  # the first opens last of all, the second is no port of the node
 Command = Callable[..., Any]
 Place = str | tuple[str, int]  # a socket in a folder, or host and port
+Sections = Mapping[str, Mapping[str, Any]]  # of a configuration
 
 
 class DemoFailed(Exception):
@@ -203,12 +205,16 @@ def _answers(place: Place) -> bool:
         return probe.connect_ex(place) == 0
 
 
-def free_port_base() -> int:
-    """A base whose ports are free now, below the range the kernel lends to clients."""
+def ports_at(port_base: int) -> dict[str, int]:
+    return {name: port_base + port for name, port in _PORTS.items()}
+
+
+def free_port_base(*more: int) -> int:
+    """A base whose ports are free now, below the range the kernel lends to clients; `more`: further ports above it."""
     for _ in range(200):
-        base = random.randrange(11_000, 31_000)  # noqa: S311 - not a secret
+        base = random.randrange(11_000, 31_000 - max(more, default=0))  # noqa: S311 - not a secret
         try:
-            for port in _PORTS.values():
+            for port in (*_PORTS.values(), *more):
                 with socket.socket() as probe:
                     probe.bind(("127.0.0.1", base + port))
         except OSError:
@@ -221,13 +227,21 @@ def build(
     folder: Path,
     port_base: int,
     progress: Callable[[str], None],
-    sections: Mapping[str, Mapping[str, Any]] | None = None,
+    sections: Sections | None = None,
+    neighbours: Callable[[Path], Sections] | None = None,
 ) -> tuple[World, NodeProcess]:
-    """Make the world afresh in `folder` and start its node; `sections` go over its configuration. Raises DemoFailed."""
+    """Make the world afresh in `folder` and start its node; `sections` go over its configuration. Raises DemoFailed.
+
+    `neighbours`: called between the certificates and the node; what it answers goes over the configuration too.
+    """
     _clear(folder)
-    ports = {name: port_base + port for name, port in _PORTS.items()}
+    ports = ports_at(port_base)
     progress("Test certificates: an authority, the server, a hospital system, another operator")
     hospital, operator = _certificates(folder)
+    over: dict[str, Mapping[str, Any]] = {**(sections or {})}
+    if neighbours is not None:
+        for name, values in neighbours(folder).items():
+            over[name] = {**over.get(name, {}), **values}
     identity = SignIn(
         folder,
         ports["identity"],
@@ -238,7 +252,7 @@ def build(
     progress("OpenPGP keys of three invented people, made with GnuPG")
     keys = _keys(folder / "people")
     progress("The node: databases, key-encryption key, authority key")
-    asyncio.run(_initialise(folder, ports, {"oidc": identity.prepare(), **(sections or {})}))
+    asyncio.run(_initialise(folder, ports, {"oidc": identity.prepare(), **over}))
     progress("Two identity providers of test, and the node, start")
     process: NodeProcess | None = None
     beside = ExitStack()
@@ -310,7 +324,7 @@ def _certificates(folder: Path) -> tuple[pki.LeafFiles, pki.LeafFiles]:
     hospital = pki.Organisation.with_finess("HOPITAL TEST DE LA GARE", 2, "Rhône (69)")
     neighbour = pki.Organisation.with_finess("CHU VOISIN TEST", 3, "Isère (38)")
     names = (f"openpgpkey.{DOMAIN}",)
-    authority.issue_server(f"smtp.{DOMAIN}", here, names=names).write(folder / "pki", "server")
+    authority.issue_operator(f"smtp.{DOMAIN}", here, names=names, local=True).write(folder / "pki", "server")
     operator = authority.issue_operator(f"smtp.{FOREIGN_DOMAIN}", neighbour)
     listing.write(
         folder / "pki" / "trust-list.xml",
@@ -332,10 +346,9 @@ def _keys(directory: Path) -> dict[str, people.PersonKey]:
         return {address: key.result() for address, key in made.items()}
 
 
-async def _initialise(
-    folder: Path, ports: Mapping[str, int], others: Mapping[str, Mapping[str, Any]]
-) -> None:
-    sections: dict[str, dict[str, Any]] = {
+def door_sections(ports: Mapping[str, int]) -> dict[str, dict[str, Any]]:
+    """A node's configuration: every door on this machine alone."""
+    return {
         "smtp": {
             "listen": ["127.0.0.1"],
             "operator_port": ports["smtp"],
@@ -350,8 +363,23 @@ async def _initialise(
             "contact": "02 61 91 00 42",
         },
         "metrics": {"port": ports["metrics"]},
-        "policies": {"local_rules": str(folder / "policies")},
     }
+
+
+def routes_to(domain: str, ports: Mapping[str, int]) -> dict[str, Any]:
+    """`[outbound]`: an operator of this machine, and no name asked of any name server."""
+    names = (domain, f"patient.{domain}")
+    return {
+        "use_mx": False,
+        "routes": dict.fromkeys(names, f"127.0.0.1:{ports['smtp']}"),
+        "wkd_routes": dict.fromkeys(names, f"127.0.0.1:{ports['https']}"),
+    }
+
+
+async def _initialise(folder: Path, ports: Mapping[str, int], others: Sections) -> None:
+    sections = door_sections(ports)
+    sections["policies"] = {"local_rules": str(folder / "policies")}
+    sections["outbound"] = routes_to(FOREIGN_DOMAIN, ports_at(ports["smtp"] - _PORTS["smtp"] + PEER_OFFSET))
     write_password_rule(
         folder / "policies",
         [LABORATORY, IMAGING],
@@ -490,6 +518,7 @@ def describe(world: World) -> dict[str, Any]:
         "patient": _space_described(world.patient)
         | {"password": world.patient.password, "recovery_code": world.patient.recovery},
         "you": _space_described(world.you),
+        "federation": None,  # `federation_world` says it, where there is one
     }
 
 
