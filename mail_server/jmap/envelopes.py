@@ -1,7 +1,7 @@
 """The envelope of a submission: as the client gives it, or drawn from the letter's header (RFC 8621 §7).
 
 Invariants: addresses are those of RFC 5321, in ASCII or UTF-8, without a line break; of the parameters only those
-of FUTURERELEASE (RFC 4865) are known, and no other is passed over in silence.
+of FUTURERELEASE (RFC 4865) and of DSN (RFC 3461, values decoded) are known, and no other is passed over in silence.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from mail_server import mime
+from mail_server.delivery.interface import Asked, MailParameters
 from mail_server.jmap.interface import SetError
 from mail_server.jmap.protocol.errors import invalid_properties
 from mail_server.jmap.submission_rows import Addressed
+from mail_server.outbound.interface import Notify
+from mail_server.outbound.reports import asked
 
 _ADDRESS = re.compile(r"[^\s<>@\x00-\x1f\x7f]{1,64}@[^\s<>@\x00-\x1f\x7f]{1,255}")
 _SECONDS = re.compile(r"[0-9]{1,9}")
@@ -29,13 +32,46 @@ def read_envelope(value: Any, header: bytes) -> Addressed:
     if envelope.keys() - {"mailFrom", "rcptTo"} or not isinstance(rcpt_to, list):
         raise invalid_properties("envelope")
     sender, parameters = _address(mail_from)
+    _envid_of(parameters)
     recipients: list[str] = []
+    wishes: dict[str, dict[str, str | None]] = {}
     for each in cast("list[Any]", rcpt_to):
-        address, unknown = _address(each)
-        if unknown:
-            raise invalid_properties("envelope", description="Parameters of recipients are not known here")
+        address, wanted = _address(each)
+        _asked_of(wanted)
         recipients.append(address)
-    return _checked(Addressed(sender, parameters, recipients, given=True))
+        if wanted:
+            wishes.setdefault(address, wanted)
+    return _checked(Addressed(sender, parameters, recipients, given=True, asked=wishes))
+
+
+def asked_of(to: Addressed, address: str) -> Asked:
+    """What is to be told of this recipient."""
+    return _asked_of(to.asked.get(address, {}))
+
+
+def parameters_of(to: Addressed, size: int) -> MailParameters:
+    ret, envid = _envid_of(to.parameters)
+    return MailParameters(size=size, body="8BITMIME", ret=ret, envid=envid)
+
+
+def _asked_of(given: Mapping[str, str | None]) -> Asked:
+    """RFC 3461 §4.1, §4.2; what stands here is not in xtext (RFC 8621 §7). Raises SetError invalidProperties."""
+    if given.keys() - asked.KEYWORDS_OF_RCPT:
+        raise invalid_properties("envelope", description="Only NOTIFY and ORCPT are known here")
+    notify = asked.notify(given["NOTIFY"]) if "NOTIFY" in given else Notify.NONE
+    orcpt = asked.orcpt_written(given["ORCPT"] or "") if "ORCPT" in given else ""
+    if notify is None or orcpt is None:
+        raise invalid_properties("envelope", description="NOTIFY or ORCPT is not as RFC 3461 has it")
+    return Asked(notify, orcpt)
+
+
+def _envid_of(given: Mapping[str, str | None]) -> tuple[str, str]:
+    """RFC 3461 §4.3, §4.4. Raises SetError invalidProperties."""
+    ret = asked.ret(given["RET"]) if "RET" in given else ""
+    envid = asked.envid_written(given["ENVID"] or "") if "ENVID" in given else ""
+    if ret is None or envid is None:
+        raise invalid_properties("envelope", description="RET or ENVID is not as RFC 3461 has it")
+    return ret, envid
 
 
 def _address(value: Any) -> tuple[str, dict[str, str | None]]:
@@ -89,8 +125,11 @@ def _checked(to: Addressed) -> Addressed:
 
 def send_at(parameters: Mapping[str, str | None], now: int, longest: int) -> int:
     """When it leaves, by HOLDFOR or HOLDUNTIL (RFC 4865 §3). Raises SetError invalidProperties."""
-    if parameters.keys() - {"HOLDFOR", "HOLDUNTIL"} or len(parameters) > 1:
-        raise invalid_properties("envelope", description="Only HOLDFOR or HOLDUNTIL is known here")
+    held = parameters.keys() - asked.KEYWORDS_OF_MAIL
+    if held - {"HOLDFOR", "HOLDUNTIL"} or len(held) > 1:
+        raise invalid_properties(
+            "envelope", description="Only HOLDFOR or HOLDUNTIL, RET and ENVID are known here"
+        )
     at = now
     if "HOLDFOR" in parameters:
         seconds = parameters["HOLDFOR"]

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mail_server.accounts.interface import HELD, Identity, Peer
-from mail_server.delivery.interface import Delivery, Envelope, MailParameters, Road, Sender
+from mail_server.delivery.interface import Delivery, Envelope, Road, Sender
+from mail_server.jmap.envelopes import asked_of, parameters_of
 from mail_server.jmap.submission_rows import Addressed, Outcome
 from mail_server.store.model import AccountId
 from policies.refusal import Refusal
@@ -38,14 +39,14 @@ async def admit(
     delivery: Delivery, speaker: Speaker, to: Addressed, size: int
 ) -> tuple[Sender, dict[str, Refusal]]:
     """Whether it may leave, asked before a byte of it is taken. Raises Refusal for the sender."""
-    parameters = MailParameters(size=size, body="8BITMIME")
+    parameters = parameters_of(to, size)
     sender = await delivery.admit_sender(
         Road.CLIENT, to.mail_from, parameters, speaker.peer, speaker.identity
     )
     refused: dict[str, Refusal] = {}
     for address in to.recipients:
         try:
-            await delivery.admit_recipient(Envelope(sender, parameters), address)
+            await delivery.admit_recipient(Envelope(sender, parameters), address, asked_of(to, address))
         except Refusal as refusal:
             refused[address] = refusal
     return sender, refused
@@ -56,7 +57,7 @@ async def send(
 ) -> dict[str, Refusal]:
     """Deliver to `among`; outcomes are written into `to`, refusals also given back."""
     refused: dict[str, Refusal] = {}
-    parameters = MailParameters(size=len(message), body="8BITMIME")
+    parameters = parameters_of(to, len(message))
     try:
         sender = await delivery.admit_sender(
             Road.CLIENT, to.mail_from, parameters, speaker.peer, speaker.identity
@@ -67,7 +68,7 @@ async def send(
         for number, address in enumerate(among):
             envelope = Envelope(sender, parameters, continues=number > 0, kept_in=speaker.kept_in)
             try:
-                envelope.add(await delivery.admit_recipient(envelope, address))
+                envelope.add(await delivery.admit_recipient(envelope, address, asked_of(to, address)))
                 accepted = await delivery.deliver(envelope, message)
             except Refusal as refusal:
                 refused[address] = refusal

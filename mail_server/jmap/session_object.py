@@ -54,7 +54,7 @@ def submission_told(settings: JmapSettings) -> dict[str, Any]:
     """RFC 8621 §1.3.2."""
     return {
         "maxDelayedSend": settings.max_delayed_send,
-        "submissionExtensions": {"FUTURERELEASE": [str(settings.max_delayed_send)]},
+        "submissionExtensions": {"FUTURERELEASE": [str(settings.max_delayed_send)], "DSN": []},
     }
 
 

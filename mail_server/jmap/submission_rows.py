@@ -44,6 +44,9 @@ class Addressed:
     recipients: list[str] = field(repr=False)
     given: bool  # the client gave the envelope; else it was drawn from the header
     outcomes: dict[str, Outcome] = field(default_factory=dict[str, "Outcome"], repr=False)
+    asked: dict[str, dict[str, str | None]] = field(
+        default_factory=dict[str, dict[str, str | None]], repr=False
+    )  # parameters of recipients, as the client gave them
 
     @property
     def waiting(self) -> list[str]:
@@ -138,7 +141,12 @@ class SubmissionRows:
         told = json.loads(self._keys.unwrap(bytes(sealed), _PURPOSE + id_.encode()))
         outcomes = {each: Outcome(*outcome) for each, outcome in told["outcomes"].items()}
         addressed = Addressed(
-            told["mailFrom"], told["parameters"], told["recipients"], told["given"], outcomes
+            told["mailFrom"],
+            told["parameters"],
+            told["recipients"],
+            told["given"],
+            outcomes,
+            told.get("asked", {}),
         )
         return Submission(
             id_, account, speaker, identity, email, thread, addressed, copy, at, Undo(undo), due, attempts,
@@ -152,6 +160,7 @@ class SubmissionRows:
             "parameters": to.parameters,
             "recipients": to.recipients,
             "given": to.given,
+            "asked": to.asked,
             "outcomes": {each: list(astuple(outcome)) for each, outcome in to.outcomes.items()},
         }
         return self._keys.wrap(json.dumps(told).encode(), _PURPOSE + one.id.encode())

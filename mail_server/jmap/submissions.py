@@ -47,7 +47,7 @@ def told(one: Submission) -> dict[str, Any]:
     to = one.addressed
     envelope = {
         "mailFrom": {"email": to.mail_from, "parameters": to.parameters or None},
-        "rcptTo": [{"email": each, "parameters": None} for each in to.recipients],
+        "rcptTo": [{"email": each, "parameters": to.asked.get(each) or None} for each in to.recipients],
     }
     return {
         "id": one.id,

@@ -179,6 +179,8 @@ class Post:
     used: int = 0
     identities: list[Identity] = field(default_factory=list[Identity])
     delivered: list[tuple[str, bytes]] = field(default_factory=list[tuple[str, bytes]])
+    parameters: list[MailParameters] = field(default_factory=list[MailParameters])
+    asked: list[Asked] = field(default_factory=list[Asked])
     dies_after: int | None = None  # deliveries until the process "is killed"
 
     async def admit_sender(
@@ -193,6 +195,8 @@ class Post:
     async def admit_recipient(
         self, envelope: Envelope, address: str, asked: Asked = NOTHING_ASKED
     ) -> Recipient:
+        self.parameters.append(envelope.parameters)
+        self.asked.append(asked)
         if address in self.refuses:
             raise self.refuses[address]
         account = self.book.by_address(address)

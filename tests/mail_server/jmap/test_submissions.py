@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from mail_server.accounts.interface import HELD
+from mail_server.delivery.interface import Asked
+from mail_server.outbound.interface import Notify
 from mail_server.store.model import SpecialUse
 from policies.refusal import Refusal
 from tests.mail_server.jmap.conftest import ALICE, BOB, NUMBER, PATIENT, WARD, build, letter, pgp_mime
@@ -177,10 +179,46 @@ async def test_a_sender_who_is_refused_sends_nothing(world: Any, alice: Any):
 
 async def test_unknown_parameters_are_not_passed_over(world: Any, alice: Any):
     wanted = envelope("bob@example.org")
-    wanted["rcptTo"][0]["parameters"] = {"NOTIFY": "NEVER"}
+    wanted["rcptTo"][0]["parameters"] = {"MT-PRIORITY": "3"}
     assert (await hand_over(alice, await sent_copy(world), envelope=wanted))["type"] == "invalidProperties"
     wanted = envelope("bob@example.org")
-    wanted["mailFrom"]["parameters"] = {"RET": "HDRS"}
+    wanted["mailFrom"]["parameters"] = {"MT-PRIORITY": "3"}
+    assert (await hand_over(alice, await sent_copy(world), envelope=wanted))["type"] == "invalidProperties"
+
+
+async def test_what_is_asked_to_be_told_is_handed_over_as_smtp_would(world: Any, alice: Any):
+    # RFC 8621 §7: values come decoded; RFC 3461 §4: delivery has them in xtext.
+    wanted = envelope("bob@example.org")
+    wanted["mailFrom"]["parameters"] = {"RET": "HDRS", "ENVID": "Lettre 1+2"}
+    wanted["rcptTo"][0]["parameters"] = {"notify": "SUCCESS,DELAY", "ORCPT": "rfc822;r+b@example.org"}
+    made = await hand_over(alice, await sent_copy(world), envelope=wanted)
+    assert made["deliveryStatus"]["bob@example.org"]["delivered"] == "yes"
+    assert world.post.parameters[-1].ret == "HDRS"
+    assert world.post.parameters[-1].envid == "Lettre+201+2B2"
+    assert world.post.asked[-1] == Asked(Notify.SUCCESS | Notify.DELAY, "rfc822;r+2Bb@example.org")
+    told = await status(alice, made["id"])
+    assert told["envelope"]["rcptTo"][0]["parameters"] == {
+        "NOTIFY": "SUCCESS,DELAY",
+        "ORCPT": "rfc822;r+b@example.org",
+    }
+
+
+@pytest.mark.parametrize(
+    ("where", "given"),
+    [
+        ("mailFrom", {"RET": "ALL"}),
+        ("mailFrom", {"RET": None}),
+        ("mailFrom", {"ENVID": "é"}),
+        ("mailFrom", {"ENVID": "x" * 101}),
+        ("rcptTo", {"NOTIFY": "NEVER,DELAY"}),
+        ("rcptTo", {"NOTIFY": None}),
+        ("rcptTo", {"ORCPT": "bob@example.org"}),
+        ("rcptTo", {"RET": "HDRS"}),
+    ],
+)
+async def test_what_cannot_be_asked_is_refused(world: Any, alice: Any, where: str, given: Any):
+    wanted = envelope("bob@example.org")
+    (wanted["mailFrom"] if where == "mailFrom" else wanted["rcptTo"][0])["parameters"] = given
     assert (await hand_over(alice, await sent_copy(world), envelope=wanted))["type"] == "invalidProperties"
 
 
