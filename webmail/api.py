@@ -44,6 +44,8 @@ from webmail.login.sessions import Sessions
 from webmail.login.settings import PageSettings
 from webmail.login.totp import Factors
 from webmail.login.tries import CodeTries
+from webmail.notices.routes import notice_routes
+from webmail.notices.service import Notices
 from webmail.spaces.access_exports import AccessExports, export_routes
 from webmail.spaces.access_log import AccessLog
 from webmail.spaces.activation import Activation
@@ -79,6 +81,7 @@ class Parts:
     writing: Writing | None = None  # exchanges and their end, blocks, receipts
     oidc: OidcService | None = None  # identity providers; None: there are none
     sharing: ReaderChanges | None = None  # who reads along is not changed on this page without it
+    notices: Notices | None = None  # to ordinary addresses
     trace_full: Callable[[], bool] = lambda: False
     large: int = 256 * 1024  # octets from which a letter is parsed in a thread
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -123,6 +126,8 @@ class PageApi:
         if parts.sharing is not None:
             past = Past(ground, parts.sharing)
             self.routers.append(reader_routes(front, Readers(ground, parts.sharing, past), past))
+        if parts.notices is not None:
+            self.routers.append(notice_routes(ground, front, parts.notices))
         self.wakes = Wakes(ground)
         self.routers.append(wake_routes(front, self.wakes))
         log = AccessLog(ground.store, ground.accounts)

@@ -59,6 +59,7 @@ POWER_OF: dict[str, Power] = {
     "delegate_remove": Power.READERS,
     "readers_show": Power.READERS,
     "seen_set": Power.READERS,
+    "account_notice_address": Power.ACCOUNTS,
     "account_software": Power.READERS,  # who would read copies, were its holder to switch them on
     "key_publish": Power.KEYS,
     "key_revoke": Power.KEYS,

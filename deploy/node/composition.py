@@ -26,6 +26,7 @@ from deploy.node.home import Home
 from deploy.node.identity import identity_providers
 from deploy.node.inactivity import Inactivity
 from deploy.node.migrations.run import migrate_directory, migrate_mail
+from deploy.node.notices import notices_of
 from deploy.node.policy_alarm import PolicyAlarm
 from deploy.node.rules import load_rules
 from deploy.node.signatures import signer
@@ -64,6 +65,7 @@ from policies.trust_list import blocks
 from policies.trust_list.listing import FileTrustList
 from webmail.api import PageApi, Parts
 from webmail.login.routes import OperatorInfo
+from webmail.notices.service import Notices
 from webmail.spaces.conversations import Writing
 
 _log = logging.getLogger("vaguemestre.node")
@@ -103,6 +105,7 @@ class Node:
     limits: Limits
     inactivity: Inactivity
     access: Access
+    notices: Notices
     signer: Signer
     sharing: ReaderChanges = field(init=False)
     page: PageApi = field(init=False)
@@ -219,6 +222,10 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
     reader = Reader(config.record)
     stack.push_async_callback(reader.close)
     structured = Structured(reader, decisions)
+    notices = notices_of(
+        config, store=store, accounts=accounts, keys=keys, trail=trail, trust_list=trust_list, clock=now
+    )
+    stack.push_async_callback(notices.stop)
     delivery = DeliveryService(
         settings=config.delivery,
         accounts=accounts,
@@ -292,7 +299,12 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         correspondence=writing,
         limits=limits,
         inactivity=Inactivity(
-            config.life, accounts, trace.note, now, lambda account: directory.hide(account.address)
+            config.life,
+            accounts,
+            trace.note,
+            now,
+            lambda account: directory.hide(account.address),
+            notices.inactivity if notices.offered else None,
         ),
         addressees=Addressees(
             gate=gate,
@@ -303,6 +315,7 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
             rates=rates,
         ),
         access=Access(accounts, decisions, now),
+        notices=notices,
         signer=letter_signer,
     )
     node.sharing = ReaderChanges(
@@ -345,6 +358,7 @@ async def _page(node: Node) -> PageApi:
         clock=now,
         profile_of=node.profiles.of,
         sharing=node.sharing,
+        notices=node.notices,
     )
     operator = OperatorInfo(
         name=node.config.node.operator,

@@ -33,6 +33,7 @@ from mail_server.store.settings import StoreSettings
 from policies.limits.settings import LimitsSettings
 from policies.settings import PoliciesSettings
 from webmail.login.settings import PageSettings
+from webmail.notices.settings import NoticesSettings
 
 _HTTPS = 443
 MOVED: Mapping[tuple[str, str], str] = {
@@ -143,6 +144,7 @@ class Config(BaseModel):
     jmap: JmapSettings = Field(default_factory=JmapSettings)
     web: WebSettings = Field(default_factory=WebSettings)
     page: PageSettings = Field(default_factory=PageSettings)
+    notices: NoticesSettings = Field(default_factory=NoticesSettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
 
     @model_validator(mode="before")

@@ -35,6 +35,7 @@ from deploy.node.console_spaces import SpaceCommands
 from deploy.node.control import CommandFailed, NodeDown, Report, ask, unheard
 from deploy.node.failures import KNOWN, sentence
 from deploy.node.home import Home
+from deploy.node.notices import NoticeCommands
 from deploy.node.recovery import backup_node, check_node
 from directory.interface import Standing
 from mail_server.accounts.app_passwords import DAY
@@ -83,6 +84,7 @@ class Console:
             "account_sector": life.account_sector,
             "account_close": life.account_close,
             "account_software": SoftwareCommands(node, by).account_software,
+            "account_notice_address": NoticeCommands(node, by).account_notice_address,
             "account_unused": life.account_unused,
             "account_unused_sweep": life.account_unused_sweep,
             "limits_show": life.limits_show,

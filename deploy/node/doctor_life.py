@@ -27,12 +27,19 @@ def life_findings(settings: Config) -> Iterator[Finding]:
 
 def _notices(settings: Config) -> Finding:
     life = settings.life
+    if not life.notice_command and settings.notices.smarthost:
+        return Finding(
+            "unused mailboxes",
+            "good",
+            f"Told after {life.inactivity_months} months by the smarthost of [notices], to who has an ordinary address "
+            f"(`account notice-address`), closed {life.objection_days} days later.",
+        )
     if not life.notice_command:
         return Finding(
             "unused mailboxes",
             "warning",
             f"Nobody is told when a mailbox lies unused for {life.inactivity_months} months, and none is closed: name "
-            "a program in life.notice_command.",
+            "a program in life.notice_command, or a smarthost in [notices].",
         )
     program = life.notice_command[0]
     found = shutil.which(program)

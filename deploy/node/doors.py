@@ -123,6 +123,7 @@ class Doors:
         metrics.looked_up(page_standing.SHOWN, lambda: page_standing.shown(node, now()))
         feedback = node.correspondence.feedback
         metrics.counters("reports", lambda: feedback.counters)
+        metrics.counters("notices", lambda: node.notices.counters)
         metrics.looked_up(reports_standing.SHOWN, lambda: reports_standing.shown(node))
         metrics.gauge("sealing_waiting", "Letters that wait for a worker.", lambda: node.pool.waiting)
         metrics.gauge("store_writable", "0 below the free-space floor.", lambda: float(node.store.writable))
@@ -146,6 +147,8 @@ class Doors:
             opening.push_async_callback(self._jmap.stop)
             self._node.correspondence.start()
             opening.push_async_callback(self._node.correspondence.stop)
+            self._node.notices.start()
+            opening.push_async_callback(self._node.notices.stop)
             for server in self._servers:
                 await server.start()
                 opening.push_async_callback(server.stop)

@@ -1,7 +1,8 @@
 """Mailboxes nobody comes to: their holders are told, may object by logging in, then the mailbox is closed (row 28).
 
 The notice is a command of the operator's own (a mail program, a letter to print), named in `[life]` and run without a
-shell: the address and the last day are its arguments and in its environment, and nothing else is.
+shell: the address and the last day are its arguments and in its environment, and nothing else is. Without one it goes
+to the holder's ordinary address, where the node sends notices and knows one (`webmail.notices`).
 
 Invariants: what was not told is never closed; a mailbox whose people came since is told nothing and not closed; one
 notice that fails stops no other, and is tried again a day later; a patient's space never ends for lying unused.
@@ -13,7 +14,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -47,7 +48,8 @@ class LifeSettings(BaseModel):
         default=(),
         description=(
             "What tells them: a program and its arguments, run without a shell. {address} and {until} (YYYY-MM-DD) are "
-            "replaced; VAGUEMESTRE_ADDRESS and VAGUEMESTRE_UNTIL say the same. None: nobody is told, nothing is closed."
+            "replaced; VAGUEMESTRE_ADDRESS and VAGUEMESTRE_UNTIL say the same. None: the smarthost of [notices] "
+            "tells who has an ordinary address; without it nobody is told, nothing is closed."
         ),
     )
     notice_seconds: float = Field(default=30, gt=0, le=600, description="How long that program may take.")
@@ -83,13 +85,16 @@ class Inactivity:
         audit: Callable[[Sequence[Event]], None],
         clock: Callable[[], int],
         closing: Callable[[Account], None] = lambda _: None,
+        by_mail: Callable[[AccountId, int], Awaitable[bool]] | None = None,
     ) -> None:
-        """`closing` is told of each account that is about to be closed (its certificate is withdrawn)."""
+        """`closing` is told of each account that is about to be closed (its certificate is withdrawn); `by_mail`
+        tells a holder at their ordinary address, where the operator names no program; False: none is known."""
         self._settings = settings
         self._accounts = accounts
         self._audit = audit
         self._clock = clock
         self._closing = closing
+        self._by_mail = by_mail
         self._failed_at: dict[AccountId, int] = {}
 
     async def unused(self) -> list[Unused]:
@@ -117,23 +122,34 @@ class Inactivity:
         for one in await self.unused():
             address = one.account.address
             if one.closes is None:
-                if self._settings.notice_command and self._due_again(one.account.id):
+                if self._can_tell and self._due_again(one.account.id):
                     (told if await self._tell(one.account) else failed).append(address)
             elif self._clock() >= one.closes and await self._close(one.account):
                 closed.append(address)
         return Swept(tuple(told), tuple(failed), tuple(closed))
+
+    @property
+    def _can_tell(self) -> bool:
+        return bool(self._settings.notice_command) or self._by_mail is not None
 
     def _due_again(self, account: AccountId) -> bool:
         return self._clock() - self._failed_at.get(account, -DAY) >= DAY
 
     async def _tell(self, account: Account) -> bool:
         now = self._clock()
-        until = datetime.fromtimestamp((now + self._settings.objection_days * DAY) / 1000, UTC)
-        outcome = await run_notice(
-            self._settings.notice_command,
-            {"address": account.address, "until": f"{until:%Y-%m-%d}"},
-            self._settings.notice_seconds,
-        )
+        until = now + self._settings.objection_days * DAY
+        if self._settings.notice_command:
+            outcome = await run_notice(
+                self._settings.notice_command,
+                {
+                    "address": account.address,
+                    "until": f"{datetime.fromtimestamp(until / 1000, UTC):%Y-%m-%d}",
+                },
+                self._settings.notice_seconds,
+            )
+        else:
+            laid = self._by_mail is not None and await self._by_mail(account.id, until)
+            outcome = "done" if laid else "no-ordinary-address"
         if outcome == "done":
             self._failed_at.pop(account.id, None)
             await self._accounts.notified(account.id, now)

@@ -47,6 +47,7 @@ from webmail.api import PageApi, Parts
 from webmail.login import totp
 from webmail.login.routes import OperatorInfo
 from webmail.login.settings import PageSettings
+from webmail.notices.service import Notices
 from webmail.spaces.conversations import Writing
 
 DOMAIN = "mss.essai.test"
@@ -110,6 +111,7 @@ class Office:
     settings: PageSettings
     oidc: OidcService | None = None
     writing: Writing | None = None
+    notices: Notices | None = None
     page: PageApi = field(init=False)
     app: Any = field(init=False)
     slept: list[float] = field(default_factory=list)
@@ -135,6 +137,7 @@ class Office:
             resealing=lambda account: self.resealed.append(account.id),
             oidc=self.oidc,
             writing=self.writing,
+            notices=self.notices,
             sleep=sleep,
             clock=self.clock,
         )
