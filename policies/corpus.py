@@ -133,6 +133,7 @@ class _Reader:
             "hand_over": self._hand_over,
             "receive": self._receive,
             "write_to": self._write_to,
+            "send_out": self._send_out,
             "close_exchange": self._close_exchange,
             "carry": self._carry,
             "hold_in_custody": self._hold_in_custody,
@@ -175,6 +176,19 @@ class _Reader:
             standing=next((each for each in ("open", "closed") if each in words[3:]), "none"),
             blocked="blocked" in words[3:],
             dispensed="dispensed" in words[3:],
+        )
+
+    def _send_out(self, words: list[str]) -> Question:
+        return questions.may_send_out(
+            self._entity(words[0]),
+            "autre.mssante.fr",
+            listed="unlisted" not in words,
+            stale="stale" in words,
+            blocked="blocked" in words,
+            from_patient=self._is_patient(words[0]),
+            to_patient=words[2] == "patient",
+            standing=next((each for each in ("open", "closed") if each in words[3:]), "none"),
+            refused="refused" in words,
         )
 
     def _close_exchange(self, words: list[str]) -> Question:

@@ -29,7 +29,7 @@ class Caller(enum.StrEnum):
 
 ACTIONS_OF: dict[Caller, frozenset[str]] = {
     Caller.ADMIT_SENDER: frozenset({"submit", "hand_over"}),
-    Caller.ADMIT_RECIPIENT: frozenset({"receive", "write_to"}),
+    Caller.ADMIT_RECIPIENT: frozenset({"receive", "write_to", "send_out"}),
     Caller.DELIVER: frozenset({"hold_in_custody"}),
     Caller.CARRY: frozenset({"carry"}),
     Caller.CLOSE_EXCHANGE: frozenset({"close_exchange"}),
@@ -176,6 +176,36 @@ def may_carry(sender: Entity, recipient: Entity, *, to_patient: bool, codes: Ite
     """May a letter of `sender` take documents with these confidentiality codes to `recipient`?"""
     told = tuple(sorted(code for code in set(codes) if code in CONFIDENTIALITY))
     return Question(sender, "carry", recipient, {"to_patient": to_patient, "codes": told})
+
+
+def may_send_out(
+    sender: Entity,
+    domain: str,
+    *,
+    listed: bool,
+    stale: bool = False,
+    blocked: bool = False,
+    from_patient: bool = False,
+    to_patient: bool = False,
+    standing: str = "none",
+    refused: bool = False,
+) -> Question:
+    """May a letter of `sender` (account or system) leave for an address of another operator's `domain`?
+
+    `listed`, `stale`, `blocked`: what the trust list and the administrators say of that domain; `to_patient`: the
+    address is a patient's; `standing`, `refused`: when the sender is a patient, the exchange with this address, and
+    whether the patient blocked it.
+    """
+    context: dict[str, Attribute] = {
+        "listed": listed,
+        "stale": stale,
+        "blocked": blocked,
+        "from_patient": from_patient,
+        "to_patient": to_patient,
+        "standing": str(standing),
+        "refused": refused,
+    }
+    return Question(sender, "send_out", Entity("Domain", domain, {"name": domain}), context)
 
 
 def may_close_exchange(speaker: Entity, patient: Entity, *, from_patient: bool) -> Question:

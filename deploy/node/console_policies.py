@@ -82,7 +82,7 @@ class PolicyCommands:
             return {"rights": tuple(rights_in(target, speaker.id, now()))}
         if action == "carry":
             return {"to_patient": what.attributes.get("kind") == "PATIENT"}
-        if action == "close_exchange":
+        if action in ("close_exchange", "send_out"):
             return {"from_patient": who.attributes.get("kind") == "PATIENT"}
         if action != "write_to":
             return {}

@@ -109,7 +109,7 @@ async def explained(
         known: dict[str, Attribute] = {}
         if action in ("write_to", "carry"):
             known["to_patient"] = what.attributes.get("kind") == "PATIENT"
-        if action in ("write_to", "close_exchange"):
+        if action in ("write_to", "send_out", "close_exchange"):
             known["from_patient"] = who.attributes.get("kind") == "PATIENT"
         question, assumed = explain.ask(who, action, what, explain.given_context(context), known)
     except explain.NotUnderstood as refused:

@@ -12,7 +12,7 @@ from typing import Any
 
 from mail_server.accounts.app_passwords import AppPassword, Verifier
 from mail_server.accounts.entities import rights_in
-from mail_server.accounts.interface import Account, Contact, Grant, Kind, Role
+from mail_server.accounts.interface import Account, Contact, Grant, Kind, Results, Role
 from mail_server.accounts.patients import PatientRow, PatientVault
 from mail_server.store.interface import Sql
 from mail_server.store.model import AccountId
@@ -139,7 +139,7 @@ def _still_activated(record: Record, known: Record) -> Record:
 
 _ACCOUNT = (
     "SELECT id, address, kind, suspended, national_id, practising, contact, sector, seen_per_person, closed,"
-    " software, copy_to_software FROM account"
+    " software, copy_to_software, sealed_only, results, opposed FROM account"
 )
 _MEMBER = "SELECT account, member, role, rights, since, until FROM account_member"
 _CREDENTIAL = (
@@ -230,7 +230,7 @@ def _records(
 
 def _account(row: tuple[Any, ...], grants: tuple[Grant, ...]) -> Account:
     (key, address, kind, suspended, national_id, practising, contact, sector, seen_per_person, closed, software,
-     copies) = row  # fmt: skip
+     copies, sealed_only, results, opposed) = row  # fmt: skip
     return Account(
         id=AccountId(key),
         address=address,
@@ -246,6 +246,9 @@ def _account(row: tuple[Any, ...], grants: tuple[Grant, ...]) -> Account:
         seen_per_person=bool(seen_per_person),
         software=AccountId(software) if software else None,
         copy_to_software=bool(copies),
+        sealed_only=bool(sealed_only),
+        results=Results(results) if results else None,
+        opposed=opposed is not None,
     )
 
 

@@ -82,6 +82,9 @@ def _manner(account: Account) -> tuple[object, ...]:
         account.national_id,
         account.software,
         account.copy_to_software,
+        account.sealed_only,
+        account.results,
+        account.opposed,
     )
 
 

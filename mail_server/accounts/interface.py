@@ -32,6 +32,14 @@ class Contact(enum.StrEnum):
     OPEN = "open"  # every patient of this node
 
 
+class Results(enum.StrEnum):
+    """Of which letters that left for other operators an account is told, where the letter does not ask (RFC 3461)."""
+
+    READABLE = "readable"  # of those that left readable by the other operator
+    ALWAYS = "always"
+    ASKED = "asked"  # of none but those whose letter asks
+
+
 class Role(enum.StrEnum):
     """Why a person reads an account that is not theirs."""
 
@@ -79,6 +87,18 @@ class Account:
     """The practice software's own account (APP), as an administrator set it for this PER, ORG or CAB."""
     copy_to_software: bool = False
     """Its holder switched on that documents which come in clear are also laid down there, in custody."""
+    sealed_only: bool = False
+    """What it sends to other operators leaves sealed to the addressee, or does not leave."""
+    results: Results | None = None  # None: as its kind has it
+    opposed: bool = False
+    """A patient who opposed letters from the service: whoever writes hears what an unknown address would say."""
+
+    @property
+    def told(self) -> Results:
+        """Of which letters that left it is told: people and organisations, of those that others could read."""
+        if self.results is not None:
+            return self.results
+        return Results.ASKED if self.kind in (Kind.APP, Kind.PATIENT) else Results.READABLE
 
     @property
     def shown(self) -> str:

@@ -23,7 +23,7 @@ from mail_server.accounts.grants import Grants
 from mail_server.accounts.interface import Account, Kind
 from mail_server.accounts.known import insert_account, new_id, now_ms, read_record
 from mail_server.accounts.last_uses import LastUses
-from mail_server.accounts.practice_software import PracticeSoftware
+from mail_server.accounts.outbound import OutboundWishes
 from mail_server.accounts.settings import AccountsSettings
 from mail_server.keys.interface import KeyWrapper
 from mail_server.store.interface import Sql, Store, Transaction
@@ -36,7 +36,7 @@ PROTOCOLS = frozenset({"imap", "submission", "jmap"})
 _LABEL_LONGEST = 80
 
 
-class AccountService(PracticeSoftware, Grants):
+class AccountService(OutboundWishes, Grants):
     """Implements `Accounts`, and the changes that the command line and later the page ask for."""
 
     def __init__(

@@ -29,6 +29,10 @@ account = sa.Table(
     sa.Column("seen_per_person", sa.SmallInteger, nullable=False, server_default="0"),
     sa.Column("software", sa.Text, nullable=False, server_default=""),  # account of the practice's software
     sa.Column("copy_to_software", sa.SmallInteger, nullable=False, server_default="0"),
+    # Letters to other operators: sealed or not at all; of which it is told ("": as its kind has it).
+    sa.Column("sealed_only", sa.SmallInteger, nullable=False, server_default="0"),
+    sa.Column("results", sa.Text, nullable=False, server_default=""),
+    sa.Column("opposed", sa.BigInteger),  # a patient's: since when; NULL: letters are welcome
     sa.Column("closed", sa.BigInteger),  # when; NULL: open
     sa.Column("last_login", sa.BigInteger),  # written at most once a day
     sa.Column(

@@ -77,6 +77,12 @@ ROWS = {
     "55: what nobody could read": (
         "APP", "carry", "PATIENT", "codes=MASQUE_PS|INVISIBLE_PATIENT", False, "carry-wrong-combination",
     ),
+    "4: to somebody of no listed operator": (
+        "PER", "send_out", "domain:x.fr", "listed=false", False, "send-out-unlisted",
+    ),
+    "31: a patient to a patient elsewhere": (
+        "PATIENT", "send_out", "domain:x.fr", "to_patient=true", False, "send-out-never-between-patients",
+    ),
     "68: a blocked account receives": ("PER", "receive", "PER:suspended=true", "", False, "receive-suspended"),
     "68: a blocked operator": (
         "operator:domains=x.fr,blocked=true", "hand_over", "domain:x.fr", "", False, "operator-blocked",
@@ -91,7 +97,7 @@ ROWS = {
 def test_the_rows_of_the_reference_are_answered_by_their_rule(row: str) -> None:
     principal, action, resource, context, allowed, rule = ROWS[row]
     known: dict[str, Attribute] = {}
-    if action == "write_to":
+    if action in ("write_to", "send_out"):
         known = {"from_patient": principal.startswith("PATIENT")}
     if action in ("write_to", "carry"):
         known |= {"to_patient": resource.startswith("PATIENT")}
@@ -175,7 +181,11 @@ def test_every_action_has_its_circumstances() -> None:
     """What is assumed fits the schema: no question of ours can fail for want of an attribute."""
     assert set(CONTEXTS) == set[str]().union(*questions.ACTIONS_OF.values())
     ends = {"hand_over": ("operator", "domain:x.fr"), "administer": ("administrator", "node")}
-    ends |= {"log_in": ("PER", "node"), "hold_in_custody": ("node", "PER")}
+    ends |= {
+        "log_in": ("PER", "node"),
+        "hold_in_custody": ("node", "PER"),
+        "send_out": ("PER", "domain:x.fr"),
+    }
     for action in CONTEXTS:
         assert not told(*_with(action, *ends.get(action, ("PER", "PATIENT")))).fault
 

@@ -258,6 +258,23 @@ def test_an_operator_speaks_for_its_listed_domains_alone(
         assert domain in listed or (domain == "" and listed)
 
 
+@given(st.one_of(accounts(), systems), contexts("send_out"))
+@MANY
+def test_nothing_leaves_but_for_listed_operators_and_of_patients_only_into_open_exchanges(
+    who: Entity, context: dict[str, Attribute]
+) -> None:
+    if answer(asked(who, "send_out", Entity("Domain", "x.fr", {"name": "x.fr"}), context))[0]:
+        assert context["listed"]
+        assert not context["stale"]
+        assert not context["blocked"]
+        assert not who.attributes["suspended"]
+        assert not who.attributes["closed"]
+        if context["from_patient"]:
+            assert context["standing"] == "open"
+            assert not context["refused"]
+            assert not context["to_patient"]
+
+
 @given(administrators, contexts("administer"))
 @MANY
 def test_nobody_named_uses_powers_that_are_held_apart(who: Entity, context: dict[str, Attribute]) -> None:
@@ -308,6 +325,10 @@ def test_no_local_rule_grants_what_a_shipped_rule_forbids(
     ends: dict[str, tuple[st.SearchStrategy[Entity], st.SearchStrategy[Entity]]] = {
         "submit": (st.one_of(accounts(), systems), accounts()),
         "hand_over": (operators, st.just(Entity("Domain", "x.fr", {"name": "x.fr"}))),
+        "send_out": (
+            st.one_of(accounts(), systems),
+            st.just(Entity("Domain", "x.fr", {"name": "x.fr"})),
+        ),
         "hold_in_custody": (st.just(questions.NODE), accounts()),
         "log_in": (accounts(), st.just(questions.NODE)),
         "administer": (administrators, st.just(questions.NODE)),

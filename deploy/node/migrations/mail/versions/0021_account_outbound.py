@@ -1,6 +1,9 @@
-"""What an account asks of letters that leave: sealed only, and how it is told of their fate."""
+"""What an account asks of letters that leave (sealed only, results told), and a patient's opposition to any."""
 
 from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
 
 revision = "0021"
 down_revision = "0020"
@@ -9,4 +12,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-    pass
+    op.add_column("account", sa.Column("sealed_only", sa.SmallInteger(), nullable=False, server_default="0"))
+    op.add_column("account", sa.Column("results", sa.Text(), nullable=False, server_default=""))
+    op.add_column("account", sa.Column("opposed", sa.BigInteger()))
