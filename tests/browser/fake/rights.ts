@@ -1,5 +1,5 @@
 // Who may, who reads and who writes, without a server: each answer of the contract, and what may be done with it.
-import { Refused, type AppPassword, type Blocked, type Exchange, type ReadAccount, type RightsWork } from "../../../webmail/ui/src/lib/contract.ts";
+import { Refused, type AppPassword, type Blocked, type Exchange, type NoticeAddress, type ReadAccount, type RightsWork } from "../../../webmail/ui/src/lib/contract.ts";
 import { isFresh, NOW, prove, refuseStale, vouched } from "./account.ts";
 import { pause, scene } from "./scene.ts";
 
@@ -33,6 +33,7 @@ let exchanges: Exchange[] = scene("ended")
   : [{ id: "C1", correspondent: "250039935012345@patient.vallees.example", open: true, closedBy: null, closedAt: null, closedHow: null }];
 let blocks: Blocked[] = scene("empty") ? [] : [{ address: "publicite@labo-nord.vallees.example", kind: "ORG", since: NOW - 12 * DAY }];
 let contact = "replies_only";
+let notices: NoticeAddress = { offered: !scene("nonotices"), shown: "", language: "fr", confirmed: false, refused: false };
 const copied = new Set<string>(); // accounts whose documents the software gets too
 
 async function answer(): Promise<void> {
@@ -146,6 +147,27 @@ export const rights: RightsWork = {
     refuseStale();
     if (on) copied.add(account ?? "");
     else copied.delete(account ?? "");
+  },
+  async noticeAddress() {
+    await answer();
+    return notices;
+  },
+  async setNoticeAddress(address, language) {
+    await answer();
+    refuseStale();
+    notices = { ...notices, shown: `${address[0]}…@${address.split("@")[1]}`, language, confirmed: false };
+    return notices;
+  },
+  async confirmNoticeAddress(code) {
+    await answer();
+    if (code !== "123456") throw new Refused("totp-refused");
+    notices = { ...notices, confirmed: true };
+    return notices;
+  },
+  async forgetNoticeAddress() {
+    await answer();
+    notices = { ...notices, shown: "", confirmed: false };
+    return notices;
   },
   historyPath: (format, since, until, language) => `/api/access-log.${format}?since=${since}&until=${until}&lang=${language}`,
 };

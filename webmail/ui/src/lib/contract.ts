@@ -310,6 +310,15 @@ export interface Ciba {
   expires: number; // ms
 }
 
+/** Where a holder is told of new letters, cut short; "" when nowhere. */
+export interface NoticeAddress {
+  offered: boolean;
+  shown: string;
+  language: string;
+  confirmed: boolean;
+  refused: boolean; // mail to it comes back
+}
+
 export interface RightsWork {
   startCiba(provider: string, user: string): Promise<Ciba>;
   /** Seconds until the next question, or null: approved, and somebody is logged in. */
@@ -336,6 +345,10 @@ export interface RightsWork {
   /** The software that may be given a copy of documents that come in clear (null: none is named), and whether it is. */
   practiceCopy(account?: string): Promise<{ software: string | null; on: boolean }>;
   setPracticeCopy(on: boolean, account?: string): Promise<void>;
+  noticeAddress(): Promise<NoticeAddress>;
+  setNoticeAddress(address: string, language: string): Promise<NoticeAddress>;
+  confirmNoticeAddress(code: string): Promise<NoticeAddress>;
+  forgetNoticeAddress(): Promise<NoticeAddress>;
   /** Where the browser fetches the history of a period. */
   historyPath(format: "csv" | "pdf", since: number, until: number, language: string): string;
 }

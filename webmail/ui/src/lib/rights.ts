@@ -82,5 +82,10 @@ export const rights: RightsWork = {
   practiceCopy: (of) => api("GET", of ? `practice-copy?account=${part(of)}` : "practice-copy"),
   setPracticeCopy: async (on, of) => void (await api("PUT", of ? `practice-copy?account=${part(of)}` : "practice-copy", { on })),
 
+  noticeAddress: () => api("GET", "notice-address"),
+  setNoticeAddress: (address, language) => api("PUT", "notice-address", { address, language }),
+  confirmNoticeAddress: (code) => api("POST", "notice-address/confirm", { code }),
+  forgetNoticeAddress: () => api("DELETE", "notice-address"),
+
   historyPath: (format, since, until, language) => `/api/access-log.${format}?since=${since}&until=${until}&lang=${language}`,
 };
