@@ -28,7 +28,7 @@ _OTHERS = 5  # invented operators that only stand in the list: a list of three r
 
 
 @dataclass(slots=True)
-class TrustSpace:
+class Commons:
     """What all operators of a federation share."""
 
     folder: Path  # of the authority
@@ -37,7 +37,7 @@ class TrustSpace:
     revocations: RevocationServer
 
     @classmethod
-    def open(cls, folder: Path, *, list_port: int = 0, revocation_port: int = 0) -> TrustSpace:
+    def open(cls, folder: Path, *, list_port: int = 0, revocation_port: int = 0) -> Commons:
         """Over the authority in `folder`, which is made if it is not there. Both servers serve."""
         if (folder / "ca.pem").exists():
             authority = pki.TestAuthority.load(folder)
@@ -89,7 +89,7 @@ def _others(authority: pki.TestAuthority) -> Iterator[listing.Row]:
 class Operator:
     """One node of a federation, with its people."""
 
-    space: TrustSpace
+    space: Commons
     folder: Path
     domain: str
     ports: Mapping[str, int]
@@ -207,7 +207,7 @@ def routes(reaching: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
 
 @contextmanager
 def operators(
-    space: TrustSpace,
+    space: Commons,
     folder: Path,
     bases: Mapping[str, int],
     sections: Sections | None = None,

@@ -44,7 +44,7 @@ if ! $become env DEBIAN_FRONTEND=noninteractive sh -euc '
         printf "#!/bin/sh\nexit 101\n" >"$policy"
         chmod 755 "$policy"
     fi
-    # Postfix, which only the benchmark starts, must not greet the network from this machine.
+    # Postfix, which tests and the benchmark start by themselves, must not greet the network from this machine.
     echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections || true
     apt-get update --quiet=2 || echo "package lists are as they were"
     apt-get install --yes --quiet=2 --no-install-recommends "$@"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.demo import world
-from deploy.demo.federation_world import Operator, TrustSpace, operators
+from deploy.demo.federation_world import Operator, Commons, operators
 from deploy.demo.world import Person, Sections
 
 HERE, THERE = "mss.ici.test", "mss.labas.test"
@@ -18,7 +18,7 @@ HERE, THERE = "mss.ici.test", "mss.labas.test"
 
 @dataclass(frozen=True)
 class Federation:
-    space: TrustSpace
+    space: Commons
     here: Operator
     there: Operator
     folder: Path
@@ -33,7 +33,7 @@ def federation(
 ) -> Generator[Federation]:
     """Two operators, each with a doctor who has a key. The folder's path is short: GnuPG's sockets lie below it."""
     folder = Path(tempfile.mkdtemp(prefix="vm-fed-"))
-    space = TrustSpace.open(folder / "pki")
+    space = Commons.open(folder / "pki")
     base = world.free_port_base(*(port + world.PEER_OFFSET for port in world.ports_at(0).values()))
     bases = {HERE: base, THERE: base + world.PEER_OFFSET}
     small = {"sealing": {"workers": 1}, "store": {"readers": 1}}
