@@ -44,8 +44,7 @@ CLASS_FIELD = "Vaguemestre-Class"
 _CLASSES = {one.name.lower().encode(): one for one in CoarseClass}
 
 _LETTERS = string.ascii_lowercase
-_AUTHORS = frozenset({"from", "sender"})
-_NAMES_PEOPLE = _AUTHORS | {"to", "cc", "reply-to", "disposition-notification-to"}
+_NAMES_PEOPLE = mime.AUTHORS | {"to", "cc", "reply-to", "disposition-notification-to"}
 _TELLS_NOTHING = (
     OUTER_FIELDS
     | _NAMES_PEOPLE
@@ -91,14 +90,7 @@ def without(message: bytes, fields: Iterable[Field], names: frozenset[str]) -> b
     """The message with those fields cut out; every other byte as it was."""
     if not any(found.name in names for found in fields):
         return message
-    return _cut(message, names)
-
-
-def _cut(message: bytes, names: frozenset[str]) -> bytes:
-    """Field by field: text that looks like a field inside another's fold is no field, and stays."""
-    header = mime.header_block(message)
-    unwanted = [name.encode("latin-1") for name in names]
-    return mime.select(header, unwanted, exclude=True) + message[len(header) :]
+    return mime.without(message, names)
 
 
 def shown_as(message: bytes, fields: Iterable[Field], address: str, shown: str) -> bytes:
@@ -128,18 +120,5 @@ def nothing_clear(fields: Iterable[Field]) -> bool:
 
 
 def opened(fields: Sequence[Field], entity: bytes) -> bytes:
-    """A letter that came encrypted, once its entity is open: the outer fields that the entity does not restate,
-    then the entity. (RFC 9788 §4: what stands inside is what the sender meant.)
-
-    Who wrote it is told outside alone: that is what was checked at reception (RFC 9788 §4.4.2), and an entity
-    that nobody could look into would else speak in anybody's name.
-    """
-    inside = {found.name for found in mime.fields(entity)} - {"hp-outer"} - _AUTHORS
-    kept = [
-        found.raw
-        for found in fields
-        if found.name not in inside and not found.name.startswith("content-") and found.name != "mime-version"
-    ]
-    if "mime-version" not in inside:
-        kept.append(b"MIME-Version: 1.0\r\n")
-    return b"".join((*kept, _cut(entity, _AUTHORS)))
+    """A letter that came encrypted, once its entity is open (RFC 9788 §4): who wrote it is told outside alone."""
+    return mime.restored(fields, entity)

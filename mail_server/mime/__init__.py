@@ -17,6 +17,7 @@ from mail_server.mime.build import (
 )
 from mail_server.mime.charsets import decode_text
 from mail_server.mime.dates import Dated, received_date, sent_date
+from mail_server.mime.entity import AUTHORS, restored, without
 from mail_server.mime.headers import (
     MAX_HEADER,
     Field,
@@ -31,7 +32,7 @@ from mail_server.mime.headers import (
 )
 from mail_server.mime.parts import Part, parse
 from mail_server.mime.pgp_mime import Ciphertext, ciphertext, dearmor, inline_pgp, is_encrypted, wrap
-from mail_server.mime.protect import protect
+from mail_server.mime.protect import protect, unprotected
 from mail_server.mime.rendering import Rendered, render, render_encrypted
 from mail_server.mime.search import contains, fold, searchable_text
 from mail_server.mime.sections import (
@@ -44,6 +45,7 @@ from mail_server.mime.sections import (
 )
 
 __all__ = [
+    "AUTHORS",
     "MAX_HEADER",
     "Address",
     "Ciphertext",
@@ -85,11 +87,14 @@ __all__ = [
     "received_date",
     "render",
     "render_encrypted",
+    "restored",
     "searchable_text",
     "section",
     "select",
     "sent_date",
     "text_part",
     "unfold",
+    "unprotected",
+    "without",
     "wrap",
 ]

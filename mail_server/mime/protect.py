@@ -78,6 +78,21 @@ def _marked(raw: bytes) -> bytes:
     return kept.rstrip(b" \t\r\n;") + _MARKS
 
 
+def unprotected(entity: bytes) -> bytes:
+    """An entity without the marks of protection, for a letter that goes on in clear: no HP-Outer field, no parameter
+    on its Content-Type that says it was sealed (RFC 9788 §2.1.1, §2.2)."""
+    end = header_end(entity, 0, len(entity))
+    lines: list[bytes | memoryview] = []
+    for match in FIELD.finditer(entity, 0, end):
+        name = (match[1] or b"").lower()
+        if name == b"content-type":
+            lines.append(_STALE.sub(lambda found: b"" if found[1] else found[0], match[0]))
+        elif name != b"hp-outer":
+            lines.append(match[0])
+    lines.append(memoryview(entity)[end:])
+    return b"".join(lines)
+
+
 def _one_field(value: bytes) -> bytes:
     """Folding is kept; anything that would begin another field is not."""
     return _BREAK.sub(b" ", value.strip(b" \t\r\n"))

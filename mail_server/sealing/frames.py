@@ -29,6 +29,11 @@ class Ask(enum.IntEnum):
     OPEN = 3  # fields: secret key; payload: OpenPGP message
     SEAL_SIGNED_BESIDE = 4  # as SEAL; what lies beside is signed too
     READ = 5  # of a worker of payloads; payload: a message in clear
+    VERIFY = 6  # of a worker of signatures; fields: what to verify and the keys; payload: a message in clear
+    GATE_KEYS = 16  # of the egress gate: which keys it holds
+    GATE_MAKE = 17  # fields: user id of a new key, the time (ms)
+    GATE_OPEN = 18  # fields: fingerprint, form; payload: a letter of the queue
+    GATE_DESTROY = 19  # fields: fingerprint
 
 
 class Answer(enum.IntEnum):
@@ -49,6 +54,9 @@ class Slug(enum.StrEnum):
     WRONG_SHAPE = "wrong-shape"  # what came out is not the universal profile, or not for these recipients
     CANNOT_OPEN = "cannot-open"
     TOO_LARGE = "too-large"
+    KEY_GONE = "key-gone"  # destroyed, or never here
+    KEY_UNAVAILABLE = "key-unavailable"  # the KEK or the keystore cannot be read, or GnuPG made no key
+    NOT_A_LETTER = "not-a-letter"  # not the sealed letter that it was said to be
     BAD_FRAME = "bad-frame"
     INTERNAL = "internal"
 

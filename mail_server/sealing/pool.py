@@ -71,10 +71,13 @@ def sealing_entry(settings: SealingSettings) -> Entry:
 class Pool:
     """`await start()`, then `await load(key)` where workers seal, then `ask`; `await close()` in the end.
 
-    `entry`: the program of its workers, those that seal when nothing is said.
+    `entry`: the program of its workers, those that seal when nothing is said. `loading`: packed fields that each of
+    them is given when it starts; for workers that are told where a secret lies, and not the secret.
     """
 
-    def __init__(self, settings: PoolSettings | None = None, entry: Entry | None = None) -> None:
+    def __init__(
+        self, settings: PoolSettings | None = None, entry: Entry | None = None, loading: bytes | None = None
+    ) -> None:
         if settings is None:
             settings = SealingSettings()
         if entry is None:
@@ -85,7 +88,7 @@ class Pool:
         self._idle: list[WorkerProcess] = []  # last in, first out: the warmest caches
         self._waiting: deque[Job] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._key_fields: bytes | None = None
+        self._key_fields = loading
         self._closing = asyncio.Event()
         self._one_load = asyncio.Lock()
         self.counters = Counters()

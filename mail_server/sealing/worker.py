@@ -8,8 +8,6 @@ leaves it as a slug of `frames`, never as the library's text; it ends when its s
 
 from __future__ import annotations
 
-import os
-import resource
 import sys
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -19,6 +17,7 @@ import pysequoia
 
 from mail_server.sealing.frames import Ask, Slug
 from mail_server.sealing.interface import KeyPacket
+from mail_server.sealing.opening import opened
 from mail_server.sealing.serving import Failed, run
 from mail_server.sealing.universal import WrongShape, split
 
@@ -118,29 +117,13 @@ class Worker:
         return known
 
     def _open(self, fields: Sequence[bytes], message: bytes) -> bytes:
-        """Decrypt through memory-backed files: RLIMIT_FSIZE then stops a decompression bomb as it swells.
-
-        What the library gave out before it found the integrity check wrong is thrown away with the file.
-        """
         if len(fields) != 1:
             raise Failed(Slug.BAD_FRAME)
-        sealed = os.memfd_create("sealed", os.MFD_CLOEXEC)
-        clear = os.memfd_create("clear", os.MFD_CLOEXEC)
         try:
             decryptor = pysequoia.Tsk.from_bytes(fields[0]).decryptor()
-            _write(sealed, message)
-            pysequoia.decrypt_file(f"/proc/self/fd/{sealed}", f"/proc/self/fd/{clear}", decryptor)
-            size = os.fstat(clear).st_size
-            return os.pread(clear, size, 0)
         except (RuntimeError, ValueError):
-            limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
-            full = limit != resource.RLIM_INFINITY and os.fstat(clear).st_size >= limit
-            raise Failed(Slug.TOO_LARGE if full else Slug.CANNOT_OPEN) from None
-        except OSError:
-            raise Failed(Slug.TOO_LARGE) from None
-        finally:
-            os.close(sealed)
-            os.close(clear)
+            raise Failed(Slug.CANNOT_OPEN) from None
+        return opened(message, decryptor)
 
 
 def _encrypted(
@@ -169,12 +152,6 @@ def _must_be_forced(certificate: pysequoia.Cert, fingerprint: str, key_id: str) 
     except (RuntimeError, WrongShape):
         return True
     return False
-
-
-def _write(target: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(target, view) :]
 
 
 def main(arguments: Sequence[str]) -> int:
