@@ -176,6 +176,7 @@ export const mail: MailWork = {
     return addresses.map((address) => {
       const known = CORRESPONDENTS.find((one) => one.person.address === address.trim().toLowerCase());
       if (address.startsWith("pharmacie")) return { address, guard: "sealed" as const };
+      if (address.endsWith("@mss.chu-voisin.example")) return { address, guard: address.startsWith("accueil") ? ("gate" as const) : ("sealed-to-operator" as const) };
       if (!known) throw new Refused("not-a-correspondent", { status: 403 });
       if (!known.open) throw new Refused("conversation-closed", { status: 403 });
       return { address, guard: known.person === NURSE ? ("custody" as const) : ("sealed" as const) };

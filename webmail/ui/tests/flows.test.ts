@@ -242,6 +242,28 @@ test("nothing is made when one addressee cannot be written to or has no certific
   assert.equal(node.blobs.size, uploads);
 });
 
+test("through the gate leaves only what its author agreed to, and no stored letter can be opened by the gate", async () => {
+  const gate = (await generateKey({ type: "ecc", curve: "ed25519Legacy", userIDs: [{ email: "porte@mss.example" }], format: "object" })).privateKey;
+  const ward = "accueil@chu-voisin.example";
+  node.certificates.set(ward, { address: ward, guard: "gate", certificates: [base64(gate.toPublic().write())] });
+  const draft = { subject: "a", text: "Un secret", files: [], inReplyTo: null };
+  assert.deepEqual(await mail.check([ward]), [{ address: ward, guard: "gate", patient: false }]);
+  const uploads = node.blobs.size;
+  assert.equal(await slugOf(mail.send({ ...draft, to: [DOCTOR, ward] })), "gate-not-agreed");
+  assert.equal(node.blobs.size, uploads);
+  const sent = await mail.send({ ...draft, to: [DOCTOR, ward], throughGate: [ward] });
+  const { dearmor } = await import("../src/worker/armor.ts");
+  const message = dearmor(utf8(fromUtf8(node.letters.find((one) => one.id === sent.id)!.message)))!;
+  await openMessage(message, [doctor]);
+  await assert.rejects(openMessage(message, [gate]));
+  const packet = [...node.submissions.values()].at(-1)!["gateKeyPacket"] as string;
+  assert(fromUtf8((await openMessage(concat([fromBase64(packet), message]), [gate])).data).includes("Un secret"));
+  assert.equal(await sent.undo(), true);
+  const plain = await mail.send({ ...draft, to: [DOCTOR], throughGate: [ward] });
+  assert(!("gateKeyPacket" in [...node.submissions.values()].at(-1)!), "who needs no gate goes past it");
+  assert.equal(await plain.undo(), true);
+});
+
 test("a letter that the server refuses to send does not stand among what was sent", async () => {
   node.submissionRefused = { type: "forbiddenToSend", reason: "conversation-closed" };
   const before = node.letters.length;

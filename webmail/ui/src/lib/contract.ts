@@ -191,6 +191,8 @@ export interface Draft {
   files: File[];
   inReplyTo: Letter | null;
   closes?: boolean; // a professional wants no answer to it
+  /** Addressees whose operator will be able to read it: its author was told so, and wants to send it all the same. */
+  throughGate?: readonly string[];
 }
 
 export interface Sent {
@@ -219,7 +221,8 @@ export interface Correspondent {
 
 export interface Addressee {
   address: string;
-  guard: "sealed" | "custody" | "waiting";
+  /** The last two are at another operator: sealed to a certificate that it holds, or readable by it. */
+  guard: "sealed" | "custody" | "waiting" | "sealed-to-operator" | "gate";
   patient?: boolean;
 }
 

@@ -27,14 +27,21 @@ accountWork.onChange((session) => {
   if (session === null) identity = null;
 });
 
-/** Certificates of all addressees. Raises Refused rather than leave one out. */
-async function readers(addresses: string[]): Promise<string[]> {
+/** Certificates of all addressees, and the gate's when one has none. Raises Refused rather than leave one out. */
+async function readers(addresses: string[], throughGate: readonly string[]): Promise<{ certificates: string[]; gate: { gate?: string } }> {
   const found = await certified(addresses, true);
-  return found.flatMap(({ error, certificates }) => {
+  let gate: { gate?: string } = {};
+  const certificates = found.flatMap(({ address, error, guard, certificates }) => {
     if (error !== undefined) throw new Refused(error);
-    if (certificates === undefined || certificates.length === 0) throw new Refused("no-certificate");
-    return certificates;
+    const first = certificates?.[0];
+    if (certificates === undefined || first === undefined) throw new Refused("no-certificate");
+    if (guard !== "gate") return certificates;
+    // Nobody's letter leaves readable who was not told so before: what was shown may have changed meanwhile.
+    if (!throughGate.includes(address)) throw new Refused("gate-not-agreed");
+    gate = { gate: first };
+    return [];
   });
+  return { certificates, gate };
 }
 
 /** `manifest`: what structured items its files are; `told`: the files say so themselves, to whoever reads them. */
@@ -47,7 +54,7 @@ export async function sendDraft(draft: Draft, manifest?: Manifest, told = false)
   const { limits, undoSeconds } = await operatorKnown();
   if (draft.files.length > limits.attachments) throw new Refused("files-too-many");
   // What is sent for another account lies among what it sent, for each of its readers.
-  const certificates = await readers(from.own ? to : [...to, from.address]);
+  const { certificates, gate } = await readers(from.own ? to : [...to, from.address], draft.throughGate ?? []);
   const files = await Promise.all(draft.files.map(async (one) => ({ name: one.name, type: one.type, data: await one.arrayBuffer() })));
   const answered = draft.inReplyTo === null ? undefined : emails.get(draft.inReplyTo.id);
   const name = from.own ? `${session.name.given} ${session.name.family}`.trim() : "";
@@ -64,6 +71,7 @@ export async function sendDraft(draft: Draft, manifest?: Manifest, told = false)
       outerSubject: answered?.subject ?? "",
       closes: draft.closes === true && session.account.kind === "PER",
       certificates,
+      ...gate,
       date: Date.now(),
       ...(manifest === undefined ? {} : { manifest, told }),
     },
@@ -71,7 +79,7 @@ export async function sendDraft(draft: Draft, manifest?: Manifest, told = false)
   );
   if (made.message.byteLength > limits.message) throw new Refused("too-large");
   const blobId = await upload(from.id, made.message);
-  return submitted(blobId, from, from.own ? made.summary : null, to, undoSeconds, answered?.id);
+  return submitted({ blobId, summary: from.own ? made.summary : null, gateKeyPacket: made.gateKeyPacket }, from, to, undoSeconds, answered?.id);
 }
 
 interface Created extends Arguments {
@@ -86,8 +94,14 @@ function createdId(answer: Arguments | undefined): string {
   return id;
 }
 
+interface Made {
+  blobId: string;
+  summary: string | null;
+  gateKeyPacket: string;
+}
+
 /** `summary` is the author's alone: among what another account sent there is none, and each reader opens the letter. */
-async function submitted(blobId: string, sender: Box, summary: string | null, to: string[], hold: number, answers: string | undefined): Promise<Sent> {
+async function submitted({ blobId, summary, gateKeyPacket }: Made, sender: Box, to: string[], hold: number, answers: string | undefined): Promise<Sent> {
   const id = sender.id;
   const [sent, identityOf] = [await sentMailbox(), await identityId()];
   const email = { blobId, mailboxIds: { [sent]: true }, keywords: { $seen: true }, ...(summary === null ? {} : { sealedSummary: summary }) };
@@ -97,7 +111,7 @@ async function submitted(blobId: string, sender: Box, summary: string | null, to
   let submission: string;
   const until = Date.now() + hold * 1000;
   try {
-    const create = { n: { identityId: identityOf, emailId: kept, envelope } };
+    const create = { n: { identityId: identityOf, emailId: kept, envelope, ...(gateKeyPacket === "" ? {} : { gateKeyPacket }) } };
     submission = createdId((await jmap([["EmailSubmission/set", { accountId: id, create }, "s"]])).get("s"));
   } catch (failure) {
     // What did not leave must not stand among what was sent.

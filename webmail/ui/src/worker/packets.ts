@@ -49,8 +49,11 @@ export async function keyPacketFor(session: SessionKey, certificate: PublicKey):
   return new Uint8Array(list.write());
 }
 
+/** A key for one message: AES-256. */
+export const newSession = (): SessionKey => ({ data: random(32), algorithm: enums.symmetric.aes256 });
+
 /** Seals to exactly these certificates, one key packet each. Raises Failed rather than write another shape. */
-export async function sealMessage(clear: Bytes, certificates: PublicKey[], signer: PrivateKey | null): Promise<Bytes> {
+export async function sealMessage(clear: Bytes, certificates: PublicKey[], signer: PrivateKey | null, session = newSession()): Promise<Bytes> {
   const message = await createMessage({ binary: clear, format: "binary" });
   try {
     const made = await encrypt({
@@ -58,7 +61,7 @@ export async function sealMessage(clear: Bytes, certificates: PublicKey[], signe
       encryptionKeys: certificates,
       ...(signer === null ? {} : { signingKeys: [signer] }),
       // Given here, it is SEIPDv1 whatever the certificates say they could read.
-      sessionKey: { data: random(32), algorithm: "aes256" },
+      sessionKey: { data: session.data, algorithm: "aes256" },
       format: "binary",
     });
     const sealed = made as Bytes;

@@ -80,6 +80,8 @@ export interface LetterToSeal {
   outerSubject: string; // "": a new conversation
   closes?: boolean; // X-MSS-MES: FIN, outside as well: the server acts on it
   certificates: string[];
+  /** Of the operator's egress gate, when somebody it is for has no certificate: they get it in clear from their operator. */
+  gate?: string;
   date: number;
   /** What structured items it carries: a part of the letter, and in its summary. */
   manifest?: Manifest;
@@ -145,7 +147,7 @@ export interface Operations {
   remember(_: { name: string; value: string }): null;
   recall(_: { name: string }): string | null;
   open(_: LetterToOpen): OpenedLetter;
-  seal(_: LetterToSeal): { message: ArrayBuffer; summary: string; messageId: string };
+  seal(_: LetterToSeal): { message: ArrayBuffer; summary: string; messageId: string; gateKeyPacket: string };
 
   prepare(_: { name: string; data: ArrayBuffer; limit: number }): { name: string; type: string; data: ArrayBuffer };
 

@@ -11,7 +11,7 @@ import { Failed } from "./failed.ts";
 import type { Keyring } from "./keyring.ts";
 import { body, dateText, field, mailbox, newBoundary, unstructured, type FieldPair } from "./mime/write.ts";
 import type { PublicKey } from "./openpgp.ts";
-import { sealMessage } from "./packets.ts";
+import { keyPacketFor, newSession, sealMessage } from "./packets.ts";
 import type { LetterToSeal, Line } from "./protocol.ts";
 import { MANIFEST_TYPE } from "./record/manifest_model.ts";
 import { summarise, summaryBytes } from "./summary.ts";
@@ -22,6 +22,8 @@ export interface SealedLetter {
   message: ArrayBuffer;
   summary: string;
   messageId: string;
+  /** Opens the message at the gate; "" where nobody needs it. It stands in no letter: whoever stores one cannot be opened with it. */
+  gateKeyPacket: string;
 }
 
 export async function seal(keyring: Keyring, given: LetterToSeal): Promise<SealedLetter> {
@@ -34,14 +36,16 @@ export async function seal(keyring: Keyring, given: LetterToSeal): Promise<Seale
   const messageId = `<${hex(random(16))}@${letter.from.address.split("@").at(-1)}>`;
   const outer = outside(letter, messageId);
   const entity = inside(letter, outer);
-  const sealed = await sealMessage(entity, readers, signer);
+  const session = newSession();
+  const sealed = await sealMessage(entity, readers, signer, session);
   const parts = given.files.map((one): [string, string] => [one.name, one.type]);
   const line = summarise(letter.subject, letter.from.name, letter.text, parts);
   // With items in it, it is signed as the letter is: the record is drawn from it, and the letter not opened for that.
   const about = manifest === null ? summaryBytes(line) : withManifest(line, manifest);
   const summary = base64(await sealMessage(about, [own], manifest === null ? null : signer));
   const told = await autocrypt(signer, letter.from.address);
-  return { message: wrapped(outer, told, armor(sealed)).buffer, summary, messageId };
+  const gateKeyPacket = given.gate === undefined ? "" : base64(await keyPacketFor(session, await gateOf(given.gate)));
+  return { message: wrapped(outer, told, armor(sealed)).buffer, summary, messageId, gateKeyPacket };
 }
 
 const withManifest = (line: Line, manifest: Bytes): Bytes => utf8(JSON.stringify({ ...line, manifest: JSON.parse(fromUtf8(manifest)) as unknown }));
@@ -50,6 +54,12 @@ const withManifest = (line: Line, manifest: Bytes): Bytes => utf8(JSON.stringify
 function nameOn(own: PublicKey, address: string): string {
   const found = own.users.find(({ userID }) => userID?.email.toLowerCase() === address.toLowerCase());
   return found?.userID?.name ?? "";
+}
+
+async function gateOf(text: string): Promise<PublicKey> {
+  const found = await readCertificate(text);
+  if (found === null) throw new Failed("sealing-failed");
+  return found;
 }
 
 /** Every reader once, and the author. */
