@@ -11,8 +11,8 @@ from typing import Annotated
 import typer
 
 from deploy.node.cli_life import add_life
-from deploy.node.cli_readers import add_readers
 from deploy.node.cli_notices import add_notices
+from deploy.node.cli_readers import add_readers
 from deploy.node.cli_software import add_software
 from deploy.node.terminal import (
     DEFAULT_HOME,
