@@ -31,6 +31,7 @@ from deploy.node.policy_alarm import PolicyAlarm
 from deploy.node.rules import load_rules
 from deploy.node.signatures import signer
 from deploy.node.trace import Trace
+from deploy.node.trust import Trust, trust_of
 from directory.service import DirectoryService
 from mail_server.accounts.access import Access
 from mail_server.accounts.authenticator import PasswordAuthenticator
@@ -62,7 +63,8 @@ from policies.audit.trail import ChainedTrail
 from policies.decisions import CedarDecisions
 from policies.limits.limits import Limits
 from policies.trust_list import blocks
-from policies.trust_list.listing import FileTrustList
+from policies.trust_list.peers import Peers
+from policies.trust_list.space import TrustSpace
 from webmail.api import PageApi, Parts
 from webmail.login.routes import OperatorInfo
 from webmail.notices.service import Notices
@@ -85,7 +87,9 @@ class Node:
     directory: DirectoryService
     decisions: CedarDecisions
     administrators: Administrators
-    trust_list: FileTrustList
+    trust: Trust
+    trust_list: TrustSpace
+    peer_trust: Peers
     operator_blocks: blocks.OperatorBlocks
     trail: ChainedTrail
     trace: Trace
@@ -181,9 +185,18 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
     decisions = load_rules(config.policies)
     decisions.on_alarm = PolicyAlarm(trace.note, now).raised
     operator_blocks = blocks.OperatorBlocks(await store.read(lambda reader: blocks.read(reader.sql)))
-    trust_list = FileTrustList.load(config.policies.trust_list, config.policies.trust_list_shrink)
     accounts = AccountService(store, trail, config.accounts, keys=keys)
     await accounts.start()
+    trust = await trust_of(
+        config,
+        home.path,
+        store=store,
+        ours=accounts.is_local_domain,
+        blocked=operator_blocks.blocked,
+        audit=trace.note,
+        clock=now,
+    )
+    stack.push_async_callback(trust.stop)
     profiles = ProfileBook(store, trail)
     await profiles.start()
     stack.push_async_callback(accounts.flush)
@@ -209,7 +222,7 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
     gate = Gate(
         accounts=accounts,
         decisions=decisions,
-        trust_list=trust_list,
+        trust_list=trust.space,
         planner=planner,
         max_message_size=config.delivery.max_message_size,
         operator_blocked=operator_blocks.blocked,
@@ -223,7 +236,7 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
     stack.push_async_callback(reader.close)
     structured = Structured(reader, decisions)
     notices = notices_of(
-        config, store=store, accounts=accounts, keys=keys, trail=trail, trust_list=trust_list, clock=now
+        config, store=store, accounts=accounts, keys=keys, trail=trail, trust_list=trust.space, clock=now
     )
     stack.push_async_callback(notices.stop)
     delivery = DeliveryService(
@@ -273,7 +286,9 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
             audit=trace.note,
             clock=now,
         ),
-        trust_list=trust_list,
+        trust=trust,
+        trust_list=trust.space,
+        peer_trust=trust.peers,
         operator_blocks=operator_blocks,
         trail=trail,
         trace=trace,

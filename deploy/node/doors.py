@@ -145,6 +145,8 @@ class Doors:
             opening.push_async_callback(self._imap.stop)
             await self._jmap.start()
             opening.push_async_callback(self._jmap.stop)
+            self._node.trust.start()
+            opening.push_async_callback(self._node.trust.stop)
             self._node.correspondence.start()
             opening.push_async_callback(self._node.correspondence.stop)
             self._node.notices.start()
@@ -175,10 +177,7 @@ class Doors:
             kept.append(str(failure))
         again = await rules.reload(self._node.decisions, self._node.trace.note, now())
         kept += again["problems"]
-        listed = self._node.trust_list.reload()
-        if not listed.applied and self._node.config.policies.trust_list is not None:
-            kept.append(listed.sentence)
-        return kept
+        return kept + await self._node.trust.reload()
 
 
 def _is_public(node: Node) -> Callable[[str], bool]:

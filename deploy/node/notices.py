@@ -14,7 +14,7 @@ from mail_server.accounts.service import AccountService
 from mail_server.keys.interface import KeyWrapper
 from mail_server.store.interface import Store
 from policies.interface import AuditTrail
-from policies.trust_list.listing import FileTrustList
+from policies.trust_list.space import TrustSpace
 from webmail.notices.service import AddressRefused, Notices
 
 if TYPE_CHECKING:
@@ -35,14 +35,11 @@ def notices_of(
     accounts: AccountService,
     keys: KeyWrapper,
     trail: AuditTrail,
-    trust_list: FileTrustList,
+    trust_list: TrustSpace,
     clock: Callable[[], int],
 ) -> Notices:
     def for_letters(domain: str) -> bool:
-        listed = trust_list.listing
-        return accounts.is_local_domain(domain) or (
-            listed is not None and any(row.domain == domain for row in listed.rows)
-        )
+        return accounts.is_local_domain(domain) or trust_list.names_domain(domain)
 
     return Notices(
         config.notices,

@@ -61,6 +61,7 @@ _FUNCTIONAL = (
     "receipt",
     "morning-letter",
     "report-failures",
+    "delivery-report",
     # what becomes of sealed letters
     "reseal",
     "reseal-begin",
@@ -120,6 +121,8 @@ _FUNCTIONAL = (
     "administer-refused",
     "operator-block",
     "operator-unblock",
+    "trust-list",
+    "trust-list-change",
     "policies-in-force",
     "policies-reload",
     "policies-explain",

@@ -22,6 +22,7 @@ from policies.interface import Event
 DETAIL_KEYS = frozenset(
     {
         "account",
+        "added",  # a number: what another trust list gives
         "acr",  # eIDAS level that an identity provider vouched for
         "address",
         "apart",  # a number: letters of the past that nothing could be added to
@@ -45,6 +46,7 @@ DETAIL_KEYS = frozenset(
         "form",
         "from",  # envelope sender
         "generated",
+        "held",  # a number: changes of the trust list that wait
         "issuer",
         "key",
         "kind",
@@ -63,6 +65,7 @@ DETAIL_KEYS = frozenset(
         "reference",  # moved to its own column
         "recipient",
         "recipients",  # a number
+        "removed",  # a number: what another trust list takes away
         "rights",  # letters of RFC 4314
         "road",
         "rows",

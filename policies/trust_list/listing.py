@@ -1,8 +1,7 @@
-"""The trust list: which operator certificate may speak for which domain (ANS schema, a local file).
+"""The trust list as a document: which operator certificate may speak for which domain (ANS schema).
 
-Invariants: an ill-formed, empty, older or suddenly shrunken list is refused and the last good one stays in
-force, with an alarm; a domain may have several certificates and a certificate several domains; domains are
-compared in lower case, certificate names by `names.key`; no entity, DOCTYPE or network is ever followed.
+Invariants: an ill-formed or empty list is refused as a whole; a row that cannot be compared grants nothing; domains
+are in lower case, certificate names are compared by `names.key`; no entity, DOCTYPE or network is ever followed.
 """
 
 from __future__ import annotations
@@ -17,8 +16,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from prometheus_client import Counter
-
 from policies.trust_list import names
 
 NAMESPACE = "https://listeblanche.mssante.fr/schema"
@@ -26,9 +23,6 @@ LARGEST = 32 * 1024 * 1024  # the national list is some 4 MB
 
 _xml: Any = import_module("lxml.etree")  # it has no type stubs
 _log = logging.getLogger("vaguemestre.policies")
-_refused = Counter(
-    "vaguemestre_trust_list_refused", "Trust lists that were refused; the last good one stayed"
-)
 _DOMAIN = re.compile(
     r"^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+$"
 )
@@ -79,74 +73,18 @@ class Listing:
     unusable: int = 0  # rows whose domain or certificate name cannot be compared: they grant nothing
 
 
-@dataclass(frozen=True, slots=True)
-class Reload:
-    applied: bool
-    reason: str = ""  # slug of the refusal
-    sentence: str = ""
-    rows: int = 0
-
-
-class FileTrustList:
-    """Implements `policies.interface.TrustList` over a local file. Without a file it knows nobody."""
-
-    def __init__(self, path: Path | None, shrink: float = 0.5) -> None:
-        self._path = path
-        self._shrink = shrink
-        self._listing: Listing | None = None
-        self._domains: dict[str, frozenset[str]] = {}
-
-    @classmethod
-    def load(cls, path: Path | None, shrink: float = 0.5) -> FileTrustList:
-        """Read the file now. A bad first list is an alarm, not a stop: nobody is listed until a good one."""
-        trust_list = cls(path, shrink)
-        trust_list.reload()
-        return trust_list
-
-    @property
-    def listing(self) -> Listing | None:
-        return self._listing
-
-    def domains_of(self, dn: str) -> frozenset[str]:
-        try:
-            return self._domains.get(names.key(dn), frozenset())
-        except names.NameRefused:
-            return frozenset()
-
-    def reload(self) -> Reload:
-        """Read the file again; keep the last good list when the new one is refused."""
-        if self._path is None:
-            return Reload(applied=False, reason="no-list", sentence="No trust list is configured.")
-        try:
-            fresh = read(self._path)
-            self._guard(fresh)
-        except ListRefused as refused:
-            _refused.inc()
-            _log.error("trust list refused (%s): %s", refused.reason, refused.sentence)
-            return Reload(applied=False, reason=refused.reason, sentence=refused.sentence)
-        self._listing = fresh
-        self._domains = _by_name(fresh.rows)
-        return Reload(applied=True, rows=len(fresh.rows))
-
-    def _guard(self, fresh: Listing) -> None:
-        if (old := self._listing) is None:
-            return
-        if fresh.generated < old.generated:
-            raise ListRefused("older", "The new list was generated before the one in force.")
-        if len(fresh.rows) < self._shrink * len(old.rows):
-            raise ListRefused(
-                "shrunken", f"The new list has {len(fresh.rows)} rows, the old one {len(old.rows)}."
-            )
-
-
 def read(path: Path) -> Listing:
     """Read and check one file. Raises ListRefused."""
+    return parse(contents(path))
+
+
+def contents(path: Path) -> bytes:
+    """What the file holds, as far as a list may. Raises ListRefused."""
     try:
         with path.open("rb") as file:
-            data = file.read(LARGEST + 1)
+            return file.read(LARGEST + 1)
     except OSError as error:
         raise ListRefused("unreadable", "The file cannot be read.") from error
-    return parse(data)
 
 
 def parse(data: bytes) -> Listing:
@@ -257,13 +195,6 @@ def _date(text: str | None) -> datetime:
     except ValueError as error:
         raise ListRefused("date", "DateDeGeneration is not a date.") from error
     return stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)
-
-
-def _by_name(rows: Iterable[Row]) -> dict[str, frozenset[str]]:
-    domains: dict[str, set[str]] = {}
-    for row in rows:
-        domains.setdefault(names.key(row.dn), set()).add(row.domain)
-    return {key: frozenset(found) for key, found in domains.items()}
 
 
 def _tag(name: str) -> str:

@@ -89,6 +89,11 @@ def canonical(text: str) -> str:
     return _written(_read(text))
 
 
+def common_name(text: str) -> str:
+    """The value of its most specific CN; "" when there is none. Raises NameRefused."""
+    return next((part.value for parts in _read(text) for part in parts if part.type == "CN"), "")
+
+
 @lru_cache(maxsize=4096)
 def key(text: str) -> str:
     """What two spellings of the same name have in common. Raises NameRefused."""
@@ -96,6 +101,14 @@ def key(text: str) -> str:
         tuple(sorted(Part(part.type, _fold(part.value)) for part in parts)) for parts in _read(text)
     )
     return _written(prepared)
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two spellings are one name; what cannot be compared is nobody's."""
+    try:
+        return key(one) == key(other)
+    except NameRefused:
+        return False
 
 
 def _fold(value: str) -> str:

@@ -10,10 +10,12 @@ import mail_server.conversations.tables
 import mail_server.delivery.tables
 import mail_server.jmap.tables
 import mail_server.keys.tables
+import mail_server.outbound.reports.tables
 import mail_server.outbound.tables
 import mail_server.store.tables
 import policies.audit.tables
 import policies.trust_list.blocks
+import policies.trust_list.standing
 import webmail.login.tables
 import webmail.notices.tables
 import webmail.spaces.tables
@@ -25,8 +27,10 @@ def mail_metadata() -> list[MetaData]:
         mail_server.accounts.tables.metadata,
         mail_server.conversations.tables.metadata,
         mail_server.delivery.tables.metadata,
+        mail_server.outbound.reports.tables.metadata,
         policies.audit.tables.metadata,
         policies.trust_list.blocks.metadata,
+        policies.trust_list.standing.metadata,
         mail_server.keys.tables.metadata,
         mail_server.outbound.tables.metadata,
         mail_server.jmap.tables.metadata,

@@ -1,9 +1,8 @@
-"""The trust list: read strictly, replaced only by a better one."""
+"""The trust list as a document: read strictly, written as it is read."""
 
 from __future__ import annotations
 
 import datetime as dt
-import logging
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.trust_list import listing
-from policies.trust_list.listing import FileTrustList, ListRefused, Row
+from policies.trust_list.listing import ListRefused, Row
 
 DN = "CN=mx.chu.fr,OU=1750000001,O=CHU,ST=Paris (75),C=FR"
 OTHER = "CN=mx.ars.fr,OU=3130000001,O=ARS,ST=Rhône (69),C=FR"
@@ -35,35 +34,12 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "list.xml"
 
 
-def test_an_operator_speaks_for_the_domains_of_its_rows(path: Path) -> None:
-    listing.write(
-        path, [Row("CHU.mssante.fr", DN), Row("annexe.mssante.fr", DN), Row("ars.mssante.fr", OTHER)]
-    )
-    trust_list = FileTrustList.load(path)
-    assert trust_list.domains_of(DN) == {"chu.mssante.fr", "annexe.mssante.fr"}
-    assert trust_list.domains_of(DN.lower().replace(",", " , ")) == {"chu.mssante.fr", "annexe.mssante.fr"}
-    assert trust_list.domains_of("CN=nobody,C=FR") == frozenset()
-    assert trust_list.domains_of("no name at all") == frozenset()
-
-
-def test_a_domain_may_have_several_operators_and_rows_may_repeat(path: Path) -> None:
-    path.write_bytes(xml(row("chu.mssante.fr") + row("chu.mssante.fr", OTHER) + row("chu.mssante.fr")))
-    trust_list = FileTrustList.load(path)
-    assert trust_list.domains_of(DN) == trust_list.domains_of(OTHER) == {"chu.mssante.fr"}
-
-
 def test_what_is_written_is_read_back(path: Path) -> None:
     written = Row("chu.mssante.fr", DN, "CHU & co <Paris>", "a@chu.fr", "b@chu.fr", "2026-10-31")
     listing.write(path, [written], FIRST_DAY)
     assert listing.read(path).rows == (written,)
     assert listing.read(path).generated == FIRST_DAY
     assert [each.name for each in path.parent.iterdir()] == ["list.xml"]
-
-
-def test_without_a_list_nobody_is_known() -> None:
-    trust_list = FileTrustList.load(None)
-    assert trust_list.domains_of(DN) == frozenset()
-    assert trust_list.reload().reason == "no-list"
 
 
 GOOD = row("chu.mssante.fr")
@@ -105,44 +81,6 @@ def test_a_row_that_cannot_be_compared_grants_nothing_and_the_others_stand() -> 
     found = listing.parse(xml(row("autre.mssante.fr", "X-Y=1") + GOOD))
     assert [each.domain for each in found.rows] == ["chu.mssante.fr"]
     assert found.unusable == 1
-
-
-@pytest.mark.parametrize(
-    ("data", "reason"),
-    [
-        (xml(GOOD)[:-25], "ill-formed"),
-        (xml(GOOD * 4, generated="2026-10-31T08:00:00Z"), "older"),
-        (xml(GOOD, generated="2026-11-02T08:00:00Z"), "shrunken"),
-    ],
-)
-def test_the_last_good_list_stays_when_the_new_one_is_refused(
-    path: Path, data: bytes, reason: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    path.write_bytes(xml(GOOD * 3 + row("ars.mssante.fr", OTHER)))
-    trust_list = FileTrustList.load(path)
-    path.write_bytes(data)
-    with caplog.at_level(logging.ERROR, "vaguemestre.policies"):
-        outcome = trust_list.reload()
-    assert (outcome.applied, outcome.reason) == (False, reason)
-    assert reason in caplog.text
-    assert trust_list.domains_of(OTHER) == {"ars.mssante.fr"}
-
-
-def test_a_file_that_disappears_leaves_the_list_in_force(path: Path) -> None:
-    listing.write(path, [Row("chu.mssante.fr", DN)])
-    trust_list = FileTrustList.load(path)
-    path.unlink()
-    assert trust_list.reload().reason == "unreadable"
-    assert trust_list.domains_of(DN)
-
-
-def test_a_newer_list_takes_the_place_of_the_old_one(path: Path) -> None:
-    listing.write(path, [Row("chu.mssante.fr", DN)], FIRST_DAY)
-    trust_list = FileTrustList.load(path)
-    listing.write(path, [Row("chu.mssante.fr", OTHER)], FIRST_DAY + dt.timedelta(hours=1))
-    assert trust_list.reload().applied
-    assert trust_list.domains_of(DN) == frozenset()
-    assert trust_list.domains_of(OTHER) == {"chu.mssante.fr"}
 
 
 @given(st.binary(max_size=300))
