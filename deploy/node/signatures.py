@@ -9,6 +9,8 @@ from deploy.node.home import Home
 from mail_server.keys.interface import KeyWrapper
 from mail_server.signatures.keyring import KeyRing
 from mail_server.signatures.signer import Signer
+from mail_server.signatures.verifier import Verifier
+from mail_server.signatures.zone import Zone
 
 
 def local_domains(config: Config) -> tuple[str, ...]:
@@ -34,3 +36,15 @@ def signer(home: Home, config: Config, keys: KeyWrapper, clock: Callable[[], int
         enabled=settings.sign,
         expiry_days=settings.expiry_days,
     )
+
+
+def verifier(config: Config, clock: Callable[[], int]) -> Verifier:
+    settings = config.signatures
+    return Verifier(
+        settings, Zone(settings.resolver or config.outbound.resolver, settings.dns_seconds), clock
+    )
+
+
+def authserv_id(config: Config) -> str:
+    """The name under which this node writes what it verified (RFC 8601 §2.5)."""
+    return config.signatures.authserv_id or config.smtp.hostname

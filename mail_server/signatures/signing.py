@@ -153,7 +153,7 @@ def _written(tags: Sequence[tuple[str, str]]) -> str:
             line = ""
             continue
         piece = f"{tag}={value}" + (";" if tag != "b" else "")
-        if line and len(line) + len(piece) > 74:
+        if line and (tag == "b" or len(line) + len(piece) > 74):
             lines.append(line)
             line = ""
         line = f"{line} {piece}" if line else piece
