@@ -69,13 +69,14 @@ receipt = sa.Table(
     metadata,
     sa.Column("patient", sa.Text, nullable=False),
     sa.Column("letter", sa.LargeBinary, nullable=False),  # HMAC of its Message-ID
-    sa.Column("sender", sa.Text, nullable=False),  # account id of who is told
+    sa.Column("sender", sa.Text, nullable=False),  # account id of who is told; "" at another operator's
     sa.Column("message_id", sa.LargeBinary, nullable=False),  # wrapped
     sa.Column("asked_at", sa.BigInteger, nullable=False),
     sa.Column("opened_at", sa.BigInteger),  # NULL: not opened yet
     sa.Column("due", sa.BigInteger),  # when to try to send it; NULL: nothing to do
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("sent_at", sa.BigInteger),
+    sa.Column("address", sa.LargeBinary),  # of who is told at another operator's, wrapped
     sa.PrimaryKeyConstraint("patient", "letter"),
     sa.Index("receipt_due", "due"),
 )

@@ -27,6 +27,14 @@ class Fate(enum.StrEnum):
     DELIVERED = "delivered"  # laid down in an account of this node
 
 
+class Kept(enum.StrEnum):
+    """Who can open a letter that was laid down here, as its sender may know: not whether a patient has come yet."""
+
+    NOBODY_ELSE = "nobody-else"  # the addressee alone
+    OPERATOR = "operator"  # this operator holds the key
+    PATIENT = "patient"  # this operator until the patient opens their space, then the patient alone
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """The letter, as far as a report speaks of it."""
@@ -50,6 +58,7 @@ class Settled:
     fate: Fate
     last: Outcome | None = None
     until: int = 0  # ms; of what is DELAYED: until when it is tried
+    kept: Kept | None = None  # of what is DELIVERED
 
 
 class Owing(Protocol):
