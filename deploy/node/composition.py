@@ -27,6 +27,7 @@ from deploy.node.identity import identity_providers
 from deploy.node.inactivity import Inactivity
 from deploy.node.migrations.run import migrate_directory, migrate_mail
 from deploy.node.notices import notices_of
+from deploy.node.outbound import Outbound, outbound_of
 from deploy.node.policy_alarm import PolicyAlarm
 from deploy.node.rules import load_rules
 from deploy.node.signatures import signer
@@ -42,6 +43,7 @@ from mail_server.accounts.service import AccountService
 from mail_server.delivery.addressees import Addressees
 from mail_server.delivery.compose import Composer
 from mail_server.delivery.gate import Gate
+from mail_server.delivery.peer_certificates import PeerCertificates
 from mail_server.delivery.plan import Planner
 from mail_server.delivery.rates import Rates
 from mail_server.delivery.reseal import Resealer
@@ -111,6 +113,7 @@ class Node:
     access: Access
     notices: Notices
     signer: Signer
+    outbound: Outbound
     sharing: ReaderChanges = field(init=False)
     page: PageApi = field(init=False)
     _work: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
@@ -239,6 +242,15 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         config, store=store, accounts=accounts, keys=keys, trail=trail, trust_list=trust.space, clock=now
     )
     stack.push_async_callback(notices.stop)
+    outbound = outbound_of(
+        config.outbound,
+        store=store,
+        keys=keys,
+        trail=trail,
+        clock=now,
+        several_nodes=config.store.is_postgresql(),
+        blocked=trust.blocked,
+    )
     delivery = DeliveryService(
         settings=config.delivery,
         accounts=accounts,
@@ -254,6 +266,7 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         feedback=writing.feedback,
         structured=structured,
         rates=rates,
+        peer_certificates=PeerCertificates(trust.peers, trust.revocation),
     )
     stack.push_async_callback(delivery.stop)
     add_receipts(writing, config, store=store, accounts=accounts, keys=keys, delivery=delivery, trail=trail)
@@ -301,6 +314,7 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
             tokens=oidc,
             provider_sessions=oidc,
             trace_full=trace.full,
+            revocation=trust.revocation,
         ),
         oidc=oidc,
         operator_keys=operator_keys,
@@ -332,6 +346,7 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         access=Access(accounts, decisions, now),
         notices=notices,
         signer=letter_signer,
+        outbound=outbound,
     )
     node.sharing = ReaderChanges(
         accounts=accounts,

@@ -29,6 +29,7 @@ from mail_server.accounts.token_logins import TokenLogins
 from policies import questions
 from policies.interface import Decisions, Event
 from policies.refusal import Refusal
+from policies.trust_list.revocation.interface import Finding, NothingToCheckWith, Revocation
 
 _REMEMBERED = 20_000
 _WRONG = "wrong-password"
@@ -48,8 +49,10 @@ class PasswordAuthenticator:
         provider_sessions: ProviderSessions | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         trace_full: Callable[[], bool] = lambda: False,
+        revocation: Revocation | None = None,
     ) -> None:
-        """Without `tokens` and `provider_sessions` no token is taken."""
+        """Without `tokens` and `provider_sessions` no token is taken; without `revocation` nothing is known of it."""
+        self.revocation = revocation or NothingToCheckWith()
         self.accounts = accounts
         self._decisions = decisions
         self._audit = audit
@@ -237,11 +240,20 @@ class _PeerJudge:
         certificate = self._peer.certificate
         binding = accounts.binding_of(certificate) if certificate is not None else None
         account = accounts.by_id(binding.account) if binding else None
-        if binding is None or account is None:
+        if certificate is None or binding is None or account is None:
             raise NotProven("certificate-not-bound", authorization)
         if authorization and authorization.lower() != account.address:
             raise NotProven("authorization", account.address)
+        await self._require_unrevoked(certificate, account)
         return self._authenticator.admit(account, binding.id, self._mechanism, self._peer)
+
+    async def _require_unrevoked(self, certificate: bytes, account: Account) -> None:
+        """TLS verified its chain, not that its authority still stands by it. Raises NotProven."""
+        finding = await self._authenticator.revocation.look([certificate])
+        if finding is Finding.REVOKED:
+            raise NotProven("certificate-revoked", account.address)
+        if finding is Finding.UNKNOWN:
+            raise NotProven("revocation-unknown", account.address, temporary=True)
 
     async def token(self, user: str, token: str) -> Identity:
         authenticator = self._authenticator

@@ -11,8 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import subprocess
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -23,6 +21,7 @@ from mail_server.delivery.compose import Composer
 from mail_server.delivery.examine import Letter, check_identity, examine
 from mail_server.delivery.exchanges import Exchanges, Note
 from mail_server.delivery.feedback import Feedback
+from mail_server.delivery.filing import Composed, Filing, actor_of, now_ms
 from mail_server.delivery.gate import Gate
 from mail_server.delivery.interface import (
     NOTHING_ASKED,
@@ -35,17 +34,18 @@ from mail_server.delivery.interface import (
     Road,
     Sender,
 )
-from mail_server.delivery.keeping import Keeping, no_space, refusal_event
-from mail_server.delivery.plan import Plan, Planner, Treatment
+from mail_server.delivery.keeping import Keeping, refusal_event
+from mail_server.delivery.peer_certificates import PeerCertificates
+from mail_server.delivery.plan import Plan, Planner
 from mail_server.delivery.quota import Quota
 from mail_server.delivery.rates import Rates
 from mail_server.delivery.receipts import ReceiptsAsked
 from mail_server.delivery.settings import DeliverySettings
-from mail_server.delivery.software import software_event, software_plans
+from mail_server.delivery.software import software_plans
 from mail_server.delivery.structured import Structured
-from mail_server.keys.interface import KeyUnavailable, OperatorKeys
-from mail_server.store.interface import AlreadyFiled, NoSpace, Store, TagTaken, Transaction
-from mail_server.store.model import AccountId, Filed, NewMessage, SpecialUse
+from mail_server.keys.interface import OperatorKeys
+from mail_server.store.interface import Store, TagTaken, Transaction
+from mail_server.store.model import AccountId, Filed
 from policies.interface import AuditTrail, Event
 from policies.limits.limits import unlimited
 from policies.refusal import Refusal
@@ -74,6 +74,7 @@ class DeliveryService(Keeping):
         structured: Structured,
         rates: Rates | None = None,
         feedback: Feedback | None = None,
+        peer_certificates: PeerCertificates | None = None,
     ) -> None:
         super().__init__(
             settings=settings,
@@ -92,13 +93,18 @@ class DeliveryService(Keeping):
         self._structured = structured
         self._feedback = feedback
         self._rates = rates or Rates(unlimited(), accounts)
-        self._key_makers: dict[AccountId, asyncio.Task[None]] = {}
-        self._one_key_at_a_time = asyncio.Semaphore(1)  # GnuPG takes a processor for each
+        self._peer_certificates = peer_certificates or PeerCertificates()
+        self._more_notes = more_notes
+        self._certificates = CertificatesMade(operator_keys, audit)
+        self._abroad = abroad
+        self._departures = departures
+        self._filing = Filing(accounts=accounts, store=store, trail=trail, audit=audit, departures=departures)
 
     async def admit_sender(
         self, road: Road, mail_from: str, parameters: MailParameters, peer: Peer, identity: Identity | None
     ) -> Sender:
         try:
+            await self._peer_certificates.require(road, mail_from, peer, identity)
             sender = self._gate.sender(road, mail_from, parameters, peer, identity)
             self._rates.require_sender(sender)
             return sender
@@ -119,23 +125,29 @@ class DeliveryService(Keeping):
             acting = self._feedback.acting(envelope, address) if self._feedback else None
             if acting is not None:
                 return acting
+            if self._abroad is not None and self._leaves(envelope.sender, address):
+                return await self._abroad.admit(envelope, writer, address, asked)
             recipient = self._gate.recipient(writer, address, await self._exchanges.facts(writer, address))
             self._quota.require(recipient.account, envelope.parameters.size or 0)
             return replace(recipient, notify=asked.notify, orcpt=asked.orcpt)
         except Refusal as refusal:
-            events = [refusal_event(refusal, envelope.sender.peer, _actor(envelope.sender))]
+            events = [refusal_event(refusal, envelope.sender.peer, actor_of(envelope.sender))]
             if self._rates.tried(envelope.sender, address, refusal):
-                events.append(probing_event(envelope.sender.peer, _actor(envelope.sender)))
+                events.append(probing_event(envelope.sender.peer, actor_of(envelope.sender)))
             self._audit(events)
             if self._feedback is not None:
                 await self._feedback.refused_recipient(envelope.sender, address, refusal)
             raise
 
+    def _leaves(self, sender: Sender, address: str) -> bool:
+        """A listed operator never relays through us: only who is here writes to other operators."""
+        return sender.road is Road.CLIENT and not self._accounts.is_local_domain(domain_of(address))
+
     async def deliver(self, envelope: Envelope, message: bytes) -> Accepted:
         try:
             return await self._deliver(envelope, message)
         except Refusal as refusal:
-            self._audit([refusal_event(refusal, envelope.sender.peer, _actor(envelope.sender))])
+            self._audit([refusal_event(refusal, envelope.sender.peer, actor_of(envelope.sender))])
             if self._feedback is not None:
                 await self._feedback.refused(envelope, message, refusal, self._settings.large_message)
             raise
@@ -149,19 +161,33 @@ class DeliveryService(Keeping):
         self._quota.require_all([recipient.account for recipient in kept.recipients], len(message))
         self._rates.take_letter(envelope)
         letter = await self._signed_as_shown(message, envelope.sender)
+        fingerprint = await self._fingerprint(envelope, letter.data)
         await self._exchanges.require_open(envelope, letter)
-        if not kept.recipients:
+        if not kept.recipients and not kept.abroad:
             return await self._close(envelope, letter)
+        kept, letter = await self._for_the_road(kept, letter)
         letter = await self._carried(kept, letter)
         notes = (
             self._exchanges.note(envelope, letter),
             self._receipts.note(kept, letter),
             self._feedback.note(kept, letter) if self._feedback else None,
+            *(note(kept, letter) for note in self._more_notes),
         )
-        fingerprint = await self._fingerprint(envelope, letter.data)
         accepted = await self._compose_and_file(kept, letter, fingerprint, _together(notes))
         await self._exchanges.filed(kept)
         return accepted
+
+    async def _for_the_road(self, envelope: Envelope, letter: Letter) -> tuple[Envelope, Letter]:
+        """No copy names the gate's key but its own; what leaves has a Message-ID and a Date. Raises Refusal."""
+        if self._departures is None:
+            return envelope, letter
+        if letter.ciphertext is not None:
+            letter, packet = await self._departures.apart(letter)
+            envelope = replace(envelope, gate_packet=packet or envelope.gate_packet)
+        if envelope.abroad:
+            letter = await self._departures.completed(letter, now_ms())
+            self._departures.require(envelope, letter)
+        return envelope, letter
 
     async def _told(self, feedback: Feedback, envelope: Envelope, message: bytes) -> Accepted:
         """A letter to `suivi@`: what failed at its sender's is noted, and it is laid down nowhere."""
@@ -179,11 +205,11 @@ class DeliveryService(Keeping):
         who = envelope.sender.identity
         if who is not None and who.mechanism in (PAGE, HELD):
             letter = letter.classed(outer.said_class(letter.fields))
-        letter = await self._structured.drawn(letter, _actor(envelope.sender))
+        letter = await self._structured.drawn(letter, actor_of(envelope.sender))
         named = [self._accounts.by_id(one.account) for one in envelope.recipients]
-        self._structured.require_carried(
-            self._gate.writer(envelope.sender).entity, letter, [one for one in named if one is not None]
-        )
+        writer = self._gate.writer(envelope.sender).entity
+        self._structured.require_carried(writer, letter, [one for one in named if one is not None])
+        self._structured.require_carried_abroad(writer, letter, [one.patient for one in envelope.abroad])
         return letter
 
     async def notify(self, envelope: Envelope, message: bytes, fingerprint: bytes, note: Note) -> None:
@@ -205,7 +231,7 @@ class DeliveryService(Keeping):
         shown = outer.shown_as(shown, letter.fields, author.address, author.shown)
         certificate = self._planner.certificate(author)
         if certificate is not None:
-            told = autocrypt.told(letter.fields, author.shown, certificate, _now())
+            told = autocrypt.told(letter.fields, author.shown, certificate, now_ms())
             shown = autocrypt.field(author.shown, told.minimised) + shown
         if shown is not message:
             letter = await examine(shown, self._settings.large_message)
@@ -214,10 +240,11 @@ class DeliveryService(Keeping):
     async def _compose_and_file(
         self, envelope: Envelope, letter: Letter, fingerprint: bytes, note: Note | None
     ) -> Accepted:
+        leave, outgoing = await self._leaving(envelope, letter)
         plans = self._plans(envelope, letter)
         for attempt in range(_ATTEMPTS):
             keys = self._key_changes(plans)
-            copies = await self._composer.copies(letter, envelope, plans, _now(), again=attempt > 0)
+            copies = await self._composer.copies(letter, envelope, plans, now_ms(), again=attempt > 0)
             # Sealing took its time: a key may have been published meanwhile (and the waiting key destroyed),
             # a member removed, an account suspended. Nothing is awaited between this look and the hand-over
             # to the writer, which works in order: whoever acts on such a change finds the letter filed.
@@ -225,15 +252,36 @@ class DeliveryService(Keeping):
             if plans != before or self._key_changes(plans) != keys:
                 continue
             self._gate.require_still(envelope.sender)
+            composed = Composed(
+                fingerprint,
+                plans,
+                copies,
+                common_sent.own_id(letter),
+                note,
+                leave,
+                outgoing,
+                letter.findings.coarse_class.name.lower(),
+            )
             try:
-                accepted = Accepted(
-                    await self._file(envelope, fingerprint, plans, copies, note, common_sent.own_id(letter))
-                )
+                accepted = Accepted(await self._filing.file(envelope, composed))
             except TagTaken:
                 continue  # two new conversations drew the same four letters at once: draw again
-            self._make_certificates(plans)
+            self._certificates.make(plans)
             return accepted
         raise Refusal(451, "4.3.0", "Temporary failure, please try again", "would-not-settle")
+
+    async def _leaving(self, envelope: Envelope, letter: Letter) -> tuple[Leave | None, list[Outgoing]]:
+        """What the queue will hold. Raises Refusal."""
+        if not envelope.abroad:
+            return None, []
+        if self._departures is None:
+            raise Refusal(451, "4.3.0", "Letters do not leave at the moment", "outbound-off")
+        sender = envelope.sender
+        account = self._gate.author(sender)
+        if account is None and sender.identity is not None:
+            account = self._accounts.by_id(sender.identity.account)
+        leave = Leave(account, "R" + secrets.token_hex(12), now_ms(), actor_of(sender))
+        return leave, await self._departures.ready(envelope, letter, leave)
 
     def _plans(self, envelope: Envelope, letter: Letter) -> list[Plan]:
         """One plan per account, decided now; the same account named twice gets one copy."""
@@ -257,133 +305,12 @@ class DeliveryService(Keeping):
         parts = (
             envelope.sender.mail_from.encode(),
             b"\0".join(sorted(recipient.account.encode() for recipient in envelope.recipients)),
+            *(address.encode() for address in sorted(one.address for one in envelope.abroad)),
             message,
         )
         if len(message) < self._settings.large_message:
             return self._store.submission_fingerprint(*parts)
         return await asyncio.to_thread(self._store.submission_fingerprint, *parts)
-
-    async def _file(
-        self,
-        envelope: Envelope,
-        fingerprint: bytes,
-        plans: Sequence[Plan],
-        composed: Sequence[NewMessage],
-        note: Note | None,
-        message_id: bytes,
-    ) -> str:
-        now = _now()
-        sender = envelope.sender
-        behalf = self._behalf(sender)
-        software = {plan.account.id: plan.copy_of for plan in plans if plan.copy_of is not None}
-        copies = [
-            copy for copy in composed if copy.mailbox is not SpecialUse.SENT and copy.account not in software
-        ]
-        kept = [copy for copy in composed if copy.mailbox is SpecialUse.SENT]
-        doubled = [copy for copy in composed if copy.account in software]
-
-        def operation(transaction: Transaction) -> str:
-            transaction.remember_submission(fingerprint, now)
-            filed = [transaction.file(copy) for copy in copies]
-            if note is not None:
-                note(transaction, filed, now)
-            done = [("deliver", copy, one) for copy, one in zip(copies, filed, strict=True)]
-            for copy in kept:
-                one = common_sent.file_sent(transaction, copy, message_id, now)
-                done += [("keep", copy, one)] if one is not None else []
-            for copy in doubled:
-                one = transaction.file(copy)
-                made = software_event(software[copy.account], one, now, copy)
-                self._trail.append(transaction.sql, [made])
-            self._trail.append(
-                transaction.sql,
-                [
-                    Event(
-                        action=action,
-                        at=now,
-                        actor=_actor(sender),
-                        subject=one.account,
-                        outcome=copy.state.name.lower().replace("_", "-"),
-                        reference=one.email_id,
-                        session=sender.peer.session,
-                        network=sender.peer.address,
-                        behalf=behalf,
-                        kind=copy.findings.coarse_class.name.lower(),
-                        door=sender.peer.protocol,
-                    )
-                    for action, copy, one in done
-                ],
-            )
-            return filed[0].email_id
-
-        try:
-            return await self._store.write(operation)
-        except AlreadyFiled:
-            # Sent again after we had answered, or would have: it lies there once already.
-            return self._answered_again(sender, [copy.account for copy in copies], now)
-        except NoSpace:
-            raise no_space() from None
-
-    def _behalf(self, sender: Sender) -> str:
-        """In whose name a member or a delegate writes; "" in one's own."""
-        if sender.identity is None:
-            return ""
-        named = self._accounts.by_address(sender.mail_from)
-        return named.id if named is not None and named.id != sender.identity.account else ""
-
-    def _answered_again(self, sender: Sender, accounts: Sequence[AccountId], now: int) -> str:
-        """The id of the answer, which the trace knows like any other."""
-        reference = "R" + secrets.token_hex(12)
-        self._audit(
-            [
-                Event(
-                    action="deliver",
-                    at=now,
-                    actor=_actor(sender),
-                    subject=account,
-                    outcome="already-filed",
-                    reference=reference,
-                    session=sender.peer.session,
-                    network=sender.peer.address,
-                )
-                for account in accounts
-            ]
-        )
-        return reference
-
-    def _make_certificates(self, plans: Sequence[Plan]) -> None:
-        """Every account has a certificate from its first message on (DESIGN §4); made behind the answer."""
-        for plan in plans:
-            account = plan.account
-            if plan.treatment is not Treatment.CUSTODY or account.id in self._key_makers:
-                continue
-            if self._operator_keys.existing(account.id) is not None:
-                continue
-            task = asyncio.create_task(self._make_certificate(account.id, account.address))
-            self._key_makers[account.id] = task
-            task.add_done_callback(lambda _, made=account.id: self._key_makers.pop(made, None))
-
-    async def _make_certificate(self, account: AccountId, address: str) -> None:
-        async with self._one_key_at_a_time:
-            try:
-                held = await self._operator_keys.certificate_for(account, address)
-            except (KeyUnavailable, OSError, subprocess.SubprocessError) as failure:
-                # The next letter tries again; this one lies in custody already.
-                _log.warning(
-                    "no operator-held certificate could be made for an account (%s)", type(failure).__name__
-                )
-                return
-        self._audit(
-            [
-                Event(
-                    action="operator-key-made",
-                    at=_now(),
-                    actor="node",
-                    subject=account,
-                    reference=held.fingerprint,
-                )
-            ]
-        )
 
     @property
     def quota(self) -> Quota:
@@ -399,7 +326,7 @@ class DeliveryService(Keeping):
             [
                 Event(
                     action="refuse",
-                    at=_now(),
+                    at=now_ms(),
                     actor=f"{road.value}-road",
                     outcome=refusal_reason,
                     session=peer.session,
@@ -410,21 +337,8 @@ class DeliveryService(Keeping):
         )
 
     async def stop(self) -> None:
-        """Those whose turn has not come are dropped: the next letter asks again. The key being made is made."""
-        makers = list(self._key_makers.values())
-        for maker in makers:
-            maker.cancel()
-        await asyncio.gather(*makers, return_exceptions=True)
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000
-
-
-def _actor(sender: Sender) -> str:
-    if sender.identity is not None:
-        return sender.identity.account
-    return f"operator:{sender.operator_dn}" if sender.operator_dn else "node"
+        """What is made behind answers is ended."""
+        await self._certificates.stop()
 
 
 def _together(notes: Sequence[Note | None]) -> Note | None:
@@ -443,7 +357,7 @@ def probing_event(peer: Peer, actor: str) -> Event:
     """Someone tries patients' addresses that nobody has: told once, when their limit is reached."""
     return Event(
         action="probing",
-        at=_now(),
+        at=now_ms(),
         actor=actor or "unknown",
         outcome="limit-unknown-patients",
         session=peer.session,
