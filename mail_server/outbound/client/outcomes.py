@@ -1,0 +1,91 @@
+"""Which reply, at which step, means what for a recipient: the table, and the reasons that log and reports use.
+
+Invariants: what a server says against us before MAIL concerns its state or ours, never the letter: it stays queued
+(reference/mssante.md §9, row 6); from MAIL on 4yz keeps the letter and 5yz fails it; 421 keeps it anywhere; what is
+no answer to what was asked keeps it, and the connection is not used again.
+"""
+
+from __future__ import annotations
+
+from mail_server.outbound.client.replies import Reply
+from mail_server.outbound.interface import Outcome, Phase, Verdict
+
+SERVICE_CLOSING = 421  # RFC 5321 §3.8: may answer anything
+START_CONTENT = 354
+_LETTER_PHASES = frozenset({Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.CONTENT})
+
+# What is said of our own findings: enhanced code (RFC 3463, 6531, 7505) and words.
+OURS: dict[str, tuple[str, str]] = {
+    "smtputf8-not-offered": ("5.6.7", "The other server takes no addresses or headers beyond ASCII"),
+    "eight-bit-not-offered": (
+        "5.6.3",
+        "The other server takes no 8-bit content, and ours must not be altered",
+    ),
+    "larger-than-offered": ("5.3.4", "The letter is larger than the other server takes"),
+    "bad-sender": ("5.1.7", "The sender's address cannot be said in SMTP"),
+    "bad-address": ("5.1.3", "The recipient's address cannot be said in SMTP"),
+    "bare-line-end": ("5.6.0", "The letter has line ends that SMTP does not allow"),
+    "null-mx": ("5.1.10", "The domain says that it takes no mail"),
+    "not-listed": ("4.7.0", "The trust list in force does not name the domain"),
+    "no-host": ("4.4.4", "No server is known for the domain"),
+    "name-unknown": ("4.4.4", "The server's name has no address"),
+    "dns-failed": ("4.4.3", "The name service did not answer"),
+    "stopping": ("4.3.2", "This server is stopping"),
+    "too-slow": ("4.4.7", "The other server answers too slowly"),
+    "no-starttls": ("4.7.0", "The other server offers no TLS: nothing is sent in clear"),
+    "starttls-injection": ("4.7.0", "Clear text came after the answer to STARTTLS"),
+    "unexpected": ("4.3.0", "The attempt failed here"),
+}
+
+
+def ours(verdict: Verdict, phase: Phase, reason: str, host: str = "", *, unsure: bool = False) -> Outcome:
+    """An outcome that no reply brought."""
+    enhanced, words = OURS.get(reason, ("5.3.0" if verdict is Verdict.FAILED else _enhanced_of(phase), ""))
+    return Outcome(verdict, phase, reason, 0, enhanced, words, host, unsure)
+
+
+def _enhanced_of(phase: Phase) -> str:
+    if phase in (Phase.TLS, Phase.TRUST):
+        return "4.7.0"
+    if phase is Phase.ROUTE:
+        return "4.4.4"
+    if phase is Phase.OPEN:
+        return "4.3.0"
+    return "4.4.1" if phase in (Phase.CONNECT, Phase.GREETING) else "4.4.2"
+
+
+def of_reply(phase: Phase, reply: Reply, host: str) -> Outcome:
+    """What a refusal (any reply but the one hoped for) means for the recipients it concerns."""
+    kind = reply.code // 100
+    if reply.code == SERVICE_CLOSING:
+        verdict, reason = Verdict.LATER, "peer-421"
+    elif kind == 4:
+        verdict, reason = Verdict.LATER, "peer-4yz"
+    elif kind == 5:
+        verdict = Verdict.FAILED if phase in _LETTER_PHASES else Verdict.LATER
+        reason = "peer-5yz"
+    else:
+        verdict, reason = Verdict.LATER, "garbage"
+    enhanced = reply.enhanced or f"{4 if verdict is Verdict.LATER else 5}.0.0"
+    return Outcome(verdict, phase, reason, reply.code, enhanced, reply.said, host)
+
+
+def delivered(reply: Reply, host: str, *, dsn: bool) -> Outcome:
+    return Outcome(
+        Verdict.DELIVERED,
+        Phase.CONTENT,
+        "delivered",
+        reply.code,
+        reply.enhanced or "2.0.0",
+        reply.said,
+        host,
+        dsn=dsn,
+    )
+
+
+def too_many_recipients(reply: Reply) -> bool:
+    """RFC 5321 §4.5.3.1.10: the rest may go in another transaction; 552 is the old spelling of 452."""
+    enhanced = reply.enhanced
+    if reply.code == 452:
+        return enhanced in ("", "4.5.3")
+    return reply.code == 552 and enhanced in ("", "5.5.3")
