@@ -27,7 +27,7 @@ from deploy.node.identity import identity_providers
 from deploy.node.inactivity import Inactivity
 from deploy.node.migrations.run import migrate_directory, migrate_mail
 from deploy.node.notices import notices_of
-from deploy.node.outbound import Outbound, outbound_of
+from deploy.node.outbound import Outbound, blocked_domains, outbound_of
 from deploy.node.policy_alarm import PolicyAlarm
 from deploy.node.rules import load_rules
 from deploy.node.signatures import signer
@@ -249,7 +249,7 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         trail=trail,
         clock=now,
         several_nodes=config.store.is_postgresql(),
-        blocked=trust.blocked,
+        blocked=blocked_domains(trust.space.names_of, operator_blocks.blocked),
     )
     delivery = DeliveryService(
         settings=config.delivery,

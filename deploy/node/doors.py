@@ -154,6 +154,8 @@ class Doors:
             for server in self._servers:
                 await server.start()
                 opening.push_async_callback(server.stop)
+            await self._node.outbound.start()
+            opening.push_async_callback(self._node.outbound.stop)
             self._stack = opening.pop_all()
 
     async def stop(self) -> None:

@@ -1,0 +1,123 @@
+"""Letters to other operators put together: the queue, who hands over, the gate, other operators' certificates, reports.
+
+Invariants: the queue is there in every process that may lay a letter; letters leave, and the gate's process runs, only
+while the doors are open; what was begun is ended in the reverse order, the hand-over first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from mail_server.keys.interface import KeyWrapper
+from mail_server.outbound.counters import Counters
+from mail_server.outbound.dispatch import Blocked, Dependencies, Dispatcher
+from mail_server.outbound.interface import Egress, Handover, PeerKeys
+from mail_server.outbound.queue import Queue
+from mail_server.outbound.reports.interface import Owing
+from mail_server.outbound.schedule import Schedule
+from mail_server.outbound.settings import OutboundSettings
+from mail_server.outbound.settling import Settling
+from mail_server.store.interface import Reader, Store
+from policies.interface import AuditTrail
+
+
+@dataclass(slots=True)
+class Outbound:
+    """What leaves, in one place: delivery lays by `queue`, finds certificates by `peer_keys`, seals to `egress`."""
+
+    settings: OutboundSettings
+    store: Store
+    queue: Queue
+    settling: Settling
+    clock: Callable[[], int]
+    several_nodes: bool
+    blocked: Blocked
+    owing: list[Owing]  # whom the queue tells what became of letters: reports, submissions of the page
+    handover: Handover | None = None
+    egress: Egress | None = None
+    peer_keys: PeerKeys | None = None
+    dispatcher: Dispatcher | None = None
+    _counted: Counters = field(default_factory=Counters)
+
+    @property
+    def counters(self) -> Counters:
+        return self._counted if self.dispatcher is None else self.dispatcher.counters
+
+    async def start(self) -> None:
+        """Once the doors are open: letters leave. `enabled = false` leaves what was laid where it is."""
+        if self.handover is None or not self.settings.enabled:
+            return
+        self.dispatcher = Dispatcher(
+            self.settings,
+            Dependencies(
+                store=self.store,
+                queue=self.queue,
+                settling=self.settling,
+                handover=self.handover,
+                egress=self.egress,
+                clock=self.clock,
+                owing=self.owing,
+                blocked=self.blocked,
+                several_nodes=self.several_nodes,
+            ),
+        )
+        await self.dispatcher.start()
+
+    async def stop(self) -> None:
+        if self.dispatcher is not None:
+            await self.dispatcher.stop()
+
+    async def changed(self) -> None:
+        """An administrator changed the queue's rows."""
+        if self.dispatcher is not None:
+            await self.dispatcher.learn()
+
+    async def gates_named(self) -> frozenset[str]:
+        """Fingerprints of egress certificates that letters of the queue still name."""
+
+        def read(reader: Reader) -> frozenset[str]:
+            return frozenset(
+                row[0]
+                for row in reader.sql.all(
+                    "SELECT DISTINCT egress FROM outbound_letter WHERE state < 2 AND egress <> ''"
+                )
+            )
+
+        return await self.store.read(read)
+
+
+def outbound_of(
+    settings: OutboundSettings,
+    *,
+    store: Store,
+    keys: KeyWrapper,
+    trail: AuditTrail,
+    clock: Callable[[], int],
+    several_nodes: bool,
+    blocked: Blocked,
+    owing: Sequence[Owing] = (),
+) -> Outbound:
+    """The queue, before delivery is made; the others put themselves into their fields."""
+    schedule = Schedule.of(settings)
+    told = list(owing)
+    return Outbound(
+        settings=settings,
+        store=store,
+        queue=Queue(keys, schedule),
+        settling=Settling(keys, schedule, trail, told),
+        clock=clock,
+        several_nodes=several_nodes,
+        blocked=blocked,
+        owing=told,
+    )
+
+
+def blocked_domains(names_of: Callable[[str], Sequence[str]], blocked: Callable[[str], bool]) -> Blocked:
+    """Whether an administrator blocked everybody who may speak for a domain: its letters wait meanwhile."""
+
+    def all_blocked(domain: str) -> bool:
+        names = names_of(domain)
+        return bool(names) and all(blocked(name) for name in names)
+
+    return all_blocked
