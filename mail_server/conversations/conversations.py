@@ -154,7 +154,7 @@ class Conversations:
             sql.run(_LETTER, (patient, self.mark(written.ids.own), root, by, int(closes is How.ADDRESS)))
 
     def answered(
-        self, transaction: Transaction, patient: AccountId, to: Sequence[AccountId], ids: LetterIds, at: int
+        self, transaction: Transaction, patient: AccountId, to: Sequence[Party], ids: LetterIds, at: int
     ) -> None:
         """A patient's letter leaves: the exchange it belongs to is a recent one, or begins."""
         root = root_of(transaction, patient, ids, self.mark)
@@ -166,7 +166,8 @@ class Conversations:
                 # Whose it is stays: only a professional's letter lets the patient write.
                 _INSERT + " DO UPDATE SET last_at = excluded.last_at",
                 (
-                    patient, correspondent, root, known.thread_id if known else "", patient, None, at, at,
+                    patient, correspondent.key, root, known.thread_id if known else "", patient,
+                    correspondent.address, at, at,
                     None, None, None,
                 ),
             )  # fmt: skip
@@ -229,11 +230,12 @@ class Conversations:
         if opened:
             return Stand(Standing.OPEN)
         last = reader.sql.one(
-            "SELECT closed_by FROM conversation WHERE patient = ? AND correspondent = ? AND closed_at IS NOT NULL"
-            " ORDER BY closed_at DESC, root LIMIT 1",
+            "SELECT closed_by, address FROM conversation"
+            " WHERE patient = ? AND correspondent = ? AND closed_at IS NOT NULL ORDER BY closed_at DESC, root LIMIT 1",
             (patient, correspondent),
         )
-        return Stand(Standing.CLOSED, self.closer(last[0] if last else None, correspondent, None))
+        closed_by, address = last or (None, None)
+        return Stand(Standing.CLOSED, self.closer(closed_by, correspondent, address))
 
     def barred(
         self, reader: Reader, patient: AccountId, correspondents: Sequence[str], ids: LetterIds

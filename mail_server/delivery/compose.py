@@ -142,7 +142,7 @@ class Composer:
         return mime.protect(
             letter.data,
             outer=_outside(head_fields),
-            extra=[mime.header_field(outer.RECEIVED_FIELD, words)],
+            extra=[*_told(letter), mime.header_field(outer.RECEIVED_FIELD, words)],
             drop=outer.never_delivered(letter.fields),
         )
 
@@ -161,13 +161,13 @@ class Composer:
             # RFC 9580 §5.1: an all-zero key id hides its recipient; then only the count can be checked.
             hidden = named.count("0" * 16)
             if len(wanted - set(named)) > hidden:
-                raise _other_keys()
+                raise other_keys()
             return await self._verbatim(letter, envelope, plan.account.id, state, at)
         held = self._operator_keys.existing(plan.account.id)
         if held is None or not self._names(held.certificate, plan, named):
             if plan.account.kind is Kind.PATIENT:
                 # No key of theirs was ever elsewhere: nobody could open it, now or later.
-                raise _other_keys()
+                raise other_keys()
             # To a key we do not know: only the holder can tell. It stays as it came.
             return await self._verbatim(letter, envelope, plan.account.id, state, at)
         if plan.treatment is Treatment.WAIT:
@@ -202,7 +202,7 @@ class Composer:
     ) -> NewMessage:
         body = outer.without(letter.data, letter.fields, outer.never_delivered(letter.fields))
         return_path = mime.header_field("Return-Path", f"<{envelope.sender.mail_from}>")
-        above = b"".join((return_path, state_line(state), envelope.trace))
+        above = b"".join((return_path, *_told(letter), state_line(state), envelope.trace))
         return await self._stage_verbatim(letter, account, SpecialUse.INBOX, (above, body), state, at)
 
     async def _stage_verbatim(
@@ -311,6 +311,11 @@ class Composer:
         )
 
 
+def _told(letter: Letter) -> list[bytes]:
+    """What came of its signatures (RFC 8601): read by its reader alone, like all that is not needed outside."""
+    return [letter.results] if letter.results else []
+
+
 def _placed(plan: Plan, copy: NewMessage) -> NewMessage:
     """In the INBOX of who gets it, or in the Sent it is kept in."""
     return replace(copy, mailbox=SpecialUse.SENT, flags=Flag.SEEN) if plan.sent else copy
@@ -393,7 +398,7 @@ def rendered(rendering: mime.Rendered) -> Rendered:
     )
 
 
-def _other_keys() -> Refusal:
+def other_keys() -> Refusal:
     return Refusal(
         550,
         "5.7.5",

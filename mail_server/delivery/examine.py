@@ -17,6 +17,7 @@ from mail_server.delivery.interface import Sender
 from mail_server.mime.headers import strip_comments
 from mail_server.payloads.findings import Findings, find
 from mail_server.payloads.manifest import Manifest, written
+from mail_server.signatures.results import Verified
 from mail_server.store.model import CoarseClass
 from policies.refusal import Refusal
 
@@ -43,6 +44,11 @@ class Letter:
     ciphertext: bytes | None = field(repr=False)  # binary OpenPGP message, when it came encrypted
     manifest: Manifest | None = field(default=None, repr=False)  # of what it carries (`structured.py`)
     confidentiality: frozenset[str] = frozenset()  # codes of its documents
+    cda: tuple[str, ...] = ()  # types of the CDA it carries
+    identified: bool = False  # all of these name a qualified INS
+    results: bytes = field(default=b"", repr=False)  # our Authentication-Results, with its CRLF
+    verified: Verified | None = field(default=None, repr=False)  # of another operator's letter (`authenticity.py`)
+    vouched: bool = False  # From is not MAIL FROM, and its domain's signature speaks for it
 
     @property
     def beside(self) -> bytes:
@@ -139,6 +145,8 @@ def check_identity(
         if found.name == "sender"
         for address in mime.mailboxes(found.value)
     ]
+    if sender.mail_from and letter.vouched:
+        return  # sent on by another organisation's account (`authenticity.py`)
     if sender.mail_from:
         expected = also | {sender.mail_from.lower()}
         if author not in expected or any(other not in expected for other in named):

@@ -15,7 +15,7 @@ from mail_server.accounts.interface import Account, Accounts, Kind
 from mail_server.conversations.blocks import Blocks, Dispensings
 from mail_server.conversations.closings import Actor, Closings, closing_event
 from mail_server.conversations.conversations import Conversations
-from mail_server.conversations.model import How, Written
+from mail_server.conversations.model import How, Party, Written
 from mail_server.conversations.roots import LetterIds
 from mail_server.delivery.examine import Letter
 from mail_server.delivery.gate import NO_FACTS, ConversationClosed, Facts, Gate, Writer, domain_of
@@ -81,6 +81,18 @@ class Exchanges:
             )
         return NO_FACTS
 
+    async def facts_abroad(self, writer: Writer, address: str) -> Facts:
+        """How a patient of ours stands with an address of another operator; nothing for all others."""
+        patient, party = writer.patient, self._conversations.party(address)
+        if patient is None or party is None:
+            return NO_FACTS
+        return await self._store.read(
+            lambda reader: Facts(
+                self._conversations.stand(reader, patient.id, AccountId(party.key)),
+                self._blocks.blocked(reader, patient.id, [party.key]),
+            )
+        )
+
     def _keys(self, writer: Writer) -> list[str]:
         """The address that writes, and the person who does: who is blocked is blocked under either name."""
         found = [self._conversations.party(name) for name in dict.fromkeys(writer.names)]
@@ -109,7 +121,7 @@ class Exchanges:
         patient = self._patient(envelope)
         if patient is None or not letter.answers:
             return
-        to = [recipient.account for recipient in envelope.recipients]
+        to = [*(one.account for one in envelope.recipients), *(one.key for one in self._parties(envelope))]
         ids = LetterIds.of(letter.fields)
         bar = await self._store.read(lambda reader: self._conversations.barred(reader, patient.id, to, ids))
         if bar is not None:
@@ -195,13 +207,17 @@ class Exchanges:
         return None
 
     def _answer(self, patient: Account, envelope: Envelope, letter: Letter) -> Note:
-        to = tuple(recipient.account for recipient in envelope.recipients)
+        to = (*(Party(one.account) for one in envelope.recipients), *self._parties(envelope))
         ids = LetterIds.of(letter.fields)
 
         def record(transaction: Transaction, _: Sequence[Filed], at: int) -> None:
             self._conversations.answered(transaction, patient.id, to, ids, at)
 
         return record
+
+    def _parties(self, envelope: Envelope) -> list[Party]:
+        """Those of other operators among the addressees."""
+        return [party for one in envelope.abroad if (party := self._conversations.party(one.address))]
 
     def _tell(
         self,

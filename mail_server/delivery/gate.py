@@ -199,7 +199,7 @@ class Gate:
             )
         if facts.stand.standing is Standing.CLOSED and account.kind is not Kind.PATIENT:
             raise ConversationClosed(Bar(False, facts.stand.closed_by))
-        raise _not_a_correspondent()
+        raise not_a_correspondent()
 
     def may_close(self, speaker: Account | Sender, patient: Account) -> bool:
         """Whether `speaker` may close an exchange with this patient."""
@@ -262,13 +262,13 @@ def speaker_entity(identity: Identity, account: Account) -> Entity:
     return account_entity(account)
 
 
-def _not_a_correspondent() -> Refusal:
+def not_a_correspondent() -> Refusal:
     return Refusal(550, "5.7.1", "You can write only to who has written to you", "not-a-correspondent")
 
 
 def _nobody(writer: Writer, address: str) -> Refusal:
     if writer.from_patient:
-        return _not_a_correspondent()
+        return not_a_correspondent()
     local, _, _ = address.rpartition("@")
     try:
         ins.parse(local)

@@ -55,6 +55,7 @@ class Abroad:
     sealed_only: bool = (
         False  # asked for by the account or by the address: without a certificate it does not leave
     )
+    patient: bool = False  # their address is a patient's
     notify: Notify = Notify.NONE
     orcpt: str = field(default="", repr=False)
 
@@ -92,6 +93,9 @@ class Envelope:
     trace: bytes = b""
     """The door's own `Received:` field with its CRLF (RFC 5321 §4.4). It stays out of `message`, so that a
     letter sent again after a crash is the same bytes."""
+    gate_packet: bytes = field(default=b"", repr=False)
+    """Beside a letter that its author sealed: the key packet by which the egress gate opens the copies of those
+    abroad who have no certificate. No other copy has it."""
     continues: bool = False
     """Another recipient of a letter that an envelope before this one carried: JMAP hands each over apart. It is
     one letter for the limits."""

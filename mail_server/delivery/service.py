@@ -9,7 +9,6 @@ Invariants:
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -17,12 +16,15 @@ from dataclasses import replace
 from mail_server.accounts.interface import HELD, PAGE, Accounts, Identity, Kind, Peer
 from mail_server.accounts.life import in_service
 from mail_server.delivery import autocrypt, common_sent, outer
+from mail_server.delivery.abroad import AbroadAdmission
+from mail_server.delivery.certificates_made import CertificatesMade
 from mail_server.delivery.compose import Composer
+from mail_server.delivery.departing import Departures, Leave
 from mail_server.delivery.examine import Letter, check_identity, examine
 from mail_server.delivery.exchanges import Exchanges, Note
 from mail_server.delivery.feedback import Feedback
 from mail_server.delivery.filing import Composed, Filing, actor_of, now_ms
-from mail_server.delivery.gate import Gate
+from mail_server.delivery.gate import Gate, domain_of
 from mail_server.delivery.interface import (
     NOTHING_ASKED,
     Abroad,
@@ -44,13 +46,13 @@ from mail_server.delivery.settings import DeliverySettings
 from mail_server.delivery.software import software_plans
 from mail_server.delivery.structured import Structured
 from mail_server.keys.interface import OperatorKeys
+from mail_server.outbound.interface import Outgoing
 from mail_server.store.interface import Store, TagTaken, Transaction
 from mail_server.store.model import AccountId, Filed
 from policies.interface import AuditTrail, Event
 from policies.limits.limits import unlimited
 from policies.refusal import Refusal
 
-_log = logging.getLogger("vaguemestre.delivery")
 _ATTEMPTS = 5
 
 
@@ -75,7 +77,11 @@ class DeliveryService(Keeping):
         rates: Rates | None = None,
         feedback: Feedback | None = None,
         peer_certificates: PeerCertificates | None = None,
+        abroad: AbroadAdmission | None = None,
+        departures: Departures | None = None,
+        more_notes: Sequence[Callable[[Envelope, Letter], Note | None]] = (),
     ) -> None:
+        """`abroad`, `departures`: letters leave for other operators; None: they are refused at RCPT TO."""
         super().__init__(
             settings=settings,
             accounts=accounts,

@@ -18,7 +18,7 @@ from mail_server.payloads.manifest import Manifest
 from mail_server.payloads.reader import NotRead, Reads
 from mail_server.payloads.record.refusal import RecordRefused
 from policies import questions
-from policies.interface import Decisions, Entity
+from policies.interface import Decisions, Entity, Question
 from policies.refusal import Refusal
 
 _NOT_CARRIED = {
@@ -48,7 +48,13 @@ class Structured:
                 "The documents of this letter could not be read now, please try again later",
                 f"record-{failure.slug}",
             ) from None
-        return replace(letter, manifest=found.manifest, confidentiality=found.confidentiality)
+        return replace(
+            letter,
+            manifest=found.manifest,
+            confidentiality=found.confidentiality,
+            cda=found.cda,
+            identified=found.identified,
+        )
 
     async def drawn_again(self, letter: Letter) -> Letter:
         """The same of a letter that was accepted before: nothing of it is refused any more. Raises Refusal (451)."""
@@ -70,10 +76,23 @@ class Structured:
                 to_patient=recipient.kind is Kind.PATIENT,
                 codes=letter.confidentiality,
             )
-            decision = self._decisions.decide(question)
-            if not decision.allowed:
-                words = _NOT_CARRIED.get(decision.rule, "This document may not be sent to a recipient")
-                raise Refusal(554, "5.7.1", words, decision.rule)
+            self._require(question)
+
+    def require_carried_abroad(self, sender: Entity, letter: Letter, to_patients: Iterable[bool]) -> None:
+        """The same for addressees of other operators: of each it is known whether the address is a patient's."""
+        if not letter.confidentiality & questions.CONFIDENTIALITY:
+            return
+        for to_patient in set(to_patients):
+            someone = questions.account("abroad", "", "PATIENT" if to_patient else "PER", suspended=False)
+            self._require(
+                questions.may_carry(sender, someone, to_patient=to_patient, codes=letter.confidentiality)
+            )
+
+    def _require(self, question: Question) -> None:
+        decision = self._decisions.decide(question)
+        if not decision.allowed:
+            words = _NOT_CARRIED.get(decision.rule, "This document may not be sent to a recipient")
+            raise Refusal(554, "5.7.1", words, decision.rule)
 
 
 def _refusal(refused: RecordRefused) -> Refusal:

@@ -192,6 +192,10 @@ class Egress(Protocol):
         """To which such letters are sealed now."""
         ...
 
+    def taken(self, key_id: str) -> Certificate | None:
+        """The egress certificate, in use or replaced a short while ago, that a key packet with this id is for."""
+        ...
+
     async def open(self, fingerprint: str, form: Form, queued: bytes) -> bytes:
         """The bytes for the wire, in memory. Raises NotOpened."""
         ...

@@ -41,6 +41,8 @@ class Drawn:
     manifest: Manifest = field(repr=False)
     confidentiality: frozenset[str] = frozenset()  # codes of all documents together
     handed_on: frozenset[str] = frozenset()  # codes of documents in letters inside this one
+    cda: tuple[str, ...] = ()  # types of the CDA in its archives, in their order: what X-MSS-CODECDA tells
+    identified: bool = False  # all of these name a qualified INS: what X-MSS-INS tells
 
 
 @dataclass(slots=True)
@@ -48,7 +50,7 @@ class _Drawing:
     items: list[Item] = field(default_factory=list[Item])
     patients: list[PatientId] = field(default_factory=list[PatientId])
     flags: set[str] = field(default_factory=set[str])
-    types: set[str] = field(default_factory=set[str])  # of the documents in archives
+    types: dict[str, None] = field(default_factory=dict[str, None])  # of the CDA in archives, in their order
     archives: int = 0
     allowance: Allowance = field(default_factory=Allowance)
     identified: bool = True  # every document of an archive has what X-MSS-INS promises
@@ -75,7 +77,8 @@ def draw(message: bytes, tree: Part) -> Drawn:
     made = Manifest(tuple(items[:ITEMS]), patient, tuple(sorted(found.flags)), cut)
     # Of items as they were found: nothing that was cut from them is carried for that reason.
     codes = frozenset(code for item in found.items for code in item.confidentiality)
-    return Drawn(made, codes, _handed_on(found, message, parts))
+    types = tuple(found.types)
+    return Drawn(made, codes, _handed_on(found, message, parts), types, bool(types) and found.identified)
 
 
 def _handed_on(found: _Drawing, message: bytes, parts: Sequence[tuple[str, Part]]) -> frozenset[str]:
@@ -143,7 +146,7 @@ def _archive(found: _Drawing, content: bytes, section: str) -> None:
         found.items.append(made.item)
         found.patients.extend(made.patients)
         if made.cda:
-            found.types.add(made.item.type)
+            found.types[made.item.type] = None
             found.identified = found.identified and made.identified
 
 
@@ -169,7 +172,9 @@ def _headers(found: _Drawing, message: bytes, tree: Part) -> None:
     if subject.startswith(SUBJECT) and not found.archives:
         found.flags.add("no-archive")
     told = {one.name: one.value for one in reversed(mime.fields(message[: tree.body_start]))}
-    found.flags |= mss_fields.disagreements(told, found.types, bool(found.archives) and found.identified)
+    found.flags |= mss_fields.disagreements(
+        told, found.types.keys(), bool(found.archives) and found.identified
+    )
 
 
 def _add(found: _Drawing, message: bytes, parts: Sequence[tuple[str, Part]], said: Manifest) -> None:

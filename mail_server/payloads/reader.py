@@ -45,6 +45,8 @@ class NotRead(Exception):
 class Reading:
     manifest: Manifest | None = field(default=None, repr=False)
     confidentiality: frozenset[str] = frozenset()
+    cda: tuple[str, ...] = ()  # types of the CDA in its archives
+    identified: bool = False  # all of these name a qualified INS
 
 
 class Reads(Protocol):
@@ -170,7 +172,13 @@ def _reading(payload: bytes) -> Reading:
     made = manifest.of_json(drawn) if drawn is not None else None
     if drawn is not None and made is None:
         raise NotRead("answer")
-    return Reading(made, frozenset(str(one) for one in cast("list[object]", codes)))
+    types = tuple(one for one in cast("list[object]", told.get("cda") or []) if isinstance(one, str))
+    return Reading(
+        made,
+        frozenset(str(one) for one in cast("list[object]", codes)),
+        types,
+        bool(types) and told.get("identified") is True,
+    )
 
 
 def _refused(told: object) -> RecordRefused:

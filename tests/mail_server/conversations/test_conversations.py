@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mail_server import mime
 from mail_server.accounts.interface import Account, Contact, Kind
 from mail_server.conversations.conversations import MOST
-from mail_server.conversations.model import Bar, Correspondence, How, Standing
+from mail_server.conversations.model import Bar, Correspondence, How, Party, Standing
 from mail_server.conversations.roots import LetterIds, thread_root
 from mail_server.store.model import SpecialUse
 
@@ -115,7 +115,7 @@ async def test_a_patient_s_answer_makes_the_exchange_recent(town: Any) -> None:
     await town.writes(nurse.address, patient, "T2", ids=town.ids("deux"))
     at = town.tick()
     await town.store.write(
-        lambda tx: town.conversations.answered(tx, patient.id, [gp.id], town.ids("trois", "un"), at)
+        lambda tx: town.conversations.answered(tx, patient.id, [Party(gp.id)], town.ids("trois", "un"), at)
     )
     assert next((one.address, one.last_at) for one in await town.of(patient)) == (gp.address, at)
 
@@ -124,7 +124,7 @@ async def test_a_patient_s_own_new_thread_opens_nothing(town: Any) -> None:
     gp, patient = await town.person("gp"), await town.patient()
     at = town.tick()
     await town.store.write(
-        lambda tx: town.conversations.answered(tx, patient.id, [gp.id], town.ids("premier"), at)
+        lambda tx: town.conversations.answered(tx, patient.id, [Party(gp.id)], town.ids("premier"), at)
     )
     assert await town.standing(patient, gp) is Standing.NONE
     assert [one.open for one in await town.of(patient)] == [False]
@@ -138,7 +138,7 @@ async def test_closing_ends_also_a_thread_that_the_patient_began_and_nobody_answ
     await town.writes(gp.address, patient, "T1", ids=town.ids("un"))
     at = town.tick()
     await town.store.write(
-        lambda tx: town.conversations.answered(tx, patient.id, [gp.id], town.ids("autre"), at)
+        lambda tx: town.conversations.answered(tx, patient.id, [Party(gp.id)], town.ids("autre"), at)
     )
     await town.writes(gp.address, patient, "T1", ids=town.ids("fin", "un"), closes=How.SUBJECT)
     assert await town.standing(patient, gp) is Standing.CLOSED

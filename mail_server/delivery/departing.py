@@ -1,0 +1,452 @@
+"""A letter for other operators made ready: what the queue holds of it, and in whose words it left.
+
+For each addressee abroad one of four things. Its author sealed it to them: it leaves as it came. A certificate of
+theirs is known: we seal it, to each addressee a letter of their own. Neither: the bytes for the wire are sealed to the
+egress gate, one letter of the queue for each domain. Its author sealed it to the gate as well: it waits so, and the
+gate opens it.
+
+Invariants: nothing is laid down that the node could open by itself; where sealing fails nothing leaves and nothing is
+accepted; an addressee who asked for sealed only is never served by the gate; nobody's copy but the gate's own has the
+gate's key packet; what is signed (DKIM) is what leaves; the trace has the domain and the outcome, never an address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from directory.openpgp.certificate import Certificate
+from directory.openpgp.packets import HIDDEN, PacketError, Tag, key_packet, recipient_key_ids, span, spans
+from mail_server import mime
+from mail_server.accounts.interface import Account, Results
+from mail_server.delivery import outer, wire
+from mail_server.delivery.abroad import PATIENT_LIMIT, sealed_only_refused, too_large_for_a_patient
+from mail_server.delivery.compose import key_packets_for, other_keys
+from mail_server.delivery.examine import Letter, examine
+from mail_server.delivery.exchanges import is_automatic
+from mail_server.delivery.gate import domain_of
+from mail_server.delivery.interface import Abroad, Envelope
+from mail_server.delivery.tags import ConversationTags
+from mail_server.delivery.wire import Wire
+from mail_server.keys.interface import KeyUnavailable
+from mail_server.outbound.egress import cutting
+from mail_server.outbound.interface import (
+    Egress,
+    Form,
+    NotOpened,
+    OutboundQueue,
+    Outgoing,
+    OutgoingRecipient,
+    Readable,
+)
+from mail_server.sealing.interface import SealingEngine, SealingError
+from mail_server.store.armor import armor
+from mail_server.store.interface import NoSpace, Store, Transaction
+from mail_server.store.model import StagedBlob
+from policies.interface import Event
+from policies.refusal import Refusal
+
+_FIN = "[FIN]"
+_LONGEST_PACKET = 2048  # octets of a session key packet
+_OPERATOR_READS = (Readable.GATED, Readable.SEALED_TO_OPERATOR)
+
+
+class Signer(Protocol):
+    """DKIM (RFC 6376), by keys of the sender's domain."""
+
+    async def signed(self, wire: bytes, domain: str) -> bytes:
+        """The fields to put above these bytes; b"" for none. Raises KeyUnavailable, OSError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Who writes, under which reference, and when."""
+
+    account: Account | None  # None: the node itself
+    reference: str
+    at: int
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What the queue will hold of a letter, and for whom."""
+
+    recipients: tuple[Abroad, ...] = field(repr=False)
+    staged: StagedBlob = field(repr=False)
+    form: Form
+    egress: str
+    readable: Readable
+    made: Wire = field(repr=False)
+
+
+class Departures:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        engine: SealingEngine,
+        queue: OutboundQueue,
+        egress: Egress,
+        domain: str,
+        product: str,
+        large: int,
+        signer: Signer | None = None,
+    ) -> None:
+        self._store = store
+        self._tags = ConversationTags(store)
+        self._engine = engine
+        self._queue = queue
+        self._egress = egress
+        self._domain = domain
+        self._product = product
+        self._large = large
+        self._signer = signer
+
+    # -- before anything is sealed
+
+    async def completed(self, letter: Letter, at: int) -> Letter:
+        """With the Message-ID and the Date that its program left to us, for all copies alike."""
+        made = wire.completing(letter.fields, self._domain, at)
+        if not made:
+            return letter
+        return await self._changed(letter, made + letter.data)
+
+    async def apart(self, letter: Letter) -> tuple[Letter, bytes]:
+        """A letter that its author sealed, without the gate's key packet; and that packet. Raises Refusal."""
+        packet, key_id = self._gate_packet(letter)
+        if not packet:
+            return letter, b""
+        try:
+            data = await asyncio.to_thread(cutting.cut, letter.data, key_id, letter.tree)
+        except cutting.CannotCut:
+            raise Refusal(
+                550, "5.7.5", "Encrypted to the server's gate alone: nobody could open it", "gate-key-alone"
+            ) from None
+        return await self._changed(letter, data), packet
+
+    def require(self, envelope: Envelope, letter: Letter) -> None:
+        """What can be refused before any work is done. Raises Refusal."""
+        gate = bool(envelope.gate_packet)
+        readable = [
+            one for one in envelope.abroad if one.certificate is None and (letter.ciphertext is None or gate)
+        ]
+        if readable and (wire.asks_sealed_only(letter.fields) or any(one.sealed_only for one in readable)):
+            raise sealed_only_refused()
+        if len(letter.data) > PATIENT_LIMIT and any(one.patient for one in envelope.abroad):
+            raise too_large_for_a_patient()
+        if letter.ciphertext is not None:
+            _require_named(letter.ciphertext, envelope.abroad)
+        if gate and self._egress_of(envelope.gate_packet) is None:
+            raise Refusal(
+                451,
+                "4.7.5",
+                "The server's gate has another key now: fetch its certificate again",
+                "gate-key-replaced",
+            )
+
+    # -- made ready
+
+    async def ready(self, envelope: Envelope, letter: Letter, leave: Leave) -> list[Outgoing]:
+        """One letter of the queue for each addressee or domain. Raises Refusal."""
+        try:
+            contents = await self._contents(envelope, letter, leave)
+        except (SealingError, KeyUnavailable, NotOpened, OSError):
+            raise Refusal(
+                451,
+                "4.3.0",
+                "The letter could not be made ready to leave, please try again",
+                "sealing-failed",
+            ) from None
+        except NoSpace:
+            raise Refusal(
+                452, "4.3.1", "Not enough storage at the moment, please try again later", "no-space"
+            ) from None
+        head = b"".join(_closed(one.raw) for one in outer.outer_fields(letter.fields))
+        return [
+            outgoing
+            for content in contents
+            for outgoing in self._outgoing(envelope, letter, leave, head, content)
+        ]
+
+    def lay(self, transaction: Transaction, letters: Iterable[Outgoing]) -> None:
+        """Inside the transaction of the local copies."""
+        for one in letters:
+            self._queue.lay(transaction, one)
+
+    def wake(self) -> None:
+        self._queue.wake()
+
+    # -- inside
+
+    async def _contents(self, envelope: Envelope, letter: Letter, leave: Leave) -> list[_Content]:
+        to = _distinct(envelope.abroad)
+        known = tuple(one for one in to if one.certificate is not None)
+        others = tuple(one for one in to if one.certificate is None)
+        received = wire.received(envelope.trace, self._domain, leave.reference, leave.at)
+        if letter.ciphertext is not None:
+            return await self._sealed_by_author(letter, envelope.gate_packet, known, others, received)
+        contents: list[_Content] = []
+        if known:
+            contents += await self._sealed(letter, leave.account, known, received)
+        if others:
+            contents.append(await self._gated(letter, others, received))
+        return contents
+
+    async def _sealed(
+        self, letter: Letter, author: Account | None, to: Sequence[Abroad], received: bytes
+    ) -> list[_Content]:
+        """One encryption; to each addressee their own key packet, and none of anybody else's."""
+        fields = [(outer.written_name(one), _closed(one.raw)) for one in outer.outer_fields(letter.fields)]
+        fields.append(("Subject", mime.header_field("Subject", await self._subject(letter, author))))
+        inner = mime.protect(
+            wire.departing(letter, self._product),
+            outer=[(name, raw.partition(b":")[2].strip()) for name, raw in fields],
+        )
+        certificates = {
+            one.certificate.certificate.fingerprint: one.certificate.certificate
+            for one in to
+            if one.certificate is not None
+        }
+        sealed = await self._engine.seal(inner, tuple(certificates.values()))
+        above = received + wire.product_field(letter.fields, self._product)
+        contents: list[_Content] = []
+        for one in to:
+            assert one.certificate is not None
+            packets = key_packets_for(sealed, [one.certificate.certificate])
+            head, tail = mime.wrap(b"".join(raw for _, raw in fields), secrets.token_hex(16))
+            data = head + await self._armored(packets, sealed.body) + tail
+            made = await self._signed(wire.whole(above, data), letter)
+            held = one.certificate.operator_held
+            readable = Readable.SEALED_TO_OPERATOR if held else Readable.SEALED
+            contents.append(await self._as_wire((one,), made, readable))
+        return contents
+
+    async def _gated(self, letter: Letter, to: tuple[Abroad, ...], received: bytes) -> _Content:
+        """The bytes for the wire, sealed to the gate as they are."""
+        made = await self._signed(wire.whole(received, wire.departing(letter, self._product)), letter)
+        certificate = self._egress.certificate
+        sealed = await self._engine.seal(made.data, [certificate])
+        queued = key_packets_for(sealed, [certificate]) + sealed.body
+        staged = await self._store.stage(None, queued, compress=False)
+        return _Content(to, staged, Form.GATED, certificate.fingerprint, Readable.GATED, made)
+
+    async def _sealed_by_author(
+        self,
+        letter: Letter,
+        gate_packet: bytes,
+        known: tuple[Abroad, ...],
+        others: tuple[Abroad, ...],
+        received: bytes,
+    ) -> list[_Content]:
+        """Byte for byte to whom it is sealed; to the gate what the gate shall open, signed only once it is open."""
+        plain = wire.whole(received, wire.departing(letter, self._product))
+        contents: list[_Content] = []
+        sealed = known if gate_packet else known + others
+        if sealed:
+            made = await self._signed(plain, letter)
+            for readable, some in _by_readable(sealed):
+                contents.append(await self._as_wire(some, made, readable))
+        if others and gate_packet:
+            certificate = self._egress_of(gate_packet)
+            assert certificate is not None
+            to_the_gate = await self._with_packet(letter, gate_packet)
+            made = wire.whole(received, wire.departing(to_the_gate, self._product))
+            staged = await self._store.stage(None, made.data, compress=False)
+            contents.append(
+                _Content(others, staged, Form.GATED_BY_AUTHOR, certificate.fingerprint, Readable.GATED, made)
+            )
+        return contents
+
+    async def _as_wire(self, to: tuple[Abroad, ...], made: Wire, readable: Readable) -> _Content:
+        staged = await self._store.stage(None, made.data, compress=False)
+        return _Content(to, staged, Form.WIRE, "", readable, made)
+
+    def _outgoing(
+        self, envelope: Envelope, letter: Letter, leave: Leave, head: bytes, content: _Content
+    ) -> list[Outgoing]:
+        """One for each domain."""
+        domains: dict[str, list[Abroad]] = {}
+        for one in content.recipients:
+            domains.setdefault(one.domain, []).append(one)
+        if len(content.made.data) > PATIENT_LIMIT and any(one.patient for one in content.recipients):
+            raise too_large_for_a_patient()
+        mail_from = envelope.sender.mail_from
+        return [
+            Outgoing(
+                account=leave.account.id if leave.account is not None else None,
+                mail_from=mail_from,
+                domain=domain,
+                recipients=tuple(OutgoingRecipient(one.address, one.notify, one.orcpt) for one in some),
+                content=content.staged,
+                form=content.form,
+                egress=content.egress,
+                readable=content.readable,
+                size=len(content.made.data),
+                head=head,
+                reference=leave.reference,
+                accepted_at=leave.at,
+                envid=envelope.parameters.envid,
+                smtputf8=content.made.international
+                or not all(address.isascii() for address in (mail_from, *(one.address for one in some))),
+                eight_bit=content.made.eight_bit,
+                result=_told(leave.account, mail_from, letter, content.readable),
+            )
+            for domain, some in domains.items()
+        ]
+
+    async def _subject(self, letter: Letter, author: Account | None) -> str:
+        """Four letters, the same through a conversation of its author; `[FIN]` is a sign, and says nothing more."""
+        if letter.findings.fin_subject:
+            return _FIN
+        if author is None or not letter.answers:
+            return outer.outer_subject(outer.new_tag())
+        return outer.outer_subject(await self._tags.choose([author.id], letter.message_ids))
+
+    async def _signed(self, made: Wire, letter: Letter) -> Wire:
+        if self._signer is None:
+            return made
+        author = next((one for one in letter.fields if one.name == "from"), None)
+        domain = domain_of(mime.mailboxes(author.value)[0].spec) if author is not None else ""
+        fields = await self._signer.signed(made.data, domain)
+        return wire.whole(fields, made.data) if fields else made
+
+    async def _armored(self, packets: bytes, body: bytes) -> bytes:
+        if len(body) < self._large:
+            return armor(packets, body)
+        return await asyncio.to_thread(armor, packets, body)
+
+    async def _with_packet(self, letter: Letter, packet: bytes) -> Letter:
+        """The letter as its author sealed it, with the gate's key packet and without those of the others."""
+        assert letter.ciphertext is not None
+        header = mime.header_block(letter.data)
+        head, tail = mime.wrap(header, secrets.token_hex(16))
+        data = head + await self._armored(packet, _without_key_packets(letter.ciphertext)) + tail
+        return await self._changed(letter, data)
+
+    async def _changed(self, letter: Letter, data: bytes) -> Letter:
+        """Parsed again; what was found of its documents stays."""
+        made = await examine(data, self._large)
+        return replace(
+            made,
+            findings=replace(
+                made.findings,
+                coarse_class=letter.findings.coarse_class,
+                closes_exchange=letter.findings.closes_exchange,
+                fin_subject=letter.findings.fin_subject,
+                no_answer=letter.findings.no_answer,
+            ),
+            manifest=letter.manifest,
+            confidentiality=letter.confidentiality,
+            cda=letter.cda,
+            identified=letter.identified,
+        )
+
+    def _gate_packet(self, letter: Letter) -> tuple[bytes, str]:
+        """The gate's key packet in a letter that its author sealed, and its key id."""
+        if letter.ciphertext is None:
+            return b"", ""
+        for key_id in recipient_key_ids(letter.ciphertext):
+            if self._egress.taken(key_id) is not None:
+                return _packet_for(letter.ciphertext, key_id), key_id
+        return b"", ""
+
+    def _egress_of(self, packet: bytes) -> Certificate | None:
+        """The gate's certificate that a key packet of its own is for."""
+        if len(packet) > _LONGEST_PACKET:
+            return None
+        with contextlib.suppress(PacketError):
+            found = span(packet)
+            key_id = key_packet(found.body(packet)).key_id if found.tag == Tag.PKESK else None
+            if key_id and found.end == len(packet):
+                return self._egress.taken(key_id)
+        return None
+
+
+def _distinct(to: Sequence[Abroad]) -> tuple[Abroad, ...]:
+    """The same address named twice gets one copy (the first one's wishes count)."""
+    found: dict[str, Abroad] = {}
+    for one in to:
+        found.setdefault(one.address, one)
+    return tuple(found.values())
+
+
+def _by_readable(to: Iterable[Abroad]) -> list[tuple[Readable, tuple[Abroad, ...]]]:
+    """Of a certificate that their operator guards, the operator can read."""
+    held = tuple(one for one in to if one.certificate is not None and one.certificate.operator_held)
+    own = tuple(one for one in to if one not in held)
+    found = ((Readable.SEALED, own), (Readable.SEALED_TO_OPERATOR, held))
+    return [(readable, some) for readable, some in found if some]
+
+
+def _require_named(ciphertext: bytes, to: Sequence[Abroad]) -> None:
+    """Sealed by its author: to the certificates that are known of its addressees, if any are. Raises Refusal."""
+    named = recipient_key_ids(ciphertext)
+    wanted = {one.certificate.certificate.encryption_key_id for one in to if one.certificate is not None}
+    if len(wanted - set(named)) > named.count(HIDDEN):
+        raise other_keys()
+
+
+def _packet_for(message: bytes, key_id: str) -> bytes:
+    for packet in spans(message):
+        if packet.tag == Tag.PKESK and key_packet(packet.body(message)).key_id == key_id:
+            return message[packet.start : packet.end]
+    return b""
+
+
+def _without_key_packets(message: bytes) -> bytes:
+    return b"".join(
+        message[packet.start : packet.end]
+        for packet in spans(message)
+        if packet.tag not in (Tag.PKESK, Tag.SKESK)
+    )
+
+
+def _told(account: Account | None, mail_from: str, letter: Letter, readable: Readable) -> bool:
+    """Whether the sender is told the result although the letter did not ask (contract of `Results`)."""
+    if account is None or not mail_from or is_automatic(letter) or _auto_submitted(letter):
+        return False
+    if account.told is Results.READABLE:
+        return readable in _OPERATOR_READS
+    return account.told is Results.ALWAYS
+
+
+def _auto_submitted(letter: Letter) -> bool:
+    """RFC 3834 §5: no person awaits an answer."""
+    return any(
+        one.name == "auto-submitted" and one.value.strip().lower() not in (b"", b"no")
+        for one in letter.fields
+    )
+
+
+def _closed(raw: bytes) -> bytes:
+    return raw if raw.endswith(b"\n") else raw + b"\r\n"
+
+
+def sent_events(
+    letters: Sequence[Outgoing], leave: Leave, envelope: Envelope, behalf: str, kind: str
+) -> list[Event]:
+    """What the trace has of letters that were laid into the queue."""
+    peer = envelope.sender.peer
+    return [
+        Event(
+            action="send-out",
+            at=leave.at,
+            actor=leave.actor,
+            subject=one.account or "",
+            outcome=one.readable.value,
+            reference=one.reference,
+            session=peer.session,
+            network=peer.address,
+            behalf=behalf,
+            kind=kind,
+            door=peer.protocol,
+            detail={"domain": one.domain, "recipients": str(len(one.recipients))},
+        )
+        for one in letters
+    ]
