@@ -191,6 +191,7 @@ export const mail: MailWork = {
   },
   async send(draft: Draft) {
     await answer();
+    if (draft.to.some((one) => one.startsWith("accueil") && !draft.throughGate?.includes(one))) throw new Refused("gate-not-agreed");
     const id = `M${900 + letters.length}`;
     const sent = letter(id, { from: ME, to: draft.to.map((address) => ({ name: "", address })), subject: draft.subject, text: draft.text, in: "sent", receivedAt: Date.now() });
     letters = [{ ...sent, threadId: draft.inReplyTo?.threadId ?? sent.threadId }, ...letters];
