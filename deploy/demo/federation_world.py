@@ -69,9 +69,17 @@ class Commons:
         self.lists.publish([*self.lists.rows, *(listing.Row(domain, dn, "essai") for domain in domains)])
 
     def asked_by_nodes(self) -> dict[str, dict[str, Any]]:
-        """The sections of an operator's configuration that lead here, impatient as a test."""
-        (self.folder / "trust-list.xml").write_bytes(as_xml(self.lists.rows, self.lists.generated))
-        return {"policies": {"trust_list": str(self.folder / "trust-list.xml")}}
+        """The sections of an operator's configuration that lead here; it begins with a copy of the list."""
+        copy = self.folder / "trust-list.xml"
+        copy.write_bytes(as_xml(self.lists.rows, self.lists.generated))
+        return {
+            "policies": {
+                "trust_list": str(copy),
+                "trust_list_url": self.lists.url,
+                "trust_list_dn": [self.lists.certificate.dn],
+                "revocation_lists": self.revocations.urls,
+            }
+        }
 
     def close(self) -> None:
         self.lists.close()
@@ -89,7 +97,7 @@ def _others(authority: pki.TestAuthority) -> Iterator[listing.Row]:
 class Operator:
     """One node of a federation, with its people."""
 
-    space: Commons
+    commons: Commons
     folder: Path
     domain: str
     ports: Mapping[str, int]
@@ -125,7 +133,7 @@ class Operator:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.leaf.write(self.folder / "pki", "operator")
         given = world.door_sections(self.ports)
-        for more in (self.space.asked_by_nodes(), {"outbound": routes(reaching)}, sections or {}):
+        for more in (self.commons.asked_by_nodes(), {"outbound": routes(reaching)}, sections or {}):
             for section, values in more.items():
                 given[section] = {**given.get(section, {}), **values}
         wishes = Wishes(
@@ -136,7 +144,7 @@ class Operator:
             hostname="localhost",
             certificate=self.files.certificate,
             key=self.files.key,
-            client_ca=self.space.bundle,
+            client_ca=self.commons.bundle,
             sections=given,
             operator=self.name,
         )
@@ -187,7 +195,7 @@ class Operator:
     # -- at their desks -----------------------------------------------------------------------------------
 
     def send(self, sender: Person, recipients: Sequence[str], data: bytes) -> None:
-        context = clients.tls(self.space.ca)
+        context = clients.tls(self.commons.ca)
         clients.send_as_person(
             self.ports["submission"], context, sender.address, sender.password, list(recipients), data
         )
@@ -207,7 +215,7 @@ def routes(reaching: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
 
 @contextmanager
 def operators(
-    space: Commons,
+    commons: Commons,
     folder: Path,
     bases: Mapping[str, int],
     sections: Sections | None = None,
@@ -218,11 +226,13 @@ def operators(
     `also`: ports of further operators, by domain.
     """
     made = [
-        Operator(space, folder / f"op{number}", domain, world.ports_at(base), space.operator(domain, number))
+        Operator(
+            commons, folder / f"op{number}", domain, world.ports_at(base), commons.operator(domain, number)
+        )
         for number, (domain, base) in enumerate(bases.items(), 11)
     ]
     for one in made:
-        space.admit(one.leaf.dn, *one.domains)
+        commons.admit(one.leaf.dn, *one.domains)
     for one in made:  # one after another: migrations know one database at a time
         one.make(
             {**{other.domain: other.ports for other in made if other is not one}, **(also or {})}, sections

@@ -162,6 +162,7 @@ class Config(BaseModel):
             if isinstance(found, dict):
                 keys = cast("dict[str, Any]", found)
                 sections[section] = {key: getattr(limits, moved)} | keys
+        _announce_what_is_taken(sections)
         return sections
 
     @property
@@ -173,6 +174,15 @@ class Config(BaseModel):
             port = "" if self.web.port == _HTTPS else f":{self.web.port}"
             return f"https://{self.web.mail_host or self.smtp.hostname}{port}"
         return f"http://localhost:{self.web.plain_port}" if self.web.plain_port else ""
+
+
+def _announce_what_is_taken(sections: dict[str, Any]) -> None:
+    """The largest letter is one figure: the port announces (SIZE) what delivery takes, unless it is told otherwise."""
+    taken = sections.get("delivery", {})
+    announced = sections.get("smtp", {})
+    if isinstance(taken, dict) and isinstance(announced, dict) and "max_message_size" in taken:
+        size = cast("dict[str, Any]", taken)["max_message_size"]
+        sections["smtp"] = {"max_message_bytes": size} | cast("dict[str, Any]", announced)
 
 
 def load(path: Path) -> Config:

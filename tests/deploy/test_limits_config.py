@@ -66,3 +66,8 @@ def test_the_file_shows_each_limit_once_with_its_meaning() -> None:
 
 def test_every_rate_is_a_key() -> None:
     assert {each.value for each in Limit} <= LimitsSettings.model_fields.keys()
+
+
+def test_the_port_announces_the_largest_letter_that_delivery_takes(tmp_path: Path) -> None:
+    text = '[smtp]\nhostname = "mx.chu.test"\n[delivery]\nmax_message_size = 10000000\n'
+    assert load(written(tmp_path, text)).smtp.max_message_bytes == 10_000_000

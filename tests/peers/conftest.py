@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from deploy.demo import world
+from tests.peers.federation import Federation, federation
 from tests.worlds import own_world
 
 
@@ -17,6 +18,13 @@ def made() -> Iterator[world.World]:
     """A served operator with its people."""
     with own_world("peers") as (built, _):
         yield built
+
+
+@pytest.fixture(scope="session")
+def two() -> Iterator[Federation]:
+    """Two operators that hand letters to each other."""
+    with federation() as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -1,45 +1,146 @@
-"""Two served operators for the tests, in one trust space whose servers can be switched."""
+"""Two served operators for the tests, in a trust space whose servers can be switched; a third one misbehaves."""
 
 from __future__ import annotations
 
 import shutil
+import ssl
 import tempfile
-from collections.abc import Generator, Mapping
+import time
+from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
-from deploy.demo import world
-from deploy.demo.federation_world import Operator, Commons, operators
+from deploy.demo import clients, people, pki, world
+from deploy.demo.federation_bad import BadServer, client_context
+from deploy.demo.federation_world import Commons, Operator, operators
 from deploy.demo.world import Person, Sections
+from policies.trust_list import listing
 
-HERE, THERE = "mss.ici.test", "mss.labas.test"
+HERE, THERE, BAD = "mss.ici.test", "mss.labas.test", "mss.mauvais.test"
+MIB = 1024 * 1024
+LARGEST = 2 * MIB
+
+T = TypeVar("T")
+Ports = Mapping[str, Mapping[str, int]]  # of operators, by domain
+Asked = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Federation:
-    space: Commons
+    """`claire` and `yves` have keys, `marc` has none."""
+
+    commons: Commons
     here: Operator
     there: Operator
+    bad: BadServer
+    bad_leaf: pki.Leaf
     folder: Path
+    claire: Person
+    yves: Person
+    marc: Person
 
-    def persons(self, operator: Operator) -> list[Person]:
-        return list(operator.persons.values())
+    def context(self, leaf: pki.Leaf | None = None) -> ssl.SSLContext:
+        """As the other operator's server connects; or whoever shows this certificate."""
+        return client_context(self.commons.ca, leaf or self.there.leaf)
+
+    def anonymous(self) -> ssl.SSLContext:
+        return client_context(self.commons.ca, None)
+
+
+def opened(operator: Operator, person: Person, stored: bytes) -> clients.Opened:
+    """With the person's key, as a mail program does."""
+    assert person.secret_key is not None
+    return clients.open_with_gpg(stored, person.secret_key, person.passphrase, operator.authority)
+
+
+def lying(operator: Operator, person: Person) -> list[bytes]:
+    """The letters of an INBOX, as they lie on the server, oldest first."""
+    context = clients.tls(operator.commons.ca)
+    with clients.mailbox(operator.ports["imaps"], context, person.address, person.password) as imap:
+        imap.select("INBOX", readonly=True)
+        _, found = imap.uid("SEARCH", "ALL")
+        letters: list[bytes] = []
+        for uid in found[0].split():
+            _, data = imap.uid("FETCH", uid.decode(), "(BODY.PEEK[])")
+            letters.append(data[0][1])
+        return letters
+
+
+def await_letter(
+    operator: Operator, person: Person, is_it: Callable[[bytes], bool], seconds: float = 20
+) -> bytes:
+    """The letter of an INBOX that is looked for, as it lies there."""
+    return wait(lambda: next((one for one in lying(operator, person) if is_it(one)), None), seconds)
+
+
+def wait(look: Callable[[], T | None], seconds: float = 20) -> T:
+    """What `look` finds at last."""
+    deadline = time.monotonic() + seconds
+    while (found := look()) is None:
+        assert time.monotonic() < deadline, "it did not come"
+        time.sleep(0.05)
+    return found
+
+
+def refusals(operator: Operator, reason: str) -> list[Asked]:
+    """Entries of the trace with this outcome; they are written a moment after the answer."""
+    rows = operator.command("audit_show", limit=200, action="refuse", address=None, reference=None)
+    return [row for row in rows if row["outcome"] == reason]
 
 
 @contextmanager
 def federation(
-    sections: Sections | None = None, also: Mapping[str, Mapping[str, int]] | None = None
+    sections: Sections | None = None, also: Ports | None = None, rows: Callable[[Commons], None] | None = None
 ) -> Generator[Federation]:
-    """Two operators, each with a doctor who has a key. The folder's path is short: GnuPG's sockets lie below it."""
+    """Two operators with their people. The folder's path is short: GnuPG's sockets lie below it."""
     folder = Path(tempfile.mkdtemp(prefix="vm-fed-"))
-    space = Commons.open(folder / "pki")
+    commons = Commons.open(folder / "pki")
+    bad_leaf = commons.operator(BAD, 30)
+    bad = BadServer(bad_leaf, commons.bundle)
+    commons.admit(bad_leaf.dn, BAD)
+    if rows is not None:
+        rows(commons)
     base = world.free_port_base(*(port + world.PEER_OFFSET for port in world.ports_at(0).values()))
     bases = {HERE: base, THERE: base + world.PEER_OFFSET}
-    small = {"sealing": {"workers": 1}, "store": {"readers": 1}}
+    given: dict[str, dict[str, Any]] = {
+        "sealing": {"workers": 1},
+        "store": {"readers": 1},
+        "delivery": {"max_message_size": LARGEST},
+        "outbound": {"first_retry_seconds": 0.3, "longest_retry_seconds": 1.0},
+    }
+    for section, values in (sections or {}).items():
+        given[section] = {**given.get(section, {}), **values}
+    reached = {BAD: {"smtp": bad.port, "https": 1}, **(also or {})}
     try:
-        with operators(space, folder, bases, {**small, **(sections or {})}, also) as (here, there):
-            yield Federation(space, here, there, folder)
+        with operators(commons, folder, bases, given, reached) as (here, there):
+            with ThreadPoolExecutor(2) as threads:
+                keys = list(
+                    threads.map(_key, ((here, "claire", "Claire Dubois"), (there, "yves", "Yves Martin")))
+                )
+            yield Federation(
+                commons,
+                here,
+                there,
+                bad,
+                bad_leaf,
+                folder,
+                here.person("claire", "Claire", "Dubois", keys[0]),
+                there.person("yves", "Yves", "Martin", keys[1]),
+                there.person("marc", "Marc", "Petit"),
+            )
     finally:
-        space.close()
+        bad.close()
+        commons.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _key(whose: tuple[Operator, str, str]) -> people.PersonKey:
+    operator, local, name = whose
+    return operator.make_key(local, name)
+
+
+def row(domain: str, dn: str) -> listing.Row:
+    return listing.Row(domain, dn, "essai")
