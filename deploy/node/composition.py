@@ -25,6 +25,7 @@ from deploy.node.failures import StartError
 from deploy.node.home import Home
 from deploy.node.identity import identity_providers
 from deploy.node.inactivity import Inactivity
+from deploy.node.leaving import ListedDomains, leaving
 from deploy.node.migrations.run import migrate_directory, migrate_mail
 from deploy.node.notices import notices_of
 from deploy.node.outbound import Outbound, blocked_domains, outbound_of
@@ -215,9 +216,10 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         raise StartError(f"No authority key in {home.authority}: run `vaguemestre init` to the end.")
     await pool.load(await asyncio.to_thread(authority.signing_key))
     planner = Planner(accounts=accounts, directory=directory, decisions=decisions, clock=now)
+    engine = OpenPgpEngine(pool)
     composer = Composer(
         store=store,
-        engine=OpenPgpEngine(pool),
+        engine=engine,
         operator_keys=operator_keys,
         domain=config.accounts.domains[0],
         large=config.delivery.large_message,
@@ -251,6 +253,17 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         several_nodes=config.store.is_postgresql(),
         blocked=blocked_domains(trust.space.names_of, operator_blocks.blocked),
     )
+    out = leaving(
+        config,
+        outbound,
+        store=store,
+        engine=engine,
+        gate=gate,
+        decisions=decisions,
+        exchanges=writing.exchanges,
+        domains=ListedDomains(trust.space, trust.peers, operator_blocks.blocked),
+        signer=letter_signer,
+    )
     delivery = DeliveryService(
         settings=config.delivery,
         accounts=accounts,
@@ -267,6 +280,8 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         structured=structured,
         rates=rates,
         peer_certificates=PeerCertificates(trust.peers, trust.revocation),
+        abroad=out.abroad,
+        departures=out.departures,
     )
     stack.push_async_callback(delivery.stop)
     add_receipts(writing, config, store=store, accounts=accounts, keys=keys, delivery=delivery, trail=trail)

@@ -24,6 +24,13 @@ class DeliverySettings(BaseModel):
     operator_name: str = Field(
         default="Vaguemestre", description="Name of the operator as readers see it in the gateway's words."
     )
+    product: str = Field(
+        default="DEV000000",
+        max_length=64,
+        pattern=r"^[A-Za-z0-9._-]*$",
+        description="Reference of this product at convergence.esante.gouv.fr: X-MSS-NIL of letters to other operators"
+        " whose program tells none.",
+    )
     reseal_batch: int = Field(
         default=20, gt=0, description="Messages re-sealed in one transaction once a certificate is published."
     )

@@ -1,0 +1,113 @@
+"""What delivery needs of the trust list and of what leads out, for letters to other operators.
+
+Invariants: a part that is not there is closed, never open: without a gate nothing leaves readable, without the list
+nothing leaves; what was put into `Outbound` after delivery was made counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from deploy.node.config import Config
+from deploy.node.outbound import Outbound
+from directory.openpgp.certificate import Certificate
+from mail_server.delivery.abroad import AbroadAdmission
+from mail_server.delivery.departing import Departures, Signer
+from mail_server.delivery.exchanges import Exchanges
+from mail_server.delivery.gate import Gate
+from mail_server.outbound.interface import Form, NotOpened, PeerCertificate
+from mail_server.sealing.interface import SealingEngine
+from mail_server.store.interface import Store
+from policies.interface import Decisions, PeerStanding, PeerTrust
+from policies.trust_list.space import TrustSpace
+
+
+class ListedDomains:
+    """Implements `delivery.abroad.Domains`: what the list says of a domain, no certificate being in hand."""
+
+    def __init__(self, space: TrustSpace, peers: PeerTrust, blocked: Callable[[str], bool]) -> None:
+        self._space = space
+        self._peers = peers
+        self._blocked = blocked
+
+    def standing_of(self, domain: str) -> PeerStanding:
+        domain = domain.lower()
+        if not self._space.names_domain(domain):
+            return PeerStanding(False, reason="recipient-domain-unlisted")
+        names = self._space.names_of(domain)
+        if names and all(self._blocked(one) for one in names):
+            return PeerStanding(False, reason="operator-blocked")
+        if not self._peers.listed(domain):
+            return PeerStanding(False, reason="trust-list-stale", temporary=True)
+        return PeerStanding(True)
+
+
+@dataclass(frozen=True, slots=True)
+class _PeerKeys:
+    outbound: Outbound
+
+    async def find(self, address: str) -> PeerCertificate | None:
+        found = self.outbound.peer_keys
+        return await found.find(address) if found is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Egress:
+    outbound: Outbound
+
+    @property
+    def certificate(self) -> Certificate:
+        if self.outbound.egress is None:
+            raise NotOpened("gate-closed")
+        return self.outbound.egress.certificate
+
+    def taken(self, key_id: str) -> Certificate | None:
+        return self.outbound.egress.taken(key_id) if self.outbound.egress is not None else None
+
+    async def open(self, fingerprint: str, form: Form, queued: bytes) -> bytes:
+        if self.outbound.egress is None:
+            raise NotOpened("gate-closed")
+        return await self.outbound.egress.open(fingerprint, form, queued)
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """The two parts of delivery for letters that leave; both None where they do not."""
+
+    abroad: AbroadAdmission | None = None
+    departures: Departures | None = None
+
+
+def leaving(
+    config: Config,
+    outbound: Outbound,
+    *,
+    store: Store,
+    engine: SealingEngine,
+    gate: Gate,
+    decisions: Decisions,
+    exchanges: Exchanges,
+    domains: ListedDomains,
+    signer: Signer,
+) -> Leaving:
+    if not config.outbound.enabled:
+        return Leaving()
+    abroad = AbroadAdmission(
+        gate=gate,
+        decisions=decisions,
+        exchanges=exchanges,
+        domains=domains,
+        peer_keys=_PeerKeys(outbound),
+    )
+    departures = Departures(
+        store=store,
+        engine=engine,
+        queue=outbound.queue,
+        egress=_Egress(outbound),
+        domain=config.accounts.domains[0],
+        product=config.delivery.product,
+        large=config.delivery.large_message,
+        signer=signer,
+    )
+    return Leaving(abroad, departures)
