@@ -21,6 +21,7 @@ from deploy.node.administrators import Administrators
 from deploy.node.audit_heads import HeadsWriter
 from deploy.node.config import Config
 from deploy.node.correspondence import Correspondence, add_receipts, correspondence
+from deploy.node.egress import gate_of, peer_keys_of
 from deploy.node.failures import StartError
 from deploy.node.home import Home
 from deploy.node.identity import identity_providers
@@ -253,6 +254,14 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         several_nodes=config.store.is_postgresql(),
         blocked=blocked_domains(trust.space.names_of, operator_blocks.blocked),
     )
+    stack.push_async_callback(outbound.close)
+    outbound.gate = outbound.egress = gate_of(
+        config, home, named=outbound.gates_named, audit=trace.note, clock=now
+    )
+    outbound.published = outbound.peer_keys = await peer_keys_of(
+        config, store=store, keys=keys, listed=trust.peers.listed, audit=trace.note, clock=now
+    )
+    outbound.listing = bool(config.policies.trust_list or config.policies.trust_list_url)
     out = leaving(
         config,
         outbound,

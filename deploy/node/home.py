@@ -48,6 +48,11 @@ class Home:
         """The keys of DKIM and ARC, wrapped under the KEK."""
         return self.path / "signatures.keystore"
 
+    @property
+    def egress_keystore(self) -> Path:
+        """Of the egress gate, whose process alone reads and writes it."""
+        return self.path / "egress.keystore"
+
     def make(self) -> None:
         """Create the folder, closed to others."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -6,13 +6,17 @@ while the doors are open; what was begun is ended in the reverse order, the hand
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from deploy.node.egress import keep_tidy
 from mail_server.keys.interface import KeyWrapper
 from mail_server.outbound.counters import Counters
 from mail_server.outbound.dispatch import Blocked, Dependencies, Dispatcher
+from mail_server.outbound.egress.gate import EgressGate
 from mail_server.outbound.interface import Egress, Handover, PeerKeys
+from mail_server.outbound.peers.keys import PublishedCertificates
 from mail_server.outbound.queue import Queue
 from mail_server.outbound.reports.interface import Owing
 from mail_server.outbound.schedule import Schedule
@@ -37,7 +41,11 @@ class Outbound:
     handover: Handover | None = None
     egress: Egress | None = None
     peer_keys: PeerKeys | None = None
+    gate: EgressGate | None = None  # what `egress` asks in the end
+    published: PublishedCertificates | None = None  # the same as `peer_keys`, with its counters
+    listing: bool = False  # whether there is a trust list: without one nothing leaves, and no gate is needed
     dispatcher: Dispatcher | None = None
+    _upkeep: asyncio.Task[None] | None = None
     _counted: Counters = field(default_factory=Counters)
 
     @property
@@ -46,6 +54,9 @@ class Outbound:
 
     async def start(self) -> None:
         """Once the doors are open: letters leave. `enabled = false` leaves what was laid where it is."""
+        if self.gate is not None and self.listing and self.settings.enabled:
+            self.gate.begin()
+            self._upkeep = asyncio.create_task(keep_tidy(self.gate, self.published))
         if self.handover is None or not self.settings.enabled:
             return
         self.dispatcher = Dispatcher(
@@ -67,6 +78,16 @@ class Outbound:
     async def stop(self) -> None:
         if self.dispatcher is not None:
             await self.dispatcher.stop()
+        if self._upkeep is not None:
+            self._upkeep.cancel()
+            await asyncio.gather(self._upkeep, return_exceptions=True)
+
+    async def close(self) -> None:
+        """When the node ends: its gate's process, its connections to other operators."""
+        if self.gate is not None:
+            await self.gate.close()
+        if self.published is not None:
+            await self.published.close()
 
     async def changed(self) -> None:
         """An administrator changed the queue's rows."""

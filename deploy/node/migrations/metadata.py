@@ -10,6 +10,7 @@ import mail_server.conversations.tables
 import mail_server.delivery.tables
 import mail_server.jmap.tables
 import mail_server.keys.tables
+import mail_server.outbound.peers.tables
 import mail_server.outbound.reports.tables
 import mail_server.outbound.tables
 import mail_server.store.tables
@@ -33,6 +34,7 @@ def mail_metadata() -> list[MetaData]:
         policies.trust_list.standing.metadata,
         mail_server.keys.tables.metadata,
         mail_server.outbound.tables.metadata,
+        mail_server.outbound.peers.tables.metadata,
         mail_server.jmap.tables.metadata,
         webmail.login.tables.metadata,
         webmail.notices.tables.metadata,

@@ -1,0 +1,88 @@
+"""The egress gate and other operators' certificates, put together for a node.
+
+Invariants: the gate's process is told where the keystore and the KEK lie, never a secret; certificates are asked for
+under the authorities of the configuration alone, and not at all where it names none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+
+from deploy.node import logs
+from deploy.node.config import Config
+from deploy.node.failures import StartError
+from deploy.node.home import Home
+from mail_server.keys.interface import KeyWrapper
+from mail_server.outbound.egress.gate import EgressGate, Place
+from mail_server.outbound.interface import NotOpened
+from mail_server.outbound.peers.book import Book
+from mail_server.outbound.peers.keys import PublishedCertificates
+from mail_server.outbound.peers.wkd import WkdClient, tls_of
+from mail_server.store.interface import Store
+from policies.interface import Event
+
+_log = logging.getLogger("vaguemestre.node")
+_LOCAL_PART = "egress"
+_SECONDS = 5.0  # of one question; who asks waits less (`peers.keys`)
+_CONNECTIONS = 64
+_HOUR = 3600.0
+Audit = Callable[[Sequence[Event]], None]
+
+
+def gate_of(
+    config: Config,
+    home: Home,
+    *,
+    named: Callable[[], Awaitable[frozenset[str]]],
+    audit: Audit,
+    clock: Callable[[], int],
+) -> EgressGate:
+    address = f"{_LOCAL_PART}@{config.accounts.domains[0]}"
+    place = Place(home.path, home.egress_keystore, config.keys, address)
+    return EgressGate(place, config.sealing, named=named, audit=audit, clock=clock)
+
+
+async def peer_keys_of(
+    config: Config,
+    *,
+    store: Store,
+    keys: KeyWrapper,
+    listed: Callable[[str], bool],
+    audit: Audit,
+    clock: Callable[[], int],
+) -> PublishedCertificates | None:
+    """None where other operators are not to be asked. Raises StartError, KeyUnavailable, StoreError."""
+    settings = config.outbound
+    authorities = settings.certificates_ca or config.tls.client_ca
+    if not (settings.enabled and settings.wkd) or authorities is None:
+        return None
+    try:
+        tls = await asyncio.to_thread(tls_of, authorities)
+    except (OSError, ssl.SSLError):
+        raise StartError(
+            f"The authorities of other operators' certificates cannot be read: {authorities}"
+        ) from None
+    book = Book(store, keys)
+    await book.open()
+    client = WkdClient(tls, settings.wkd_routes, seconds=_SECONDS, connections=_CONNECTIONS)
+    return PublishedCertificates(
+        settings, book=book, directory=client, listed=listed, audit=audit, clock=clock
+    )
+
+
+async def keep_tidy(gate: EgressGate, peer_keys: PublishedCertificates | None) -> None:
+    """By the hour: destroy egress keys that no letter needs, forget answers that nobody confirmed."""
+    while True:
+        try:
+            for fingerprint in await gate.sweep() if gate.alive else ():
+                _log.info("egress key %s was destroyed: no letter waits for it", fingerprint)
+            if peer_keys is not None:
+                await peer_keys.sweep()
+        except NotOpened as failure:
+            _log.warning("the egress gate was not swept (%s); tried again in an hour", failure.slug)
+        except Exception as failure:  # a key that is not destroyed today is tomorrow
+            _log.error("upkeep of what leaves failed (%s); tried again in an hour", logs.told(failure))
+        await asyncio.sleep(_HOUR)
