@@ -222,12 +222,14 @@ class Reports:
             return False
 
     def _opened(self, rows: Sequence[Owed]) -> tuple[Told, list[Line]]:
-        """Of what became of one recipient, the last thing is told."""
+        """Of what became of one recipient, the last thing is told; that it is late, only while nothing else is."""
         last: dict[str, Line] = {}
         told: Told | None = None
         for row in rows:
             told, settled = self._rows.opened(row)
             for one in settled:
+                if one.fate is Fate.DELAYED and one.recipient.address in last:
+                    continue
                 last.pop(one.recipient.address, None)
                 last[one.recipient.address] = Line(one, told.readable)
         assert told is not None
