@@ -32,7 +32,7 @@ from deploy.node.notices import notices_of
 from deploy.node.outbound import Outbound, blocked_domains, outbound_of
 from deploy.node.policy_alarm import PolicyAlarm
 from deploy.node.rules import load_rules
-from deploy.node.signatures import signer
+from deploy.node.signatures import authserv_id, signer, verifier
 from deploy.node.trace import Trace
 from deploy.node.trust import Trust, trust_of
 from directory.service import DirectoryService
@@ -43,6 +43,7 @@ from mail_server.accounts.oidc.service import OidcService
 from mail_server.accounts.profile_book import ProfileBook
 from mail_server.accounts.service import AccountService
 from mail_server.delivery.addressees import Addressees
+from mail_server.delivery.authenticity import Authenticity
 from mail_server.delivery.compose import Composer
 from mail_server.delivery.gate import Gate
 from mail_server.delivery.peer_certificates import PeerCertificates
@@ -60,6 +61,7 @@ from mail_server.sealing.authority import Authority
 from mail_server.sealing.engine import OpenPgpEngine
 from mail_server.sealing.pool import Pool
 from mail_server.signatures.signer import Signer
+from mail_server.signatures.verifier import Verifier
 from mail_server.store.home_lock import HomeLock
 from mail_server.store.interface import Store
 from mail_server.store.store import open_store
@@ -115,6 +117,7 @@ class Node:
     access: Access
     notices: Notices
     signer: Signer
+    verifier: Verifier
     outbound: Outbound
     sharing: ReaderChanges = field(init=False)
     page: PageApi = field(init=False)
@@ -210,6 +213,8 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
     directory = DirectoryService.open(home.directory_database)
     stack.callback(directory.close)
     letter_signer = signer(home, config, keys, now)
+    letter_verifier = verifier(config, now)
+    stack.push_async_callback(letter_verifier.close)
     operator_keys = GnuPgOperatorKeys(config.keys, home.keystore, keys)
     stack.push_async_callback(operator_keys.close)
     authority = Authority(home.authority, keys, config.accounts.domains[0])
@@ -288,6 +293,14 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         feedback=writing.feedback,
         structured=structured,
         rates=rates,
+        authenticity=Authenticity(
+            verifier=letter_verifier,
+            authserv_id=authserv_id(config),
+            accounts=accounts,
+            listed=trust.peers.listed,
+            clock=now,
+            large=config.delivery.large_message,
+        ),
         peer_certificates=PeerCertificates(trust.peers, trust.revocation),
         abroad=out.abroad,
         departures=out.departures,
@@ -370,6 +383,7 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         access=Access(accounts, decisions, now),
         notices=notices,
         signer=letter_signer,
+        verifier=letter_verifier,
         outbound=outbound,
     )
     node.sharing = ReaderChanges(

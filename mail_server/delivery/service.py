@@ -18,6 +18,7 @@ from mail_server.accounts.life import in_service
 from mail_server.delivery import autocrypt, common_sent, outer
 from mail_server.delivery.abroad import AbroadAdmission
 from mail_server.delivery.certificates_made import CertificatesMade
+from mail_server.delivery.authenticity import Authenticity
 from mail_server.delivery.compose import Composer
 from mail_server.delivery.departing import Departures, Leave
 from mail_server.delivery.examine import Letter, check_identity, examine
@@ -75,6 +76,7 @@ class DeliveryService(Keeping):
         receipts: ReceiptsAsked,
         structured: Structured,
         rates: Rates | None = None,
+        authenticity: Authenticity | None = None,
         feedback: Feedback | None = None,
         peer_certificates: PeerCertificates | None = None,
         abroad: AbroadAdmission | None = None,
@@ -97,6 +99,7 @@ class DeliveryService(Keeping):
         self._exchanges = exchanges
         self._receipts = receipts
         self._structured = structured
+        self._authenticity = authenticity
         self._feedback = feedback
         self._rates = rates or Rates(unlimited(), accounts)
         self._peer_certificates = peer_certificates or PeerCertificates()
@@ -166,7 +169,7 @@ class DeliveryService(Keeping):
         kept = self._exchanges.without_closing(envelope)
         self._quota.require_all([recipient.account for recipient in kept.recipients], len(message))
         self._rates.take_letter(envelope)
-        letter = await self._signed_as_shown(message, envelope.sender)
+        letter = await self._signed_as_shown(message, envelope)
         fingerprint = await self._fingerprint(envelope, letter.data)
         await self._exchanges.require_open(envelope, letter)
         if not kept.recipients and not kept.abroad:
@@ -198,7 +201,7 @@ class DeliveryService(Keeping):
     async def _told(self, feedback: Feedback, envelope: Envelope, message: bytes) -> Accepted:
         """A letter to `suivi@`: what failed at its sender's is noted, and it is laid down nowhere."""
         self._rates.take_letter(envelope)
-        await feedback.told(envelope, await self._signed_as_shown(message, envelope.sender))
+        await feedback.told(envelope, await self._signed_as_shown(message, envelope))
         return Accepted("R" + secrets.token_hex(12))
 
     async def _close(self, envelope: Envelope, letter: Letter) -> Accepted:
@@ -226,9 +229,13 @@ class DeliveryService(Keeping):
         letter = await examine(message, self._settings.large_message)
         await self._compose_and_file(envelope, letter, fingerprint, note)
 
-    async def _signed_as_shown(self, message: bytes, sender: Sender) -> Letter:
+    async def _signed_as_shown(self, message: bytes, envelope: Envelope) -> Letter:
         """The letter, once it is sure whose it is; correspondents see a patient's alias alone. Raises Refusal."""
+        sender = envelope.sender
         letter = await examine(message, self._settings.large_message)
+        if self._authenticity is not None:
+            letter = await self._authenticity.told(letter, envelope)
+            message = letter.data
         check_identity(letter, sender, self._gate.trusts_domain, self._gate.names_of(sender))
         author = self._gate.author(sender)
         if author is None or author.kind is not Kind.PATIENT:
