@@ -136,6 +136,16 @@ class Dispatcher:
         return len(self._in_hand)
 
     @property
+    def busy(self) -> bool:
+        """Whether a turn is under way."""
+        return bool(self._turns)
+
+    @property
+    def due(self) -> bool:
+        """Whether a domain waits for its turn now."""
+        return self._lanes.any_ready(self._needs.clock())
+
+    @property
     def domains_failing(self) -> int:
         return self._lanes.failing
 

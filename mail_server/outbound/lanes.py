@@ -114,9 +114,8 @@ class Lanes:
         ]
         return min(waits, default=None)
 
-    @property
-    def busy(self) -> int:
-        return self._busy
+    def any_ready(self, now: int) -> bool:
+        return any((at := lane.ready_at()) is not None and at <= now for lane in self._waiting.values())
 
     @property
     def failing(self) -> int:
