@@ -18,11 +18,14 @@ from deploy.node.composition import Node, opened
 from deploy.node.config import Config, load
 from deploy.node.home import Home
 from deploy.node.initialise import Wishes, initialise
+from directory.openpgp.gate import gate
 from mail_server.accounts import ins
 from mail_server.accounts.interface import HELD, Account, Identity, Kind, Peer
 from mail_server.accounts.patients import PatientIdentity
 from mail_server.delivery.interface import Envelope, MailParameters, Road
 from mail_server.store.model import MessageRow
+from mail_server.outbound.interface import Outgoing, PeerCertificate
+from mail_server.store.armor import armor
 from policies.local_rules import write_password_rule
 from policies.trust_list import listing
 
@@ -55,8 +58,10 @@ def template() -> Iterator[Path]:
     )
     write_password_rule(folder / "policies", [f"robot@{DOMAIN}"], "tests: it has no certificate")
     asyncio.run(initialise(wishes))
-    for name in ("gp", "nurse", "doctor"):
+    for name in ("gp", "nurse", "doctor", "egress"):
         people.make_key(name, f"{name}@{DOMAIN}", PASSPHRASE, folder / "people")
+    for name in ("marie", "paul"):
+        people.make_key(name, f"{name}@voisin.test", PASSPHRASE, folder / "people")
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -125,7 +130,7 @@ class Desk:
         )
         envelope = Envelope(admitted)
         for address in recipients:
-            envelope.recipients.append(await self.node.delivery.admit_recipient(envelope, address))
+            envelope.add(await self.node.delivery.admit_recipient(envelope, address))
         return envelope
 
     async def send(self, sender: Account, message: bytes, *recipients: str) -> None:
@@ -150,7 +155,7 @@ class Desk:
         )
         envelope = Envelope(admitted)
         for address in recipients:
-            envelope.recipients.append(await self.node.delivery.admit_recipient(envelope, address))
+            envelope.add(await self.node.delivery.admit_recipient(envelope, address))
         return envelope
 
     def named(self, patient: Account) -> bytes:
@@ -165,6 +170,65 @@ class Desk:
         secret = self.people / f"{local}.asc"
         authority = self.node.home.authority_certificate
         return clients.open_with_gpg(stored, secret, PASSPHRASE, authority)
+
+
+class PeersKeys:
+    """What other operators publish."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, PeerCertificate] = {}
+        self.asked: list[str] = []
+
+    async def find(self, address: str) -> PeerCertificate | None:
+        self.asked.append(address)
+        return self.known.get(address)
+
+
+class Way:
+    """What leads out, as far as the queue: certificates of others, the gate's certificate, what was laid."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.keys = PeersKeys()
+        public = (desk.people / "egress.pub.asc").read_bytes()
+        self.certificate = gate(public, f"egress@{DOMAIN}", now())
+        self.laid: list[Outgoing] = []
+        outbound = desk.node.outbound
+        outbound.peer_keys = self.keys
+        outbound.egress = self  # type: ignore[assignment]
+        self._lay = outbound.queue.lay
+        outbound.queue.lay = self.lay  # type: ignore[method-assign]
+
+    def taken(self, key_id: str):
+        return self.certificate if key_id == self.certificate.encryption_key_id else None
+
+    def lay(self, transaction, letter: Outgoing) -> int:
+        number = self._lay(transaction, letter)
+        self.laid.append(letter)
+        return number
+
+    def publish(self, local: str, *, operator_held: bool = False):
+        address = f"{local}@voisin.test"
+        made = gate((self.desk.people / f"{local}.pub.asc").read_bytes(), address, now())
+        self.keys.known[address] = PeerCertificate(made, operator_held)
+        return made
+
+    async def queued(self) -> list[bytes]:
+        """What lies in the queue, letter by letter."""
+
+        def read(reader) -> list[bytes]:
+            rows = reader.sql.all("SELECT content FROM outbound_letter ORDER BY id")
+            return [reader.queued(row[0]) for row in rows]
+
+        return await self.desk.node.store.read(read)
+
+    def opened_by_the_gate(self, queued: bytes) -> bytes:
+        return self.desk.open("egress", b"Subject: x\r\n\r\n" + armor(b"", queued)).inner
+
+
+@pytest.fixture
+def way(desk: Desk) -> Way:
+    return Way(desk)
 
 
 @pytest.fixture
