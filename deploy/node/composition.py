@@ -33,6 +33,7 @@ from deploy.node.outbound import Outbound, blocked_domains, outbound_of
 from deploy.node.policy_alarm import PolicyAlarm
 from deploy.node.rules import load_rules
 from deploy.node.signatures import authserv_id, signer, verifier
+from deploy.node.telling import reports_of, tell_through
 from deploy.node.trace import Trace
 from deploy.node.trust import Trust, trust_of
 from directory.service import DirectoryService
@@ -49,6 +50,7 @@ from mail_server.delivery.gate import Gate
 from mail_server.delivery.peer_certificates import PeerCertificates
 from mail_server.delivery.plan import Planner
 from mail_server.delivery.rates import Rates
+from mail_server.delivery.reported import LocalReports
 from mail_server.delivery.reseal import Resealer
 from mail_server.delivery.service import DeliveryService
 from mail_server.delivery.sharing import ReaderChanges
@@ -260,6 +262,9 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         blocked=blocked_domains(trust.space.names_of, operator_blocks.blocked),
     )
     stack.push_async_callback(outbound.close)
+    reports = reports_of(
+        config, outbound, store=store, accounts=accounts, keys=keys, trail=trail, clock=now
+    )
     outbound.gate = outbound.egress = gate_of(
         config, home, named=outbound.gates_named, audit=trace.note, clock=now
     )
@@ -304,8 +309,10 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         peer_certificates=PeerCertificates(trust.peers, trust.revocation),
         abroad=out.abroad,
         departures=out.departures,
+        more_notes=(LocalReports(accounts=accounts, gate=gate, planner=planner, owing=reports).note,),
     )
     stack.push_async_callback(delivery.stop)
+    tell_through(reports, outbound, delivery, letter_signer.signed)
     add_receipts(writing, config, store=store, accounts=accounts, keys=keys, delivery=delivery, trail=trail)
     resealer = Resealer(
         store=store,

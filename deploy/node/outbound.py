@@ -19,6 +19,7 @@ from mail_server.outbound.interface import Egress, Handover, PeerKeys
 from mail_server.outbound.peers.keys import PublishedCertificates
 from mail_server.outbound.queue import Queue
 from mail_server.outbound.reports.interface import Owing
+from mail_server.outbound.reports.owed import Reports
 from mail_server.outbound.schedule import Schedule
 from mail_server.outbound.settings import OutboundSettings
 from mail_server.outbound.settling import Settling
@@ -38,6 +39,7 @@ class Outbound:
     several_nodes: bool
     blocked: Blocked
     owing: list[Owing]  # whom the queue tells what became of letters: reports, submissions of the page
+    reports: Reports | None = None
     handover: Handover | None = None
     egress: Egress | None = None
     peer_keys: PeerKeys | None = None
@@ -57,6 +59,8 @@ class Outbound:
         if self.gate is not None and self.listing and self.settings.enabled:
             self.gate.begin()
             self._upkeep = asyncio.create_task(keep_tidy(self.gate, self.published))
+        if self.reports is not None:
+            self.reports.start()
         if self.handover is None or not self.settings.enabled:
             return
         self.dispatcher = Dispatcher(
@@ -78,6 +82,8 @@ class Outbound:
     async def stop(self) -> None:
         if self.dispatcher is not None:
             await self.dispatcher.stop()
+        if self.reports is not None:
+            await self.reports.stop()
         if self._upkeep is not None:
             self._upkeep.cancel()
             await asyncio.gather(self._upkeep, return_exceptions=True)

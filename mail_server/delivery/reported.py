@@ -65,10 +65,6 @@ class LocalReports:
 
         return write
 
-    def filed(self) -> None:
-        """After the commit."""
-        self._owing.wake()
-
     def _kept(self, account: Account, letter: Letter) -> Kept:
         if account.kind is Kind.PATIENT:
             return Kept.PATIENT  # whether they have opened their space is theirs to tell

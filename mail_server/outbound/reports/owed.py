@@ -144,6 +144,7 @@ class Reports:
         told_to = letter.account or self._account_of(letter.mail_from)
         row = Owed(id_, mark, told_to, self._rows.sealed(id_, letter, lines), at, at + wait, 0)
         self._rows.add(transaction.sql, row)
+        self._wake_in(wait / 1000)
 
     def _mark(self, letter: Told) -> bytes:
         """One for all that belongs together: a submission by JMAP has an envelope for each recipient."""
@@ -160,8 +161,15 @@ class Reports:
 
     def wake(self) -> None:
         """From any thread, after the commit."""
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._wake.set)
+        self._wake_in(0)
+
+    def _wake_in(self, seconds: float) -> None:
+        """Who files letters calls nobody after the commit: by then what was owed is due anyway."""
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            return
+        with contextlib.suppress(RuntimeError):  # the loop ended meanwhile
+            loop.call_soon_threadsafe(loop.call_later, seconds + 0.05, self._wake.set)
 
     # -- telling
 
