@@ -127,6 +127,7 @@ class Post:
     operators: Operators
     told: Told
     several_nodes: bool
+    chain: str = "node"
     egress: Any = None
     blocked: set[str] = field(default_factory=set)
     keys: AesKeyWrapper = field(default_factory=lambda: AesKeyWrapper(KEK))
@@ -136,7 +137,7 @@ class Post:
     def __post_init__(self) -> None:
         self.schedule = Schedule.of(self.settings)
         self.queue = Queue(self.keys, self.schedule)
-        self.settling = Settling(self.keys, self.schedule, ChainedTrail("node"), [self.told])
+        self.settling = Settling(self.keys, self.schedule, ChainedTrail(self.chain), [self.told])
         self.wraps = Wraps(self.keys)
 
     def dispatching(self) -> Dispatcher:
