@@ -6,22 +6,32 @@ same; one that was given something lets nobody in whom it cannot check.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from deploy.node.config import Config
 from deploy.node.failures import StartError
 from mail_server.store.interface import Store
 from policies.interface import Event, SqlConnection
-from policies.trust_list import standing
+from policies.trust_list import fetching, standing
+from policies.trust_list.fetching import ListServer
 from policies.trust_list.kept import Folder, StateDamaged
 from policies.trust_list.peers import Peers
-from policies.trust_list.revocation.interface import NothingToCheckWith, Revocation
+from policies.trust_list.revocation.chain import Authorities
+from policies.trust_list.revocation.checker import RevocationCheck, Wanted
+from policies.trust_list.revocation.crl import LARGEST as LARGEST_LIST
+from policies.trust_list.revocation.crl import ListUnusable
+from policies.trust_list.revocation.ocsp import LARGEST as LARGEST_ANSWER
+from policies.trust_list.revocation.ocsp import NotAnswered, Responders
 from policies.trust_list.space import TrustSpace
-from policies.trust_list.standing import KnownPeers
+from policies.trust_list.standing import HOUR_MS, KnownPeers
 
 FOLDER = "trust-list"
+_LIST_SECONDS = 60.0
+_ANSWER_SECONDS = 5.0  # somebody waits for it, at the first letter of an operator
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +40,21 @@ class Trust:
 
     space: TrustSpace
     peers: Peers
-    revocation: Revocation
+    revocation: RevocationCheck
     known: KnownPeers
 
     def start(self) -> None:
         """Keep it up to date from now on."""
+        self.revocation.start()
         self.space.start()
 
     async def reload(self) -> list[str]:
         """Ask for all of it anew; a sentence for each part that stays as it was."""
-        return await self.space.reload()
+        return [*await self.revocation.refresh(), *await self.space.reload()]
 
     async def stop(self) -> None:
         await self.space.stop()
+        await self.revocation.stop()
         await self.known.settled()
 
 
@@ -62,10 +74,91 @@ async def trust_of(
         await store.write(lambda transaction: work(transaction.sql))
 
     known = KnownPeers(await store.read(lambda reader: standing.read(reader.sql)), write)
-    space = TrustSpace(config.policies, Folder(home / FOLDER), ours=ours, audit=audit, clock=clock)
+    folder = home / FOLDER
+    revocation = _revocation(config, folder, audit, clock)
+    await revocation.open()
+    fetch = _list_server(config, revocation)
+    space = TrustSpace(config.policies, Folder(folder), ours=ours, audit=audit, clock=clock, fetch=fetch)
     try:
         await space.open()
     except StateDamaged as damaged:
         raise StartError(str(damaged)) from None
-    revocation = NothingToCheckWith()
     return Trust(space, Peers(space, revocation, known, blocked=blocked, clock=clock), revocation, known)
+
+
+def _list_server(config: Config, revocation: RevocationCheck) -> ListServer | None:
+    wanted = config.policies
+    if not wanted.trust_list_url:
+        return None
+    authorities = wanted.trust_list_ca or config.tls.client_ca
+    if authorities is None:
+        raise StartError("A trust list is fetched under authorities: set `trust_list_ca` in [policies].")
+    return ListServer(wanted.trust_list_url, authorities, wanted.trust_list_dn, revocation)
+
+
+def _revocation(
+    config: Config, folder: Path, audit: Callable[[Sequence[Event]], None], clock: Callable[[], int]
+) -> RevocationCheck:
+    settings = config.policies
+    grace, every = int(settings.revocation_grace_hours * HOUR_MS), settings.revocation_every_minutes * 60
+    responders = None
+    if settings.ocsp != "off":
+        responders = Responders(
+            partial(_ask, config), settings.ocsp_url, grace_ms=grace, every_ms=int(every * 1000), clock=clock
+        )
+    return RevocationCheck(
+        Wanted(settings.revocation_lists, grace, every, settings.ocsp),
+        partial(_authorities, config),
+        folder,
+        fetch=partial(_fetch_list, config),
+        responders=responders,
+        audit=audit,
+        clock=clock,
+    )
+
+
+def _authorities(config: Config) -> Authorities:
+    """Where paths end: the authorities of operators and of the list's server. Raises OSError, ValueError.
+
+    Intermediates may be missing there: this node's own certificates come with theirs.
+    """
+    anchors = dict.fromkeys(
+        path for path in (config.tls.client_ca, config.policies.trust_list_ca) if path is not None
+    )
+    own = dict.fromkeys(
+        path
+        for path in (config.tls.certificate, config.outbound.certificate)
+        if path is not None and path.exists()
+    )
+    return Authorities.read(anchors, own)
+
+
+async def _fetch_list(config: Config, url: str) -> bytes:
+    try:
+        return await fetching.fetch_signed(
+            url, tls=_tls(config, url), largest=LARGEST_LIST, seconds=_LIST_SECONDS
+        )
+    except fetching.NotFetched as failure:
+        raise ListUnusable(failure.reason, failure.sentence) from None
+
+
+async def _ask(config: Config, url: str, request: bytes) -> bytes:
+    try:
+        return await fetching.ask_responder(
+            url, request, tls=_tls(config, url), largest=LARGEST_ANSWER, seconds=_ANSWER_SECONDS
+        )
+    except fetching.NotFetched as failure:
+        raise NotAnswered(failure.reason) from None
+
+
+def _tls(config: Config, url: str) -> ssl.SSLContext | None:
+    """For an address over HTTPS: under the authorities of operators, as everything else."""
+    if not url.startswith("https://"):
+        return None
+    authorities = config.tls.client_ca or config.policies.trust_list_ca
+    if authorities is None:
+        raise fetching.NotFetched("no-authority", "No authorities are configured (client_ca in [tls]).")
+    try:
+        return fetching.anchored_in(authorities)
+    except (OSError, ValueError):
+        raise fetching.NotFetched("no-authority", f"The authorities {authorities} cannot be read.") from None
