@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 _SILENCES = 2
 _FIRST_PAUSE = 30_000  # ms
-_LONGEST_PAUSE = 900_000
+LONGEST_PAUSE = 900_000
 _OF_DOMAIN = 4
 
 
@@ -32,8 +32,13 @@ class Circuit:
     def places(self, domain: str) -> asyncio.Semaphore:
         return self._of(domain).places
 
+    def closed(self, domain: str) -> bool:
+        """Whether the domain is left alone now."""
+        known = self._domains.get(domain)
+        return known is not None and self._clock() < known.closed_until
+
     def admits(self, domain: str) -> bool:
-        """Whether the domain may be asked now."""
+        """Whether this question may be put now: the first one after a pause goes alone."""
         known = self._domains.get(domain)
         if known is None or self._clock() >= known.closed_until:
             if known is not None and known.silences >= _SILENCES:
@@ -51,7 +56,7 @@ class Circuit:
         if known.silences == _SILENCES:
             known.closed_until = self._clock() + known.pause
         elif known.silences > _SILENCES:
-            known.pause = min(known.pause * 2, _LONGEST_PAUSE)
+            known.pause = min(known.pause * 2, LONGEST_PAUSE)
             known.closed_until = self._clock() + known.pause
 
     @property

@@ -226,7 +226,7 @@ class PublishedCertificates:
         """The operator's answer, if it comes in time."""
         flight = self._flights.get(address)
         if flight is None:
-            if len(self._flights) >= _MOST_ASKED or not self.circuit.admits(address.rpartition("@")[2]):
+            if len(self._flights) >= _MOST_ASKED or self.circuit.closed(address.rpartition("@")[2]):
                 self.counters.spared += 1
                 return None
             flight = asyncio.create_task(self._quietly(address, before))
@@ -240,14 +240,15 @@ class PublishedCertificates:
 
     async def _quietly(self, address: str, before: _Entry | None) -> _Entry | None:
         try:
-            return await self._ask(address, before)
+            return await self._ask(address, before, spare=True)
         except Silent as failure:
             domain = address.rpartition("@")[2]
-            _log.info("%s does not answer about a certificate (%s)", domain, failure.slug)
+            level = logging.DEBUG if self.circuit.closed(domain) else logging.INFO
+            _log.log(level, "%s does not answer about a certificate (%s)", domain, failure.slug)
             return None
 
-    async def _ask(self, address: str, before: _Entry | None) -> _Entry:
-        """Raises Silent."""
+    async def _ask(self, address: str, before: _Entry | None, *, spare: bool = False) -> _Entry:
+        """`spare`: not a domain that is left alone. Raises Silent."""
         domain = address.rpartition("@")[2]
         places = self.circuit.places(domain)
         try:
@@ -255,16 +256,14 @@ class PublishedCertificates:
                 await places.acquire()
         except TimeoutError:
             raise Silent("busy") from None
-        self.counters.asked += 1
         try:
-            published = await self._directory.fetch(address)
-        except Silent:
-            self.counters.silent += 1
-            self.circuit.silent(domain)
-            raise
+            if spare and not self.circuit.admits(domain):
+                self.counters.spared += 1
+                raise Silent("left-alone")
+            self.counters.asked += 1
+            published = await self._fetch(address, domain)
         finally:
             places.release()
-        self.circuit.answered(domain)
         now = self._clock()
         judged = await asyncio.to_thread(judge, published, address, now)
         entry = await self._remember(Known(address, judged.state, published, now))
@@ -272,6 +271,16 @@ class PublishedCertificates:
         self._note(domain, before, entry)
         self._later(self._keep(entry.known))
         return entry
+
+    async def _fetch(self, address: str, domain: str) -> bytes:
+        try:
+            published = await self._directory.fetch(address)
+        except Silent:
+            self.counters.silent += 1
+            self.circuit.silent(domain)
+            raise
+        self.circuit.answered(domain)
+        return published
 
     def _count(self, state: State) -> None:
         if state is State.VALID:
