@@ -60,6 +60,9 @@ POWER_OF: dict[str, Power] = {
     "readers_show": Power.READERS,
     "seen_set": Power.READERS,
     "account_notice_address": Power.ACCOUNTS,
+    "dkim_show": Power.LOOK,
+    "dkim_rotate": Power.KEYS,
+    "account_forward": Power.READERS,  # a program, here or elsewhere, reads what is sent on to it
     "account_software": Power.READERS,  # who would read copies, were its holder to switch them on
     "key_publish": Power.KEYS,
     "key_revoke": Power.KEYS,

@@ -19,6 +19,7 @@ from deploy.node.cli_policies import policies
 from deploy.node.cli_profiles import profile
 from deploy.node.cli_record import check as check_documents
 from deploy.node.cli_reports import morning_letter, report
+from deploy.node.cli_signatures import dkim
 from deploy.node.cli_spaces import page_code, space
 from deploy.node.terminal import (
     DEFAULT_HOME,
@@ -57,6 +58,7 @@ app.add_typer(policies, name="policies")
 app.add_typer(limits, name="limits")
 app.add_typer(operator, name="operator")
 app.add_typer(report, name="report")
+app.add_typer(dkim, name="dkim")
 
 
 # -- the node ---------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import typer
 from deploy.node.cli_life import add_life
 from deploy.node.cli_notices import add_notices
 from deploy.node.cli_readers import add_readers
+from deploy.node.cli_signatures import add_forward
 from deploy.node.cli_software import add_software
 from deploy.node.terminal import (
     DEFAULT_HOME,
@@ -32,6 +33,7 @@ certificate = typer.Typer(no_args_is_help=True, help="Client certificates a syst
 add_life(account)
 add_readers(account)
 add_software(account)
+add_forward(account)
 add_notices(account)
 account.add_typer(password, name="password")
 account.add_typer(certificate, name="certificate")

@@ -23,6 +23,7 @@ from deploy.node.config import Config
 from deploy.node.correspondence import Correspondence, add_receipts, correspondence
 from deploy.node.egress import gate_of, peer_keys_of
 from deploy.node.failures import StartError
+from deploy.node.forwarding import forwarding_of
 from deploy.node.home import Home
 from deploy.node.identity import identity_providers
 from deploy.node.inactivity import Inactivity
@@ -46,6 +47,7 @@ from mail_server.accounts.service import AccountService
 from mail_server.delivery.addressees import Addressees
 from mail_server.delivery.authenticity import Authenticity
 from mail_server.delivery.compose import Composer
+from mail_server.delivery.forwarding import Forwarding
 from mail_server.delivery.gate import Gate
 from mail_server.delivery.peer_certificates import PeerCertificates
 from mail_server.delivery.plan import Planner
@@ -120,6 +122,7 @@ class Node:
     notices: Notices
     signer: Signer
     verifier: Verifier
+    forwarding: Forwarding
     outbound: Outbound
     sharing: ReaderChanges = field(init=False)
     page: PageApi = field(init=False)
@@ -272,6 +275,7 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         config, store=store, keys=keys, listed=trust.peers.listed, audit=trace.note, clock=now
     )
     outbound.listing = bool(config.policies.trust_list or config.policies.trust_list_url)
+    domains = ListedDomains(trust.space, trust.peers, operator_blocks.blocked)
     out = leaving(
         config,
         outbound,
@@ -280,8 +284,20 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         gate=gate,
         decisions=decisions,
         exchanges=writing.exchanges,
-        domains=ListedDomains(trust.space, trust.peers, operator_blocks.blocked),
+        domains=domains,
         signer=letter_signer,
+    )
+    forwarding = forwarding_of(
+        config,
+        outbound,
+        store=store,
+        accounts=accounts,
+        planner=planner,
+        trail=trail,
+        engine=engine,
+        domains=domains,
+        signer=letter_signer,
+        clock=now,
     )
     delivery = DeliveryService(
         settings=config.delivery,
@@ -306,6 +322,7 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
             clock=now,
             large=config.delivery.large_message,
         ),
+        forwarding=forwarding,
         peer_certificates=PeerCertificates(trust.peers, trust.revocation),
         abroad=out.abroad,
         departures=out.departures,
@@ -391,6 +408,7 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         notices=notices,
         signer=letter_signer,
         verifier=letter_verifier,
+        forwarding=forwarding,
         outbound=outbound,
     )
     node.sharing = ReaderChanges(

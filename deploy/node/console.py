@@ -30,6 +30,7 @@ from deploy.node.console_policies import PolicyCommands
 from deploy.node.console_profiles import ProfileCommands
 from deploy.node.console_readers import ReaderCommands
 from deploy.node.console_reports import ReportCommands
+from deploy.node.console_signatures import SignatureCommands
 from deploy.node.console_software import SoftwareCommands
 from deploy.node.console_spaces import SpaceCommands
 from deploy.node.control import CommandFailed, NodeDown, Report, ask, unheard
@@ -61,6 +62,7 @@ class Console:
         trace = AuditCommands(node, by)
         rules = PolicyCommands(node, user)
         reports = ReportCommands(node, by)
+        signatures = SignatureCommands(node, by)
         self._commands: dict[str, Callable[..., Awaitable[Any]]] = {
             "status": self.status,
             "account_morning_letter": reports.account_morning_letter,
@@ -84,6 +86,9 @@ class Console:
             "account_sector": life.account_sector,
             "account_close": life.account_close,
             "account_software": SoftwareCommands(node, by).account_software,
+            "account_forward": signatures.account_forward,
+            "dkim_show": signatures.dkim_show,
+            "dkim_rotate": signatures.dkim_rotate,
             "account_notice_address": NoticeCommands(node, by).account_notice_address,
             "account_unused": life.account_unused,
             "account_unused_sweep": life.account_unused_sweep,

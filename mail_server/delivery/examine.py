@@ -18,7 +18,7 @@ from mail_server.mime.headers import strip_comments
 from mail_server.payloads.findings import Findings, find
 from mail_server.payloads.manifest import Manifest, written
 from mail_server.signatures.results import Verified
-from mail_server.store.model import CoarseClass
+from mail_server.store.model import AccountId, CoarseClass
 from policies.refusal import Refusal
 
 _LONGEST_AUTHOR = 2000  # octets of a From: no name is so long, but a parser's limits may be
@@ -47,7 +47,8 @@ class Letter:
     cda: tuple[str, ...] = ()  # types of the CDA it carries
     identified: bool = False  # all of these name a qualified INS
     results: bytes = field(default=b"", repr=False)  # our Authentication-Results, with its CRLF
-    verified: Verified | None = field(default=None, repr=False)  # of another operator's letter (`authenticity.py`)
+    verified: Verified | None = field(default=None, repr=False)  # where another operator handed it over
+    sent_on: tuple[tuple[AccountId, AccountId], ...] = ()  # `forwarding.py`: whose letter, to which program
     vouched: bool = False  # From is not MAIL FROM, and its domain's signature speaks for it
 
     @property

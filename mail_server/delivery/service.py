@@ -17,14 +17,15 @@ from mail_server.accounts.interface import HELD, PAGE, Accounts, Identity, Kind,
 from mail_server.accounts.life import in_service
 from mail_server.delivery import autocrypt, common_sent, outer
 from mail_server.delivery.abroad import AbroadAdmission
-from mail_server.delivery.certificates_made import CertificatesMade
 from mail_server.delivery.authenticity import Authenticity
+from mail_server.delivery.certificates_made import CertificatesMade
 from mail_server.delivery.compose import Composer
 from mail_server.delivery.departing import Departures, Leave
 from mail_server.delivery.examine import Letter, check_identity, examine
 from mail_server.delivery.exchanges import Exchanges, Note
 from mail_server.delivery.feedback import Feedback
 from mail_server.delivery.filing import Composed, Filing, actor_of, now_ms
+from mail_server.delivery.forwarding import NOWHERE, Forwarding, sent_on_plans
 from mail_server.delivery.gate import Gate, domain_of
 from mail_server.delivery.interface import (
     NOTHING_ASKED,
@@ -77,6 +78,7 @@ class DeliveryService(Keeping):
         structured: Structured,
         rates: Rates | None = None,
         authenticity: Authenticity | None = None,
+        forwarding: Forwarding | None = None,
         feedback: Feedback | None = None,
         peer_certificates: PeerCertificates | None = None,
         abroad: AbroadAdmission | None = None,
@@ -100,6 +102,7 @@ class DeliveryService(Keeping):
         self._receipts = receipts
         self._structured = structured
         self._authenticity = authenticity
+        self._forwarding = forwarding
         self._feedback = feedback
         self._rates = rates or Rates(unlimited(), accounts)
         self._peer_certificates = peer_certificates or PeerCertificates()
@@ -176,7 +179,10 @@ class DeliveryService(Keeping):
             return await self._close(envelope, letter)
         kept, letter = await self._for_the_road(kept, letter)
         letter = await self._carried(kept, letter)
+        sent_on = await self._forwarding.sent_on(kept, letter) if self._forwarding else NOWHERE
+        letter = replace(letter, sent_on=sent_on.copies)
         notes = (
+            sent_on.note,
             self._exchanges.note(envelope, letter),
             self._receipts.note(kept, letter),
             self._feedback.note(kept, letter) if self._feedback else None,
@@ -184,6 +190,8 @@ class DeliveryService(Keeping):
         )
         accepted = await self._compose_and_file(kept, letter, fingerprint, _together(notes))
         await self._exchanges.filed(kept)
+        if sent_on.leaves and self._forwarding is not None:
+            self._forwarding.wake()
         return accepted
 
     async def _for_the_road(self, envelope: Envelope, letter: Letter) -> tuple[Envelope, Letter]:
@@ -308,6 +316,7 @@ class DeliveryService(Keeping):
             plans[account.id] = self._planner.plan(account)
         sent = common_sent.sent_plan(envelope, self._accounts, self._planner)
         copies = software_plans(letter, [plan.account for plan in plans.values()], self._accounts)
+        copies += sent_on_plans(letter, self._accounts, self._planner, [*plans.values(), *copies])
         return [*plans.values(), *([sent] if sent is not None else []), *copies]
 
     def _key_changes(self, plans: Sequence[Plan]) -> list[int]:

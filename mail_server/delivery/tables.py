@@ -53,3 +53,12 @@ report_wish = sa.Table(
     sa.Column("account", sa.Text, primary_key=True),
     sa.Column("wanted", sa.SmallInteger, nullable=False),
 )
+
+# Where structured letters of an organisation's account are sent on (`forwarding.py`).
+account_forward = sa.Table(
+    "account_forward",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("address", sa.Text, nullable=False),  # of a program: it names nobody
+    sa.Column("set_at", sa.BigInteger, nullable=False),
+)

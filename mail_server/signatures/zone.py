@@ -88,3 +88,10 @@ def address(text: str) -> tuple[str, int]:
     if colon and ":" not in host:
         return host, int(port)
     return text, 53
+
+
+def zone_line(selector: str, domain: str, record: str) -> str:
+    """As a zone file has it: strings of 255 octets at most (RFC 1035 §3.3)."""
+    pieces = [record[at : at + 255] for at in range(0, len(record), 255)]
+    quoted = " ".join(f'"{piece}"' for piece in pieces)
+    return f"{selector}._domainkey.{domain}. 3600 IN TXT ( {quoted} )"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
+from alembic import op
+
 revision = "0023"
 down_revision = "0022"
 branch_labels = None
@@ -9,4 +12,9 @@ depends_on = None
 
 
 def upgrade() -> None:
-    pass
+    op.create_table(
+        "account_forward",
+        sa.Column("account", sa.Text(), primary_key=True),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("set_at", sa.BigInteger(), nullable=False),
+    )
