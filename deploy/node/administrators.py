@@ -81,6 +81,15 @@ POWER_OF: dict[str, Power] = {
     "audit_export": Power.AUDIT,
     "audit_verify": Power.AUDIT,
     "audit_purge": Power.AUDIT,
+    "queue_list": Power.OPERATION,
+    "queue_domains": Power.OPERATION,
+    "queue_show": Power.OPERATION,
+    "queue_addresses": Power.SPACES,  # they may name patients
+    "queue_standing": Power.LOOK,
+    "queue_retry": Power.OPERATION,
+    "queue_cancel": Power.OPERATION,
+    "queue_hold": Power.OPERATION,
+    "queue_release": Power.OPERATION,
     "check": Power.OPERATION,
     "backup": Power.OPERATION,
 }

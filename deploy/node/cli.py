@@ -17,6 +17,7 @@ from deploy.node.cli_identity import national_id
 from deploy.node.cli_life import limits, operator
 from deploy.node.cli_policies import policies
 from deploy.node.cli_profiles import profile
+from deploy.node.cli_queue import queue
 from deploy.node.cli_record import check as check_documents
 from deploy.node.cli_reports import morning_letter, report
 from deploy.node.cli_signatures import dkim
@@ -58,6 +59,7 @@ app.add_typer(policies, name="policies")
 app.add_typer(limits, name="limits")
 app.add_typer(operator, name="operator")
 app.add_typer(report, name="report")
+app.add_typer(queue, name="queue")
 app.add_typer(dkim, name="dkim")
 
 

@@ -28,6 +28,7 @@ from deploy.node.console_identity import IdentityCommands
 from deploy.node.console_life import LifeCommands
 from deploy.node.console_policies import PolicyCommands
 from deploy.node.console_profiles import ProfileCommands
+from deploy.node.console_queue import QueueCommands
 from deploy.node.console_readers import ReaderCommands
 from deploy.node.console_reports import ReportCommands
 from deploy.node.console_signatures import SignatureCommands
@@ -62,6 +63,7 @@ class Console:
         trace = AuditCommands(node, by)
         rules = PolicyCommands(node, user)
         reports = ReportCommands(node, by)
+        queue = QueueCommands(node, by)
         signatures = SignatureCommands(node, by)
         self._commands: dict[str, Callable[..., Awaitable[Any]]] = {
             "status": self.status,
@@ -114,6 +116,11 @@ class Console:
             "operator_unblock": rules.operator_unblock,
             "operator_list": rules.operator_list,
             "software_access": rules.software_access,
+            "queue_list": queue.queue_list,
+            "queue_domains": queue.queue_domains,
+            "queue_show": queue.queue_show,
+            "queue_addresses": queue.queue_addresses,
+            "queue_standing": queue.queue_standing,
             "audit_show": trace.audit_show,
             "audit_heads": trace.audit_heads,
             "audit_export": trace.audit_export,
@@ -121,6 +128,10 @@ class Console:
         self._long_commands: dict[str, Callable[..., Awaitable[Any]]] = {
             "audit_verify": trace.audit_verify,
             "audit_purge": trace.audit_purge,
+            "queue_retry": queue.queue_retry,
+            "queue_cancel": queue.queue_cancel,
+            "queue_hold": queue.queue_hold,
+            "queue_release": queue.queue_release,
             "check": self.check,
             "backup": self.backup,
         }
