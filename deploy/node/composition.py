@@ -330,7 +330,16 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
     )
     stack.push_async_callback(delivery.stop)
     tell_through(reports, outbound, delivery, letter_signer.signed)
-    add_receipts(writing, config, store=store, accounts=accounts, keys=keys, delivery=delivery, trail=trail)
+    add_receipts(
+        writing,
+        config,
+        store=store,
+        accounts=accounts,
+        keys=keys,
+        delivery=delivery,
+        trail=trail,
+        peer_keys=out.peer_keys,
+    )
     resealer = Resealer(
         store=store,
         trail=trail,

@@ -21,6 +21,7 @@ from mail_server.delivery.feedback_morning import MorningLetters
 from mail_server.delivery.gate import Gate
 from mail_server.delivery.receipts import Notifies, Receipts, ReceiptsAsked
 from mail_server.keys.interface import KeyWrapper
+from mail_server.outbound.interface import PeerKeys
 from mail_server.store.interface import Store
 from policies.interface import AuditTrail
 
@@ -109,6 +110,7 @@ def add_receipts(
     keys: KeyWrapper,
     delivery: Notifies,
     trail: AuditTrail,
+    peer_keys: PeerKeys | None = None,
 ) -> None:
     made.receipts = Receipts(
         store=store,
@@ -119,6 +121,7 @@ def add_receipts(
         trail=trail,
         domain=config.accounts.domains[0],
         clock=now,
+        peer_keys=peer_keys,
     )
     made.mornings = MorningLetters(
         config.reports,

@@ -16,7 +16,7 @@ from mail_server.delivery.abroad import AbroadAdmission
 from mail_server.delivery.departing import Departures, Signer
 from mail_server.delivery.exchanges import Exchanges
 from mail_server.delivery.gate import Gate
-from mail_server.outbound.interface import Form, NotOpened, PeerCertificate
+from mail_server.outbound.interface import Form, NotOpened, PeerCertificate, PeerKeys
 from mail_server.sealing.interface import SealingEngine
 from mail_server.store.interface import Store
 from policies.interface import Decisions, PeerStanding, PeerTrust
@@ -73,10 +73,11 @@ class _Egress:
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """The two parts of delivery for letters that leave; both None where they do not."""
+    """The parts of delivery for letters that leave; None where they do not."""
 
     abroad: AbroadAdmission | None = None
     departures: Departures | None = None
+    peer_keys: PeerKeys | None = None  # for what the node itself tells people of other operators
 
 
 def leaving(
@@ -93,12 +94,13 @@ def leaving(
 ) -> Leaving:
     if not config.outbound.enabled:
         return Leaving()
+    peer_keys = _PeerKeys(outbound)
     abroad = AbroadAdmission(
         gate=gate,
         decisions=decisions,
         exchanges=exchanges,
         domains=domains,
-        peer_keys=_PeerKeys(outbound),
+        peer_keys=peer_keys,
     )
     departures = Departures(
         store=store,
@@ -110,4 +112,4 @@ def leaving(
         large=config.delivery.large_message,
         signer=signer,
     )
-    return Leaving(abroad, departures)
+    return Leaving(abroad, departures, peer_keys)

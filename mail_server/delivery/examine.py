@@ -99,6 +99,7 @@ def _examine(data: bytes) -> Letter:
         if one.name == name
         for found in mime.message_ids(one.value)
     ]
+    reported = mime.reported_ids(data, tree)
     encrypted = mime.ciphertext(data, tree) if mime.is_encrypted(tree) == "pgp" else None
     if encrypted is not None and encrypted.clear_bytes > _CLEAR_BESIDE:
         encrypted = None  # text in clear beside the ciphertext: not end-to-end sealed, so we seal the whole
@@ -109,8 +110,8 @@ def _examine(data: bytes) -> Letter:
         tree=tree,
         fields=fields,
         findings=find(data, tree),
-        message_ids=tuple(dict.fromkeys(ids))[:50],
-        answers=any(one.name in ("references", "in-reply-to") for one in fields),
+        message_ids=tuple(dict.fromkeys([*ids, *reported]))[:50],
+        answers=bool(reported) or any(one.name in ("references", "in-reply-to") for one in fields),
         ciphertext=encrypted.data if encrypted else None,
     )
 

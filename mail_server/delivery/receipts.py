@@ -3,9 +3,13 @@
 A professional's letter that asks for one is noted when it is filed; the patient's first opening, by whatever way the
 body is read, is written down before the body is answered; then the receipt leaves, sealed like any letter.
 
-Invariants: once for each letter and patient: the row says it left in the transaction that files it; a receipt goes
-to who sent the letter and nobody else (RFC 8098 §2.1), holds nothing of it but its Message-ID, and is asked for by no
-automatic mail; the patient cannot hold it back; what a professional opens is never told by the server.
+Who wrote from another operator's is told there: the receipt leaves by the queue, from nobody, sealed where they have a
+certificate.
+
+Invariants: once for each letter and patient: the row says it left in the transaction that files it, or lays it into the
+queue; a receipt goes to where the letter came from and nowhere else (RFC 8098 §2.1), holds nothing of it but its
+Message-ID, and is asked for by no automatic mail; the patient cannot hold it back; what a professional opens is never
+told by the server; an address of another operator's is wrapped at rest.
 """
 
 from __future__ import annotations
@@ -24,10 +28,11 @@ from mail_server.conversations.conversations import Conversations
 from mail_server.conversations.roots import LetterIds
 from mail_server.delivery.examine import Letter
 from mail_server.delivery.exchanges import Note, is_automatic
-from mail_server.delivery.gate import Gate
-from mail_server.delivery.interface import Envelope, Recipient, Road, Sender
+from mail_server.delivery.gate import Gate, domain_of
+from mail_server.delivery.interface import Abroad, Envelope, Recipient, Road, Sender
 from mail_server.keys.interface import KeyUnavailable, KeyWrapper
 from mail_server.mime import Field
+from mail_server.outbound.interface import Notify, PeerKeys
 from mail_server.store.interface import AlreadyFiled, Reader, Store, StoreError, Transaction
 from mail_server.store.model import AccountId, Filed
 from policies.interface import AuditTrail, Event
@@ -35,6 +40,7 @@ from policies.refusal import Refusal
 
 ASKS = "disposition-notification-to"
 _PURPOSE = b"receipt message-id"
+_ADDRESS_PURPOSE = b"receipt address"
 _RETRIES_MS = (60_000, 300_000, 900_000, 3_600_000)  # then every six hours
 _LAST_MS = 21_600_000
 _GIVE_UP_MS = 7 * 86_400_000
@@ -53,10 +59,11 @@ class Notifies(Protocol):
 class _Owed:
     patient: AccountId
     letter: bytes = field(repr=False)
-    sender: AccountId
+    sender: AccountId  # "": somebody of another operator
     message_id: bytes = field(repr=False)  # wrapped
     opened_at: int
     attempts: int
+    address: bytes | None = field(default=None, repr=False)  # of them, wrapped
 
 
 class ReceiptsAsked:
@@ -75,10 +82,12 @@ class ReceiptsAsked:
         if asked is None:
             return None
         author, own = self._gate.author(envelope.sender), LetterIds.of(letter.fields).own
-        if author is None or author.kind is Kind.PATIENT or own is None or is_automatic(letter):
+        from_here = author is not None and author.kind is not Kind.PATIENT
+        if not (from_here or self._from_abroad(envelope.sender)) or own is None or is_automatic(letter):
             return None
         named = [address.spec.lower() for address in mime.mailboxes(asked.value)]
-        if len(named) != 1 or named[0] not in (author.address.lower(), author.shown.lower()):
+        came_from = (author.address, author.shown) if author is not None else (envelope.sender.mail_from,)
+        if len(named) != 1 or named[0] not in {one.lower() for one in came_from}:
             return None  # RFC 8098 §2.1: to who sent the letter, or a person is to be asked; nobody is here
         patients = [
             found.id
@@ -88,16 +97,28 @@ class ReceiptsAsked:
         if not patients:
             return None
         mark, wrapped = self._conversations.mark(own), self._keys.wrap(own, _PURPOSE)
+        sender, address = (author.id, None) if author is not None else ("", self._wrapped(envelope.sender))
 
         def write(transaction: Transaction, _: Sequence[Filed], at: int) -> None:
             for patient in patients:
                 transaction.sql.run(
-                    "INSERT INTO receipt (patient, letter, sender, message_id, asked_at, attempts)"
-                    " VALUES (?, ?, ?, ?, ?, 0) ON CONFLICT DO NOTHING",
-                    (patient, mark, author.id, wrapped, at),
+                    "INSERT INTO receipt (patient, letter, sender, message_id, asked_at, attempts, address)"
+                    " VALUES (?, ?, ?, ?, ?, 0, ?) ON CONFLICT DO NOTHING",
+                    (patient, mark, sender, wrapped, at, address),
                 )
 
         return write
+
+    def _from_abroad(self, sender: Sender) -> bool:
+        """A professional of another operator; a report has the null sender, and asks for nothing."""
+        return (
+            sender.road is Road.OPERATOR
+            and bool(sender.mail_from)
+            and not self._gate.writer(sender).from_patient
+        )
+
+    def _wrapped(self, sender: Sender) -> bytes:
+        return self._keys.wrap(sender.mail_from.encode(), _ADDRESS_PURPOSE)
 
     def requested(self, reader: Reader, account: Account, fields: Sequence[Field]) -> bool:
         """Whether the first opening of this letter will be told to who sent it."""
@@ -127,7 +148,10 @@ class Receipts:
         trail: AuditTrail,
         domain: str,
         clock: Callable[[], int],
+        peer_keys: PeerKeys | None = None,
     ) -> None:
+        """`peer_keys`: certificates of other operators' people; None where letters do not leave."""
+        self._peer_keys = peer_keys
         self._store = store
         self._accounts = accounts
         self._conversations = conversations
@@ -215,18 +239,26 @@ class Receipts:
 
     def _due(self, reader: Reader) -> list[_Owed]:
         rows = reader.sql.all(
-            "SELECT patient, letter, sender, message_id, opened_at, attempts FROM receipt"
+            "SELECT patient, letter, sender, message_id, opened_at, attempts, address FROM receipt"
             " WHERE due IS NOT NULL AND due <= ? ORDER BY due LIMIT ?",
             (self._clock(), _TOGETHER),
         )
         return [
-            _Owed(AccountId(patient), bytes(letter), AccountId(sender), bytes(name), opened_at, attempts)
-            for patient, letter, sender, name, opened_at, attempts in rows
+            _Owed(
+                AccountId(patient),
+                bytes(letter),
+                AccountId(sender),
+                bytes(name),
+                opened_at,
+                attempts,
+                None if address is None else bytes(address),
+            )
+            for patient, letter, sender, name, opened_at, attempts, address in rows
         ]
 
     async def _send(self, owed: _Owed) -> bool:
-        patient, sender = self._accounts.by_id(owed.patient), self._accounts.by_id(owed.sender)
-        if patient is None or sender is None or sender.closed:
+        patient = self._accounts.by_id(owed.patient)
+        if patient is None or not self._somebody_is_told(owed):
             await self._postpone(owed, None)
             return False
 
@@ -237,20 +269,42 @@ class Receipts:
             )
             if not left:
                 raise AlreadyFiled  # another node was quicker
-            event = Event("receipt", at, owed.patient, subject=owed.patient, detail={"account": owed.sender})
+            detail = {"account": owed.sender} if owed.sender else {"domain": domain_of(told)}
+            event = Event("receipt", at, owed.patient, subject=owed.patient, detail=detail)
             self._trail.append(transaction.sql, [event])
 
-        envelope = Envelope(Sender(Road.OPERATOR, "", _NODE))
-        envelope.recipients.append(Recipient(sender.address, sender.id))
+        told = ""
         try:
-            message = self._message(owed, patient, sender)
+            envelope, told = await self._addressed(owed)
+            message = self._message(owed, patient, told)
             fingerprint = self._store.submission_fingerprint(b"receipt", owed.patient.encode(), owed.letter)
             await self._delivery.notify(envelope, message, fingerprint, note)
-        except (Refusal, StoreError, KeyUnavailable) as failure:
+        except (Refusal, StoreError, KeyUnavailable, OSError) as failure:
             _log.warning("a receipt waits (%s)", type(failure).__name__)
             await self._postpone(owed, self._next(owed))
             return False
         return True
+
+    def _somebody_is_told(self, owed: _Owed) -> bool:
+        if owed.address is not None:
+            return self._peer_keys is not None
+        sender = self._accounts.by_id(owed.sender)
+        return sender is not None and not sender.closed
+
+    async def _addressed(self, owed: _Owed) -> tuple[Envelope, str]:
+        """The envelope, from nobody (RFC 8098 §3); and the address that the receipt names."""
+        envelope = Envelope(Sender(Road.OPERATOR, "", _NODE))
+        if owed.address is not None and self._peer_keys is not None:
+            address = self._keys.unwrap(owed.address, _ADDRESS_PURPOSE).decode()
+            found = await self._peer_keys.find(address)
+            # Nothing is told of a receipt (RFC 8098 §3): NOTIFY=NEVER.
+            envelope.add(Abroad(address, domain_of(address), found, notify=Notify.NEVER))
+            return envelope, address
+        sender = self._accounts.by_id(owed.sender)
+        if sender is None:
+            raise Refusal(451, "4.2.1", "A mailbox was closed meanwhile", "recipient-gone")
+        envelope.add(Recipient(sender.address, sender.id))
+        return envelope, sender.shown
 
     def _next(self, owed: _Owed) -> int | None:
         now = self._clock()
@@ -267,7 +321,7 @@ class Receipts:
             )
         )
 
-    def _message(self, owed: _Owed, patient: Account, sender: Account) -> bytes:
+    def _message(self, owed: _Owed, patient: Account, to: str) -> bytes:
         """RFC 8098 §3: what a person reads, then what a program reads. The same bytes at each attempt."""
         original = self._keys.unwrap(owed.message_id, _PURPOSE)
         name = owed.letter.hex()
@@ -285,7 +339,7 @@ class Receipts:
             (
                 mime.header_field("Date", mime.date_text(owed.opened_at)),
                 mime.address_field("From", [("", patient.shown)]),
-                mime.address_field("To", [("", sender.shown)]),
+                mime.address_field("To", [("", to)]),
                 mime.header_field("Subject", "Accusé de lecture / Read receipt"),
                 mime.header_field("Message-ID", f"<receipt.{name}@{self._domain}>"),
                 mime.header_field("In-Reply-To", original),

@@ -34,6 +34,7 @@ from mail_server.mime.parts import Part, parse
 from mail_server.mime.pgp_mime import Ciphertext, ciphertext, dearmor, inline_pgp, is_encrypted, wrap
 from mail_server.mime.protect import protect, unprotected
 from mail_server.mime.rendering import Rendered, render, render_encrypted
+from mail_server.mime.reports import reported_ids
 from mail_server.mime.search import contains, fold, searchable_text
 from mail_server.mime.sections import (
     UnknownEncoding,
@@ -87,6 +88,7 @@ __all__ = [
     "received_date",
     "render",
     "render_encrypted",
+    "reported_ids",
     "restored",
     "searchable_text",
     "section",
