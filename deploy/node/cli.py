@@ -13,6 +13,7 @@ import typer
 
 from deploy.node.cli_accounts import account
 from deploy.node.cli_audit import audit
+from deploy.node.cli_egress import egress, key_peer
 from deploy.node.cli_identity import national_id
 from deploy.node.cli_life import limits, operator
 from deploy.node.cli_policies import policies
@@ -54,6 +55,8 @@ report.command("check")(check_documents)
 app.add_typer(account, name="account")
 app.add_typer(space, name="space")
 app.add_typer(key, name="key")
+app.add_typer(egress, name="egress")
+key.command("peer")(key_peer)
 app.add_typer(audit, name="audit")
 app.add_typer(policies, name="policies")
 app.add_typer(limits, name="limits")

@@ -24,6 +24,7 @@ from deploy.node import page_standing
 from deploy.node.administrators import User, this_user
 from deploy.node.composition import Node, now, opened
 from deploy.node.console_audit import AuditCommands
+from deploy.node.console_egress import EgressCommands
 from deploy.node.console_identity import IdentityCommands
 from deploy.node.console_life import LifeCommands
 from deploy.node.console_policies import PolicyCommands
@@ -63,6 +64,7 @@ class Console:
         trace = AuditCommands(node, by)
         rules = PolicyCommands(node, user)
         reports = ReportCommands(node, by)
+        egress = EgressCommands(node, by)
         queue = QueueCommands(node, by)
         signatures = SignatureCommands(node, by)
         self._commands: dict[str, Callable[..., Awaitable[Any]]] = {
@@ -105,6 +107,9 @@ class Console:
             "key_publish": self.key_publish,
             "key_revoke": self.key_revoke,
             "key_list": self.key_list,
+            "key_peer": egress.key_peer,
+            "egress_show": egress.egress_show,
+            "egress_rotate": egress.egress_rotate,
             "space_add": spaces.space_add,
             "space_list": spaces.space_list,
             "enrolment_code": spaces.enrolment_code,

@@ -27,6 +27,7 @@ from cryptography import x509
 from deploy.node.config import Config, ConfigError, load
 from deploy.node.control import NodeDown, ask
 from deploy.node.doctor_audit import audit_findings
+from deploy.node.doctor_egress import keystore_finding, running_gate
 from deploy.node.doctor_life import life_findings
 from deploy.node.doctor_page import page_findings, running_page
 from deploy.node.doctor_policies import policy_findings, running_policies
@@ -67,6 +68,7 @@ async def examine_node(home: Path, config: Path | None, probe: Probe | None = No
     findings += policy_findings(settings, home)
     findings += _trust_list(settings)
     findings += audit_findings(settings, home)
+    findings.append(keystore_finding(settings, home))
     findings += life_findings(settings)
     findings += _machine(settings, home)
     findings += [one async for one in _running(settings, home)]
@@ -184,6 +186,7 @@ async def _running(settings: Config, home: Path) -> AsyncIterator[Finding]:
     async for finding in running_page(settings, home):
         yield finding
     yield await running_reports(home)
+    yield await running_gate(home)
 
 
 def _reached_at(settings: Config) -> tuple[str, str]:

@@ -116,6 +116,17 @@ class Doors:
         metrics.counters("oidc", lambda: node.oidc.counters, gauges={"sessions_open"})
         metrics.counters("sealing", lambda: node.pool.counters)
         metrics.counters("reading", lambda: node.reader.counters)
+        if (gate := node.outbound.gate) is not None:
+            metrics.counters("outbound_gate", lambda: gate.counters)
+            metrics.gauge("outbound_gate_alive", "Whether the egress gate runs.", lambda: float(gate.alive))
+            metrics.gauge("outbound_gate_keys", "Egress keys held.", lambda: float(len(gate.keys)))
+        if (published := node.outbound.published) is not None:
+            metrics.counters("outbound_certificates", lambda: published.counters)
+            metrics.gauge(
+                "outbound_certificates_left_alone",
+                "Domains that are not asked for a while, for their silence.",
+                lambda: float(published.circuit.open),
+            )
         metrics.gauge("smtp_connections_open", "Open SMTP connections.", lambda: self._smtp.open_connections)
         metrics.gauge("smtp_bytes_in_flight", "Mail held in memory.", lambda: self._smtp.bytes_in_flight)
         metrics.gauge("page_sessions_open", "Open sessions of the page.", lambda: node.page.sessions.open)

@@ -86,6 +86,8 @@ def _copy_all(node: Node, to: Path, keystore_to: Path | None, progress: Callable
         (to / _CONFIG).chmod(0o600)
     if keystore_to is not None and home.keystore.exists():
         copy_keystore(home.keystore, keystore_to)
+    if keystore_to is not None and home.egress_keystore.exists():
+        copy_keystore(home.egress_keystore, _of_the_gate(keystore_to))
 
 
 async def restore_home(
@@ -106,6 +108,8 @@ async def restore_home(
     shutil.copy2(source / _CONFIG, target.config)
     if keystore is not None:
         await asyncio.to_thread(copy_keystore, keystore, target.keystore)
+        if _of_the_gate(keystore).exists():
+            await asyncio.to_thread(copy_keystore, _of_the_gate(keystore), target.egress_keystore)
     await asyncio.to_thread(migrate, target, config)
     return {
         "home": str(home),
@@ -113,6 +117,11 @@ async def restore_home(
         "kek_id": manifest.kek_id,
         "keystore": keystore is not None,
     }
+
+
+def _of_the_gate(keystore: Path) -> Path:
+    """Where the egress gate's wraps lie apart: beside the copy of the keystore."""
+    return keystore.with_name(f"{keystore.name}.egress")
 
 
 def _paced(report: Report) -> Report:
