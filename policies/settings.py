@@ -85,7 +85,7 @@ class PoliciesSettings(BaseModel):
     ocsp_url: str = Field(
         default="",
         pattern=r"^$|^https?://[^\s]+$",
-        description="The responder to ask. Empty: the one that each certificate names.",
+        description="The responder to ask about operators. Empty: the one that each certificate names.",
     )
     trust_list_shrink: float = Field(
         default=0.5,

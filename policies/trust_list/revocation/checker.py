@@ -225,7 +225,7 @@ class RevocationCheck:
     async def _use(self, source: str, data: bytes, read_at: int) -> None:
         """Raises ListUnusable."""
         lists = await asyncio.to_thread(crl.read, data, self._authorities, self._clock())
-        self._book.require_newer(lists)
+        self._book.require_newer(source, lists)
         until = read_at + self._wanted.grace_ms if is_address(source) else _FOREVER
         self._book.put(source, Held(tuple(lists), until))
         self._read_at[source] = read_at

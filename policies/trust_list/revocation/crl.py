@@ -9,7 +9,7 @@ is revoked even when the list has expired, and what an expired list does not nam
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from cryptography import x509
@@ -83,7 +83,10 @@ def read(data: bytes, authorities: Authorities, now: int) -> list[RevocationList
     """Every list of a file, DER or PEM. Raises ListUnusable."""
     if len(data) > LARGEST:
         raise ListUnusable("too-large", "The file is larger than any list of revocation.")
-    return [_verified(each, authorities, now) for each in _parsed(data)]
+    found = [_verified(each, authorities, now) for each in _parsed(data)]
+    if not found:
+        raise ListUnusable("ill-formed", "The file holds no list of revocation.")
+    return found
 
 
 def _parsed(data: bytes) -> Iterator[x509.CertificateRevocationList]:
@@ -220,8 +223,17 @@ class Book:
         self._sources: dict[str, Held] = {}
         self._of_issuer: dict[IssuerKey, list[tuple[RevocationList, int]]] = {}
 
-    def require_newer(self, lists: Iterable[RevocationList]) -> None:
-        """No list may go back behind the one that is known for the same certificates. Raises ListUnusable."""
+    def require_newer(self, source: str, lists: Sequence[RevocationList]) -> None:
+        """No list may go back behind the one that is known for the same certificates, nor may a source that spoke of
+        some fall silent about them: who holds the wire could give a true list in the place of another.
+        Raises ListUnusable.
+        """
+        about = {(one.issuer.name, one.scope.delta) for one in lists}
+        before = self._sources.get(source)
+        if before is not None and not {(one.issuer.name, one.scope.delta) for one in before.lists} <= about:
+            raise ListUnusable(
+                "another-issuer", "The source no longer gives the list of the authority it gave."
+            )
         for fresh in lists:
             for known, _ in self._of_issuer.get(fresh.issuer, ()):
                 if known.scope == fresh.scope and fresh.older_than(known):

@@ -57,7 +57,7 @@ class Counters:
 
 class Responders:
     def __init__(self, ask: Ask, url: str, *, grace_ms: int, every_ms: int, clock: Callable[[], int]) -> None:
-        """`url`: the one to ask; "" for the one that each certificate names."""
+        """`url`: the one to ask about leaves; else the one that each certificate names."""
         self._ask = ask
         self._url = url
         self._grace_ms = grace_ms
@@ -69,7 +69,7 @@ class Responders:
 
     def address(self, link: Link) -> str:
         """Who is asked about this certificate; "" for nobody."""
-        return self._url or _named_in(link.certificate)
+        return self._url if self._url and not link.is_authority else _named_in(link.certificate)
 
     async def find(self, link: Link) -> Finding:
         """UNCHECKED: there is nobody to ask. UNKNOWN: no answer holds now."""
