@@ -114,12 +114,12 @@ def queue_show(
     if as_json:
         show(found, True, "")
         return
+    what = f"Letter {found['id']} ({found['reference']}) for {found['domain']}"
     due = f" Due {found['due']}." if found["due"] else ""
     lines = [
-        f"Letter {found['id']} ({found['reference']}) for {found['domain']}: {found['state']}, {found['readable']}, "
-        + f"{found['size']} octets.",
-        f"Accepted {found['accepted_at']}, tried {count(found['attempts'], 'time')}, "
-        + f"expires {found['expires']} (UTC).{due}",
+        f"{what}: {found['state']}, {found['readable']}, {found['size']} octets.",
+        f"Accepted {found['accepted_at']}, tried {count(found['attempts'], 'time')}.{due}",
+        f"Expires {found['expires']} (UTC).",
     ]
     if found["mail_from"] is not None:
         lines.append(f"From <{found['mail_from']}>.")

@@ -30,7 +30,7 @@ from deploy.node.inactivity import Inactivity
 from deploy.node.leaving import ListedDomains, leaving
 from deploy.node.migrations.run import migrate_directory, migrate_mail
 from deploy.node.notices import notices_of
-from deploy.node.outbound import Outbound, blocked_domains, outbound_of
+from deploy.node.outbound import Outbound, blocked_domains, client_of, outbound_of
 from deploy.node.policy_alarm import PolicyAlarm
 from deploy.node.rules import load_rules
 from deploy.node.signatures import authserv_id, signer, verifier
@@ -274,6 +274,7 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
     outbound.published = outbound.peer_keys = await peer_keys_of(
         config, store=store, keys=keys, listed=trust.peers.listed, audit=trace.note, clock=now
     )
+    outbound.connect = client_of(config, trust.peers)
     outbound.listing = bool(config.policies.trust_list or config.policies.trust_list_url)
     domains = ListedDomains(trust.space, trust.peers, operator_blocks.blocked)
     out = leaving(

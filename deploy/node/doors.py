@@ -190,6 +190,7 @@ class Doors:
             kept.append(str(failure))
         again = await rules.reload(self._node.decisions, self._node.trace.note, now())
         kept += again["problems"]
+        kept += self._node.outbound.reload()
         return kept + await self._node.trust.reload()
 
 

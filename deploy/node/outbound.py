@@ -10,8 +10,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from deploy.node.config import Config
 from deploy.node.egress import keep_tidy
+from deploy.node.failures import StartError
 from mail_server.keys.interface import KeyWrapper
+from mail_server.outbound.client.client import SmtpClient
+from mail_server.outbound.client.security import PeerSecurity
 from mail_server.outbound.counters import Counters
 from mail_server.outbound.dispatch import Blocked, Dependencies, Dispatcher
 from mail_server.outbound.egress.gate import EgressGate
@@ -24,7 +28,7 @@ from mail_server.outbound.schedule import Schedule
 from mail_server.outbound.settings import OutboundSettings
 from mail_server.outbound.settling import Settling
 from mail_server.store.interface import Reader, Store
-from policies.interface import AuditTrail
+from policies.interface import AuditTrail, PeerTrust
 
 
 @dataclass(slots=True)
@@ -40,7 +44,9 @@ class Outbound:
     blocked: Blocked
     owing: list[Owing]  # whom the queue tells what became of letters: reports, submissions of the page
     reports: Reports | None = None
-    handover: Handover | None = None
+    connect: Callable[[], SmtpClient | None] = lambda: None  # makes the client, once the doors open
+    client: SmtpClient | None = None
+    handover: Handover | None = None  # the client, unless a test hands over by itself
     egress: Egress | None = None
     peer_keys: PeerKeys | None = None
     gate: EgressGate | None = None  # what `egress` asks in the end
@@ -61,7 +67,11 @@ class Outbound:
             self._upkeep = asyncio.create_task(keep_tidy(self.gate, self.published))
         if self.reports is not None:
             self.reports.start()
-        if self.handover is None or not self.settings.enabled:
+        if not self.settings.enabled:
+            return
+        if self.handover is None:
+            self.handover = self.client = self.connect()
+        if self.handover is None:
             return
         self.dispatcher = Dispatcher(
             self.settings,
@@ -94,6 +104,15 @@ class Outbound:
             await self.gate.close()
         if self.published is not None:
             await self.published.close()
+
+    def reload(self) -> list[str]:
+        """Our certificate and the authorities of others anew; a sentence when they stay as they were."""
+        try:
+            if self.client is not None:
+                self.client.reload()
+        except OSError:
+            return ["The certificate shown to other operators, or its authorities, cannot be read."]
+        return []
 
     async def changed(self) -> None:
         """An administrator changed the queue's rows."""
@@ -138,6 +157,25 @@ def outbound_of(
         blocked=blocked,
         owing=told,
     )
+
+
+def client_of(config: Config, trust: PeerTrust) -> Callable[[], SmtpClient | None]:
+    """Makes the client; it gives None where there is no certificate to show, or no authority to judge others by."""
+    settings, tls = config.outbound, config.tls
+    certificate, key = settings.certificate or tls.certificate, settings.key or tls.key
+
+    def connect() -> SmtpClient | None:
+        if certificate is None or key is None or tls.client_ca is None:
+            return None
+        try:
+            security = PeerSecurity(certificate, key, tls.client_ca)
+        except OSError:
+            raise StartError(
+                f"The certificate shown to other operators cannot be used: {certificate}, its key, or {tls.client_ca}."
+            ) from None
+        return SmtpClient(settings, config.smtp.hostname, trust, security)
+
+    return connect
 
 
 def blocked_domains(names_of: Callable[[str], Sequence[str]], blocked: Callable[[str], bool]) -> Blocked:
