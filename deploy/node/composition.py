@@ -242,6 +242,7 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         planner=planner,
         max_message_size=config.delivery.max_message_size,
         operator_blocked=operator_blocks.blocked,
+        patient_domain=accounts.patient_domain,
     )
     writing = correspondence(config, store=store, accounts=accounts, keys=keys, gate=gate, trail=trail)
     await writing.certificates.load()
@@ -265,9 +266,7 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         blocked=blocked_domains(trust.space.names_of, operator_blocks.blocked),
     )
     stack.push_async_callback(outbound.close)
-    reports = reports_of(
-        config, outbound, store=store, accounts=accounts, keys=keys, trail=trail, clock=now
-    )
+    reports = reports_of(config, outbound, store=store, accounts=accounts, keys=keys, trail=trail, clock=now)
     outbound.gate = outbound.egress = gate_of(
         config, home, named=outbound.gates_named, audit=trace.note, clock=now
     )
@@ -327,7 +326,10 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         peer_certificates=PeerCertificates(trust.peers, trust.revocation),
         abroad=out.abroad,
         departures=out.departures,
-        more_notes=(LocalReports(accounts=accounts, gate=gate, planner=planner, owing=reports).note,),
+        more_notes=(
+            LocalReports(accounts=accounts, gate=gate, planner=planner, owing=reports).note,
+            notices.note,
+        ),
     )
     stack.push_async_callback(delivery.stop)
     tell_through(reports, outbound, delivery, letter_signer.signed)
