@@ -72,13 +72,14 @@ def account(
     activated: bool = True,
     practising: bool = True,
     closed: bool = False,
+    opposed: bool = False,
     contact: str = "replies_only",
     sector: str = "",
     delegates: Iterable[str] = (),
 ) -> Entity:
     """An account. `members` and `delegates` are account ids, of those in force now.
 
-    `activated` matters for patients alone, `practising` for persons (PER), `contact` and `sector` for whom
+    `activated` and `opposed` matter for patients alone, `practising` for persons (PER), `contact` and `sector` for whom
     patients write to.
     """
     attributes: dict[str, Attribute] = {
@@ -86,6 +87,7 @@ def account(
         "kind": str(kind),
         "suspended": suspended,
         "closed": closed,
+        "opposed": opposed,
         "practising": practising,
         "activated": activated,
         "contact": str(contact),

@@ -19,6 +19,7 @@ from deploy.node.cli_life import limits, operator
 from deploy.node.cli_policies import policies
 from deploy.node.cli_profiles import profile
 from deploy.node.cli_queue import queue
+from deploy.node.cli_outbound import add_outbound
 from deploy.node.cli_record import check as check_documents
 from deploy.node.cli_reports import morning_letter, report
 from deploy.node.cli_signatures import dkim
@@ -51,6 +52,7 @@ account.command("page-code")(page_code)
 account.command("national-id")(national_id)
 account.command("profile")(profile)
 account.command("morning-letter")(morning_letter)
+add_outbound(account, space)
 report.command("check")(check_documents)
 app.add_typer(account, name="account")
 app.add_typer(space, name="space")

@@ -27,6 +27,7 @@ from deploy.node.console_audit import AuditCommands
 from deploy.node.console_egress import EgressCommands
 from deploy.node.console_identity import IdentityCommands
 from deploy.node.console_life import LifeCommands
+from deploy.node.console_outbound import OutboundCommands
 from deploy.node.console_policies import PolicyCommands
 from deploy.node.console_profiles import ProfileCommands
 from deploy.node.console_queue import QueueCommands
@@ -35,6 +36,7 @@ from deploy.node.console_reports import ReportCommands
 from deploy.node.console_signatures import SignatureCommands
 from deploy.node.console_software import SoftwareCommands
 from deploy.node.console_spaces import SpaceCommands
+from deploy.node.console_trust import TrustCommands
 from deploy.node.control import CommandFailed, NodeDown, Report, ask, unheard
 from deploy.node.failures import KNOWN, sentence
 from deploy.node.home import Home
@@ -63,9 +65,11 @@ class Console:
         life = LifeCommands(node, by)
         trace = AuditCommands(node, by)
         rules = PolicyCommands(node, user)
+        trust = TrustCommands(node, user.by)
         reports = ReportCommands(node, by)
         egress = EgressCommands(node, by)
         queue = QueueCommands(node, by)
+        egress = EgressCommands(node, by)
         signatures = SignatureCommands(node, by)
         self._commands: dict[str, Callable[..., Awaitable[Any]]] = {
             "status": self.status,
@@ -93,6 +97,8 @@ class Console:
             "account_forward": signatures.account_forward,
             "dkim_show": signatures.dkim_show,
             "dkim_rotate": signatures.dkim_rotate,
+            "account_outbound": OutboundCommands(node, by).account_outbound,
+            "space_oppose": OutboundCommands(node, by).space_oppose,
             "account_notice_address": NoticeCommands(node, by).account_notice_address,
             "account_unused": life.account_unused,
             "account_unused_sweep": life.account_unused_sweep,
@@ -120,6 +126,11 @@ class Console:
             "operator_block": rules.operator_block,
             "operator_unblock": rules.operator_unblock,
             "operator_list": rules.operator_list,
+            "trust_list_show": trust.trust_list_show,
+            "trust_list_fetch": trust.trust_list_fetch,
+            "trust_list_pending": trust.trust_list_pending,
+            "trust_list_apply": trust.trust_list_apply,
+            "trust_list_refuse": trust.trust_list_refuse,
             "software_access": rules.software_access,
             "queue_list": queue.queue_list,
             "queue_domains": queue.queue_domains,

@@ -38,6 +38,7 @@ def account_entity(account: Account, at: int | None = None) -> Entity:
         activated=account.activated,
         practising=account.practising,
         closed=account.closed,
+        opposed=account.opposed,
         contact=account.contact.value,
         sector=account.sector,
         delegates=delegates,

@@ -14,7 +14,7 @@ from directory.openpgp.packets import PacketError, recipient_key_ids
 from mail_server import mime
 from mail_server.delivery.gate import domain_of
 from mail_server.delivery.interface import Sender
-from mail_server.mime.headers import strip_comments
+from mail_server.mime.headers import parameter_text, strip_comments
 from mail_server.payloads.findings import Findings, find
 from mail_server.payloads.manifest import Manifest, written
 from mail_server.signatures.results import Verified
@@ -23,6 +23,9 @@ from policies.refusal import Refusal
 
 _LONGEST_AUTHOR = 2000  # octets of a From: no name is so long, but a parser's limits may be
 _QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_RECEIPTS = frozenset(
+    {"message/disposition-notification", "message/global-disposition-notification"}
+)  # RFC 6533
 _CLEAR_BESIDE = 512  # octets of prologue that programs write around the encrypted part
 _TELLS_SUBJECT = frozenset({"subject", "thread-topic", "comments", "keywords"})  # the second is Outlook's
 # What programs (and we) write in a subject's place; a reply puts its mark before it.
@@ -122,6 +125,28 @@ def _is_sealed(packets: bytes) -> bool:
     except PacketError:
         return False
     return True
+
+
+def check_receipt(letter: Letter, recipients: int) -> str:
+    """What a mail program may hand in without a sender: a receipt to one addressee (RFC 8098 §3).
+
+    Returns whose it says it is. Raises Refusal.
+    """
+    tree = letter.tree
+    kind = parameter_text(tree.params, b"report-type") if tree.content_type == "multipart/report" else None
+    if (kind or "").strip().lower() != "disposition-notification" or not any(
+        part.content_type in _RECEIPTS for part in tree.children
+    ):
+        raise Refusal(
+            550,
+            "5.7.1",
+            "Without a sender (MAIL FROM:<>) only read receipts are accepted",
+            "null-sender-not-a-receipt",
+        )
+    if recipients != 1:
+        raise Refusal(550, "5.7.1", "A read receipt goes to one addressee", "receipt-to-several")
+    authors = [mime.mailboxes(found.value) for found in letter.fields if found.name == "from"]
+    return authors[0][0].spec.lower() if len(authors) == 1 and len(authors[0]) == 1 else ""
 
 
 def check_identity(

@@ -75,6 +75,8 @@ class Exchanges:
 
             return await self._store.read(of_patient)
         if account.kind is Kind.PATIENT and not writer.from_patient:
+            if account.closed or account.opposed:
+                return NO_FACTS  # answered as soon as for an address that nobody has
             keys = self._keys(writer)
             return await self._store.read(
                 lambda reader: Facts(blocked=self._blocks.blocked(reader, account.id, keys))

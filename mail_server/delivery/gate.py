@@ -80,6 +80,7 @@ class Gate:
         planner: Planner,
         max_message_size: int,
         operator_blocked: Callable[[str], bool] = lambda dn: False,
+        patient_domain: str = "",
     ) -> None:
         self._accounts = accounts
         self._decisions = decisions
@@ -87,6 +88,7 @@ class Gate:
         self._planner = planner
         self._max_message_size = max_message_size
         self._operator_blocked = operator_blocked
+        self._patient_domain = patient_domain
 
     def sender(
         self, road: Road, mail_from: str, parameters: MailParameters, peer: Peer, identity: Identity | None
@@ -115,8 +117,10 @@ class Gate:
                 550, "5.7.8", "What you logged in with was revoked or has expired", "credential-revoked"
             )
         account = self._accounts.by_id(identity.account)
-        target = self._accounts.by_address(mail_from) if mail_from else None
-        if account is None or target is None:
+        # A receipt that a mail program sends by itself has no sender to answer to (RFC 8098 §3): who may send at all
+        # may hand it in; what it is, and whose, is looked at when it is there (`examine.check_receipt`).
+        target = self._accounts.by_address(mail_from) if mail_from else account
+        if account is None or target is None or (not mail_from and account.kind is Kind.PATIENT):
             raise Refusal(
                 550, "5.7.1", "You may send only as the address you logged in with", "sender-not-yours"
             )
@@ -129,7 +133,7 @@ class Gate:
         decision = self._decisions.decide(question)
         if not decision.allowed:
             raise not_submitted(decision.rule)
-        return Sender(Road.CLIENT, target.shown, peer, identity=identity)
+        return Sender(Road.CLIENT, target.shown if mail_from else "", peer, identity=identity)
 
     def _operator(self, mail_from: str, peer: Peer) -> Sender:
         if peer.certificate is None:
@@ -161,17 +165,22 @@ class Gate:
             raise Refusal(550, "5.7.1", "This server does not relay to other operators", "relay-refused")
         account = self._accounts.by_address(address)
         if account is None:
-            raise _nobody(writer, address)
+            raise self._nobody(writer, address)
+        if account.kind is Kind.PATIENT:
+            self._takes_letters(writer, account, address)
         if writer.from_patient or account.kind is Kind.PATIENT:
             self._may_write_to(writer, account, facts)
         decision = self._decisions.decide(questions.may_receive(writer.entity, account_entity(account)))
         if not decision.allowed:
-            if account.kind is Kind.PATIENT and account.closed:
-                # Who had a space here is not told apart from who never had one.
-                raise _nobody(writer, address)
             raise not_received(decision.rule)
         self._planner.plan(account)  # refuses a revoked certificate now, while the peer can still be told
         return account
+
+    def _takes_letters(self, writer: Writer, account: Account, address: str) -> None:
+        """Who had a space here, or opposed letters, is not told apart from who never had one. Raises Refusal."""
+        decision = self._decisions.decide(questions.may_receive(writer.entity, account_entity(account)))
+        if not decision.allowed and (account.closed or account.opposed):
+            raise self._nobody(writer, address)
 
     def _may_write_to(self, writer: Writer, account: Account, facts: Facts) -> None:
         question = questions.may_write_to(
@@ -201,6 +210,27 @@ class Gate:
             raise ConversationClosed(Bar(False, facts.stand.closed_by))
         raise not_a_correspondent()
 
+    def _nobody(self, writer: Writer, address: str) -> Refusal:
+        if writer.from_patient:
+            return not_a_correspondent()
+        local, _, _ = address.rpartition("@")
+        try:
+            ins.parse(local)
+        except ins.InsRefused as wrong:
+            if wrong.reason in ("ins-key", "ins-month", "ins-sex"):
+                # RFC 3463 §3.2 (X.1.3): it has the shape of a patient's number, and is mistyped. The digits alone
+                # say so: nothing is told of anybody.
+                return Refusal(
+                    550,
+                    "5.1.3",
+                    "This patient number is mistyped: check its digits",
+                    "recipient-number-wrong",
+                )
+        if domain_of(address) == self._patient_domain:
+            # One answer for who never had a space, whose space is closed, and who opposed letters (mssante.md §3.2).
+            return Refusal(550, "5.1.1", "Message non distribue", "recipient-unknown")
+        return Refusal(550, "5.1.1", "No such mailbox here", "recipient-unknown")
+
     def may_close(self, speaker: Account | Sender, patient: Account) -> bool:
         """Whether `speaker` may close an exchange with this patient."""
         writer = self.writer_for(speaker) if isinstance(speaker, Account) else self.writer(speaker)
@@ -222,6 +252,21 @@ class Gate:
         is_patient = account.kind is Kind.PATIENT
         who = entity or account_entity(account)
         return Writer(who, account if is_patient else None, is_patient, (account.address,))
+
+    def may_send_as(self, sender: Sender, address: str) -> bool:
+        """Whether who is logged in may send as this address: asked where MAIL FROM does not say it."""
+        if sender.identity is None:
+            return False
+        account, target = self._accounts.by_id(sender.identity.account), self._accounts.by_address(address)
+        if account is None or target is None:
+            return False
+        question = questions.may_submit(
+            speaker_entity(sender.identity, account),
+            account_entity(target),
+            sender.identity.mechanism,
+            rights=rights_in(target, account.id),
+        )
+        return self._decisions.decide(question).allowed
 
     def names_of(self, sender: Sender) -> frozenset[str]:
         """Every address of the account that sends; none for another operator's."""
@@ -264,21 +309,6 @@ def speaker_entity(identity: Identity, account: Account) -> Entity:
 
 def not_a_correspondent() -> Refusal:
     return Refusal(550, "5.7.1", "You can write only to who has written to you", "not-a-correspondent")
-
-
-def _nobody(writer: Writer, address: str) -> Refusal:
-    if writer.from_patient:
-        return not_a_correspondent()
-    local, _, _ = address.rpartition("@")
-    try:
-        ins.parse(local)
-    except ins.InsRefused as wrong:
-        if wrong.reason in ("ins-key", "ins-month", "ins-sex"):
-            # RFC 3463 §3.2 (X.1.3): it has the shape of a patient's number, and is mistyped.
-            return Refusal(
-                550, "5.1.3", "This patient number is mistyped: check its digits", "recipient-number-wrong"
-            )
-    return Refusal(550, "5.1.1", "No such mailbox here", "recipient-unknown")
 
 
 def _is_patient_number(local: str) -> bool:

@@ -21,7 +21,7 @@ from mail_server.delivery.authenticity import Authenticity
 from mail_server.delivery.certificates_made import CertificatesMade
 from mail_server.delivery.compose import Composer
 from mail_server.delivery.departing import Departures, Leave
-from mail_server.delivery.examine import Letter, check_identity, examine
+from mail_server.delivery.examine import Letter, check_identity, check_receipt, examine
 from mail_server.delivery.exchanges import Exchanges, Note
 from mail_server.delivery.feedback import Feedback
 from mail_server.delivery.filing import Composed, Filing, actor_of, now_ms
@@ -173,7 +173,7 @@ class DeliveryService(Keeping):
         self._quota.require_all([recipient.account for recipient in kept.recipients], len(message))
         self._rates.take_letter(envelope)
         letter = await self._signed_as_shown(message, envelope)
-        fingerprint = await self._fingerprint(envelope, letter.data)
+        fingerprint = await self._fingerprint(envelope, message)
         await self._exchanges.require_open(envelope, letter)
         if not kept.recipients and not kept.abroad:
             return await self._close(envelope, letter)
@@ -244,7 +244,8 @@ class DeliveryService(Keeping):
         if self._authenticity is not None:
             letter = await self._authenticity.told(letter, envelope)
             message = letter.data
-        check_identity(letter, sender, self._gate.trusts_domain, self._gate.names_of(sender))
+        speaking = self._speaking(letter, envelope)
+        check_identity(letter, speaking, self._gate.trusts_domain, self._gate.names_of(speaking))
         author = self._gate.author(sender)
         if author is None or author.kind is not Kind.PATIENT:
             return letter
@@ -257,6 +258,19 @@ class DeliveryService(Keeping):
         if shown is not message:
             letter = await examine(shown, self._settings.large_message)
         return letter.closing_nothing()
+
+    def _speaking(self, letter: Letter, envelope: Envelope) -> Sender:
+        """Who a letter is from. A receipt of somebody here comes without a sender: then its From says it.
+
+        Raises Refusal.
+        """
+        sender = envelope.sender
+        if sender.road is not Road.CLIENT or sender.mail_from:
+            return sender
+        author = check_receipt(letter, len(envelope.recipients) + len(envelope.abroad))
+        if not self._gate.may_send_as(sender, author):
+            raise Refusal(550, "5.7.1", "From must be an address that you may send as", "from-forged")
+        return replace(sender, mail_from=author)
 
     async def _compose_and_file(
         self, envelope: Envelope, letter: Letter, fingerprint: bytes, note: Note | None

@@ -23,9 +23,9 @@ from mail_server.accounts import ins
 from mail_server.accounts.interface import HELD, Account, Identity, Kind, Peer
 from mail_server.accounts.patients import PatientIdentity
 from mail_server.delivery.interface import Envelope, MailParameters, Road
-from mail_server.store.model import MessageRow
 from mail_server.outbound.interface import Outgoing, PeerCertificate
 from mail_server.store.armor import armor
+from mail_server.store.model import MessageRow
 from policies.local_rules import write_password_rule
 from policies.trust_list import listing
 

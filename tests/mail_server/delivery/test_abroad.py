@@ -338,7 +338,7 @@ async def test_a_key_packet_handed_in_beside_the_letter_goes_to_the_gate_alone(d
     )
     packets = {one.fingerprint: one.packet for one in both.key_packets}
     head, tail = mime.wrap(
-        f"From: <{gp.address}>\r\nTo: <{PAUL}>\r\nMessage-ID: <x@x>\r\nDate: Sat, 21 Nov 2026 10:00:00 +0100\r\n".encode(),
+        f"From: <{gp.address}>\r\nTo: <{PAUL}>\r\nMessage-ID: <x@x>\r\n".encode(),
         "limite",
     )
     message = head + armor(packets[own.fingerprint], both.body) + tail

@@ -98,7 +98,9 @@ class Town:
         return await self._counted(envelope, message)
 
     async def _counted(self, envelope: Envelope, message: bytes) -> None:
-        await asyncio.gather(*self.node.delivery._certificates._makers.values())  # keys made behind earlier letters
+        await asyncio.gather(
+            *self.node.delivery._certificates._makers.values()
+        )  # keys made behind earlier letters
         self.before = await self.tables()
         self.views_before = await self.views()
         ids = [one.id for one in self.accounts.values()]

@@ -60,6 +60,10 @@ async def test_every_question_is_asked_by_the_product_and_every_question_has_a_r
     peer = Peer("127.0.0.1", 4000, "smtp", "s2", tls=True, certificate=desk.operator_certificate)
     await node.delivery.admit_sender(Road.OPERATOR, "dr@voisin.test", MailParameters(), peer, None)
     assert "hand_over" in asked
+    (await desk.envelope(gp)).add(
+        await node.delivery.admit_recipient(await desk.envelope(gp), "marie@voisin.test")
+    )
+    assert "send_out" in asked
     robot = await desk.account("robot", Kind.APP)
     masked = record_letters.confidential("MASQUE_PS")
     part = record_letters.zip_part(record_letters.one_document(confidentiality=(masked,)))
