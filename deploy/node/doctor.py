@@ -35,6 +35,7 @@ from deploy.node.doctor_reports import running_reports
 from deploy.node.failures import sentence
 from deploy.node.finding import Finding
 from deploy.node.home import Home
+from deploy.node.queue_standing import running_queue
 from deploy.node.tls import own_certificate
 from mail_server.keys.interface import KeyUnavailable
 from mail_server.keys.kek import load_kek
@@ -186,6 +187,7 @@ async def _running(settings: Config, home: Path) -> AsyncIterator[Finding]:
     async for finding in running_page(settings, home):
         yield finding
     yield await running_reports(home)
+    yield await running_queue(home)
     yield await running_gate(home)
 
 

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 
 from fastapi import APIRouter
 
-from deploy.node import limits_shown, page_standing, reports_standing, rules
+from deploy.node import limits_shown, page_standing, queue_standing, reports_standing, rules
 from deploy.node.composition import Node, now
 from deploy.node.failures import StartError
 from deploy.node.https import Listener, WebServer, application
@@ -127,6 +127,9 @@ class Doors:
                 "Domains that are not asked for a while, for their silence.",
                 lambda: float(published.circuit.open),
             )
+        metrics.counters("outbound", lambda: node.outbound.counters)
+        metrics.families(lambda: queue_standing.families(node))
+        metrics.looked_up(queue_standing.SHOWN, lambda: queue_standing.shown(node, now()))
         metrics.gauge("smtp_connections_open", "Open SMTP connections.", lambda: self._smtp.open_connections)
         metrics.gauge("smtp_bytes_in_flight", "Mail held in memory.", lambda: self._smtp.bytes_in_flight)
         metrics.gauge("page_sessions_open", "Open sessions of the page.", lambda: node.page.sessions.open)

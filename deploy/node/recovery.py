@@ -19,6 +19,7 @@ from deploy.node.config import load, render
 from deploy.node.control import Report, unheard
 from deploy.node.failures import StartError
 from deploy.node.home import Home
+from deploy.node.queue_standing import faults
 from mail_server.keys.keystore import copy_keystore
 from mail_server.store.backup import backup_store, snapshot_sqlite
 from mail_server.store.check import check_store
@@ -52,7 +53,7 @@ async def check_node(node: Node, report: Report) -> dict[str, Any]:
             "harmless": found.harmless,
         }
         for found in findings
-    ]
+    ] + await faults(node)
     return {
         "messages": counted[0],
         "blobs": counted[1],

@@ -27,6 +27,10 @@ _COUNTED = {
     "deliver": "messages filed",
     "refuse": "refusals",
     "keep": "messages kept by programs",
+    "sent": "letters to other operators",
+    "send-failed": "letters refused by other operators",
+    "send-expired": "letters expired",
+    "send-cancelled": "letters cancelled",
     "account-suspend": "suspensions",
     "account-reinstate": "reinstatements",
     "practice-lost": "practice lost",
@@ -36,6 +40,7 @@ _COUNTED = {
     "account-close": "closures",
     "space-activated": "spaces activated",
 }
+_LEAVING = frozenset({"sent", "send-failed", "send-expired", "send-cancelled"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,10 @@ def figures(sql: Sql, month: Month, now: int | None = None) -> list[Row]:
         counts[figure, ""] += many
         if action == "refuse":
             counts[figure, outcome] += many
+        elif action in _LEAVING:
+            if action != "send-cancelled":
+                counts[figure, outcome] += many  # who can read what left; why it did not
+            counts[figure, kinds.get(subject, "node")] += many
         elif action in ("login", "login-failed"):
             counts[figure, kinds.get(subject, "unknown")] += many
         elif action == "deliver":
@@ -89,6 +98,7 @@ def figures(sql: Sql, month: Month, now: int | None = None) -> list[Row]:
                 counts["messages out", kinds[actor]] += many
             else:
                 counts["messages from other operators", ""] += many
+                counts["messages from other operators", kinds.get(subject, "unknown")] += many
     if now < month.end:
         counts["month not over", ""] += 1
     if purged := _purged(sql, month):

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 class Counters:
     """One per recipient and letter, unless said otherwise."""
 
-    laid: int = 0  # letters put into the queue
     attempts: int = 0  # letters handed to the client
     delivered: Counter[str] = field(default_factory=Counter[str])  # by interface.Readable
     deferred: Counter[str] = field(default_factory=Counter[str])  # by reason

@@ -48,7 +48,7 @@ _ACTIONS = {
     Fate.RELAYED: "sent",
     Fate.FAILED: "send-failed",
     Fate.EXPIRED: "send-expired",
-    Fate.CANCELLED: "queue-cancel",
+    Fate.CANCELLED: "send-cancelled",
 }
 
 
@@ -373,15 +373,17 @@ def _event(letter: QueuedLetter, fate: Fate, settled: Sequence[Settled], now: in
     """Ids and codes alone: who wrote, to which domain, with which reply."""
     last = settled[0].last
     detail: dict[str, Any] = {"domain": letter.domain, "recipients": str(len(settled))}
+    outcome = letter.readable.value if fate is Fate.RELAYED else "done"
     if last is not None:
         detail |= {"phase": last.phase.value} | ({"code": str(last.code)} if last.code else {})
-        detail |= {"reason": last.reason} if fate is not Fate.RELAYED and last.reason else {}
+        if fate in (Fate.FAILED, Fate.EXPIRED):
+            outcome = last.reason or outcome
     return Event(
         action=_ACTIONS[fate],
         at=now,
         actor=by,
         subject=letter.account or "",
-        outcome=letter.readable.value if fate is Fate.RELAYED else "done",
+        outcome=outcome,
         reference=letter.reference,
         detail=detail,
     )

@@ -62,6 +62,17 @@ _FUNCTIONAL = (
     "morning-letter",
     "report-failures",
     "delivery-report",
+    # letters to other operators
+    "send-out",
+    "sent",
+    "send-failed",
+    "send-expired",
+    "send-cancelled",
+    "queue-retry",
+    "queue-cancel",
+    "queue-hold",
+    "queue-release",
+    "queue-show",
     # what becomes of sealed letters
     "reseal",
     "reseal-begin",
