@@ -168,7 +168,13 @@ class SmtpClient:
 
     async def _judged(self, connection: PeerConnection, domain: str) -> Outcome | None:
         """Why the other side must not have this domain's letters; None when it may."""
-        standing = await self._trust.judge(connection.chain, domain)
+        try:
+            standing = await self._trust.judge(connection.chain, domain)
+        except Exception as error:  # what cannot be judged is refused
+            _log.error(
+                "the certificate of %s could not be judged (%s)", connection.host, type(error).__name__
+            )
+            return outcomes.ours(Verdict.LATER, Phase.TRUST, "not-judged", connection.host)
         if standing.allowed:
             return None
         reason = standing.reason or "not-trusted"

@@ -24,7 +24,7 @@ from aiosmtplib.response import SMTPResponse
 from mail_server.outbound.client import content as octets
 from mail_server.outbound.client import offers, outcomes, security
 from mail_server.outbound.client.offers import Offers
-from mail_server.outbound.client.replies import BadReply, Reply, ReplyReader
+from mail_server.outbound.client.replies import Reply, ReplyReader
 from mail_server.outbound.interface import Outcome, Phase, Verdict
 
 QUIT_SECONDS = 5.0
@@ -78,19 +78,15 @@ class PeerProtocol(SMTPProtocol):
     def data_received(self, data: bytes) -> None:
         if self._broken is not None:
             return
-        try:
-            found = self._reader.feed(data)
-        except BadReply as bad:
-            self.give_up(bad.slug)
-            return
-        for reply in found:
-            if not self._owed:
-                self.give_up("unsolicited")
-                return
-            self._owed -= 1
-            self._replies.append(reply)
-        if self._reader.pending and not self._owed:
+        reader = self._reader
+        found = reader.feed(data)
+        welcome = min(len(found), self._owed)
+        self._replies.extend(found[:welcome])
+        self._owed -= welcome
+        if not self._owed and (welcome < len(found) or reader.pending or reader.bad):
             self.give_up("unsolicited")
+        elif reader.bad:
+            self.give_up(reader.bad)
         elif found:
             self._wake()
 
@@ -264,7 +260,8 @@ class PeerConnection(aiosmtplib.SMTP):
 
     async def _create_connection(self, timeout: float | None) -> SMTPResponse:
         assert self.loop is not None
-        assert self.hostname is not None and self.port is not None
+        assert self.hostname is not None
+        assert self.port is not None
         peer = self._peer = PeerProtocol(self.loop)
         async with asyncio.timeout(timeout):
             self.transport, _ = await self.loop.create_connection(lambda: peer, self.hostname, self.port)

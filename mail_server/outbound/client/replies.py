@@ -17,15 +17,8 @@ LONGEST_WORDS = 200
 
 _ENHANCED = re.compile(rb"([245]\.\d{1,3}\.\d{1,3})(?:[ \t]+|$)")
 _PRINTABLE = bytes(octet if 0x20 <= octet < 0x7F else 0x3F if octet >= 0x80 else 0x20 for octet in range(256))
+_CODE = re.compile(rb"[2-5][0-9][0-9](?:[ -]|\Z)")
 _SPACES = re.compile(r" {2,}")
-
-
-class BadReply(Exception):
-    """Bytes that are no reply. `slug` says which way: "garbage", "endless-reply"."""
-
-    def __init__(self, slug: str) -> None:
-        super().__init__(slug)
-        self.slug = slug
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +46,16 @@ class Reply:
 
 
 class ReplyReader:
-    """Bytes in, whole replies out."""
+    """Bytes in, whole replies out. `bad` says why nothing more can be read: "garbage", "endless-reply"."""
 
-    __slots__ = ("_code", "_held", "_lines", "_size")
+    __slots__ = ("_code", "_held", "_lines", "_size", "bad")
 
     def __init__(self) -> None:
         self._held = b""
         self._code = b""
         self._lines: list[bytes] = []
         self._size = 0
+        self.bad = ""
 
     @property
     def pending(self) -> bool:
@@ -69,43 +63,40 @@ class ReplyReader:
         return bool(self._held or self._lines)
 
     def feed(self, data: bytes) -> list[Reply]:
-        """Raises BadReply; then nothing more of this peer can be read."""
+        """The replies that are whole now, those in front of what is no reply included."""
         if self._held:
             data = self._held + data
         found: list[Reply] = []
         begin = 0
-        while (end := data.find(b"\n", begin)) >= 0:
+        while not self.bad:
+            end = data.find(b"\n", begin)
+            if end < 0:
+                break
             reply = self._line(data[begin:end])
             if reply is not None:
                 found.append(reply)
             begin = end + 1
-        self._held = data[begin:] if begin else data
-        if len(self._held) > LONGEST_LINE:
-            raise BadReply("endless-reply")
+        rest = data[begin:] if begin else data
+        if len(rest) > LONGEST_LINE and not self.bad:
+            self.bad = "endless-reply"
+        self._held = b"" if self.bad else rest
         return found
 
     def _line(self, line: bytes) -> Reply | None:
-        if len(line) > LONGEST_LINE:
-            raise BadReply("endless-reply")
         if line.endswith(b"\r"):
             line = line[:-1]
-        code, mark = line[:3], line[3:4]
-        if not (code.isdigit() and len(code) == 3 and b"2" <= code[:1] <= b"5") or mark not in (
-            b" ",
-            b"-",
-            b"",
-        ):
-            raise BadReply("garbage")
-        if self._lines and code != self._code:
-            raise BadReply("garbage")
+        code, mark, text = line[:3], line[3:4], line[4:]
         self._size += len(line)
-        if self._size > LONGEST_REPLY or len(self._lines) >= MOST_LINES:
-            raise BadReply("endless-reply")
+        if len(line) > LONGEST_LINE or self._size > LONGEST_REPLY or len(self._lines) >= MOST_LINES:
+            self.bad = "endless-reply"
+        elif not _CODE.match(line) or (self._lines and code != self._code):
+            self.bad = "garbage"
+        if self.bad:
+            return None
         if mark == b"-":
             self._code = code
-            self._lines.append(line[4:])
+            self._lines.append(text)
             return None
-        text = line[4:]
         if self._lines:
             text = b"\n".join((*self._lines, text))
             self._lines.clear()

@@ -79,6 +79,6 @@ async def start(pki: Pki) -> AsyncIterator[Start]:
                 OutboundSettings.model_validate(given), "mx.ici.example", trusts, pki.ours(), FakeNames()
             )
             stack.push_async_callback(client.close)
-            return Side(peer, client, trusts, contents or Contents())
+            return Side(peer, client, trusts, contents or Contents(), pki)
 
         yield begin

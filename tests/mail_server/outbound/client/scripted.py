@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
+import contextlib
+import os
+import socket
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+import threading
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -15,9 +18,11 @@ from mail_server.outbound.client.client import SmtpClient
 from mail_server.outbound.client.names import Exchanger, NamesFailed
 from mail_server.outbound.client.security import PeerSecurity
 from mail_server.outbound.interface import Leaving, Notify, Outcome, OutgoingRecipient
+from mail_server.outbound.settings import OutboundSettings
 from policies.interface import PeerStanding
 
 T = TypeVar("T")
+ALLOWED = PeerStanding(True, "CN=mx.autre.example")
 DOMAIN = "autre.mssante.example"
 LETTER = b"From: <a@ici.mssante.example>\r\nSubject: ...\r\n\r\nBonjour\r\n"
 
@@ -102,11 +107,14 @@ class Peer:
     """
 
     tls: ssl.SSLContext
-    answers: dict[str, Answer | list[Answer]] = field(default_factory=dict)
+    answers: dict[str, Answer | list[Answer]] = field(default_factory=dict[str, Answer | list[Answer]])
     offers: Sequence[str] = EHLO
     clear_offers: Sequence[str] = ("mx.autre.example", "PIPELINING", "STARTTLS")
     after_starttls: bytes = b""
     most_recipients: int = 1000
+    instead_of_tls: bytes = b""
+    interruption: bytes = b""  # said in the middle of a letter
+    deaf: bool = False  # reads nothing after 354
     port: int = 0
 
     def __post_init__(self) -> None:
@@ -117,13 +125,16 @@ class Peer:
         self.raw: list[bytes] = []
         self.connections = 0
         self.client_certificates: list[bytes | None] = []
+        self.server_names: list[str | None] = []
+        self.tls.sni_callback = lambda _tls, name, _context: self.server_names.append(name)
         self.groups: list[int] = []
         """How many commands each write brought, as far as they came together."""
+        self._groups: dict[asyncio.StreamReader, list[bytes]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Peer:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port, limit=1 << 26)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -157,7 +168,7 @@ class Peer:
         await self._answer(writer, "greeting", "220 mx.autre.example ESMTP")
         offers, accepted = self.clear_offers, 0
         while True:
-            line = (await reader.readuntil(b"\r\n"))[:-2].decode()
+            line = (await self._command(reader, inside=offers is self.offers))[:-2].decode()
             self.said.append(line)
             verb = line.split(" ")[0].upper()
             if verb == "EHLO":
@@ -166,6 +177,11 @@ class Peer:
                 )
             elif verb == "STARTTLS":
                 await self._answer(writer, "STARTTLS", "220 2.0.0 Go", after=self.after_starttls)
+                if self.instead_of_tls:
+                    await asyncio.sleep(0.05)
+                    writer.write(self.instead_of_tls)
+                    await reader.read()
+                    raise _HangUp
                 await writer.start_tls(self.tls)
                 ssl_object = writer.get_extra_info("ssl_object")
                 self.client_certificates.append(ssl_object.getpeercert(binary_form=True))
@@ -180,7 +196,7 @@ class Peer:
             elif verb == "DATA":
                 said = await self._answer(writer, line, "354 Go" if accepted else "554 5.5.1 Nobody")
                 if said.startswith("354"):
-                    await self._letter(reader)
+                    await self._letter(reader, writer)
                     await self._answer(writer, ".", "250 2.0.0 Ok: queued as 4711")
             elif verb == "QUIT":
                 await self._answer(writer, line, "221 2.0.0 Bye")
@@ -188,10 +204,28 @@ class Peer:
             else:
                 await self._answer(writer, line, "250 2.0.0 Ok")
 
-    async def _letter(self, reader: asyncio.StreamReader) -> None:
-        raw = b"\r\n"
-        while not raw.endswith(b"\r\n.\r\n"):
-            raw += await reader.readuntil(b"\r\n")
+    async def _command(self, reader: asyncio.StreamReader, *, inside: bool) -> bytes:
+        """Read by groups, to see which commands came together."""
+        waiting = self._groups.get(reader)
+        if not waiting:
+            first = await reader.readuntil(b"\r\n")
+            waiting = self._groups[reader] = [first]
+            while b"\n" in bytes(reader._buffer):  # type: ignore[attr-defined]
+                waiting.append(await reader.readuntil(b"\r\n"))
+            if inside and not first.startswith((b"EHLO", b"QUIT")):
+                self.groups.append(len(waiting))
+        return waiting.pop(0)
+
+    async def _letter(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.deaf:
+            await asyncio.sleep(3600)
+        held = bytearray(b"\r\n")
+        while not held.endswith(b"\r\n.\r\n"):
+            if self.interruption and len(held) > 1 << 18:
+                writer.write(self.interruption)
+                self.interruption = b""
+            held += await reader.readuntil(b"\r\n")
+        raw = bytes(held)
         self.raw.append(raw[2:])
         self.letters.append(raw[:-3].replace(b"\r\n.", b"\r\n")[2:])
 
@@ -232,6 +266,41 @@ def _lines(code: int, lines: Sequence[str]) -> str:
     )
 
 
+@contextlib.contextmanager
+def blunt_server(tls: ssl.SSLContext) -> Generator[int]:
+    """A server on blocking sockets up to its handshake: OpenSSL then says its alert, which asyncio's drops."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(5)
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                line, _ = listening.accept()
+                with line:
+                    line.settimeout(5)
+                    line.sendall(b"220 mx.autre.example\r\n")
+                    line.recv(1000)
+                    line.sendall(b"250 STARTTLS\r\n".replace(b"250 ", b"250-mx\r\n250 "))
+                    line.recv(1000)
+                    line.sendall(b"220 Go\r\n")
+                    secured = tls.wrap_socket(line, server_side=True, do_handshake_on_connect=False)
+                    with secured:
+                        with contextlib.suppress(ssl.SSLError):
+                            secured.do_handshake()
+                        secured.shutdown(socket.SHUT_WR)
+                        raw = socket.socket(fileno=os.dup(secured.fileno()))
+                        with raw:  # closed with something unread, TCP would take the alert back
+                            raw.settimeout(5)
+                            while raw.recv(1000):
+                                pass
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            thread.join()
+
+
 # --- our side
 
 
@@ -239,10 +308,12 @@ def _lines(code: int, lines: Sequence[str]) -> str:
 class Trust:
     """Judges as a test says; remembers what it was asked."""
 
-    standing: PeerStanding = PeerStanding(True, "CN=mx.autre.example")
+    standing: PeerStanding = field(default_factory=lambda: ALLOWED)
     domains: set[str] = field(default_factory=lambda: {DOMAIN})
     host: str = ""
-    asked: list[tuple[tuple[bytes, ...], str | None]] = field(default_factory=list)
+    asked: list[tuple[tuple[bytes, ...], str | None]] = field(
+        default_factory=list[tuple[tuple[bytes, ...], str | None]]
+    )
 
     async def judge(self, chain: Sequence[bytes], domain: str | None) -> PeerStanding:
         self.asked.append((tuple(chain), domain))
@@ -259,9 +330,11 @@ class Trust:
 class FakeNames:
     """A name service in memory; None is one that is silent."""
 
-    mx: dict[str, tuple[Exchanger, ...] | None] = field(default_factory=dict)
-    hosts: dict[str, tuple[str, ...] | None] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
+    mx: dict[str, tuple[Exchanger, ...] | None] = field(
+        default_factory=dict[str, tuple[Exchanger, ...] | None]
+    )
+    hosts: dict[str, tuple[str, ...] | None] = field(default_factory=dict[str, tuple[str, ...] | None])
+    asked: list[str] = field(default_factory=list[str])
 
     async def exchangers(self, domain: str) -> tuple[Exchanger, ...]:
         self.asked.append(f"MX {domain}")
@@ -310,6 +383,17 @@ class Side:
     client: SmtpClient
     trust: Trust
     contents: Contents
+    pki: Pki
+
+    async def elsewhere(self, port: int) -> Outcome:
+        """A letter to a server on this port."""
+        given = {**SETTINGS, "routes": {DOMAIN: f"127.0.0.1:{port}"}}
+        client = SmtpClient(
+            OutboundSettings.model_validate(given), "mx.ici.example", self.trust, self.pki.ours(), FakeNames()
+        )
+        (outcome,) = await client.hand_over(DOMAIN, letter(), self.contents)
+        await client.close()
+        return outcome
 
     async def send(self, leaving: Leaving | None = None) -> list[Outcome]:
         async with asyncio.timeout(20):
@@ -331,7 +415,3 @@ SETTINGS: dict[str, object] = {
 
 def asked(address: str, notify: Notify = Notify.NONE, orcpt: str = "") -> OutgoingRecipient:
     return OutgoingRecipient(address, notify, orcpt)
-
-
-def now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)
