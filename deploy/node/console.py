@@ -69,7 +69,6 @@ class Console:
         reports = ReportCommands(node, by)
         egress = EgressCommands(node, by)
         queue = QueueCommands(node, by)
-        egress = EgressCommands(node, by)
         signatures = SignatureCommands(node, by)
         self._commands: dict[str, Callable[..., Awaitable[Any]]] = {
             "status": self.status,
