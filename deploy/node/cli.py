@@ -24,6 +24,7 @@ from deploy.node.cli_record import check as check_documents
 from deploy.node.cli_reports import morning_letter, report
 from deploy.node.cli_signatures import dkim
 from deploy.node.cli_spaces import page_code, space
+from deploy.node.cli_trust import trust_list
 from deploy.node.terminal import (
     DEFAULT_HOME,
     ConfigOption,
@@ -61,6 +62,7 @@ app.add_typer(egress, name="egress")
 key.command("peer")(key_peer)
 app.add_typer(audit, name="audit")
 app.add_typer(policies, name="policies")
+app.add_typer(trust_list, name="trust-list")
 app.add_typer(limits, name="limits")
 app.add_typer(operator, name="operator")
 app.add_typer(report, name="report")
