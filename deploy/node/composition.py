@@ -49,6 +49,7 @@ from mail_server.delivery.authenticity import Authenticity
 from mail_server.delivery.compose import Composer
 from mail_server.delivery.forwarding import Forwarding
 from mail_server.delivery.gate import Gate
+from mail_server.delivery.integration_answers import IntegrationAnswers
 from mail_server.delivery.peer_certificates import PeerCertificates
 from mail_server.delivery.plan import Planner
 from mail_server.delivery.rates import Rates
@@ -312,6 +313,14 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         exchanges=writing.exchanges,
         receipts=writing.asked,
         feedback=writing.feedback,
+        integration=IntegrationAnswers(
+            store=store,
+            accounts=accounts,
+            trail=trail,
+            peer_keys=out.peer_keys,
+            large=config.delivery.large_message,
+            clock=now,
+        ),
         structured=structured,
         rates=rates,
         authenticity=Authenticity(

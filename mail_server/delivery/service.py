@@ -38,6 +38,7 @@ from mail_server.delivery.interface import (
     Road,
     Sender,
 )
+from mail_server.delivery.integration_answers import IntegrationAnswers
 from mail_server.delivery.keeping import Keeping, refusal_event
 from mail_server.delivery.peer_certificates import PeerCertificates
 from mail_server.delivery.plan import Plan, Planner
@@ -80,6 +81,7 @@ class DeliveryService(Keeping):
         authenticity: Authenticity | None = None,
         forwarding: Forwarding | None = None,
         feedback: Feedback | None = None,
+        integration: IntegrationAnswers | None = None,
         peer_certificates: PeerCertificates | None = None,
         abroad: AbroadAdmission | None = None,
         departures: Departures | None = None,
@@ -104,6 +106,7 @@ class DeliveryService(Keeping):
         self._authenticity = authenticity
         self._forwarding = forwarding
         self._feedback = feedback
+        self._integration = integration
         self._rates = rates or Rates(unlimited(), accounts)
         self._peer_certificates = peer_certificates or PeerCertificates()
         self._more_notes = more_notes
@@ -162,6 +165,8 @@ class DeliveryService(Keeping):
             self._audit([refusal_event(refusal, envelope.sender.peer, actor_of(envelope.sender))])
             if self._feedback is not None:
                 await self._feedback.refused(envelope, message, refusal, self._settings.large_message)
+            if self._integration is not None:
+                await self._integration.refused(self, envelope, message, refusal)
             raise
 
     async def _deliver(self, envelope: Envelope, message: bytes) -> Accepted:

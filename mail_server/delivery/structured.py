@@ -16,7 +16,7 @@ from mail_server.accounts.interface import Account, Kind
 from mail_server.delivery.examine import Letter
 from mail_server.payloads.manifest import Manifest
 from mail_server.payloads.reader import NotRead, Reads
-from mail_server.payloads.record.refusal import RecordRefused
+from mail_server.payloads.record.refusal import AnsCode, RecordRefused
 from policies import questions
 from policies.interface import Decisions, Entity, Question
 from policies.refusal import Refusal
@@ -26,6 +26,16 @@ _NOT_CARRIED = {
     "carry-masked-to-professional": "The patient masks this document from professionals",
     "carry-wrong-combination": "A document cannot be masked from professionals and invisible to the patient",
 }
+
+
+class DocumentsRefused(Refusal):
+    """What a letter carries is not taken; `ans` is the code that software knows."""
+
+    __slots__ = ("ans",)
+
+    def __init__(self, sentence: str, reason: str, ans: AnsCode) -> None:
+        super().__init__(554, "5.6.0", sentence, reason)
+        self.ans = ans
 
 
 class Structured:
@@ -95,6 +105,6 @@ class Structured:
             raise Refusal(554, "5.7.1", words, decision.rule)
 
 
-def _refusal(refused: RecordRefused) -> Refusal:
+def _refusal(refused: RecordRefused) -> DocumentsRefused:
     code = "" if "(ANS " in refused.sentence else f" (ANS {int(refused.code)})"
-    return Refusal(554, "5.6.0", refused.sentence + code, refused.slug)
+    return DocumentsRefused(refused.sentence + code, refused.slug, refused.code)

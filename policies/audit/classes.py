@@ -73,6 +73,7 @@ _FUNCTIONAL = (
     "queue-hold",
     "queue-release",
     "queue-show",
+    "integration-answer",
     # what becomes of sealed letters
     "reseal",
     "reseal-begin",
