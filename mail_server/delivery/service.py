@@ -27,6 +27,7 @@ from mail_server.delivery.feedback import Feedback
 from mail_server.delivery.filing import Composed, Filing, actor_of, now_ms
 from mail_server.delivery.forwarding import NOWHERE, Forwarding, sent_on_plans
 from mail_server.delivery.gate import Gate, domain_of
+from mail_server.delivery.integration_answers import IntegrationAnswers
 from mail_server.delivery.interface import (
     NOTHING_ASKED,
     Abroad,
@@ -38,7 +39,6 @@ from mail_server.delivery.interface import (
     Road,
     Sender,
 )
-from mail_server.delivery.integration_answers import IntegrationAnswers
 from mail_server.delivery.keeping import Keeping, refusal_event
 from mail_server.delivery.peer_certificates import PeerCertificates
 from mail_server.delivery.plan import Plan, Planner
