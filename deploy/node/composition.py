@@ -65,6 +65,7 @@ from mail_server.payloads.reader import Reader
 from mail_server.sealing.authority import Authority
 from mail_server.sealing.engine import OpenPgpEngine
 from mail_server.sealing.pool import Pool
+from mail_server.outbound.signed import SigningEgress
 from mail_server.signatures.signer import Signer
 from mail_server.signatures.verifier import Verifier
 from mail_server.store.home_lock import HomeLock
@@ -268,9 +269,8 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
     )
     stack.push_async_callback(outbound.close)
     reports = reports_of(config, outbound, store=store, accounts=accounts, keys=keys, trail=trail, clock=now)
-    outbound.gate = outbound.egress = gate_of(
-        config, home, named=outbound.gates_named, audit=trace.note, clock=now
-    )
+    outbound.gate = gate_of(config, home, named=outbound.gates_named, audit=trace.note, clock=now)
+    outbound.egress = SigningEgress(outbound.gate, letter_signer)
     outbound.published = outbound.peer_keys = await peer_keys_of(
         config, store=store, keys=keys, listed=trust.peers.listed, audit=trace.note, clock=now
     )
