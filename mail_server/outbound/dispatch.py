@@ -88,6 +88,7 @@ class Dispatcher:
         self._in_hand: dict[int, Taken] = {}  # leased by this node
         self._wake = asyncio.Event()
         self._stopping = False
+        self._napping = False
         self._loop: asyncio.Task[None] | None = None
         self._refreshed_at = 0
         self._swept_at = 0
@@ -136,14 +137,10 @@ class Dispatcher:
         return len(self._in_hand)
 
     @property
-    def busy(self) -> bool:
-        """Whether a turn is under way."""
-        return bool(self._turns)
-
-    @property
-    def due(self) -> bool:
-        """Whether a domain waits for its turn now."""
-        return self._lanes.any_ready(self._needs.clock())
+    def idle(self) -> bool:
+        """Whether all that is due was done, and the next thing is waited for."""
+        ready = self._wake.is_set() or self._lanes.any_ready(self._needs.clock())
+        return self._napping and not self._turns and not ready
 
     @property
     def domains_failing(self) -> int:
@@ -169,9 +166,11 @@ class Dispatcher:
                 )
 
     async def _nap(self, seconds: float) -> None:
+        self._napping = True
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), seconds)
         self._wake.clear()
+        self._napping = False
 
     def _fill(self) -> None:
         """Give free places to domains in turn."""

@@ -70,6 +70,7 @@ async def test_mailboxes_logins_letters_and_refusals_are_counted_by_kind_and_rea
         ("mailboxes", "PER", 1),
         ("messages filed", "", 2),
         ("messages from other operators", "", 1),
+        ("messages from other operators", "PER", 1),
         ("messages in", "PER", 2),
         ("messages out", "APP", 1),
         ("refusals", "", 2),
@@ -98,3 +99,40 @@ def test_a_month_is_written_one_way(text: str) -> None:
 def test_a_month_has_all_its_days() -> None:
     assert (Month(2028, 2).end - Month(2028, 2).start) // 86_400_000 == 29
     assert Month(2031, 12).end == Month(2032, 1).start
+
+
+async def test_letters_to_other_operators_are_counted_by_who_sent_them_who_reads_them_and_why_not(
+    store: Store,
+) -> None:
+    trail = ChainedTrail("node")
+    accounts = AccountService(store, trail, AccountsSettings(domains=("chu.test",)))
+    await accounts.start()
+    gp = (await accounts.add("gp@chu.test", Kind.PER)).id
+    robot = (await accounts.add("dpi@chu.test", Kind.APP)).id
+    events = [
+        Event("sent", NOON, "node", gp, "sealed"),
+        Event("sent", NOON + 1, "node", robot, "gated"),
+        Event("sent", NOON + 2, "node", robot, "gated"),
+        Event("sent", NOON + 3, "node", "", "gated"),  # a report of the node itself
+        Event("send-failed", NOON + 4, "node", gp, "peer-5yz"),
+        Event("send-expired", NOON + 5, "node", robot, "no-starttls"),
+        Event("send-cancelled", NOON + 6, "console:root", robot),
+    ]
+    await store.write(lambda tx: trail.append(tx.sql, events))
+    rows = await store.read(lambda reader: figures(reader.sql, MAY, now=MAY.end))
+    assert [(row.figure, row.of, row.count) for row in rows if row.figure.startswith("letters")] == [
+        ("letters cancelled", "", 1),
+        ("letters cancelled", "APP", 1),
+        ("letters expired", "", 1),
+        ("letters expired", "APP", 1),
+        ("letters expired", "no-starttls", 1),
+        ("letters refused by other operators", "", 1),
+        ("letters refused by other operators", "PER", 1),
+        ("letters refused by other operators", "peer-5yz", 1),
+        ("letters to other operators", "", 4),
+        ("letters to other operators", "APP", 2),
+        ("letters to other operators", "PER", 1),
+        ("letters to other operators", "gated", 3),
+        ("letters to other operators", "node", 1),
+        ("letters to other operators", "sealed", 1),
+    ]

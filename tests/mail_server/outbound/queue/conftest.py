@@ -206,8 +206,7 @@ class Post:
         async with asyncio.timeout(20):
             while calm < 3:
                 await asyncio.sleep(0.003)
-                idle = not self.dispatcher.busy and not self.queue._laid and not self.dispatcher.due
-                calm = calm + 1 if idle else 0
+                calm = calm + 1 if self.dispatcher.idle else 0
 
     async def quiet_for(self, seconds: float) -> None:
         """Where something stays due: nothing may happen for so long."""

@@ -116,7 +116,7 @@ async def test_who_lost_the_lease_sends_nothing(two):
     await second.until(lambda: second.operators.took)
     await second.quiet()
     go.set()
-    await first.until(lambda: not first.dispatcher.busy)
+    await first.until(lambda: first.dispatcher.idle)
     assert first.operators.took == []
     assert len(second.operators.took) == 1
     assert await second.states(number) == ["DELIVERED"]
@@ -140,7 +140,7 @@ async def test_who_lost_the_lease_after_the_bytes_settles_what_it_knows(two):
     await stopped.wait()
     await first.store.write(lambda tx: leases.take_back(tx.sql, None, 10))
     go.set()
-    await first.until(lambda: not first.dispatcher.busy)
+    await first.until(lambda: first.dispatcher.idle)
     assert first.dispatcher.counters.leases_lost == 1
     assert (await first.letter(number)).state is LetterState.DONE  # so that nobody sends it again
     await second.start()
