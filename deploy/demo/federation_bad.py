@@ -61,6 +61,7 @@ class BadServer:
         self.taken: list[Taken] = []
         self.clear: list[str] = []  # commands that came before TLS, but for those that must
         self.connections = 0
+        self.refused = 0  # replies of 4yz and 5yz
         self._leaf = leaf
         self._authorities = authorities
         self._socket = socket.create_server(("127.0.0.1", port))
@@ -189,7 +190,7 @@ class _Conversation:
             return
         while b"\r\n.\r\n" not in self._rest:
             self._more()
-        content, _, self._rest = self._rest.partition(b"\r\n.\r\n")
+        content, _end, self._rest = self._rest.partition(b"\r\n.\r\n")
         if self._say("end", "250 2.0.0 Taken").startswith("2"):
             self._server.taken.append(Taken(self._mail_from, self._recipients, content))
 
@@ -207,6 +208,7 @@ class _Conversation:
         return self._put(manners.answers.get(step, good))
 
     def _put(self, reply: str) -> str:
+        self._server.refused += reply[:1] in "45"
         self._socket.sendall(reply.encode() + b"\r\n")
         return reply
 

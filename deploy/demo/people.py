@@ -135,3 +135,4 @@ class Patient:
 
 GARANCE = Patient("251036999900150", "GARANCE", "Éloïse Marie", "F", "1951-03-14", "69999")
 YOU = Patient("164076999900211", "DELATTRE", "Georges", "M", "1964-07-09", "69999")
+THEIRS = Patient("258016999900361", "OSMONT", "Hélène", "F", "1958-01-22", "69999")  # of the second operator

@@ -19,9 +19,11 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from deploy.demo import clients, letters, thief, world
+from deploy.demo import clients, letters, people, thief, world
 from deploy.demo.browser.page import PageRefused
 from deploy.demo.clients import tls
+from deploy.demo.federation import Federation
+from deploy.demo.federation_story import FederationStory
 from deploy.demo.patient_story import Line, NotAsPromised, PatientStory
 from deploy.demo.professional_story import ProfessionalStory
 from deploy.demo.sign_in import NoToken
@@ -34,17 +36,28 @@ _WIDEST = 100
 _LABEL = 12
 
 
-def run_demo(folder: Path, port_base: int, *, once: bool) -> bool:
-    """Build the world, play the story, keep serving until Ctrl-C unless `once`. True if every step held."""
+def run_demo(folder: Path, port_base: int, *, once: bool, federated: bool = False) -> bool:
+    """Build the world, play the story, keep serving until Ctrl-C unless `once`. True if every step held.
+
+    `federated`: with a second operator, and what passes between the two.
+    """
     _end_as_by_ctrl_c()
     held = False
     process: NodeProcess | None = None
+    beside = Federation(folder, port_base) if federated else None
     _screen.print(Panel.fit("[bold]Vaguemestre[/]: a whole operator on this machine, with invented people"))
     try:
-        made, process = world.build(folder, port_base, lambda words: _say("  · ", words, "dim"))
-        held = _Story(made).play()
+        made, process = world.build(
+            folder, port_base, _progress, neighbours=beside.begin if beside is not None else None
+        )
+        if beside is not None:
+            _progress("A second operator, in its own folder, and the servers of the trust space")
+            beside.complete(made)
+        held = _Story(made, beside).play()
         if not once:
             _links(made)
+            if beside is not None:
+                _links_of(beside)
             _wait(process)
     except (DemoFailed, CommandFailed) as failure:
         _screen.print(str(failure), style="red", markup=False)
@@ -53,7 +66,13 @@ def run_demo(folder: Path, port_base: int, *, once: bool) -> bool:
     finally:
         if process is not None:
             process.stop()
+        if beside is not None:
+            beside.ended.close()
     return held
+
+
+def _progress(words: str) -> None:
+    _say("  · ", words, "dim")
 
 
 def _end_as_by_ctrl_c() -> None:
@@ -83,8 +102,9 @@ def _say_line(line: Line) -> None:
 
 
 class _Story:
-    def __init__(self, made: World) -> None:
+    def __init__(self, made: World, beside: Federation | None = None) -> None:
         self._world = made
+        self._beside = beside
         self._played = self._failed = 0
         self._markers: list[str] = []
         self._professional = ProfessionalStory(made, self._marker, self._thief)
@@ -107,6 +127,8 @@ class _Story:
         self._step(
             "What is refused: another's name, an unlisted certificate, passing letters on", self._refusals
         )
+        if self._beside is not None:
+            self._federation(self._beside)
         self._step("Why an answer is as it is: the rule that decided, in words", self._professional.why)
         self._step("The trace of all this is whole", self._professional.audit)
         words = f"{self._played - self._failed} of {self._played} steps held, in {time.monotonic() - began:.1f} s."
@@ -279,6 +301,12 @@ class _Story:
         self._step("Who she may write to, and how her doctor ends the exchange", story.closing)
         self._step("She shuts her door to a correspondent, and opens it again", story.blocking)
 
+    def _federation(self, beside: Federation) -> None:
+        self._markers.append(people.THEIRS.matricule)
+        story = FederationStory(self._world, beside, self._marker, lambda: self._thieves(beside))
+        for title, play in story.steps():
+            self._step(title, play)
+
     # -- what steps share ---------------------------------------------------------------------------------
 
     def _marker(self) -> str:
@@ -320,17 +348,25 @@ class _Story:
             raise NotAsPromised("the PDF is not the one that was sent")
 
     def _thief(self) -> list[Line]:
-        made = self._world
-        found = thief.search([made.node, made.folder / "node.log"], self._markers)
-        if found:
-            raise NotAsPromised(f"a thief reads it in {found[0].path.name} ({found[0].how})")
-        size = sum(path.stat().st_size for path in made.node.rglob("*") if path.is_file())
+        size = self._search(self._world.folder)
         return [
             (
                 "thief",
                 f"copies the node's {_size(size)} of files: none of the words is there",
             )
         ]
+
+    def _thieves(self, beside: Federation) -> list[Line]:
+        ours, theirs = self._search(self._world.folder), self._search(beside.peer.folder)
+        return [("thieves", f"of our {_size(ours)} and of their {_size(theirs)}: none of the words is there")]
+
+    def _search(self, folder: Path) -> int:
+        """How much a thief of this node's disk copies. Raises NotAsPromised when there is something to read."""
+        node = folder / "node"
+        found = thief.search([node, folder / "node.log"], self._markers)
+        if found:
+            raise NotAsPromised(f"a thief reads it in {found[0].path.name} ({found[0].how})")
+        return sum(path.stat().st_size for path in node.rglob("*") if path.is_file())
 
 
 def _size(count: int) -> str:
@@ -351,6 +387,25 @@ def _links(made: World) -> None:
         f"{made.folder / 'demo.json'}. One thing here is not as it must be on a real node: the key-encryption key "
         "lies on the same disk.",
     )
+
+
+def _links_of(beside: Federation) -> None:
+    """The second operator's ways in."""
+    peer = beside.peer
+    doctor = peer.persons[world.FOREIGN_DOCTOR]
+    _screen.print()
+    _say("▸ ", "And a doctor of the second operator, in a mail program", "bold cyan", "bold cyan")
+    for line in (
+        ("IMAP", f"localhost, port {peer.ports['imaps']} (TLS) or {peer.ports['imap']} (STARTTLS)"),
+        (
+            "SMTP",
+            f"localhost, port {peer.ports['submissions']} (TLS) or {peer.ports['submission']} (STARTTLS)",
+        ),
+        ("login", doctor.address),
+        ("password", doctor.password),
+        ("key", f"{doctor.secret_key}, its passphrase {doctor.passphrase}"),
+    ):
+        _say_line(line)
 
 
 def _ways_in(made: World) -> list[tuple[str, list[Line]]]:

@@ -16,10 +16,10 @@ from deploy.node.cli_audit import audit
 from deploy.node.cli_egress import egress, key_peer
 from deploy.node.cli_identity import national_id
 from deploy.node.cli_life import limits, operator
+from deploy.node.cli_outbound import add_outbound
 from deploy.node.cli_policies import policies
 from deploy.node.cli_profiles import profile
 from deploy.node.cli_queue import queue
-from deploy.node.cli_outbound import add_outbound
 from deploy.node.cli_record import check as check_documents
 from deploy.node.cli_reports import morning_letter, report
 from deploy.node.cli_signatures import dkim
@@ -127,11 +127,17 @@ def demo(
     once: Annotated[
         bool, typer.Option("--once", help="Play the story, then stop: 0 if every step held.")
     ] = False,
+    federation: Annotated[
+        bool,
+        typer.Option(
+            "--federation", help="With a second operator (ports above 2000 more), and one that misbehaves."
+        ),
+    ] = False,
 ) -> None:
     """Start a whole operator with invented people on this machine, and play the first letters."""
     from deploy.demo.story import run_demo
 
-    if not run_demo(home.absolute(), port_base, once=once):
+    if not run_demo(home.absolute(), port_base, once=once, federated=federation):
         raise typer.Exit(1)
 
 

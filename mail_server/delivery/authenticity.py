@@ -81,7 +81,7 @@ class Authenticity:
         author = _author(letter)
         verified = await self._verifier.verify(letter.data, letter.fields, domain_of(author))
         vouched = False
-        if sender.mail_from and author and author != sender.mail_from.lower():
+        if verified is not None and sender.mail_from and author and author != sender.mail_from.lower():
             vouched = self._vouches(letter, envelope, verified, author)
         handed = Handover(sender.operator_dn, domain_of(sender.mail_from) or domain_of(author))
         cleaned = await self._cleaned(letter)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -153,17 +154,17 @@ class KeyRing:
     def _make(self, domain: str, now: int, used_from: int) -> Pair:
         rsa = generate_private_key(65537, RSA_BITS)
         ed25519 = Ed25519PrivateKey.generate()
-        name = self._free_name(domain, now)
+        name = _new_name(now)
         secrets = json.dumps([_base64(_secret(rsa)), _base64(_secret(ed25519))]).encode()
         public = (
             PublicKey(
-                f"{name}r",
+                f"{name}-r",
                 "rsa",
                 _base64(rsa.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)),
             ),
             # RFC 8463 §4.2: the bare 32 bytes, no SubjectPublicKeyInfo.
             PublicKey(
-                f"{name}e",
+                f"{name}-e",
                 "ed25519",
                 _base64(ed25519.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)),
             ),
@@ -171,12 +172,6 @@ class KeyRing:
         pair = Pair(domain, name, now, used_from, public, self._keys.wrap(secrets, _purpose(domain, name)))
         self._put(pair, pair.wrapped)
         return pair
-
-    def _free_name(self, domain: str, now: int) -> str:
-        day = f"vm{datetime.fromtimestamp(now / 1000, UTC):%Y%m%d}"
-        taken = {one.name for one in self.pairs(domain)}
-        # A selector that a resolver may remember is never used for another key.
-        return next(name for at in range(1000) if (name := day if not at else f"{day}-{at}-") not in taken)
 
     def _put(self, pair: Pair, wrapped: bytes) -> None:
         told = {
@@ -203,6 +198,11 @@ def _by_domain(store: Keystore) -> dict[str, list[Pair]]:
     for pairs in found.values():
         pairs.sort(key=lambda one: (one.used_from, one.made_at, one.name))
     return found
+
+
+def _new_name(now: int) -> str:
+    """The date, and something that makes it another: what a resolver remembers must never be another key's."""
+    return f"vm{datetime.fromtimestamp(now / 1000, UTC):%Y%m%d}{os.urandom(2).hex()}"
 
 
 def _pair(entry: Entry) -> Pair:

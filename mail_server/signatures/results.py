@@ -75,19 +75,22 @@ class Handover:
     domain: str = ""
 
 
-def written(authserv_id: str, verified: Verified, handed: Handover | None) -> bytes:
-    """The whole field, with its CRLF."""
+def written(authserv_id: str, verified: Verified | None, handed: Handover | None) -> bytes:
+    """The whole field, with its CRLF. `verified` None: nobody looked, and nothing is said of it."""
     return f"Authentication-Results: {results(authserv_id, verified, handed)}\r\n".encode("ascii", "replace")
 
 
-def results(authserv_id: str, verified: Verified, handed: Handover | None) -> str:
+def results(authserv_id: str, verified: Verified | None, handed: Handover | None) -> str:
     """What follows the field's name; an ARC-Authentication-Results has the same (RFC 8617 §4.1.1)."""
-    told = [_signature(one) for one in verified.signatures] or ["dkim=none"]
-    told.append(f"arc={verified.arc}" + _comment(verified.arc_comment))
+    told: list[str] = []
+    if verified is not None:
+        told = [_signature(one) for one in verified.signatures] or ["dkim=none"]
+        told.append(f"arc={verified.arc}" + _comment(verified.arc_comment))
     if handed is not None:
         told.append(f"x-tls=pass policy.dn={_value(handed.dn)}")
         told.append("x-mss=pass" + (f" policy.domain={_value(handed.domain)}" if handed.domain else ""))
-    return ";\r\n\t".join([authserv_id, *told])
+    # RFC 8601 §2.2: a field that tells nothing says so.
+    return ";\r\n\t".join([authserv_id, *(told or ["none"])])
 
 
 def _signature(one: Judged) -> str:

@@ -127,7 +127,7 @@ def dkim_signature(signed: Signed, method: Method) -> bytes:
 def completed(name: str, tags: Sequence[tuple[str, str]], before: bytes, method: Method) -> bytes:
     """The field, signed over what `before` has and over itself without its b=, which comes last
     (RFC 6376 §3.7: without its CRLF either)."""
-    unsigned = f"{name}: {_written(tags)}".encode("ascii")
+    unsigned = f"{name}: {_written(tags, len(name) + 2)}".encode("ascii")
     own = canonical.field(*_halves(unsigned))[:-2]
     signature = text(method.sign(hashlib.sha256(before + own).digest()))
     folded = "\r\n\t ".join(textwrap.wrap(signature, 72))
@@ -143,7 +143,8 @@ def _halves(one: bytes) -> tuple[bytes, bytes]:
     return name, value
 
 
-def _written(tags: Sequence[tuple[str, str]]) -> str:
+def _written(tags: Sequence[tuple[str, str]], before: int) -> str:
+    """`before`: octets of the first line that are written already."""
     lines: list[str] = []
     line = ""
     for tag, value in tags:
@@ -153,7 +154,7 @@ def _written(tags: Sequence[tuple[str, str]]) -> str:
             line = ""
             continue
         piece = f"{tag}={value}" + (";" if tag != "b" else "")
-        if line and (tag == "b" or len(line) + len(piece) > 74):
+        if line and (tag == "b" or len(line) + len(piece) > (74 if lines else 74 - before)):
             lines.append(line)
             line = ""
         line = f"{line} {piece}" if line else piece

@@ -58,8 +58,11 @@ class Verifier:
     def pids(self) -> list[int]:
         return self._pool.pids if self._pool is not None else []
 
-    async def verify(self, message: bytes, fields: Sequence[Field], author_domain: str) -> Verified:
-        found = marks.read(fields, author_domain) if self._settings.verify else Marks()
+    async def verify(self, message: bytes, fields: Sequence[Field], author_domain: str) -> Verified | None:
+        """None: it is switched off."""
+        if not self._settings.verify:
+            return None
+        found = marks.read(fields, author_domain)
         if not found:
             self.counters.unsigned += 1
             return NOTHING

@@ -22,10 +22,19 @@ from policies.trust_list import listing
 HERE, THERE, BAD = "mss.ici.test", "mss.labas.test", "mss.mauvais.test"
 MIB = 1024 * 1024
 LARGEST = 2 * MIB
+NOBODY = 1  # a port at which nothing listens
 
 T = TypeVar("T")
 Ports = Mapping[str, Mapping[str, int]]  # of operators, by domain
 Asked = dict[str, Any]
+
+
+def honest(commons: Commons, listed: pki.Leaf) -> pki.Leaf:
+    """It shows the certificate that the list names."""
+    return listed
+
+
+_BAD = {BAD: honest}
 
 
 @dataclass(frozen=True)
@@ -35,8 +44,8 @@ class Federation:
     commons: Commons
     here: Operator
     there: Operator
-    bad: BadServer
-    bad_leaf: pki.Leaf
+    bad: Mapping[str, BadServer]  # by domain
+    leaves: Mapping[str, pki.Leaf]  # those that are listed for these domains
     folder: Path
     claire: Person
     yves: Person
@@ -93,14 +102,23 @@ def refusals(operator: Operator, reason: str) -> list[Asked]:
 
 @contextmanager
 def federation(
-    sections: Sections | None = None, also: Ports | None = None, rows: Callable[[Commons], None] | None = None
+    sections: Sections | None = None,
+    also: Ports | None = None,
+    rows: Callable[[Commons], None] | None = None,
+    bad: Mapping[str, Callable[[Commons, pki.Leaf], pki.Leaf]] = _BAD,
 ) -> Generator[Federation]:
-    """Two operators with their people. The folder's path is short: GnuPG's sockets lie below it."""
+    """Two operators with their people. The folder's path is short: GnuPG's sockets lie below it.
+
+    `bad`: further domains, with the certificate that their server shows instead of the one that is listed for them.
+    """
     folder = Path(tempfile.mkdtemp(prefix="vm-fed-"))
     commons = Commons.open(folder / "pki")
-    bad_leaf = commons.operator(BAD, 30)
-    bad = BadServer(bad_leaf, commons.bundle)
-    commons.admit(bad_leaf.dn, BAD)
+    servers: dict[str, BadServer] = {}
+    leaves: dict[str, pki.Leaf] = {}
+    for number, (domain, shown) in enumerate(bad.items(), 30):
+        leaves[domain] = commons.operator(domain, number)
+        servers[domain] = BadServer(shown(commons, leaves[domain]), commons.bundle)
+        commons.admit(leaves[domain].dn, domain)
     if rows is not None:
         rows(commons)
     base = world.free_port_base(*(port + world.PEER_OFFSET for port in world.ports_at(0).values()))
@@ -113,9 +131,9 @@ def federation(
     }
     for section, values in (sections or {}).items():
         given[section] = {**given.get(section, {}), **values}
-    reached = {BAD: {"smtp": bad.port, "https": 1}, **(also or {})}
+    reached = {domain: {"smtp": server.port, "https": NOBODY} for domain, server in servers.items()}
     try:
-        with operators(commons, folder, bases, given, reached) as (here, there):
+        with operators(commons, folder, bases, given, {**reached, **(also or {})}) as (here, there):
             with ThreadPoolExecutor(2) as threads:
                 keys = list(
                     threads.map(_key, ((here, "claire", "Claire Dubois"), (there, "yves", "Yves Martin")))
@@ -124,15 +142,16 @@ def federation(
                 commons,
                 here,
                 there,
-                bad,
-                bad_leaf,
+                servers,
+                leaves,
                 folder,
                 here.person("claire", "Claire", "Dubois", keys[0]),
                 there.person("yves", "Yves", "Martin", keys[1]),
                 there.person("marc", "Marc", "Petit"),
             )
     finally:
-        bad.close()
+        for server in servers.values():
+            server.close()
         commons.close()
         shutil.rmtree(folder, ignore_errors=True)
 
