@@ -51,7 +51,7 @@ class ReplyReader:
     __slots__ = ("_code", "_held", "_lines", "_size", "bad")
 
     def __init__(self) -> None:
-        self._held = b""
+        self._held: bytes = b""
         self._code = b""
         self._lines: list[bytes] = []
         self._size = 0
