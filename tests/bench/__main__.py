@@ -23,6 +23,7 @@ from tests.bench import (
     decisions,
     expected,
     fsyncs,
+    outbound,
     page,
     peers,
     prepare,
@@ -54,6 +55,8 @@ class Extent:
     returning: int = 0  # mail programs that come back at once
     entries: int = 0  # of the trace, written and verified
     reports: int = 0  # of a hospital's night
+    leaving: int = 0  # letters for another operator
+    waiting: int = 0  # of them in the queue of a node that starts
 
 
 FULL = Extent(
@@ -70,6 +73,8 @@ FULL = Extent(
     returning=reconnect.CLIENTS,
     entries=audit.ENTRIES,
     reports=reports.REPORTS,
+    leaving=outbound.LETTERS,
+    waiting=outbound.DEPTH,
 )
 QUICK = Extent(
     ingest=(("4k", 10, 1000), ("4k", 50, 1000), ("50k", 10, 300), ("1M", 10, 40)),
@@ -81,6 +86,8 @@ QUICK = Extent(
     returning=reconnect.CLIENTS,
     entries=200_000,
     reports=reports.QUICK,
+    leaving=outbound.QUICK_LETTERS,
+    waiting=outbound.QUICK_DEPTH,
 )
 
 
@@ -94,6 +101,7 @@ def main(
     returning: Annotated[bool, typer.Option(help="Let 2,000 mail programs come back at once too.")] = True,
     trace: Annotated[bool, typer.Option(help="Write and verify 10,000,000 entries of the trace too.")] = True,
     night: Annotated[bool, typer.Option(help="Send a hospital's night of reports too.")] = True,
+    leaving: Annotated[bool, typer.Option(help="Hand letters over to another operator too.")] = True,
     number_of_rounds: Annotated[int | None, typer.Option("--rounds", help="Rounds per row.")] = None,
     pipelining: Annotated[bool, typer.Option(help="Send MAIL, RCPT and DATA in one write.")] = False,
     home: Annotated[
@@ -117,6 +125,7 @@ def main(
         returning=extent.returning if returning else 0,
         entries=extent.entries if trace else 0,
         reports=extent.reports if night else 0,
+        leaving=extent.leaving if leaving else 0,
     )
     place = prepare.Place(home.absolute())
     try:
@@ -222,6 +231,9 @@ class Bench:
                 found = reconnect.measured(self._place.run / "reconnect", _say, extent.returning)
                 self.remarks += [str(each) for each in found]
         self._measure_night(extent)
+        if extent.leaving:
+            with self._noting("letters that leave"):
+                self.remarks += outbound.measured(self._place, _say, extent.leaving, extent.waiting)
         if extent.entries:
             with self._noting("the trace"):
                 _say(f"the trace: {extent.entries:,} entries written, then verified")

@@ -255,6 +255,7 @@ class _Node:
     def emptied(self, name: str, letters: int, *, sealed: bool) -> Run:
         with self._serving() as server:
             self._command("queue_hold", domain=THERE)
+            time.sleep(2)  # a node's first start makes its keys
             letter = corpus.write(self._folder / "letters", SENDER)["4k"]
             if sealed:
                 letter = _sealed(letter)
