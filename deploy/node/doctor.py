@@ -32,6 +32,7 @@ from deploy.node.doctor_life import life_findings
 from deploy.node.doctor_page import page_findings, running_page
 from deploy.node.doctor_policies import policy_findings, running_policies
 from deploy.node.doctor_reports import running_reports
+from deploy.node.doctor_trust import running_trust, trust_findings
 from deploy.node.failures import sentence
 from deploy.node.finding import Finding
 from deploy.node.home import Home
@@ -39,7 +40,6 @@ from deploy.node.queue_standing import running_queue
 from deploy.node.tls import own_certificate
 from mail_server.keys.interface import KeyUnavailable
 from mail_server.keys.kek import load_kek
-from policies.trust_list import listing
 
 # Its DEBUG prints what it reads (DESIGN §6).
 logging.getLogger("aioimaplib.aioimaplib").setLevel(logging.WARNING)
@@ -67,7 +67,7 @@ async def examine_node(home: Path, config: Path | None, probe: Probe | None = No
     findings += _certificate(settings)
     findings += page_findings(settings)
     findings += policy_findings(settings, home)
-    findings += _trust_list(settings)
+    findings += trust_findings(settings, home)
     findings += audit_findings(settings, home)
     findings.append(keystore_finding(settings, home))
     findings += life_findings(settings)
@@ -122,22 +122,6 @@ def _certificate(settings: Config) -> Iterator[Finding]:
         yield Finding("certificate", "good", f"Valid until {end:%Y-%m-%d}.")
 
 
-def _trust_list(settings: Config) -> Iterator[Finding]:
-    file = settings.policies.trust_list
-    if file is None:
-        yield Finding("trust list", "warning", "No trust list: no other operator can hand letters over.")
-        return
-    try:
-        found = listing.read(file)
-    except (listing.ListRefused, OSError) as failure:
-        words = failure.sentence if isinstance(failure, listing.ListRefused) else f"{file} cannot be read."
-        yield Finding("trust list", "failed", words)
-        return
-    age = dt.datetime.now(dt.UTC) - found.generated
-    verdict = "warning" if age > dt.timedelta(hours=72) else "good"
-    yield Finding("trust list", verdict, f"{len(found.rows)} rows, generated {age.days} day(s) ago.")
-
-
 def _machine(settings: Config, home: Path) -> Iterator[Finding]:
     free = shutil.disk_usage(home if home.exists() else home.parent).free
     floor = settings.store.free_space_floor
@@ -187,6 +171,8 @@ async def _running(settings: Config, home: Path) -> AsyncIterator[Finding]:
     async for finding in running_page(settings, home):
         yield finding
     yield await running_reports(home)
+    for finding in await running_trust(settings, home):
+        yield finding
     yield await running_queue(home)
     yield await running_gate(home)
 

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 
 from fastapi import APIRouter
 
-from deploy.node import limits_shown, page_standing, queue_standing, reports_standing, rules
+from deploy.node import limits_shown, page_standing, queue_standing, reports_standing, rules, trust_standing
 from deploy.node.composition import Node, now
 from deploy.node.failures import StartError
 from deploy.node.https import Listener, WebServer, application
@@ -134,6 +134,7 @@ class Doors:
         metrics.gauge("smtp_bytes_in_flight", "Mail held in memory.", lambda: self._smtp.bytes_in_flight)
         metrics.gauge("page_sessions_open", "Open sessions of the page.", lambda: node.page.sessions.open)
         metrics.families(lambda: limits_shown.families(node.limits))
+        metrics.families(lambda: trust_standing.families(node))
         metrics.looked_up(page_standing.SHOWN, lambda: page_standing.shown(node, now()))
         feedback = node.correspondence.feedback
         metrics.counters("reports", lambda: feedback.counters)

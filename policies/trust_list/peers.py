@@ -11,7 +11,7 @@ what a judgement needs lies in memory, but for the first question to a responder
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol
 
@@ -37,13 +37,7 @@ class Counters:
     """For the metrics: how operators were judged."""
 
     judged: int = 0
-    refused_unlisted: int = 0
-    refused_held: int = 0
-    refused_stale: int = 0
-    refused_blocked: int = 0
-    refused_revoked: int = 0
-    refused_revocation_unknown: int = 0
-    refused_other: int = 0
+    refused: dict[str, int] = field(default_factory=dict[str, int])  # by reason
 
 
 _SENTENCES = {
@@ -55,15 +49,6 @@ _SENTENCES = {
     "trust-list-stale": "The trust list here is too old to vouch for you, try again later",
     "certificate-revoked": "Your certificate is revoked",
     "revocation-unknown": "It cannot be known now whether your certificate is revoked, try again later",
-}
-_COUNTED = {
-    "certificate-unlisted": "refused_unlisted",
-    "certificate-of-another-domain": "refused_unlisted",
-    "certificate-held": "refused_held",
-    "trust-list-stale": "refused_stale",
-    "operator-blocked": "refused_blocked",
-    "certificate-revoked": "refused_revoked",
-    "revocation-unknown": "refused_revocation_unknown",
 }
 _PASSING = frozenset({"certificate-held", "trust-list-stale", "revocation-unknown"})
 
@@ -125,8 +110,7 @@ class Peers:
         return ""
 
     def _refuse(self, dn: str, reason: str) -> PeerStanding:
-        counted = _COUNTED.get(reason, "refused_other")
-        setattr(self.counters, counted, getattr(self.counters, counted) + 1)
+        self.counters.refused[reason] = self.counters.refused.get(reason, 0) + 1
         return PeerStanding(False, dn, reason, _SENTENCES[reason], temporary=reason in _PASSING)
 
     def listed(self, domain: str) -> bool:

@@ -23,7 +23,7 @@ from typing import Literal
 
 from policies.interface import Event
 from policies.trust_list.kept import write
-from policies.trust_list.revocation import crl
+from policies.trust_list.revocation import crl, ocsp
 from policies.trust_list.revocation.chain import Authorities, Link
 from policies.trust_list.revocation.crl import Book, Held, ListUnusable
 from policies.trust_list.revocation.interface import Finding
@@ -107,6 +107,11 @@ class RevocationCheck:
     def checks(self) -> bool:
         """Whether this node was given anything to check with."""
         return bool(self._wanted.sources) or self._responders is not None
+
+    @property
+    def asked(self) -> ocsp.Counters | None:
+        """How often responders were asked; None when none is."""
+        return self._responders.counters if self._responders is not None else None
 
     async def open(self) -> None:
         """The authorities, the lists that are files, and those kept from before."""
