@@ -219,7 +219,7 @@ def _faulty(mark: Mark, fault: str) -> Mark:
         index=mark.index,
         domain=mark.domain,
         selector=mark.selector,
-        algorithm=mark.algorithm,
+        algorithm=mark.algorithm if mark.algorithm in _ALGORITHMS else "",
         begun=mark.begun if _BASE64.fullmatch(mark.begun) else "",
         fault=fault,
     )

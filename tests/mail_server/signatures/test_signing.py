@@ -60,8 +60,24 @@ async def test_what_is_changed_on_the_way_breaks_both(desk: Desk, changed: tuple
 
 @pytest.mark.parametrize(
     "name",
-    ["From", "To", "Cc", "Subject", "Date", "Message-ID", "Reply-To", "References", "In-Reply-To", "Sender"]
-    + ["Content-Type", "Content-Transfer-Encoding", "X-MSS-MES", "X-MSS-NIL", "X-MSS-CODECDA", "X-MSS-INS"],
+    [
+        "From",
+        "To",
+        "Cc",
+        "Subject",
+        "Date",
+        "Message-ID",
+        "Reply-To",
+        "References",
+        "In-Reply-To",
+        "Sender",
+        "Content-Type",
+        "Content-Transfer-Encoding",
+        "X-MSS-MES",
+        "X-MSS-NIL",
+        "X-MSS-CODECDA",
+        "X-MSS-INS",
+    ],
 )
 async def test_none_of_the_fields_that_matter_can_be_added(desk: Desk, name: str) -> None:
     added = name.encode() + b": <autre@mss.auteur.test>\r\n" + desk.signed()
