@@ -27,6 +27,7 @@ from policies.trust_list.space import Fetched
 
 _SECONDS = 60.0
 _AGENT = "vaguemestre"
+_ELSEWHERE = frozenset({301, 302, 303, 307, 308})
 
 
 class NotFetched(Exception):
@@ -162,7 +163,7 @@ async def _fetched(
 
 
 def _require_plain(response: httpx.Response, largest: int) -> None:
-    if response.is_redirect:
+    if response.status_code in _ELSEWHERE:
         raise NotFetched(
             "redirected", "The server sends elsewhere, where nobody follows: correct the address."
         )
