@@ -128,6 +128,9 @@ class Doors:
                 lambda: float(published.circuit.open),
             )
         metrics.counters("outbound", lambda: node.outbound.counters)
+        metrics.counters("outbound_connections", lambda: queue_standing.connections(node))
+        if (reports := node.outbound.reports) is not None:
+            metrics.counters("outbound_reports", lambda: reports.counters)
         metrics.families(lambda: queue_standing.families(node))
         metrics.looked_up(queue_standing.SHOWN, lambda: queue_standing.shown(node, now()))
         metrics.gauge("smtp_connections_open", "Open SMTP connections.", lambda: self._smtp.open_connections)

@@ -18,6 +18,7 @@ from deploy.node.control import CommandFailed, NodeDown, ask
 from deploy.node.finding import Finding
 from deploy.node.home import Home
 from mail_server.outbound import administration
+from mail_server.outbound.client.counters import Connections
 from mail_server.store.interface import Reader
 
 SHOWN: Mapping[str, str] = {
@@ -42,6 +43,11 @@ async def shown(node: Node, now: int) -> Mapping[str, float]:
         "outbound_oldest_seconds": 0.0 if depth.oldest is None else max(0.0, (now - depth.oldest) / 1000),
         "outbound_domains_failing": float(dispatcher.domains_failing if dispatcher is not None else 0),
     }
+
+
+def connections(node: Node) -> Connections:
+    client = node.outbound.client
+    return client.connections if client is not None else Connections()
 
 
 def families(node: Node) -> Iterator[Metric]:
