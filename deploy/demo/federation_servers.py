@@ -20,10 +20,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-
 from deploy.demo import pki
+from deploy.demo.revocation import ListOf, revocation_list
 from policies.trust_list import listing
 
 LIST_HOST = "espacedeconfiance.test"
@@ -191,7 +189,7 @@ class RevocationServer(_Server):
         super().__init__(port)
         self._authority = authority
         self._state = RevocationState.GOOD
-        self._revoked: list[pki.Leaf] = []
+        self._revoked: list[int] = []  # serial numbers
         self.intermediate_revoked = False
         self.listen()
 
@@ -207,7 +205,7 @@ class RevocationServer(_Server):
             self.listen()
 
     def revoke(self, *leaves: pki.Leaf) -> None:
-        self._revoked += leaves
+        self._revoked += [leaf.certificate.serial_number for leaf in leaves]
 
     def forgive(self) -> None:
         """No certificate is revoked any more, which real authorities never say."""
@@ -222,17 +220,19 @@ class RevocationServer(_Server):
         authority = self._authority
         if self._state is RevocationState.FOREIGN:
             authority = pki.TestAuthority.create(label="ETRANGERE")
-        expired = self._state is RevocationState.EXPIRED
-        if path == "/organisations.crl":
-            pem = authority.revocation_list(self._revoked, expired=expired)
-        elif path == "/racine.crl":
-            pem = authority.root_revocation_list(
-                intermediate_revoked=self.intermediate_revoked, expired=expired
-            )
-        else:
+        of_root = path == "/racine.crl"
+        if not of_root and path != "/organisations.crl":
             return _Answer(404, b"", "text/plain")
-        der = x509.load_pem_x509_crl(pem).public_bytes(Encoding.DER)
-        return _Answer(200, der, "application/pkix-crl")
+        revoked = self._intermediates if of_root else tuple(self._revoked)
+        published = datetime.now(UTC)
+        if self._state is RevocationState.EXPIRED:
+            published -= 8 * pki.DAY
+        wanted = ListOf(revoked, number=int(published.timestamp() * 1000), published=published)
+        return _Answer(200, revocation_list(authority, wanted, of_root=of_root), "application/pkix-crl")
+
+    @property
+    def _intermediates(self) -> tuple[int, ...]:
+        return (self._authority.intermediate.serial_number,) if self.intermediate_revoked else ()
 
 
 def as_xml(rows: Iterable[listing.Row], generated: datetime) -> bytes:

@@ -196,7 +196,7 @@ class FederationStory:
             lines.append((label, "asked, and hung up on: the letter stays in the queue, sealed"))
         if bad.taken or bad.clear:
             raise NotAsPromised("something left in clear")
-        rows = self.made.command("queue_list", domain=BAD_DOMAIN)
+        rows = self.made.command("queue_list", domain=BAD_DOMAIN)["letters"]
         if len(rows) != 1:
             raise NotAsPromised(f"{len(rows)} letters wait in the queue")
         lines.append(("queue", f"it waits for {BAD_DOMAIN}: {rows[0]['reason']}"))
@@ -221,7 +221,7 @@ class FederationStory:
         commons, peer = self.beside.commons, self.beside.peer
         self._hand_over(f"Avant {self.marker()}")
         commons.revocations.revoke(peer.leaf)
-        self.made.command("revocation_fetch")
+        self.made.command("trust_list_fetch")
         reply = attempt(
             self.made.ports["smtp"],
             client_context(commons.ca, peer.leaf),

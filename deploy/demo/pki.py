@@ -219,15 +219,22 @@ class TestAuthority:
         everywhere = (host, *names, "localhost", "127.0.0.1", "::1") if local else (host, *names)
         return self._issue(host, organisation, usages, everywhere, dates)
 
-    def revocation_list(self, revoked: Iterable[Leaf] = (), *, expired: bool = False) -> bytes:
-        """The intermediate's CRL in PEM, valid a week; `expired`: that week is over."""
-        serials = [leaf.certificate.serial_number for leaf in revoked]
-        return _revocation_list(self.intermediate, self.intermediate_key, serials, expired=expired)
-
-    def root_revocation_list(self, *, intermediate_revoked: bool = False, expired: bool = False) -> bytes:
-        """The root's CRL in PEM, which says what holds of the intermediate."""
-        serials = [self.intermediate.serial_number] if intermediate_revoked else []
-        return _revocation_list(self.root, self.root_key, serials, expired=expired)
+    def revocation_list(self, revoked: Iterable[Leaf] = ()) -> bytes:
+        """The intermediate's CRL in PEM, valid a week."""
+        now = _now()
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self.intermediate.subject)
+            .last_update(now)
+            .next_update(now + 7 * DAY)
+            .add_extension(_key_identifier_of(self.intermediate_key.public_key()), critical=False)
+            .add_extension(x509.CRLNumber(int(now.timestamp())), critical=False)
+        )
+        for leaf in revoked:
+            entry = x509.RevokedCertificateBuilder(leaf.certificate.serial_number, now)
+            builder = builder.add_revoked_certificate(entry.build())
+        crl = builder.sign(self.intermediate_key, hashes.SHA256())
+        return crl.public_bytes(serialization.Encoding.PEM)
 
     def write(self, directory: Path) -> Path:
         """Write the authority into `directory`, keys included; returns `ca.pem`, which clients trust."""
@@ -306,24 +313,6 @@ def _authority_name(common_name: str) -> x509.Name:
             x509.NameAttribute(NameOID.COMMON_NAME, common_name),
         ]
     )
-
-
-def _revocation_list(
-    issuer: x509.Certificate, key: ec.EllipticCurvePrivateKey, serials: Iterable[int], *, expired: bool
-) -> bytes:
-    now = _now()
-    published = now - 8 * DAY if expired else now
-    builder = (
-        x509.CertificateRevocationListBuilder()
-        .issuer_name(issuer.subject)
-        .last_update(published)
-        .next_update(published + 7 * DAY)
-        .add_extension(_key_identifier_of(key.public_key()), critical=False)
-        .add_extension(x509.CRLNumber(int(published.timestamp())), critical=False)
-    )
-    for serial in serials:
-        builder = builder.add_revoked_certificate(x509.RevokedCertificateBuilder(serial, published).build())
-    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
 def _key_identifier_of(key: ec.EllipticCurvePublicKey) -> x509.AuthorityKeyIdentifier:

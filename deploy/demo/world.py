@@ -54,6 +54,8 @@ GP_NAME = "Dr Camille Aubry"
 _NAMES = {GP: ("Camille", "Aubry"), NURSE: ("Inès", "Moreau"), DOCTOR: ("Paul", "Lenoir")}
 _PEOPLE = {GP: GP_NAME, NURSE: "Inès Moreau", DOCTOR: "Dr Paul Lenoir"}
 
+NEIGHBOUR = pki.Organisation.with_finess("CHU VOISIN TEST", 3, "Isère (38)")
+
 # The standard port of each service, to which the port base is added.
 _PORTS = {
     "smtp": 25,
@@ -322,10 +324,9 @@ def _certificates(folder: Path) -> tuple[pki.LeafFiles, pki.LeafFiles]:
     (folder / "pki" / "client-ca.pem").write_bytes(bundle)
     here = pki.Organisation.with_finess("GROUPEMENT DE SANTE TEST", 1, "Rhône (69)")
     hospital = pki.Organisation.with_finess("HOPITAL TEST DE LA GARE", 2, "Rhône (69)")
-    neighbour = pki.Organisation.with_finess("CHU VOISIN TEST", 3, "Isère (38)")
     names = (f"openpgpkey.{DOMAIN}",)
     authority.issue_operator(f"smtp.{DOMAIN}", here, names=names, local=True).write(folder / "pki", "server")
-    operator = authority.issue_operator(f"smtp.{FOREIGN_DOMAIN}", neighbour)
+    operator = authority.issue_operator(f"smtp.{FOREIGN_DOMAIN}", NEIGHBOUR)
     listing.write(
         folder / "pki" / "trust-list.xml",
         [listing.Row(FOREIGN_DOMAIN, operator.dn, "CHU voisin (essai)")],

@@ -22,6 +22,7 @@ from policies.trust_list import listing
 HERE, THERE, BAD = "mss.ici.test", "mss.labas.test", "mss.mauvais.test"
 MIB = 1024 * 1024
 LARGEST = 2 * MIB
+FIRST = 30  # number of the first of the further operators
 NOBODY = 1  # a port at which nothing listens
 
 T = TypeVar("T")
@@ -115,7 +116,7 @@ def federation(
     commons = Commons.open(folder / "pki")
     servers: dict[str, BadServer] = {}
     leaves: dict[str, pki.Leaf] = {}
-    for number, (domain, shown) in enumerate(bad.items(), 30):
+    for number, (domain, shown) in enumerate(bad.items(), FIRST):
         leaves[domain] = commons.operator(domain, number)
         servers[domain] = BadServer(shown(commons, leaves[domain]), commons.bundle)
         commons.admit(leaves[domain].dn, domain)

@@ -109,12 +109,7 @@ def test_the_other_operator_never_has_a_sealed_letter_in_clear(two: Federation) 
     carrying(word, two.there, two.yves)
     stored = lying(two.there, two.yves)[-1]
     assert b"multipart/encrypted" in stored
-    signed_by = clients.open_with_gpg(
-        stored,
-        cast("object", two.yves.secret_key),
-        two.yves.passphrase,
-        two.here.authority,  # type: ignore
-    )
+    signed_by = opened(two.here, two.yves, stored)  # under the authority of who sealed it
     assert signed_by.good_signature, "it was sealed before it left, and signed by who sealed it"
 
 

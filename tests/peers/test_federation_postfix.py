@@ -1,4 +1,4 @@
-"""Debian's Postfix as a third operator, which knows nothing of us but our certificate: letters and reports both ways."""
+"""Debian's Postfix as a third operator, which knows of us our certificate alone: letters and reports both ways."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 import dkim
 import pytest
 
 from deploy.demo import clients, letters, pki, thief, world
 from deploy.demo.federation_world import Commons
-from tests.peers.federation import NOBODY, Federation, await_letter, federation
+from tests.peers.federation import NOBODY, Federation, federation
 from tests.peers.postfix.operator import DOMAIN, Partner, Postfix, postfix
 from tests.peers.test_federation_exchange import carrying, machine, report_on, texts
 
@@ -47,7 +48,8 @@ def letter_of(sender: str, recipient: str, name: str) -> tuple[str, letters.Lett
 def submit(made: Federation, recipient: str, data: bytes, *options: str) -> None:
     """By swaks, as a program of Claire's."""
     command = [
-        "swaks", "--server", f"localhost:{made.here.ports['submission']}", "--tls", "--tls-ca-path", str(made.commons.ca),
+        "swaks", "--server", f"localhost:{made.here.ports['submission']}", "--tls",
+        "--tls-ca-path", str(made.commons.ca),
         "--auth", "PLAIN", "--auth-user", made.claire.address, "--auth-password", made.claire.password,
         "--from", made.claire.address, "--to", recipient, "--data", "-", *options,
     ]  # fmt: skip
@@ -85,7 +87,7 @@ def test_what_postfix_holds_bears_a_good_signature(three: tuple[Federation, Post
 
     count = stored.count(b"\nDKIM-Signature:") + stored.startswith(b"DKIM-Signature:")
     assert count == 2
-    verifier = dkim.DKIM(stored.replace(b"\n", b"\r\n"))
+    verifier: Any = dkim.DKIM(stored.replace(b"\n", b"\r\n"))
     assert all(verifier.verify(idx=at, dnsfunc=txt) for at in range(count))
 
 
