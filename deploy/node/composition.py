@@ -268,6 +268,7 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         blocked=blocked_domains(trust.space.names_of, operator_blocks.blocked),
     )
     stack.push_async_callback(outbound.close)
+    outbound.owing.append(writing.feedback)
     reports = reports_of(config, outbound, store=store, accounts=accounts, keys=keys, trail=trail, clock=now)
     outbound.gate = gate_of(config, home, named=outbound.gates_named, audit=trace.note, clock=now)
     outbound.egress = SigningEgress(outbound.gate, letter_signer)

@@ -1,7 +1,8 @@
 """What became of each record a system handed in: one row a letter and recipient, for the letter of the morning.
 
-Rows are written by a note in the transaction that files the letter, by the refusal of an admitted sender, by what the
-sender itself tells (`suivi@<domain>`, which acts and is laid down nowhere), and by what receiving software answers.
+Rows are written by a note in the transaction that files the letter or lays it into the queue, by the queue when it
+settles, by the refusal of an admitted sender, by what the sender itself tells (`suivi@<domain>`, which acts and is laid
+down nowhere), and by what receiving software answers, here and at other operators.
 
 Invariants: one letter and recipient is one row, however often it is sent or told of; a refusal is durable before the
 peer hears it; what was told in a letter is changed no more, it is told as learned later; a Message-ID or address is
@@ -23,9 +24,10 @@ from mail_server.delivery.examine import Letter, examine
 from mail_server.delivery.exchanges import Note
 from mail_server.delivery.feedback_told import Failure, failures
 from mail_server.delivery.gate import Gate, domain_of
-from mail_server.delivery.interface import Envelope, Recipient, Sender
-from mail_server.keys.interface import KeyWrapper
-from mail_server.payloads.record import integration
+from mail_server.delivery.interface import Envelope, Recipient, Road, Sender
+from mail_server.keys.interface import KeyUnavailable, KeyWrapper
+from mail_server.outbound.reports.interface import Fate, Settled, Told
+from mail_server.payloads.record import causes, integration
 from mail_server.store.interface import Sql, Store, StoreError, Transaction
 from mail_server.store.model import AccountId, CoarseClass, Filed
 from policies.interface import AuditTrail, Event
@@ -136,6 +138,7 @@ class Feedback:
             for recipient in envelope.recipients
             if (found := self._accounts.by_id(recipient.account)) is not None and found.id != account.id
         ]
+        lines += [self._line_abroad(account, letter, one.address) for one in envelope.abroad]
 
         def write(transaction: Transaction, filed: Sequence[Filed], at: int) -> None:
             for line in lines:
@@ -146,6 +149,26 @@ class Feedback:
         self.counters.delivered += sum(line.outcome == DELIVERED for line in lines)
         self.counters.waiting += sum(line.outcome == WAITING for line in lines)
         return write
+
+    # -- letters that left (`mail_server.outbound.reports.interface.Owing`)
+
+    def owe(self, transaction: Transaction, letter: Told, settled: Sequence[Settled], at: int) -> None:
+        """What another operator made of a letter, noted when the queue settles it."""
+        account = self._accounts.by_id(letter.account) if letter.account else None
+        if account is None or not (account.kind is Kind.APP or self._wishes.get(account.id)):
+            return
+        own = mime.message_ids(mime.first(letter.head, "message-id") or b"")
+        for one in settled if own else ():
+            if one.fate is Fate.DELAYED:
+                continue
+            mark = self._mark(account.id, own[0], one.recipient.address)
+            if one.fate in (Fate.RELAYED, Fate.DELIVERED):
+                self._change(transaction.sql, account.id, mark, DELIVERED, "")
+            else:
+                self._change(transaction.sql, account.id, mark, REFUSED, _cause(one))
+
+    def wake(self) -> None:
+        """Nobody waits for it: it is told in the morning."""
 
     # -- letters that are refused
 
@@ -283,8 +306,11 @@ class Feedback:
     def _answered(self, envelope: Envelope, answer: integration.IntegrationAnswer | None) -> Note | None:
         """An integration that failed (ANS 900 to 906), told to who sent the document by who received it: the
         addressee, or the software that gets a copy of their documents."""
-        author = self._gate.author(envelope.sender)
-        if answer is None or not answer.failed or author is None or not answer.original_message_id:
+        sender = envelope.sender
+        author = self._gate.author(sender)
+        if answer is None or not answer.failed or not answer.original_message_id:
+            return None
+        if author is None and sender.road is not Road.OPERATOR:
             return None
         senders = [recipient.account for recipient in envelope.recipients]
         mark = self._conversations.mark(answer.original_message_id.encode())
@@ -293,11 +319,16 @@ class Feedback:
         def write(transaction: Transaction, _: Sequence[Filed], at: int) -> None:
             for account in senders:
                 rows = transaction.sql.all(
-                    "SELECT mark, recipient FROM report_ledger WHERE account = ? AND letter = ?",
+                    "SELECT mark, recipient, address FROM report_ledger WHERE account = ? AND letter = ?",
                     (account, mark),
                 )
-                for found, recipient in rows:
-                    if not self._speaks_for(author, recipient):
+                for found, recipient, address in rows:
+                    speaks = (
+                        self._speaks_for(author, recipient)
+                        if author is not None
+                        else address is not None and self._speaks_for_abroad(sender, bytes(address))
+                    )
+                    if not speaks:
                         continue
                     self.counters.integration_failures += 1
                     self._change(transaction.sql, account, bytes(found), REFUSED, cause)
@@ -310,7 +341,31 @@ class Feedback:
         holder = self._accounts.by_id(AccountId(recipient)) if recipient else None
         return holder is not None and holder.copy_to_software and holder.software == author.id
 
+    def _speaks_for_abroad(self, sender: Sender, address: bytes) -> bool:
+        """Software of another operator, for anybody of that operator's domains."""
+        try:
+            domain = domain_of(self._keys.unwrap(address, ADDRESS_PURPOSE).decode())
+        except KeyUnavailable:
+            return False
+        return self._gate.trusts_domain(sender, domain)
+
     # -- rows
+
+    def _line_abroad(self, account: Account, letter: Letter, address: str) -> _Line:
+        """Of somebody at another operator: it waits until that operator has taken it."""
+        own = LetterIds.of(letter.fields).own
+        return _Line(
+            account.id,
+            self._mark(account.id, own, address) if own else secrets.token_bytes(16),
+            self._conversations.mark(own) if own else None,
+            self._whom(account.id, address),
+            "",
+            self._keys.wrap(address.encode(), ADDRESS_PURPOSE),
+            self._keys.wrap(own, REFERENCE_PURPOSE) if own else None,
+            WAITING,
+            "",
+            _withdraws(letter),
+        )
 
     def _line(
         self, account: Account, letter: Letter, address: str, recipient: Account, cause: str = ""
@@ -407,6 +462,17 @@ def _withdraws(letter: Letter) -> bool:
     """A letter of ours that brings no document, and says which one is taken back."""
     found = letter.findings
     return found.has_manifest and not (found.has_xdm or found.has_fhir or found.announces_xdm)
+
+
+def _cause(one: Settled) -> str:
+    """Why another operator did not take it, as a slug that the letter of the morning has words for."""
+    if one.fate is Fate.CANCELLED:
+        return "cancelled"
+    if one.last is not None and one.last.code:
+        return causes.of_answer(one.last.code, one.last.enhanced)
+    if one.fate is Fate.EXPIRED or one.last is None or not causes.is_slug(one.last.reason):
+        return "expired"
+    return one.last.reason
 
 
 def _local(address: str) -> str:

@@ -369,7 +369,9 @@ class MorningLetters:
             self._unwrapped(reference, REFERENCE_PURPOSE),
             where,
             at,
-            REFUSED if late and late_cause != DELIVERED else self._outcome(recipient, outcome),
+            (DELIVERED if late_cause == DELIVERED else REFUSED)
+            if late
+            else self._outcome(recipient, outcome),
             late_cause if late else cause,
             opened_at,
             bool(withdrawal),

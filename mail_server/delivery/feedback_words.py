@@ -109,7 +109,7 @@ def _french(morning: Morning, zone: ZoneInfo) -> list[str]:
         "",
         f"Envois remis au serveur depuis la dernière lettre\u00a0: {len(morning.documents)}",
         f"    remis à leur destinataire\u00a0: {morning.count('delivered')}",
-        f"    en attente (espace pas encore ouvert par le patient)\u00a0: {morning.count('waiting')}",
+        f"    en attente (espace pas encore ouvert, ou opérateur pas encore joint)\u00a0: {morning.count('waiting')}",
         f"    refusés\u00a0: {morning.count('refused')}",
     ]
     if taken_back := len(morning.withdrawals):
@@ -123,7 +123,8 @@ def _french(morning: Morning, zone: ZoneInfo) -> list[str]:
     lines += _list("Refusés, avec la cause\u00a0:", refused, zone, 0)
     lines += _list("Refusés depuis\u00a0:", _later(morning, refused=True), zone, 0)
     arrived = _later(morning, refused=False)
-    lines += _list("Remis depuis, le patient ayant ouvert son espace\u00a0:", arrived, zone, 0)
+    since = "Remis depuis, le patient ayant ouvert son espace ou son opérateur ayant été joint\u00a0:"
+    lines += _list(since, arrived, zone, 0)
     lines += _list(
         f"Pas encore ouverts après {morning.unopened_days} jours\u00a0: à envoyer sur papier.",
         morning.unopened,
@@ -142,7 +143,7 @@ def _english(morning: Morning, zone: ZoneInfo) -> list[str]:
     lines = [
         f"Handed in since the last letter: {len(morning.documents)}",
         f"    delivered: {morning.count('delivered')}",
-        f"    waiting (the patient has not opened their space yet): {morning.count('waiting')}",
+        f"    waiting (space not opened, or operator not reached yet): {morning.count('waiting')}",
         f"    refused: {morning.count('refused')}",
     ]
     if taken_back := len(morning.withdrawals):
@@ -155,7 +156,8 @@ def _english(morning: Morning, zone: ZoneInfo) -> list[str]:
     lines += _list("Refused, with the cause:", refused, zone, 1)
     lines += _list("Refused since:", _later(morning, refused=True), zone, 1)
     arrived = _later(morning, refused=False)
-    lines += _list("Delivered since: the patient has opened their space:", arrived, zone, 1)
+    since = "Delivered since: the patient has opened their space, or their operator was reached:"
+    lines += _list(since, arrived, zone, 1)
     lines += _list(
         f"Not opened after {morning.unopened_days} days: send them on paper.", morning.unopened, zone, 1
     )

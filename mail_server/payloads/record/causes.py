@@ -79,6 +79,10 @@ CAUSES: Final[Mapping[str, tuple[str, str]]] = {
         "le serveur n’a pas pu le prendre à temps",
         "the server could not take it in time",
     ),
+    "cancelled": (
+        "l’administrateur a arrêté la lettre avant son départ",
+        "the administrator stopped the letter before it left",
+    ),
     # What the node says at RCPT TO, and at the end of the letter.
     "recipient-unknown": ("aucune boîte n’existe à cette adresse", "there is no mailbox at this address"),
     "recipient-number-wrong": (
