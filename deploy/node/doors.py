@@ -157,6 +157,7 @@ class Doors:
 
     async def start(self) -> None:
         async with AsyncExitStack() as opening:
+            opening.push_async_callback(self._node.outbound.stop)
             await self._smtp.start()
             opening.push_async_callback(self._smtp.stop)
             await self._imap.start()
@@ -173,7 +174,7 @@ class Doors:
                 await server.start()
                 opening.push_async_callback(server.stop)
             await self._node.outbound.start()
-            opening.push_async_callback(self._node.outbound.stop)
+            opening.callback(self._node.outbound.begin_stop)
             self._stack = opening.pop_all()
 
     async def stop(self) -> None:

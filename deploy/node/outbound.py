@@ -89,9 +89,16 @@ class Outbound:
         )
         await self.dispatcher.start()
 
+    def begin_stop(self) -> None:
+        """At the first word of an end: what is being handed over ends beside what the doors finish."""
+        if self.dispatcher is not None:
+            self.dispatcher.begin_stop()
+
     async def stop(self) -> None:
         if self.dispatcher is not None:
             await self.dispatcher.stop()
+        if self.client is not None:
+            self.handover = self.client = None  # its connections are closed: the next start makes another
         if self.reports is not None:
             await self.reports.stop()
         if self._upkeep is not None:

@@ -21,9 +21,12 @@ from deploy.node.failures import StartError
 from deploy.node.home import Home
 from deploy.node.queue_standing import faults
 from mail_server.keys.keystore import copy_keystore
+from mail_server.outbound.administration import hold_all
 from mail_server.store.backup import backup_store, snapshot_sqlite
 from mail_server.store.check import check_store
 from mail_server.store.restore import restore_store
+from mail_server.store.settings import StoreSettings
+from mail_server.store.store import connector_for
 
 _PACE_SECONDS = 0.1
 _STORE = "store"
@@ -112,12 +115,26 @@ async def restore_home(
         if _of_the_gate(keystore).exists():
             await asyncio.to_thread(copy_keystore, _of_the_gate(keystore), target.egress_keystore)
     await asyncio.to_thread(migrate, target, config)
+    held = await asyncio.to_thread(_hold_queue, config.store, home)
     return {
         "home": str(home),
         "config": str(target.config),
         "kek_id": manifest.kek_id,
         "keystore": keystore is not None,
+        "held": held,
     }
+
+
+def _hold_queue(settings: StoreSettings, home: Path) -> int:
+    """Letters to other operators that waited when the backup was made may have left since: a person says when they go."""
+    driver = connector_for(settings, home).connect()
+    try:
+        driver.begin_write()
+        held = hold_all(driver)
+        driver.commit()
+        return held
+    finally:
+        driver.close()
 
 
 def _of_the_gate(keystore: Path) -> Path:

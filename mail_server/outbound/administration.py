@@ -270,6 +270,14 @@ def release_domain(sql: Sql, domain: str) -> bool:
     return bool(sql.run("DELETE FROM outbound_hold WHERE domain = ?", (domain,)))
 
 
+def hold_all(sql: Sql) -> int:
+    """After a restore: what waits in a backup may have left since it was made. How many letters are held."""
+    return sql.run(
+        "UPDATE outbound_letter SET held = 1, state = 0, lease_owner = NULL, lease_until = NULL, handed_at = NULL"
+        " WHERE state < 2"
+    )
+
+
 def check(sql: Sql) -> Iterator[tuple[int, str]]:
     """What is not as it must be: a letter's number, and a sentence."""
     for condition, words in (

@@ -10,10 +10,12 @@ and a commit settles it. Between the peer taking the letter and that commit lies
     again, at the next start (SQLite) or when the lease ends (PostgreSQL);
  3. the database cannot take the settling commit: it is tried until it does, or the process ends (case 2);
  4. PostgreSQL: this node is cut off from the database for longer than a lease while the peer reads the content: the
-    next node takes the letter up (case 2 seen from the other side).
+    next node takes the letter up (case 2 seen from the other side). The nodes' clocks must agree by far better than
+    a lease.
 
 Each is counted (`Counters.possibly_twice`) and noted on the recipient (`unsure`). Everything else is once: what was
-not yet marked `handed_at` was not sent, what is settled is never tried again.
+not yet marked `handed_at` was not sent, what is settled is never tried again. A queue that comes out of a backup is
+held until an administrator releases it, for its letters may have left since (`administration.hold_all`).
 
 Invariants: no letter is held in memory but those being handed over; a lease is extended for as long as its letter is
 in hand; a domain whose connection fails is left alone as a whole; nothing that a peer or the gate does ends the loop.
@@ -26,6 +28,7 @@ import contextlib
 import logging
 import random
 import secrets
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -42,6 +45,7 @@ from mail_server.outbound.interface import (
 )
 from mail_server.outbound.lanes import Lane, Lanes, found
 from mail_server.outbound.leases import Lease, Taken
+from mail_server.outbound.memory import Memory
 from mail_server.outbound.queue import Queue
 from mail_server.outbound.reports.interface import Fate, Owing
 from mail_server.outbound.settings import OutboundSettings
@@ -54,7 +58,7 @@ Blocked = Callable[[str], bool]
 TURN = 20  # letters of one domain before the others have their turn
 STREAK = 10  # letters in a row put off at MAIL FROM: the server takes none at present
 _TURN_MS = 30_000  # after that a slow server gives its place to others
-_SWEEP_ROWS = 200
+_SWEEP_ROWS = 100
 _REFRESH_MS = 30_000  # what other nodes laid, and leases that ended
 _LONGEST_NAP = 5.0
 _SETTLE_AGAIN = 2.0
@@ -84,10 +88,13 @@ class Dispatcher:
         self._random = rng or random.Random()  # noqa: S311 - jitter
         self._owner = secrets.token_hex(8)
         self._lanes = Lanes(settings.connections, settings.connections_of_domain)
+        self._memory = Memory(settings.memory_megabytes * 1_000_000)
         self._turns: set[asyncio.Task[None]] = set()
+        self._sweeping: asyncio.Task[None] | None = None
         self._in_hand: dict[int, Taken] = {}  # leased by this node
         self._wake = asyncio.Event()
         self._stopping = False
+        self._stopped_at = 0.0
         self._napping = False
         self._loop: asyncio.Task[None] | None = None
         self._refreshed_at = 0
@@ -106,12 +113,14 @@ class Dispatcher:
         self._loop = asyncio.create_task(self._run(), name="outbound")
 
     async def stop(self, grace: float = 20.0) -> None:
-        """What is being handed over may end within the grace; the rest is given back."""
-        self._stopping = True
-        self.wake()
+        """What is being handed over may end within the grace, counted from `begin_stop`; the rest is given back."""
+        self.begin_stop()
+        grace = max(0.0, grace - (time.monotonic() - self._stopped_at))
         if self._loop is not None:
             await self._loop
             self._loop = None
+        if self._sweeping is not None:
+            await self._sweeping
         if self._turns:
             _, late = await asyncio.wait(self._turns, timeout=grace)
             for turn in late:
@@ -122,6 +131,12 @@ class Dispatcher:
         self._in_hand.clear()
         with contextlib.suppress(StoreError):  # then the leases end by themselves
             await self._needs.store.write(lambda tx: leases.release_all(tx.sql, self._owner))
+
+    def begin_stop(self) -> None:
+        """From now on nothing more is handed over than what is being handed over."""
+        if not self._stopping:
+            self._stopping, self._stopped_at = True, time.monotonic()
+            self.wake()
 
     def wake(self) -> None:
         """Something may be due; cheap, and may come as often as letters do."""
@@ -140,7 +155,8 @@ class Dispatcher:
     def idle(self) -> bool:
         """Whether all that is due was done, and the next thing is waited for."""
         ready = self._wake.is_set() or self._lanes.any_ready(self._needs.clock())
-        return self._napping and not self._turns and not ready
+        sweeping = self._sweeping is not None and not self._sweeping.done()
+        return self._napping and not self._turns and not ready and not sweeping
 
     @property
     def domains_failing(self) -> int:
@@ -247,7 +263,8 @@ class Dispatcher:
 
         leaving = taken.letter.leaving([each.recipient for each in taken.recipients])
         try:
-            outcomes = await self._needs.handover.hand_over(taken.letter.domain, leaving, content)
+            async with self._memory.taken(taken.letter.size):
+                outcomes = await self._needs.handover.hand_over(taken.letter.domain, leaving, content)
             if len(outcomes) == len(taken.recipients):
                 return outcomes
             _log.error("an attempt told of %d recipients out of %d", len(outcomes), len(taken.recipients))
@@ -333,9 +350,10 @@ class Dispatcher:
             if self._needs.several_nodes:
                 await self._take_back(now)
             await self._refresh()
-        if now - self._swept_at >= _REFRESH_MS:
+        if now - self._swept_at >= _REFRESH_MS and (self._sweeping is None or self._sweeping.done()):
             self._swept_at = now
-            await self._sweep(now)
+            # Beside the loop: when 100,000 letters expire at once, others go on leaving.
+            self._sweeping = asyncio.create_task(self._sweep_or_say(now), name="outbound sweep")
 
     async def _refresh(self) -> None:
         self._refreshed_at = self._needs.clock()
@@ -361,6 +379,12 @@ class Dispatcher:
                 )
             if letters < _SWEEP_ROWS:
                 return
+
+    async def _sweep_or_say(self, now: int) -> None:
+        try:
+            await self._sweep(now)
+        except Exception as failure:  # it comes again in half a minute
+            _log.error("the queue was not swept: %s", type(failure).__name__)
 
     async def _sweep(self, now: int) -> None:
         """Expire, tell of delays, forget what left long ago: a few rows at a time, so that letters go on."""

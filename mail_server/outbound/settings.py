@@ -41,6 +41,11 @@ class OutboundSettings(BaseModel):
     letters_of_connection: int = Field(
         default=100, ge=1, description="Letters handed over on one connection before it is closed."
     )
+    memory_megabytes: int = Field(
+        default=256,
+        ge=1,
+        description="Letters in memory at once, on their way out; others wait for their turn.",
+    )
     idle_seconds: float = Field(
         default=10, ge=0, le=300, description="How long a connection is kept for the next letter."
     )
