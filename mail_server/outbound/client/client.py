@@ -89,7 +89,7 @@ class SmtpClient:
         self, domain: str, letter: Leaving, content: Opened, limits: Limits
     ) -> Sequence[Outcome]:
         hosts = await self._routes.of(domain)
-        failed: Outcome | None = None
+        failed = outcomes.ours(Verdict.LATER, Phase.ROUTE, "no-host")
         tries = 0
         for host in self._routes.ordered(hosts, self._pool.open_now):
             done = await self._over_kept(host, domain, letter, content, limits)
@@ -103,7 +103,9 @@ class SmtpClient:
             for address in addresses:
                 tries += 1
                 if tries > _MOST_TRIES:
-                    break
+                    return _all(letter, failed)
+                if self._pool.closed:
+                    return _all(letter, outcomes.ours(Verdict.LATER, Phase.CONNECT, "stopping"))
                 try:
                     connection = await self._connected(host, address, domain, limits)
                 except NotConnected as none:
@@ -115,7 +117,7 @@ class SmtpClient:
                 if done is not None:
                     return done
             self._routes.was_absent(host)
-        return _all(letter, failed or outcomes.ours(Verdict.LATER, Phase.ROUTE, "no-host"))
+        return _all(letter, failed)
 
     def _tell(self, domain: str, outcome: Outcome) -> None:
         """Why no connection came about, once for each try: reasons and names only."""

@@ -34,6 +34,27 @@ OURS: dict[str, tuple[str, str]] = {
     "too-slow": ("4.4.7", "The other server answers too slowly"),
     "no-starttls": ("4.7.0", "The other server offers no TLS: nothing is sent in clear"),
     "starttls-injection": ("4.7.0", "Clear text came after the answer to STARTTLS"),
+    "timeout": ("4.4.1", "The other server did not answer in time"),
+    "cut": ("4.4.2", "The other server ended the connection"),
+    "connection-lost": ("4.4.2", "The connection was lost"),
+    "connection-refused": ("4.4.1", "The other server takes no connection"),
+    "unreachable": ("4.4.1", "The other server cannot be reached"),
+    "garbage": ("4.5.0", "The other server's answer cannot be understood"),
+    "endless-reply": ("4.5.0", "The other server's answer did not end"),
+    "unsolicited": ("4.5.0", "The other server said what it was not asked"),
+    "our-certificate-refused": ("4.7.0", "The other server refuses our certificate"),
+    "tls-version": ("4.7.0", "The other server has no version of TLS that may be used"),
+    "tls-suites": ("4.7.0", "The other server has no cipher suite that may be used"),
+    "tls-protocol": ("4.7.0", "TLS failed with the other server"),
+    "tls-garbage": ("4.7.0", "The other server does not speak TLS after STARTTLS"),
+    "certificate-expired": ("4.7.0", "The certificate of the other server has expired"),
+    "certificate-not-yet-valid": ("4.7.0", "The certificate of the other server is not valid yet"),
+    "certificate-self-signed": ("4.7.0", "Nobody vouches for the certificate of the other server"),
+    "certificate-wrong-purpose": ("4.7.0", "The certificate of the other server is none for servers"),
+    "chain-foreign": ("4.7.0", "The certificate of the other server is of another authority"),
+    "chain-incomplete": ("4.7.0", "The other server does not send the whole of its chain"),
+    "not-judged": ("4.7.0", "The certificate of the other server could not be judged"),
+    "not-opened": ("4.3.0", "The letter could not be opened for sending"),
     "unexpected": ("4.3.0", "The attempt failed here"),
 }
 
@@ -41,6 +62,8 @@ OURS: dict[str, tuple[str, str]] = {
 def ours(verdict: Verdict, phase: Phase, reason: str, host: str = "", *, unsure: bool = False) -> Outcome:
     """An outcome that no reply brought."""
     enhanced, words = OURS.get(reason, ("5.3.0" if verdict is Verdict.FAILED else _enhanced_of(phase), ""))
+    if phase is Phase.TLS and enhanced.startswith("4"):
+        enhanced = "4.7.0"  # whatever it was, TLS did not come about
     return Outcome(verdict, phase, reason, 0, enhanced, words, host, unsure)
 
 
@@ -66,7 +89,8 @@ def of_reply(phase: Phase, reply: Reply, host: str) -> Outcome:
         reason = "peer-5yz"
     else:
         verdict, reason = Verdict.LATER, "garbage"
-    enhanced = reply.enhanced or f"{4 if verdict is Verdict.LATER else 5}.0.0"
+    # Who waits is told 4.y.z, whatever class the other side thinks it is of (RFC 3464 §2.3.4).
+    enhanced = f"{4 if verdict is Verdict.LATER else 5}{reply.enhanced[1:] or '.0.0'}"
     return Outcome(verdict, phase, reason, reply.code, enhanced, reply.said, host)
 
 

@@ -89,6 +89,7 @@ async def test_5yz_fails_the_letter_from_mail_on_and_keeps_it_before(
     failed = (step, phase) in LETTER_STEPS
     assert outcome.verdict is (Verdict.FAILED if failed else Verdict.LATER)
     assert (outcome.phase, outcome.reason, outcome.code) == (phase, "peer-5yz", 554)
+    assert outcome.enhanced == ("5.7.1" if failed else "4.7.1")
     assert side.contents.opened == (step == ".")
 
 
