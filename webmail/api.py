@@ -55,6 +55,7 @@ from webmail.spaces.conversations import Exchanges, Writing, conversation_routes
 from webmail.spaces.enrolments import Enrolments
 from webmail.spaces.keys import Keys
 from webmail.spaces.lookups import Addressees, Conversations, Lookups
+from webmail.spaces.outbound import OutboundChoice, outbound_routes
 from webmail.spaces.past import Past
 from webmail.spaces.practice_copy import PracticeCopy, practice_copy_routes
 from webmail.spaces.readers import Readers, reader_routes
@@ -123,6 +124,7 @@ class PageApi:
         if parts.writing is not None:
             self.routers.append(conversation_routes(front, Exchanges(ground, parts.writing)))
             self.routers.append(practice_copy_routes(front, PracticeCopy(ground, parts.writing)))
+            self.routers.append(outbound_routes(front, OutboundChoice(ground, parts.writing)))
         if parts.sharing is not None:
             past = Past(ground, parts.sharing)
             self.routers.append(reader_routes(front, Readers(ground, parts.sharing, past), past))

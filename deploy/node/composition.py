@@ -61,11 +61,11 @@ from mail_server.delivery.structured import Structured
 from mail_server.keys.interface import KeyWrapper
 from mail_server.keys.kek import load_kek
 from mail_server.keys.operator_keys import GnuPgOperatorKeys
+from mail_server.outbound.signed import SigningEgress
 from mail_server.payloads.reader import Reader
 from mail_server.sealing.authority import Authority
 from mail_server.sealing.engine import OpenPgpEngine
 from mail_server.sealing.pool import Pool
-from mail_server.outbound.signed import SigningEgress
 from mail_server.signatures.signer import Signer
 from mail_server.signatures.verifier import Verifier
 from mail_server.store.home_lock import HomeLock
@@ -425,6 +425,8 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
             operator_keys=operator_keys,
             audit=trace.note,
             rates=rates,
+            abroad=out.abroad,
+            egress=out.egress,
         ),
         access=Access(accounts, decisions, now),
         notices=notices,

@@ -53,6 +53,7 @@ class Doors:
             receipts=node.correspondence.receipts,
         )
         self._jmap = self._jmap_door()
+        node.outbound.owing.append(self._jmap.departed)
         limits_shown.watch_doors(node, self._smtp, self._imap, self._jmap)
         wkd = web_key_directory(Published(node), _is_public(node))
         pages = application([*node.page.routers, self._jmap.router, self._page(), wkd])

@@ -16,7 +16,7 @@ from mail_server.delivery.abroad import AbroadAdmission
 from mail_server.delivery.departing import Departures, Signer
 from mail_server.delivery.exchanges import Exchanges
 from mail_server.delivery.gate import Gate
-from mail_server.outbound.interface import Form, NotOpened, PeerCertificate, PeerKeys
+from mail_server.outbound.interface import Egress, Form, NotOpened, PeerCertificate, PeerKeys
 from mail_server.sealing.interface import SealingEngine
 from mail_server.store.interface import Store
 from policies.interface import Decisions, PeerStanding, PeerTrust
@@ -76,6 +76,7 @@ class Leaving:
     """The parts of delivery for letters that leave; None where they do not."""
 
     abroad: AbroadAdmission | None = None
+    egress: Egress | None = None
     departures: Departures | None = None
     peer_keys: PeerKeys | None = None  # for what the node itself tells people of other operators
 
@@ -102,14 +103,15 @@ def leaving(
         domains=domains,
         peer_keys=peer_keys,
     )
+    egress = _Egress(outbound)
     departures = Departures(
         store=store,
         engine=engine,
         queue=outbound.queue,
-        egress=_Egress(outbound),
+        egress=egress,
         domain=config.accounts.domains[0],
         product=config.delivery.product,
         large=config.delivery.large_message,
         signer=signer,
     )
-    return Leaving(abroad, departures, peer_keys)
+    return Leaving(abroad=abroad, egress=egress, departures=departures, peer_keys=peer_keys)

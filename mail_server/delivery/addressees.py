@@ -12,11 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from mail_server.accounts.interface import Account, Kind
+from mail_server.delivery.abroad import AbroadAdmission
 from mail_server.delivery.exchanges import Exchanges
 from mail_server.delivery.gate import Gate
 from mail_server.delivery.plan import Planner, Treatment
 from mail_server.delivery.rates import Rates
 from mail_server.keys.interface import KeyUnavailable, OperatorKeys
+from mail_server.outbound.interface import Egress, NotOpened
 from policies.interface import Event
 from policies.refusal import Refusal
 
@@ -28,7 +30,9 @@ class Addressee:
     """Someone who may be written to. A shared account gives the certificate of each of its members."""
 
     address: str = field(repr=False)  # as correspondents see it
-    guard: str  # "sealed", "custody", "waiting": who can open the letter once it is there
+    # Who can open the letter once it is there: "sealed", "custody", "waiting"; of another operator "sealed",
+    # "sealed-to-operator", and "gate" where their operator reads it: the certificate is then the gate's.
+    guard: str
     certificates: tuple[bytes, ...] = field(
         repr=False
     )  # binary; the letter is encrypted to every one of them
@@ -45,7 +49,12 @@ class Addressees:
         operator_keys: OperatorKeys,
         audit: Callable[[Sequence[Event]], None],
         rates: Rates | None = None,
+        abroad: AbroadAdmission | None = None,
+        egress: Egress | None = None,
     ) -> None:
+        """`abroad`, `egress`: where letters leave for other operators."""
+        self._abroad = abroad
+        self._egress = egress
         self._gate = gate
         self._planner = planner
         self._exchanges = exchanges
@@ -69,6 +78,8 @@ class Addressees:
             raise
 
     async def _addressee(self, speaker: Account, address: str) -> Addressee:
+        if self._abroad is not None and self._gate.is_elsewhere(address):
+            return await self._elsewhere(self._abroad, speaker, address)
         writer = self._gate.writer_for(speaker)
         account = self._gate.addressee(writer, address, await self._exchanges.facts(writer, address))
         plan = self._planner.plan(account)
@@ -77,6 +88,23 @@ class Addressees:
         else:
             certificates = (await self._operator_held(account),)
         return Addressee(account.shown, _GUARDS[plan.treatment], certificates, account.kind is Kind.PATIENT)
+
+    async def _elsewhere(self, abroad: AbroadAdmission, speaker: Account, address: str) -> Addressee:
+        to, found = await abroad.addressee(speaker, address)
+        if found is not None:
+            guard = "sealed-to-operator" if found.operator_held else "sealed"
+            return Addressee(to.address, guard, (found.certificate.minimised,), to.patient)
+        try:
+            if self._egress is None:
+                raise NotOpened("gate-closed")
+            return Addressee(to.address, "gate", (self._egress.certificate.minimised,), to.patient)
+        except NotOpened:
+            raise Refusal(
+                451,
+                "4.3.0",
+                "Letters to this operator cannot leave now, please try again later",
+                "gate-closed",
+            ) from None
 
     async def _operator_held(self, account: Account) -> bytes:
         try:

@@ -154,6 +154,11 @@ class Gate:
             raise not_handed_over(decision.rule)
         return Sender(Road.OPERATOR, mail_from, peer, operator_dn=dn)
 
+    def is_elsewhere(self, address: str) -> bool:
+        """Whether an address is of a domain, and that is none of this node."""
+        domain = domain_of(address)
+        return bool(domain) and not self._accounts.is_local_domain(domain)
+
     def recipient(self, writer: Writer, address: str, facts: Facts = NO_FACTS) -> Recipient:
         """Admit one RCPT TO; the others are none of its business. Raises Refusal."""
         account = self.addressee(writer, address, facts)

@@ -7,12 +7,12 @@ stay in memory; every refusal is a `policies.refusal.Refusal` that the audit alr
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from mail_server.accounts.interface import Identity, Peer
-from mail_server.outbound.interface import Notify, PeerCertificate
+from mail_server.outbound.interface import Notify, PeerCertificate, Readable
 from mail_server.store.model import AccountId, CoarseClass, Filed, Flag, MailboxId
 
 
@@ -112,6 +112,8 @@ class Accepted:
     """The letter is durable in every recipient's account."""
 
     id: str  # opaque, the audit knows it; shown in the 250 line
+    leaving: Mapping[str, Readable] = field(default_factory=dict[str, Readable], repr=False)
+    """Addressees of other operators, whose letters lie in the queue now, and who will be able to read them."""
 
 
 class Delivery(Protocol):

@@ -26,7 +26,7 @@ from mail_server.delivery.exchanges import Exchanges, Note
 from mail_server.delivery.feedback import Feedback
 from mail_server.delivery.filing import Composed, Filing, actor_of, now_ms
 from mail_server.delivery.forwarding import NOWHERE, Forwarding, sent_on_plans
-from mail_server.delivery.gate import Gate, domain_of
+from mail_server.delivery.gate import Gate
 from mail_server.delivery.integration_answers import IntegrationAnswers
 from mail_server.delivery.interface import (
     NOTHING_ASKED,
@@ -156,7 +156,7 @@ class DeliveryService(Keeping):
 
     def _leaves(self, sender: Sender, address: str) -> bool:
         """A listed operator never relays through us: only who is here writes to other operators."""
-        return sender.road is Road.CLIENT and not self._accounts.is_local_domain(domain_of(address))
+        return sender.road is Road.CLIENT and self._gate.is_elsewhere(address)
 
     async def deliver(self, envelope: Envelope, message: bytes) -> Accepted:
         try:
@@ -303,11 +303,12 @@ class DeliveryService(Keeping):
                 letter.findings.coarse_class.name.lower(),
             )
             try:
-                accepted = Accepted(await self._filing.file(envelope, composed))
+                reference = await self._filing.file(envelope, composed)
             except TagTaken:
                 continue  # two new conversations drew the same four letters at once: draw again
             self._certificates.make(plans)
-            return accepted
+            leaving = {one.address: letter.readable for letter in outgoing for one in letter.recipients}
+            return Accepted(reference, leaving)
         raise Refusal(451, "4.3.0", "Temporary failure, please try again", "would-not-settle")
 
     async def _leaving(self, envelope: Envelope, letter: Letter) -> tuple[Leave | None, list[Outgoing]]:

@@ -18,6 +18,7 @@ from mail_server.accounts.access import Access
 from mail_server.accounts.interface import Account, Accounts, Authenticator, PageSessions
 from mail_server.delivery.interface import Delivery
 from mail_server.jmap import methods, problems, session_object
+from mail_server.jmap.departed import Departed
 from mail_server.jmap.dispatcher import Dispatcher
 from mail_server.jmap.encoding import encode, encode_session
 from mail_server.jmap.entrance import Entrance, Guest, site_of
@@ -73,6 +74,7 @@ class JmapDoor:
         quotas = QuotaMethods(self._services)
         self.events = Events(self._services, self.entrance, quotas)
         self._services.submissions_changed = self.events.changed
+        self.departed = Departed(rows, self.events.changed)
         offered = [*methods.capabilities(self._services, rows, self.queue, quotas), *capabilities]
         self._dispatcher = Dispatcher(offered, self.counters)
         self._transfers = Transfers(self._services)

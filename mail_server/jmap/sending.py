@@ -6,13 +6,15 @@ letter it has filed already and nobody gets it twice; what is refused for good i
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mail_server.accounts.interface import HELD, Identity, Peer
-from mail_server.delivery.interface import Delivery, Envelope, Road, Sender
+from mail_server.delivery.interface import Accepted, Delivery, Envelope, Road, Sender
 from mail_server.jmap.envelopes import asked_of, parameters_of
 from mail_server.jmap.submission_rows import Addressed, Outcome
+from mail_server.outbound.interface import Readable
 from mail_server.store.model import AccountId
 from policies.refusal import Refusal
 
@@ -66,17 +68,34 @@ async def send(
         refused = dict.fromkeys(among, refusal)
     else:
         for number, address in enumerate(among):
-            envelope = Envelope(sender, parameters, continues=number > 0, kept_in=speaker.kept_in)
+            envelope = Envelope(
+                sender,
+                parameters,
+                continues=number > 0,
+                kept_in=speaker.kept_in,
+                gate_packet=base64.b64decode(to.gate_packet),
+            )
             try:
                 envelope.add(await delivery.admit_recipient(envelope, address, asked_of(to, address)))
                 accepted = await delivery.deliver(envelope, message)
             except Refusal as refusal:
                 refused[address] = refusal
             else:
-                to.outcomes[address] = Outcome(f"250 2.0.0 Accepted (ref {accepted.id})", "yes")
+                to.outcomes[address] = accepted_outcome(accepted)
     for address, refusal in refused.items():
         to.outcomes[address] = refused_outcome(refusal)
     return refused
+
+
+def accepted_outcome(accepted: Accepted) -> Outcome:
+    """Filed here, or on its way to another operator: then what becomes of it is the queue's to tell."""
+    if not accepted.leaving:
+        return Outcome(f"250 2.0.0 Accepted (ref {accepted.id})", "yes")
+    readable = next(iter(accepted.leaving.values()))
+    leaves = "gate" if readable is Readable.GATED else readable.value
+    return Outcome(
+        f"250 2.1.5 Waiting to leave (ref {accepted.id})", "queued", reference=accepted.id, leaves=leaves
+    )
 
 
 def refused_outcome(refusal: Refusal) -> Outcome:

@@ -13,10 +13,12 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass, field
 from typing import Any
 
+from mail_server.jmap.fates import standing_of
 from mail_server.jmap.interface import MethodError
 from mail_server.jmap.states import since as parsed_state
 from mail_server.jmap.states import state_at
 from mail_server.keys.interface import KeyUnavailable, KeyWrapper
+from mail_server.outbound.rows import fates_of
 from mail_server.store.interface import Reader, Sql
 from mail_server.store.model import AccountId, EmailChanges
 
@@ -47,10 +49,14 @@ class Addressed:
     asked: dict[str, dict[str, str | None]] = field(
         default_factory=dict[str, dict[str, str | None]], repr=False
     )  # parameters of recipients, as the client gave them
+    gate_packet: str = field(default="", repr=False)
+    """Base64: the key packet by which the egress gate opens this letter, which its author sealed, for addressees of
+    other operators without a certificate."""
 
     @property
     def waiting(self) -> list[str]:
-        return [each for each in self.recipients if self.outcomes[each].delivered == "queued"]
+        """Whom it was not handed over for yet."""
+        return [each for each in self.recipients if self.outcomes[each].waits]
 
 
 @dataclass(slots=True)
@@ -60,10 +66,21 @@ class Outcome:
     reply: str
     delivered: str  # queued, yes, no, unknown
     reason: str = ""  # of a refusal, as SetErrors carry it
+    reference: str = ""  # of the queue of letters to other operators: it is their business from there on
+    leaves: str = ""  # how it left, or will, for another operator: "sealed", "sealed-to-operator", "gate"
+
+    @property
+    def waits(self) -> bool:
+        return self.delivered == "queued" and not self.reference
+
+    @property
+    def departing(self) -> bool:
+        return self.delivered == "queued" and bool(self.reference)
 
     def as_json(self) -> dict[str, str]:
         told = {"smtpReply": self.reply, "delivered": self.delivered, "displayed": "unknown"}
-        return told | ({"reason": self.reason} if self.reason else {})
+        more = {"reason": self.reason, "leaves": self.leaves}
+        return told | {name: text for name, text in more.items() if text}
 
 
 @dataclass(slots=True)
@@ -147,6 +164,7 @@ class SubmissionRows:
             told["given"],
             outcomes,
             told.get("asked", {}),
+            told.get("gate", ""),
         )
         return Submission(
             id_, account, speaker, identity, email, thread, addressed, copy, at, Undo(undo), due, attempts,
@@ -161,6 +179,7 @@ class SubmissionRows:
             "recipients": to.recipients,
             "given": to.given,
             "asked": to.asked,
+            "gate": to.gate_packet,
             "outcomes": {each: list(astuple(outcome)) for each, outcome in to.outcomes.items()},
         }
         return self._keys.wrap(json.dumps(told).encode(), _PURPOSE + one.id.encode())
@@ -168,6 +187,7 @@ class SubmissionRows:
     # ── changing ──
 
     def make(self, sql: Sql, one: Submission) -> None:
+        self._follow(sql, one)
         one.made = one.changed = _moved(sql, one.account)
         sql.run(
             f"INSERT INTO jmap_submission ({_COLUMNS}) VALUES ({', '.join('?' * 17)})",  # noqa: S608
@@ -200,10 +220,55 @@ class SubmissionRows:
 
     def settle(self, sql: Sql, one: Submission, due: int | None) -> None:
         """What became of the recipients; `due` is the next attempt, None when there is none."""
+        self._follow(sql, one)
         sql.run(
             "UPDATE jmap_submission SET sealed = ?, due = ? WHERE id = ?", (self._sealed(one), due, one.id)
         )
         self._touched(sql, one.account, one.id)
+
+    # ── letters that left for other operators ──
+
+    def _follow(self, sql: Sql, one: Submission) -> None:
+        """Note by which reference the queue will tell of it; what the queue settled already counts at once."""
+        for outcome in one.addressed.outcomes.values():
+            if not outcome.departing:
+                continue
+            found = fates_of(sql, self._keys, outcome.reference)
+            settled = standing_of(found[0]) if found else ("unknown", outcome.reply)
+            if settled is not None:
+                outcome.delivered, outcome.reply = settled
+                continue
+            sql.run(
+                "INSERT INTO jmap_departure (reference, submission) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                (outcome.reference, one.id),
+            )
+
+    def learned(
+        self, sql: Sql, reference: str, delivered: str, reply: str, *, final: bool
+    ) -> AccountId | None:
+        """What the queue tells of the one recipient behind a reference; whose submission it is. Never raises
+        KeyUnavailable."""
+        row = sql.one("SELECT submission FROM jmap_departure WHERE reference = ?", (reference,))
+        if row is None:
+            return None
+        if final:
+            sql.run("DELETE FROM jmap_departure WHERE reference = ?", (reference,))
+        held = sql.one(
+            f"SELECT {_COLUMNS} FROM jmap_submission WHERE id = ?",  # noqa: S608
+            (row[0],),
+        )
+        if held is None:
+            return None
+        try:
+            one = self._read(held)
+        except KeyUnavailable:
+            return None
+        for outcome in one.addressed.outcomes.values():
+            if outcome.reference == reference:
+                outcome.delivered, outcome.reply = delivered, reply
+        sql.run("UPDATE jmap_submission SET sealed = ? WHERE id = ?", (self._sealed(one), one.id))
+        self._touched(sql, one.account, one.id)
+        return one.account
 
     def destroy(self, sql: Sql, account: AccountId, id_: str) -> bool:
         """RFC 8621 §7.5: the object goes; whether the letter leaves is not its business."""
@@ -225,6 +290,7 @@ class SubmissionRows:
         )
         for id_, account, changed in gone:
             sql.run("DELETE FROM jmap_submission WHERE id = ?", (id_,))
+            sql.run("DELETE FROM jmap_departure WHERE submission = ?", (id_,))
             sql.run(
                 "UPDATE jmap_submission_state SET told_from = ? WHERE account = ? AND told_from < ?",
                 (changed, account, changed),

@@ -7,6 +7,7 @@ Email/set of their own.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,6 +41,7 @@ from mail_server.store.model import AccountId, EmailRow
 from policies.limits.limits import Limit
 from policies.refusal import Refusal
 
+_LONGEST_PACKET = 2048  # characters of a session key packet, in base64
 _COPY_LIFETIME_MS = 7 * 86_400_000  # after its time, for a letter that cannot leave at once
 _FROM = frozenset({"from-forged", "from-not-one"})
 _MAIL_FROM = frozenset({"sender-not-yours"})
@@ -133,12 +135,13 @@ class SubmissionSet:
 
     async def _handed_over(self, turn: Turn, account: Account, wanted: Mapping[str, Any]) -> Submission:
         """Durable on return. Raises SetError."""
-        unknown = sorted(wanted.keys() - {"identityId", "emailId", "envelope"})
+        unknown = sorted(wanted.keys() - {"identityId", "emailId", "envelope", "gateKeyPacket"})
         if unknown:
             raise invalid_properties(*unknown)
         author = self._author(turn, account, wanted.get("identityId"))
         row = await self._email(turn, account, wanted.get("emailId"))
         to = read_envelope(wanted.get("envelope"), row.rendered.header)
+        to.gate_packet = _gate_packet(wanted.get("gateKeyPacket"))
         own = frozenset({author.address.lower(), author.shown.lower()})
         settings, now = self._services.settings, self._services.clock()
         if to.mail_from.lower() not in own:
@@ -316,6 +319,19 @@ class SubmissionSet:
             not_destroyed=outcome.not_destroyed,
         )
         turn.after.append(("Email/set", answer))
+
+
+def _gate_packet(value: Any) -> str:
+    """Base64 of one key packet for the egress gate. Raises SetError invalidProperties."""
+    if value is None:
+        return ""
+    if not isinstance(value, str) or len(value) > _LONGEST_PACKET:
+        raise invalid_properties("gateKeyPacket")
+    try:
+        base64.b64decode(value, validate=True)
+    except ValueError:
+        raise invalid_properties("gateKeyPacket") from None
+    return value
 
 
 def _nobody(refused: Mapping[str, Refusal]) -> SetError:

@@ -34,6 +34,15 @@ jmap_submission = sa.Table(
     sa.Index("jmap_submission_account", "account", "changed"),
 )
 
+# By which reference the queue of letters to other operators tells what became of one recipient.
+jmap_departure = sa.Table(
+    "jmap_departure",
+    metadata,
+    sa.Column("reference", sa.Text, primary_key=True),
+    sa.Column("submission", sa.Text, nullable=False),
+    sa.Index("jmap_departure_submission", "submission"),
+)
+
 jmap_submission_state = sa.Table(
     "jmap_submission_state",
     metadata,

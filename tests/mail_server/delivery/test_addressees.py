@@ -77,7 +77,7 @@ async def test_a_patient_gets_certificates_of_who_wrote_to_them_alone(desk) -> N
 @pytest.mark.parametrize(
     ("address", "reason"),
     [
-        ("x@ailleurs.test", "relay-refused"),
+        ("x@ailleurs.test", "recipient-domain-unlisted"),
         ("nobody@mss.essai.test", "recipient-unknown"),
         ("", "relay-refused"),
         ("nurse", "relay-refused"),
@@ -142,3 +142,27 @@ async def test_a_page_session_that_holds_sends(desk) -> None:
         Road.CLIENT, gp.address, MailParameters(), peer, identity
     )
     assert admitted.mail_from == gp.address
+
+
+async def test_of_another_operator_the_page_learns_how_the_letter_would_leave_and_by_which_certificate(
+    desk, way
+) -> None:
+    gp = await desk.sealed("gp")
+    marie = way.publish("marie")
+    paul = way.publish("paul", operator_held=True)
+    of = desk.node.addressees.addressee
+    found = [await of(gp, f"{local}@voisin.test") for local in ("marie+sealed", "paul", "luc")]
+    assert [(one.address, one.guard, one.certificates) for one in found] == [
+        ("marie@voisin.test", "sealed", (marie.minimised,)),
+        ("paul@voisin.test", "sealed-to-operator", (paul.minimised,)),
+        ("luc@voisin.test", "gate", (way.certificate.minimised,)),
+    ]
+
+
+async def test_sealed_only_is_refused_on_the_page_too_and_a_closed_gate_is_told(desk, way) -> None:
+    gp = await desk.sealed("gp")
+    found = await refused(desk.node.addressees.addressee(gp, "luc+sealed@voisin.test"))
+    assert found.reason == "sealed-only-no-certificate"
+    desk.node.outbound.egress = None
+    found = await refused(desk.node.addressees.addressee(gp, "luc@voisin.test"))
+    assert (found.code, found.reason) == (451, "gate-closed")

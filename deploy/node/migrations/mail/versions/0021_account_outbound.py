@@ -15,3 +15,9 @@ def upgrade() -> None:
     op.add_column("account", sa.Column("sealed_only", sa.SmallInteger(), nullable=False, server_default="0"))
     op.add_column("account", sa.Column("results", sa.Text(), nullable=False, server_default=""))
     op.add_column("account", sa.Column("opposed", sa.BigInteger()))
+    op.create_table(
+        "jmap_departure",
+        sa.Column("reference", sa.Text(), primary_key=True),
+        sa.Column("submission", sa.Text(), nullable=False),
+    )
+    op.create_index("jmap_departure_submission", "jmap_departure", ["submission"])
