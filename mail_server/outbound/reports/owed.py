@@ -258,7 +258,7 @@ class Reports:
             nonlocal noted
             if not self._rows.remove(transaction.sql, rows):
                 raise AlreadyFiled  # another node was quicker
-            self._trail.append(transaction.sql, [self._event(account.id, told, lines, at)])
+            self._trail.append(transaction.sql, [self._told_event(account.id, told, lines, at)])
             noted = True
 
         await self._files.file(account, made.data, self._fingerprint(rows), note)
@@ -300,7 +300,9 @@ class Reports:
             if not self._rows.remove(transaction.sql, rows):
                 raise AlreadyFiled
             queue.lay(transaction, outgoing)
-            self._trail.append(transaction.sql, [self._event("", told, lines, self._clock(), domain=domain)])
+            self._trail.append(
+                transaction.sql, [self._told_event("", told, lines, self._clock(), domain=domain)]
+            )
             return True
 
         with contextlib.suppress(AlreadyFiled):
@@ -317,7 +319,9 @@ class Reports:
     def _fingerprint(self, rows: Sequence[Owed]) -> bytes:
         return self._store.submission_fingerprint(b"report", *(row.id.encode() for row in rows))
 
-    def _event(self, account: str, told: Told, lines: Sequence[Line], at: int, *, domain: str = "") -> Event:
+    def _told_event(
+        self, account: str, told: Told, lines: Sequence[Line], at: int, *, domain: str = ""
+    ) -> Event:
         detail = {"count": str(len(lines))} | ({"domain": domain} if domain else {})
         return Event(
             "delivery-report",
