@@ -224,6 +224,11 @@ def restore(
         f"Restored into {home}; its configuration is {result['config']}. See that `keys.kek` there names the "
         "key-encryption key, then `serve`."
     )
+    if result["held"]:
+        words += (
+            f"\n{count(result['held'], 'letter')} for other operators may have left since the backup was made: held."
+            " `vaguemestre queue list --state held`, then `queue release` or `queue cancel`."
+        )
     if not result["keystore"]:
         words += (
             "\nNo keystore was given: what waits for its addressee, if anything, opens only with its copy."

@@ -89,6 +89,7 @@ def _list_domains(home: Any, config: Any, as_json: bool) -> None:
         "failures": "Failures",
         "retry_at": "Tried again (UTC)",
         "reason": "Why",
+        "blocked": "Blocked",
         "held": "Held",
         "held_by": "By",
         "held_reason": "Because",

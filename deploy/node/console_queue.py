@@ -17,6 +17,7 @@ from deploy.node.control import CommandFailed, Report
 from mail_server.keys.interface import KeyUnavailable
 from mail_server.outbound import administration
 from mail_server.outbound.administration import Line, Selection, Shown, Step
+from mail_server.outbound.lanes import found
 from mail_server.outbound.rows import Wraps, letter, recipients
 from mail_server.store.interface import Reader, Transaction
 from policies.interface import Event
@@ -55,6 +56,7 @@ class QueueCommands:
         found = await self._node.store.read(lambda reader: administration.domain_lines(reader.sql))
         return [
             asdict(each)
+            | {"blocked": self._node.outbound.blocked(each.domain)}
             | {"oldest": _time(each.oldest), "retry_at": _time(each.retry_at if each.failures else None)}
             for each in found
         ]
@@ -72,9 +74,17 @@ class QueueCommands:
 
     async def queue_standing(self) -> dict[str, Any]:
         """For `doctor`: how much waits, since when, what does not answer."""
-        depth = await self._node.store.read(lambda reader: administration.depth(reader.sql))
         outbound = self._node.outbound
+        depth, domains = await self._node.store.read(
+            lambda reader: (administration.depth(reader.sql), found(reader.sql))
+        )
+        due = [
+            max(each.due, each.retry_at)
+            for each in domains
+            if each.due is not None and not each.held and not outbound.blocked(each.domain)
+        ]
         return {
+            "due": min(due, default=None),
             "waiting": depth.waiting,
             "leased": depth.leased,
             "held": depth.held,

@@ -96,11 +96,12 @@ def standing_finding(found: dict[str, Any]) -> Finding:
             "failed",
             f"{many} letters wait and nothing hands them over: is [outbound] enabled, with certificate and client_ca?",
         )
-    if found["waiting"] and not found["leased"] and not found["failing"] and age > _STUCK:
+    overdue = 0 if found["due"] is None else found["now"] - found["due"]
+    if overdue > _STUCK:
         return Finding(
             _SUBJECT,
-            "failed" if age > _PATIENCE else "warning",
-            f"{many} letters wait, the oldest for {_hours(age)}: `vaguemestre queue list` says why.",
+            "failed",
+            f"{many} letters wait, and one is due since {_hours(overdue)}: the node's log says what stands in the way.",
         )
     words = f"{many} letters wait, the oldest for {_hours(age)}"
     if found["failing"]:

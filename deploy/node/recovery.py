@@ -126,7 +126,7 @@ async def restore_home(
 
 
 def _hold_queue(settings: StoreSettings, home: Path) -> int:
-    """Letters to other operators that waited when the backup was made may have left since: a person says when they go."""
+    """Letters that waited to leave when the backup was made may have left since: a person says when they go."""
     driver = connector_for(settings, home).connect()
     try:
         driver.begin_write()
