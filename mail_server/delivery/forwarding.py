@@ -13,6 +13,7 @@ in the trace.
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -50,6 +51,7 @@ from policies.refusal import Refusal
 
 HOP_FIELD = "Vaguemestre-Forwarded"
 MOST_HOPS = 25  # Received fields of a letter that still goes on (RFC 5321 §6.3 bears a hundred)
+_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[a-z0-9.-]{1,253}")
 SENDS_ON = frozenset({Kind.ORG, Kind.CAB})
 
 
@@ -146,7 +148,7 @@ class ForwardingRules:
         if account.kind not in SENDS_ON:
             raise RuleRefused("Accounts of organisations alone (ORG, CAB) send letters on.")
         to = addressed(address.strip())
-        if "@" not in address or not to.domain or not to.address.isascii() or to.patient:
+        if _ADDRESS.fullmatch(to.address) is None or to.patient:
             raise RuleRefused("Letters are sent on to the address of a program (APP).")
         if self._accounts.is_local_domain(to.domain):
             local = self._accounts.by_address(to.address)
