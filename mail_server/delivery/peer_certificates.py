@@ -7,6 +7,11 @@ refused for the time being, never let in.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
 from mail_server.accounts.interface import Identity, Peer
 from mail_server.delivery.interface import Road
 from policies.interface import PeerTrust
@@ -33,6 +38,12 @@ class PeerCertificates:
     async def _require_operator(self, certificate: bytes, mail_from: str) -> None:
         if self._trust is None:
             return
+        if not for_clients(certificate):
+            raise _refusal(
+                "Your certificate is not one for client authentication",
+                "certificate-not-for-clients",
+                temporary=False,
+            )
         domain = mail_from.rpartition("@")[2].lower() or None  # None: the null sender
         standing = await self._trust.judge([certificate], domain)
         if not standing.allowed:
@@ -45,6 +56,18 @@ class PeerCertificates:
         if finding is Finding.UNKNOWN:
             words = "It cannot be known now whether your certificate is revoked, try again later"
             raise _refusal(words, "revocation-unknown", temporary=True)
+
+
+@lru_cache(maxsize=1024)
+def for_clients(certificate: bytes) -> bool:
+    """Whether it names client use (RFC 5280 §4.2.1.12): OpenSSL takes one that names no use for any."""
+    try:
+        extensions = x509.load_der_x509_certificate(certificate).extensions
+        return (
+            ExtendedKeyUsageOID.CLIENT_AUTH in extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        )
+    except (ValueError, x509.ExtensionNotFound):
+        return False
 
 
 def _refusal(sentence: str, reason: str, *, temporary: bool) -> Refusal:
