@@ -9,6 +9,7 @@ import socket
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from deploy.demo import letters, people, world
 from deploy.demo.browser import derivations
@@ -73,7 +74,16 @@ class Canaries:
         return made.data
 
 
-def disk_of(made: world.World, since: float) -> list[Path]:
+class Lived(Protocol):
+    """Where a node lives."""
+
+    @property
+    def folder(self) -> Path: ...
+    @property
+    def node(self) -> Path: ...
+
+
+def disk_of(made: Lived, since: float) -> list[Path]:
     """Where a run may leave bytes: the node's home and log, its keys' folder, and what is new under /tmp."""
     places = [made.node, made.folder / "node.log", made.folder / "kek"]
     for root in ("/tmp", "/var/tmp", "/dev/shm"):
