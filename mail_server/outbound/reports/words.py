@@ -37,6 +37,8 @@ class Cause(enum.Enum):
     TYPES = "types"
     NOT_LISTED = "not-listed"
     CERTIFICATE = "certificate"
+    ASSURANCE = "assurance"
+    BLOCKED = "blocked"
     UNREACHABLE = "unreachable"
     POLICY = "policy"
     SEALING = "sealing"
@@ -84,6 +86,15 @@ WHY: Final[Mapping[Cause, Both]] = {
         "Le serveur de l’opérateur de votre correspondant n’a pas pu prouver son identité"
         f"{_NB}: votre message n’y est pas parti.",
         "Your correspondent’s operator’s server could not prove who it is: your message was not sent there.",
+    ),
+    Cause.ASSURANCE: Both(
+        "Votre opérateur n’a pas pu vérifier les certificats nécessaires à cet échange"
+        f"{_NB}: votre message n’est pas parti.",
+        "Your operator could not verify the certificates that this exchange needs: your message was not sent.",
+    ),
+    Cause.BLOCKED: Both(
+        "Votre opérateur a suspendu les échanges avec l’opérateur de votre correspondant.",
+        "Your operator has suspended exchanges with your correspondent’s operator.",
     ),
     Cause.UNREACHABLE: Both(
         "Le serveur de l’opérateur de votre correspondant n’a pas répondu, ou n’a pas pu prendre votre message.",
@@ -148,6 +159,16 @@ NEXT: Final[Mapping[Cause, Both]] = {
         "Nothing to correct on your side. Tell your administrator, and reach your correspondent otherwise if it"
         " is urgent.",
     ),
+    Cause.ASSURANCE: Both(
+        "Rien à corriger de votre côté. Prévenez votre administrateur, et joignez votre correspondant autrement"
+        " si c’est urgent.",
+        "Nothing to correct on your side. Tell your administrator, and reach your correspondent otherwise if it"
+        " is urgent.",
+    ),
+    Cause.BLOCKED: Both(
+        "Demandez à votre administrateur jusqu’à quand, et joignez votre correspondant autrement si c’est urgent.",
+        "Ask your administrator for how long, and reach your correspondent otherwise if it is urgent.",
+    ),
     Cause.UNREACHABLE: Both(
         "Renvoyez le message plus tard, ou joignez votre correspondant autrement si c’est urgent.",
         "Send the message again later, or reach your correspondent otherwise if it is urgent.",
@@ -189,6 +210,15 @@ _SLUGS: Final[Mapping[str, Cause]] = {
     "not-listed": Cause.NOT_LISTED,
     "no-starttls": Cause.CERTIFICATE,
     "starttls-injection": Cause.CERTIFICATE,
+    "our-certificate": Cause.ASSURANCE,
+    "our-certificate-refused": Cause.ASSURANCE,
+    "not-judged": Cause.ASSURANCE,
+    "trust-list-stale": Cause.ASSURANCE,
+    "revocation-unknown": Cause.ASSURANCE,
+    "certificate-held": Cause.ASSURANCE,
+    "operator-blocked": Cause.BLOCKED,
+    "bad-sender": Cause.GATE,
+    "bare-line-end": Cause.GATE,
 }
 # RFC 3463 §3: subject and detail, without the class; the subject alone where no detail stands.
 _ENHANCED: Final[Mapping[str, Cause]] = {
@@ -220,7 +250,7 @@ def cause(settled: Settled) -> Cause:
     if last.reason in _SLUGS:
         return _SLUGS[last.reason]
     if last.phase in (Phase.TLS, Phase.TRUST):
-        return Cause.NOT_LISTED if "unlisted" in last.reason else Cause.CERTIFICATE
+        return Cause.CERTIFICATE
     if last.phase is Phase.OPEN:
         return Cause.GATE
     if last.phase in (Phase.ROUTE, Phase.CONNECT, Phase.GREETING, Phase.HELLO):
