@@ -19,7 +19,7 @@ from deploy.node.console import Console
 from deploy.node.control import CommandFailed
 from deploy.node.home import Home
 from deploy.node.queue_standing import SHOWN, families, shown, standing_finding
-from deploy.node.recovery import check_node
+from deploy.node.recovery import check_node, restore_home
 from mail_server.accounts.interface import Kind
 from mail_server.outbound import leases
 from mail_server.outbound.interface import Form, Outgoing, OutgoingRecipient, Readable
@@ -228,6 +228,26 @@ async def test_check_finds_a_letter_without_its_bytes_and_bytes_without_a_letter
     assert f"letter {number}" in [one["where"] for one in found]
 
 
+async def test_what_comes_out_of_a_backup_is_held_for_it_may_have_left_since(
+    home: Path, tmp_path: Path
+) -> None:
+    async with opened(Home(home), load(home / "vaguemestre.toml")) as node:
+        number = await lay(node)
+        await node.store.write(
+            lambda tx: leases.claim(
+                tx.sql, Wraps(node.keys), "patient.autre.test", now(), 9, Lease("me", now() + HOUR)
+            )
+        )
+        await Console(node, this_user()).handle("backup", {"to": str(tmp_path / "copy"), "keystore_to": None})
+    restored = await restore_home(tmp_path / "copy", tmp_path / "again", None)
+    assert restored["held"] == 1
+    async with opened(Home(tmp_path / "again"), load(tmp_path / "again" / "vaguemestre.toml")) as node:
+        assert await states(node) == [(number, 0, 1)]
+        console = Console(node, this_user())
+        assert (await console.handle("queue_standing", {}))["held"] == 1
+        assert (await check_node(node, lambda *_: None))["faults"] == []
+
+
 async def test_the_metrics_show_depth_age_and_deliveries(node: Node) -> None:
     await lay(node)
     found = await shown(node, now() + HOUR)
@@ -247,8 +267,10 @@ async def test_the_metrics_show_depth_age_and_deliveries(node: Node) -> None:
         ({"waiting": 0}, "good", "Nothing waits"),
         ({"dispatching": False}, "failed", "nothing hands them over"),
         ({}, "good", "0 h 10"),
-        ({"oldest": -HOUR}, "warning", "queue list"),
-        ({"oldest": -5 * HOUR}, "failed", "queue list"),
+        ({"oldest": -HOUR}, "good", "1 h 10"),
+        ({"oldest": -5 * HOUR}, "warning", "5 h 10"),
+        ({"due": -HOUR}, "failed", "due since 1 h 10"),
+        ({"due": None}, "good", "0 h 10"),
         ({"oldest": -5 * HOUR, "failing": 2}, "warning", "2 domains do not answer"),
         ({"held": 3}, "good", "3 are held"),
     ],
@@ -260,6 +282,7 @@ def test_doctor_says_how_the_queue_stands(changes: dict[str, Any], verdict: str,
         "held": 0,
         "failing": 0,
         "oldest": 0,
+        "due": 300_000,
         "now": 600_000,
         "dispatching": True,
     }

@@ -33,10 +33,10 @@ async def test_two_nodes_share_a_queue_and_hand_each_letter_over_once(two):
 
     for post in two:
         post.operators.does = {"b.test": slowly, "c.test": slowly}
+        post.settings = post.settings.model_copy(update={"connections_of_domain": 1})
     for count in range(120):
         await first.lay(f"p{count}@{'bc'[count % 2]}.test")
-    await first.start()
-    await second.start()
+    await asyncio.gather(first.start(), second.start())
     await first.until(lambda: len(first.operators.took) + len(second.operators.took) >= 120, 20)
     await asyncio.gather(first.quiet(), second.quiet())
     took = [address for post in two for _, address, _ in post.operators.took]
