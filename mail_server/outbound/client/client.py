@@ -171,7 +171,8 @@ class SmtpClient:
     async def _judged(self, connection: PeerConnection, domain: str) -> Outcome | None:
         """Why the other side must not have this domain's letters; None when it may."""
         try:
-            standing = await self._trust.judge(connection.chain, domain)
+            async with asyncio.timeout(self._settings.connect_seconds):
+                standing = await self._trust.judge(connection.chain, domain)
         except Exception as error:  # what cannot be judged is refused
             _log.error(
                 "the certificate of %s could not be judged (%s)", connection.host, type(error).__name__
@@ -179,10 +180,9 @@ class SmtpClient:
             return outcomes.ours(Verdict.LATER, Phase.TRUST, "not-judged", connection.host)
         if standing.allowed:
             return None
-        reason = standing.reason or "not-trusted"
-        return Outcome(
-            Verdict.LATER, Phase.TRUST, reason, 0, "4.7.0", standing.sentence[:200], connection.host
-        )
+        # The judgement's sentence speaks to who shows the certificate; ours is for who waits for the letter.
+        reason = standing.reason or "not-judged"
+        return outcomes.ours(Verdict.LATER, Phase.TRUST, reason, connection.host)
 
     # --- the letter
 

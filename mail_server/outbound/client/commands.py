@@ -13,6 +13,7 @@ from mail_server.outbound.interface import Leaving, Notify, OutgoingRecipient
 
 _CONTROL_OR_ANGLE = re.compile(r"[\x00-\x1f\x7f-\x9f<>]")
 _XTEXT = re.compile(r"[!-*,-<>-~]|\+[0-9A-F]{2}")  # RFC 3461 §4: no "+" nor "=" by themselves
+_ADDRESS_TYPE = re.compile(r"[A-Za-z0-9-]{1,32}\Z")  # "rfc822", "utf-8" (RFC 6533 §3)
 _LONGEST_ADDRESS = 254 + 66  # a path of RFC 5321, with room for a quoted local part
 _LONGEST_ENVID = 100  # RFC 3461 §5.4
 _LONGEST_ORCPT = 500
@@ -58,7 +59,7 @@ def rcpt(recipient: OutgoingRecipient, offers: Offers) -> bytes:
         if recipient.notify:
             line += f" NOTIFY={notify_words(recipient.notify)}"
         kind, _, original = recipient.orcpt.partition(";")
-        if kind.isalnum() and kind.isascii() and _is_xtext(original, _LONGEST_ORCPT):
+        if _ADDRESS_TYPE.match(kind) and _is_xtext(original, _LONGEST_ORCPT):
             line += f" ORCPT={recipient.orcpt}"
     return line.encode("utf-8") + b"\r\n"
 

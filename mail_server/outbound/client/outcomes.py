@@ -53,6 +53,26 @@ OURS: dict[str, tuple[str, str]] = {
     "certificate-wrong-purpose": ("4.7.0", "The certificate of the other server is none for servers"),
     "chain-foreign": ("4.7.0", "The certificate of the other server is of another authority"),
     "chain-incomplete": ("4.7.0", "The other server does not send the whole of its chain"),
+    "certificate-unlisted": ("4.7.0", "The trust list does not name the certificate of the other server"),
+    "certificate-of-another-domain": (
+        "4.7.0",
+        "The trust list names the certificate of the other server for other domains",
+    ),
+    "certificate-held": (
+        "4.7.0",
+        "The certificate of the other server is new in the list: it counts in a while",
+    ),
+    "certificate-name-unusable": (
+        "4.7.0",
+        "The name in the certificate of the other server cannot be compared",
+    ),
+    "certificate-revoked": ("4.7.0", "The certificate of the other server is revoked"),
+    "revocation-unknown": (
+        "4.7.0",
+        "Whether the certificate of the other server is revoked cannot be known now",
+    ),
+    "operator-blocked": ("4.7.0", "An administrator here has blocked the other operator"),
+    "trust-list-stale": ("4.7.0", "The trust list here is too old to vouch for the other server"),
     "not-judged": ("4.7.0", "The certificate of the other server could not be judged"),
     "not-opened": ("4.3.0", "The letter could not be opened for sending"),
     "unexpected": ("4.3.0", "The attempt failed here"),

@@ -60,7 +60,7 @@ async def test_what_is_asked_of_reports_goes_along_where_dsn_is_offered(start: S
         letter(
             asked(A, Notify.SUCCESS | Notify.DELAY, "rfc822;first+2Eone@x.example"),
             asked(B, Notify.NEVER),
-            asked(C),
+            asked(C, orcpt="utf-8;h\\x{E9}l@x.example"),
             envid="QQ314159",
         )
     )
@@ -69,7 +69,7 @@ async def test_what_is_asked_of_reports_goes_along_where_dsn_is_offered(start: S
         f"MAIL FROM:<a@ici.mssante.example> SIZE={len(LETTER)} RET=HDRS ENVID=QQ314159",
         f"RCPT TO:<{A}> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;first+2Eone@x.example",
         f"RCPT TO:<{B}> NOTIFY=NEVER",
-        f"RCPT TO:<{C}>",
+        f"RCPT TO:<{C}> ORCPT=utf-8;h\\x{{E9}}l@x.example",
     ]
 
 

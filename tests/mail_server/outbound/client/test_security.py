@@ -157,11 +157,14 @@ REVOKED = PeerStanding(False, "CN=mx.autre.example", "certificate-revoked", "The
 
 
 async def test_a_certificate_that_is_not_listed_for_the_domain_gets_nothing(start: Start) -> None:
-    unlisted = PeerStanding(False, "CN=mx.autre.example", "certificate-unlisted", "Not listed for it.")
+    unlisted = PeerStanding(
+        False, "CN=mx.autre.example", "certificate-unlisted", "Your certificate is not listed"
+    )
     side = await start(trust=Trust(unlisted))
     outcome = await side.send_one()
     assert (outcome.verdict, outcome.phase) == (Verdict.LATER, Phase.TRUST)
-    assert (outcome.reason, outcome.said) == ("certificate-unlisted", "Not listed for it.")
+    assert outcome.reason == "certificate-unlisted"
+    assert outcome.said == "The trust list does not name the certificate of the other server"
     assert side.peer.said == ["EHLO mx.ici.example", "STARTTLS", "QUIT"]
 
 
