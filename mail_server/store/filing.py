@@ -1,8 +1,8 @@
 """Laying messages down inside a write transaction: blobs and their counts, threads and their tags, rows.
 
 Invariants: the account's row is locked (its modseq taken) before anything else of the account is touched;
-a blob's refcount is the number of message and upload rows that name it; a message joins at most one thread, and threads
-never merge; a tag belongs to one thread of an account.
+a blob's refcount is the number of message, upload and queued rows that name it; a message joins at most one thread,
+and threads never merge; a tag belongs to one thread of an account.
 """
 
 # ruff: noqa: S608 - what is put into statements are our own column names and conditions, never a value
