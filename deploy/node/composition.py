@@ -138,6 +138,7 @@ class Node:
             try:
                 if await asyncio.to_thread(self.authority.needs_renewal, now()):
                     await self.pool.load(await asyncio.to_thread(self.authority.signing_key))
+                await asyncio.to_thread(self.signer.ring.tidy, now())
                 await self.accounts.flush()
                 await self.inactivity.sweep()
             except Exception as failure:  # a key that is not renewed would stop all sealing within a week

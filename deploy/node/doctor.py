@@ -14,6 +14,7 @@ import resource
 import secrets
 import shutil
 import ssl
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -32,6 +33,7 @@ from deploy.node.doctor_life import life_findings
 from deploy.node.doctor_page import page_findings, running_page
 from deploy.node.doctor_policies import policy_findings, running_policies
 from deploy.node.doctor_reports import running_reports
+from deploy.node.doctor_signatures import signature_findings
 from deploy.node.doctor_trust import running_trust, trust_findings
 from deploy.node.failures import sentence
 from deploy.node.finding import Finding
@@ -70,6 +72,7 @@ async def examine_node(home: Path, config: Path | None, probe: Probe | None = No
     findings += trust_findings(settings, home)
     findings += audit_findings(settings, home)
     findings.append(keystore_finding(settings, home))
+    findings += await signature_findings(settings, home, time.time_ns() // 1_000_000)
     findings += life_findings(settings)
     findings += _machine(settings, home)
     findings += [one async for one in _running(settings, home)]

@@ -129,6 +129,9 @@ class Doors:
                 lambda: float(published.circuit.open),
             )
         metrics.counters("outbound", lambda: node.outbound.counters)
+        metrics.counters("outbound_signatures", lambda: node.signer.counters)
+        metrics.counters("signatures", lambda: node.verifier.counters)
+        metrics.counters("signatures_worker", lambda: node.verifier.pool_counters)
         metrics.counters("outbound_connections", lambda: queue_standing.connections(node))
         if (reports := node.outbound.reports) is not None:
             metrics.counters("outbound_reports", lambda: reports.counters)

@@ -92,6 +92,8 @@ def _copy_all(node: Node, to: Path, keystore_to: Path | None, progress: Callable
         copy_keystore(home.keystore, keystore_to)
     if keystore_to is not None and home.egress_keystore.exists():
         copy_keystore(home.egress_keystore, _of_the_gate(keystore_to))
+    if keystore_to is not None and home.signatures.exists():
+        copy_keystore(home.signatures, _of_signatures(keystore_to))
 
 
 async def restore_home(
@@ -114,6 +116,8 @@ async def restore_home(
         await asyncio.to_thread(copy_keystore, keystore, target.keystore)
         if _of_the_gate(keystore).exists():
             await asyncio.to_thread(copy_keystore, _of_the_gate(keystore), target.egress_keystore)
+        if _of_signatures(keystore).exists():
+            await asyncio.to_thread(copy_keystore, _of_signatures(keystore), target.signatures)
     await asyncio.to_thread(migrate, target, config)
     held = await asyncio.to_thread(_hold_queue, config.store, home)
     return {
@@ -140,6 +144,11 @@ def _hold_queue(settings: StoreSettings, home: Path) -> int:
 def _of_the_gate(keystore: Path) -> Path:
     """Where the egress gate's wraps lie apart: beside the copy of the keystore."""
     return keystore.with_name(f"{keystore.name}.egress")
+
+
+def _of_signatures(keystore: Path) -> Path:
+    """Where the wraps of the keys that sign lie apart: without them a restored node needs new lines in its zones."""
+    return keystore.with_name(f"{keystore.name}.signatures")
 
 
 def _paced(report: Report) -> Report:

@@ -64,7 +64,7 @@ class Signer:
         if not self._enabled or domain not in self.domains:
             return b""
         now = self._clock()
-        pair = self.ring.current(domain, now)
+        pair = self.pair(domain)
         header = mime.header_block(wire)
         hashed = canonical.body_hash(wire, len(header))
         self.counters.signed += 1
@@ -78,8 +78,9 @@ class Signer:
         return await asyncio.to_thread(self.sign, wire, domain)
 
     def pair(self, domain: str) -> SigningPair:
-        """The keys in use, made now if there are none. Blocks. Raises KeyUnavailable, OSError."""
-        return self.ring.current(domain, self._clock())
+        """The keys in use, made now if there are none. Blocks then. Raises KeyUnavailable, OSError."""
+        now = self._clock()
+        return self.ring.current_if_ready(domain, now) or self.ring.current(domain, now)
 
 
 def signatures(

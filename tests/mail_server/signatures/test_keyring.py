@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from mail_server.keys.interface import KeyUnavailable
 from mail_server.keys.wrapper import AesKeyWrapper
 from mail_server.signatures.keyring import KeyRing
+from mail_server.signatures.signer import Signer
 from mail_server.signatures.zone import zone_line
-from tests.mail_server.signatures.desk import AUTHOR, Clock, new_ring
+from tests.mail_server.signatures.desk import AUTHOR, LETTER, Clock, new_ring
 
 
 def test_a_domains_first_keys_are_made_when_it_first_signs(tmp_path: Path, clock: Clock) -> None:
@@ -102,3 +104,10 @@ def test_a_zone_line_has_strings_of_255_octets_at_most(ring: KeyRing) -> None:
     assert "".join(strings) == rsa.record
     assert max(map(len, strings)) == 255
     assert line.startswith(f"{rsa.selector}._domainkey.{AUTHOR}. 3600 IN TXT (")
+
+
+async def test_ten_letters_at_once_make_a_domains_first_keys_once(tmp_path: Path, clock: Clock) -> None:
+    signer = Signer(new_ring(tmp_path / "k"), ("nouveau.test",), clock)
+    signed = await asyncio.gather(*(signer.signed(LETTER, "nouveau.test") for _ in range(10)))
+    assert len(signer.ring.pairs("nouveau.test")) == 1
+    assert {b"s=" + signer.pair("nouveau.test").rsa_selector.encode() in one for one in signed} == {True}
