@@ -84,11 +84,13 @@ def unprotected(entity: bytes) -> bytes:
     end = header_end(entity, 0, len(entity))
     lines: list[bytes | memoryview] = []
     for match in FIELD.finditer(entity, 0, end):
-        name = (match[1] or b"").lower()
+        raw, name = match[0], (match[1] or b"").lower()
         if name == b"content-type":
-            lines.append(_STALE.sub(lambda found: b"" if found[1] else found[0], match[0]))
-        elif name != b"hp-outer":
-            lines.append(match[0])
+            lines.append(_STALE.sub(lambda found: b"" if found[1] else found[0], raw))
+        elif name != b"hp-outer" and (name or raw in (b"\r\n", b"\n")):
+            lines.append(
+                raw
+            )  # a line that is no field would end the header for some, or go on with another field
     lines.append(memoryview(entity)[end:])
     return b"".join(lines)
 

@@ -1,7 +1,8 @@
 """What goes over the wire of a letter that the page sealed, once its entity is open.
 
-Invariants: a pure function; nobody's Bcc leaves, nor a field of ours, nor one that the operator alone may set; what
-told who wrote it, and what was checked when it was handed in, is said by the outer fields alone; CRLF throughout.
+Invariants: a pure function; an entity may say no more than its fields do, however it is written; nobody's Bcc leaves,
+nor a field of ours, nor one that the operator alone may set; what told who wrote it, and what was checked when it was
+handed in, is said by the outer fields alone; CRLF throughout.
 """
 
 from __future__ import annotations
@@ -37,17 +38,29 @@ _OPERATORS_FAMILIES = ("arc-", "resent-", "received-", OWN_PREFIX)
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
+class NotALetter(Exception):
+    """What was sealed cannot be put on the wire. Carries nothing of it."""
+
+
 def wire_bytes(letter: bytes, tree: mime.Part, entity: bytes) -> bytes:
-    """An ordinary letter out of a PGP/MIME one (its outer fields) and the entity that was sealed in it."""
+    """An ordinary letter out of a PGP/MIME one (its outer fields) and the entity that was sealed in it.
+
+    Raises NotALetter.
+    """
+    # Lines are closed before fields are looked for: a bare CR would hide one, and show it to others.
+    head, entity = _lines_closed(letter[: tree.header_end]), _lines_closed(entity)
+    header = mime.header_block(entity)
+    if b"\0" in entity or max(len(head), len(header)) > mime.MAX_HEADER:
+        raise NotALetter  # beyond what is read could stand a Bcc, or a second From
     outer = [
         found
-        for found in mime.fields(letter[: tree.header_end])
+        for found in mime.fields(head)
         if found.name not in _NEVER and not found.name.startswith(OWN_PREFIX)
     ]
     inside = {found.name for found in mime.fields(entity)}
     outside = {name for name in inside if name.startswith(_OPERATORS_FAMILIES)} | _OPERATORS | mime.AUTHORS
     clear = mime.without(mime.unprotected(entity), _NEVER)
-    return _lines_closed(mime.restored(outer, clear, outside))
+    return mime.restored(outer, clear, outside)
 
 
 def _lines_closed(message: bytes) -> bytes:

@@ -22,7 +22,7 @@ from mail_server.keys.interface import KeyUnavailable
 from mail_server.keys.kek import load_kek
 from mail_server.keys.settings import KeysSettings
 from mail_server.outbound.egress.keyring import Keyring
-from mail_server.outbound.egress.wire import wire_bytes
+from mail_server.outbound.egress.wire import NotALetter, wire_bytes
 from mail_server.outbound.interface import Form
 from mail_server.sealing.frames import Ask, Slug
 from mail_server.sealing.opening import opened
@@ -92,7 +92,10 @@ class Worker:
         found = mime.ciphertext(queued, tree) if mime.is_encrypted(tree) == "pgp" else None
         if found is None:
             raise Failed(Slug.NOT_A_LETTER)
-        return wire_bytes(queued, tree, opened(found.data, decryptor))
+        try:
+            return wire_bytes(queued, tree, opened(found.data, decryptor))
+        except NotALetter:
+            raise Failed(Slug.NOT_A_LETTER) from None
 
     def _decryptor(self, keyring: Keyring, fingerprint: str) -> pysequoia.PyDecryptor:
         known = self._decryptors.get(fingerprint)
