@@ -45,7 +45,8 @@ def found(sql: Sql) -> list[Found]:
         Found(domain, failures, retry_at, hold is not None, due)
         for domain, failures, retry_at, hold, due in sql.all(
             "SELECT d.domain, d.failures, d.retry_at, h.domain,"
-            " (SELECT min(l.due) FROM outbound_letter l WHERE l.domain = d.domain AND l.state = 0 AND l.held = 0)"
+            " (SELECT l.due FROM outbound_letter l WHERE l.domain = d.domain AND l.state = 0 AND l.held = 0"
+            " ORDER BY l.due LIMIT 1)"
             " FROM outbound_domain d LEFT JOIN outbound_hold h ON h.domain = d.domain"
         )
     ]

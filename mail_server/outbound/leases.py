@@ -75,8 +75,10 @@ def claim(sql: Sql, wraps: Wraps, domain: str, now: int, limit: int, lease: Leas
 
 
 def next_due(sql: Sql, domain: str) -> int | None:
+    # Not min(due): PostgreSQL may read a whole long queue for it.
     row = sql.one(
-        "SELECT min(due) FROM outbound_letter WHERE domain = ? AND state = 0 AND held = 0", (domain,)
+        "SELECT due FROM outbound_letter WHERE domain = ? AND state = 0 AND held = 0 ORDER BY due LIMIT 1",
+        (domain,),
     )
     return None if row is None else row[0]
 
