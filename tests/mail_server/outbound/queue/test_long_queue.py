@@ -31,7 +31,7 @@ async def fill(post, count, domain="dead.test"):
             "outbound_due",
         ),
         (
-            "SELECT min(due) FROM outbound_letter WHERE domain = 'a' AND state = 0 AND held = 0",
+            "SELECT due FROM outbound_letter WHERE domain = 'a' AND state = 0 AND held = 0 ORDER BY due",
             "outbound_due",
         ),
         ("SELECT id FROM outbound_letter WHERE state = 1 AND lease_until <= 5 LIMIT 100", "outbound_leased"),
