@@ -1,0 +1,87 @@
+"""What senders are told over a real hop: by both operators, by nobody where they said never, by the administrator."""
+
+from __future__ import annotations
+
+import smtplib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import pytest
+
+from deploy.demo import clients, letters
+from tests.peers.federation import BAD, Federation, opened, wait
+from tests.peers.test_federation_exchange import carrying, found, lying, machine, marked, report_on, texts
+
+pytestmark = pytest.mark.peers
+
+
+@contextmanager
+def submission(two: Federation) -> Iterator[smtplib.SMTP]:
+    with smtplib.SMTP("localhost", two.here.ports["submission"], timeout=30) as smtp:
+        smtp.starttls(context=clients.tls(two.commons.ca))
+        smtp.login(two.claire.address, two.claire.password)
+        smtp.ehlo()
+        yield smtp
+
+
+def send(two: Federation, to: str, letter: letters.Letter, options: Sequence[str]) -> None:
+    with submission(two) as smtp:
+        smtp.sendmail(two.claire.address, [to], letter.data, rcpt_options=list(options))
+
+
+def test_both_operators_tell_who_asked_one_of_the_seal_and_one_of_the_mailbox(two: Federation) -> None:
+    word, letter = marked(two.claire, two.yves.address, "double")
+    send(two, two.yves.address, letter, ["NOTIFY=SUCCESS", "ORCPT=rfc822;Docteur+2BYves@ailleurs.test"])
+    carrying(word, two.there, two.yves)
+
+    def is_theirs(inner: clients.Opened) -> bool:
+        blocks = machine(inner.message)
+        return bool(blocks) and two.there.domain in str(blocks[0]["Reporting-MTA"])
+
+    theirs = found(two.here, two.claire, is_theirs)
+    (_, recipient) = machine(theirs.message)
+    assert recipient["Action"] == "delivered"
+    assert recipient["Original-Recipient"] == "rfc822; Docteur+Yves@ailleurs.test"
+    assert "personne d’autre que le destinataire" in texts(theirs.message)
+    assert word not in str(theirs.message)
+
+    def is_ours(inner: clients.Opened) -> bool:
+        blocks = machine(inner.message)
+        return (
+            len(blocks) > 1
+            and two.here.domain in str(blocks[0]["Reporting-MTA"])
+            and "Docteur+Yves" in str(blocks[1]["Original-Recipient"])
+        )
+
+    ours = found(two.here, two.claire, is_ours)
+    assert machine(ours.message)[1]["Action"] == "relayed"
+    assert "a pris en charge de vous confirmer" in texts(ours.message)
+
+
+def test_who_said_never_is_told_nothing(two: Federation) -> None:
+    absent, next_one = f"jamais@{two.there.domain}", f"ensuite@{two.there.domain}"
+    send(two, absent, marked(two.claire, absent, "jamais")[1], ["NOTIFY=NEVER"])
+    send(two, next_one, marked(two.claire, next_one, "ensuite")[1], [])
+    report_on(next_one, two.here, two.claire)
+    for stored in lying(two.here, two.claire):
+        try:
+            inner = opened(two.here, two.claire, stored)
+        except clients.NotOpened:
+            continue
+        assert absent not in str(inner.message)
+
+
+def test_what_the_administrator_cancels_comes_back_with_the_reason(two: Federation) -> None:
+    to = f"arretee@{BAD}"
+    server = two.bad[BAD]
+    server.manners.answers["RCPT"] = "451 4.7.1 Later"
+    before = server.refused
+    try:
+        send(two, to, marked(two.claire, to, "arret")[1], [])
+        wait(lambda: server.refused > before or None)
+        two.here.command("queue_cancel", domain=BAD)
+        told = report_on(to, two.here, two.claire)
+    finally:
+        server.manners.answers.clear()
+    assert "L’administrateur de votre opérateur a arrêté ce message" in texts(told)
+    assert machine(told)[1]["Status"] == "5.7.1"
