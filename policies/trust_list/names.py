@@ -89,6 +89,7 @@ def canonical(text: str) -> str:
     return _written(_read(text))
 
 
+@lru_cache(maxsize=4096)
 def common_name(text: str) -> str:
     """The value of its most specific CN; "" when there is none. Raises NameRefused."""
     return next((part.value for parts in _read(text) for part in parts if part.type == "CN"), "")

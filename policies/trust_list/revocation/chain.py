@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography import x509
@@ -110,6 +111,7 @@ def certificates_in(path: Path) -> list[x509.Certificate]:
         raise NotAuthorities(f"{path} holds no certificates") from None
 
 
+@lru_cache(maxsize=256)
 def key_of(issuer: x509.Certificate) -> IssuerKey:
     key = issuer.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return IssuerKey(issuer.subject.public_bytes(), hashlib.sha256(key).digest())
