@@ -21,8 +21,13 @@ from policies.refusal import Refusal
 _DAY = 86_400_000  # ms
 
 
-def sent_plan(envelope: Envelope, accounts: Accounts, planner: Planner) -> Plan | None:
-    """How the copy in the Sent of the account one writes for is sealed; None where no copy is due."""
+def sent_plan(
+    envelope: Envelope, accounts: Accounts, planner: Planner, *, gated: bool = False
+) -> Plan | None:
+    """How the copy in the Sent of the account one writes for is sealed; None where no copy is due.
+
+    `gated`: the letter leaves readable by another operator, and its copy says so.
+    """
     sender = envelope.sender
     author = accounts.by_address(sender.mail_from) if sender.mail_from else None
     if sender.identity is None or author is None or author.kind is Kind.PATIENT:
@@ -30,7 +35,7 @@ def sent_plan(envelope: Envelope, accounts: Accounts, planner: Planner) -> Plan 
     if author.id in (sender.identity.account, envelope.kept_in):
         return None
     try:
-        return replace(planner.plan(author), sent=True)
+        return replace(planner.plan(author), sent=True, gated=gated)
     except Refusal:
         return None  # their own letters cannot be sealed now; those they write go all the same
 

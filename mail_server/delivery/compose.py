@@ -103,7 +103,7 @@ class Composer:
                 sealing_set=found,
                 body=body,
                 head_fields=head_fields,
-                state=State.WAITING if plan.treatment is Treatment.WAIT else State.SEALED,
+                state=_sealed_state(plan),
                 letter=letter,
                 tag=tag,
                 at=at,
@@ -314,6 +314,12 @@ class Composer:
 def _told(letter: Letter) -> list[bytes]:
     """What came of its signatures (RFC 8601): read by its reader alone, like all that is not needed outside."""
     return [letter.results] if letter.results else []
+
+
+def _sealed_state(plan: Plan) -> State:
+    if plan.treatment is Treatment.WAIT:
+        return State.WAITING
+    return State.AT_THE_GATE if plan.gated else State.SEALED
 
 
 def _placed(plan: Plan, copy: NewMessage) -> NewMessage:

@@ -142,7 +142,7 @@ class Departures:
             raise too_large_for_a_patient()
         if letter.ciphertext is not None:
             _require_named(letter.ciphertext, envelope.abroad)
-        if gate and self._egress_of(envelope.gate_packet) is None:
+        if gate and readable and self._egress_of(envelope.gate_packet) is None:
             raise Refusal(
                 451,
                 "4.7.5",
@@ -156,13 +156,12 @@ class Departures:
         """One letter of the queue for each addressee or domain. Raises Refusal."""
         try:
             contents = await self._contents(envelope, letter, leave)
-        except (SealingError, KeyUnavailable, NotOpened, OSError):
-            raise Refusal(
-                451,
-                "4.3.0",
-                "The letter could not be made ready to leave, please try again",
-                "sealing-failed",
-            ) from None
+        except NotOpened:
+            raise _not_now("gate-closed") from None
+        except SealingError:
+            raise _not_now("sealing-failed") from None
+        except (KeyUnavailable, OSError):
+            raise _not_now("not-signed") from None
         except NoSpace:
             raise Refusal(
                 452, "4.3.1", "Not enough storage at the moment, please try again later", "no-space"
@@ -366,6 +365,10 @@ class Departures:
             if key_id and found.end == len(packet):
                 return self._egress.taken(key_id)
         return None
+
+
+def _not_now(slug: str) -> Refusal:
+    return Refusal(451, "4.3.0", "The letter could not be made ready to leave, please try again", slug)
 
 
 def _distinct(to: Sequence[Abroad]) -> tuple[Abroad, ...]:

@@ -14,6 +14,7 @@ from mail_server.accounts.entities import rights_in
 from mail_server.accounts.interface import Accounts, Identity, Kind, Peer
 from mail_server.delivery import common_sent, outer
 from mail_server.delivery.compose import Composer
+from mail_server.delivery.departing import Departures
 from mail_server.delivery.examine import Letter, examine
 from mail_server.delivery.quota import Quota
 from mail_server.delivery.settings import DeliverySettings
@@ -37,7 +38,9 @@ class Keeping:
         audit: Callable[[Sequence[Event]], None],
         composer: Composer,
         quota: Quota,
+        departures: Departures | None = None,
     ) -> None:
+        self._departures = departures
         self._settings = settings
         self._accounts = accounts
         self._store = store
@@ -97,6 +100,9 @@ class Keeping:
         if sealed_summary is not None and not _is_sealed_summary(sealed_summary):
             raise Refusal(554, "5.6.0", "The summary is not an encrypted message", "summary-refused")
         letter = await examine(message, self._settings.large_message)
+        if self._departures is not None:
+            # A program that sealed its letter to the gate as well keeps a copy that the gate does not open.
+            letter, _ = await self._departures.apart(letter)
         holder = self._accounts.by_id(account)
         if holder is not None and holder.kind is Kind.PATIENT and not _tells_nothing(letter):
             raise Refusal(

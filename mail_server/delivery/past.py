@@ -18,6 +18,7 @@ from mail_server.delivery.swap import Stored, SwapRefused, split_again
 from mail_server.store.interface import NoSuchMessage, Reader
 from mail_server.store.model import AccountId, Form, MessageId, NewMessage, State, StoredLetter
 
+_SEALED = (State.SEALED, State.AT_THE_GATE)  # the second is what was sent: its own copy is sealed
 _STEP = 500  # letters looked at in one go
 
 
@@ -85,7 +86,7 @@ def wants_packet(letter: Stored, new: str) -> bool:
     origin = letter.origin
     return (
         origin.form is Form.SPLIT
-        and origin.state is State.SEALED
+        and origin.state in _SEALED
         and letter.body is not None
         and new not in named(letter.key_packets)
     )
@@ -118,7 +119,7 @@ def named(message: bytes) -> dict[str, bytes]:
 
 
 def _standing(letter: StoredLetter, own: Collection[str], new: str) -> str:
-    if letter.form is not Form.SPLIT or letter.state is not State.SEALED:
+    if letter.form is not Form.SPLIT or letter.state not in _SEALED:
         return "apart"
     try:
         ids = named(letter.key_packets)

@@ -38,6 +38,7 @@ class Plan:
     required: tuple[Certificate, ...] = ()
     """Those of the set that a letter sealed elsewhere must name: its sender may know of no delegate."""
     sent: bool = False  # not a letter to the account, but the copy in its Sent of one from it
+    gated: bool = False  # that copy is of a letter which leaves readable by another operator
     copy_of: AccountId | None = None  # the account, practice software, gets a copy of a letter to this one
 
 

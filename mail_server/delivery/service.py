@@ -49,7 +49,7 @@ from mail_server.delivery.settings import DeliverySettings
 from mail_server.delivery.software import software_plans
 from mail_server.delivery.structured import Structured
 from mail_server.keys.interface import OperatorKeys
-from mail_server.outbound.interface import Outgoing
+from mail_server.outbound.interface import Outgoing, Readable
 from mail_server.store.interface import Store, TagTaken, Transaction
 from mail_server.store.model import AccountId, Filed
 from policies.interface import AuditTrail, Event
@@ -96,6 +96,7 @@ class DeliveryService(Keeping):
             audit=audit,
             composer=composer,
             quota=Quota(store.used, settings.account_quota),
+            departures=departures,
         )
         self._gate = gate
         self._planner = planner
@@ -112,7 +113,6 @@ class DeliveryService(Keeping):
         self._more_notes = more_notes
         self._certificates = CertificatesMade(operator_keys, audit)
         self._abroad = abroad
-        self._departures = departures
         self._filing = Filing(accounts=accounts, store=store, trail=trail, audit=audit, departures=departures)
 
     async def admit_sender(
@@ -281,14 +281,15 @@ class DeliveryService(Keeping):
         self, envelope: Envelope, letter: Letter, fingerprint: bytes, note: Note | None
     ) -> Accepted:
         leave, outgoing = await self._leaving(envelope, letter)
-        plans = self._plans(envelope, letter)
+        gated = any(one.readable is Readable.GATED for one in outgoing)
+        plans = self._plans(envelope, letter, gated)
         for attempt in range(_ATTEMPTS):
             keys = self._key_changes(plans)
             copies = await self._composer.copies(letter, envelope, plans, now_ms(), again=attempt > 0)
             # Sealing took its time: a key may have been published meanwhile (and the waiting key destroyed),
             # a member removed, an account suspended. Nothing is awaited between this look and the hand-over
             # to the writer, which works in order: whoever acts on such a change finds the letter filed.
-            before, plans = plans, self._plans(envelope, letter)
+            before, plans = plans, self._plans(envelope, letter, gated)
             if plans != before or self._key_changes(plans) != keys:
                 continue
             self._gate.require_still(envelope.sender)
@@ -324,7 +325,7 @@ class DeliveryService(Keeping):
         leave = Leave(account, "R" + secrets.token_hex(12), now_ms(), actor_of(sender))
         return leave, await self._departures.ready(envelope, letter, leave)
 
-    def _plans(self, envelope: Envelope, letter: Letter) -> list[Plan]:
+    def _plans(self, envelope: Envelope, letter: Letter, gated: bool) -> list[Plan]:
         """One plan per account, decided now; the same account named twice gets one copy."""
         plans: dict[AccountId, Plan] = {}
         for recipient in envelope.recipients:
@@ -334,7 +335,7 @@ class DeliveryService(Keeping):
                     451, "4.2.1", "A mailbox was closed while the message came in", "recipient-gone"
                 )
             plans[account.id] = self._planner.plan(account)
-        sent = common_sent.sent_plan(envelope, self._accounts, self._planner)
+        sent = common_sent.sent_plan(envelope, self._accounts, self._planner, gated=gated)
         copies = software_plans(letter, [plan.account for plan in plans.values()], self._accounts)
         copies += sent_on_plans(letter, self._accounts, self._planner, [*plans.values(), *copies])
         return [*plans.values(), *([sent] if sent is not None else []), *copies]

@@ -148,7 +148,9 @@ def split_again(stored: Stored, body: StagedBlob, key_packets: bytes) -> NewMess
     length = len(stored.key_packets) + body.clear_size
     if begin < 0:
         raise SwapRefused
-    head = restated(stored.content[:begin], State.SEALED)
+    # What was sent readable by another operator stays told; everything else is sealed from here on.
+    state = State.AT_THE_GATE if origin.state is State.AT_THE_GATE else State.SEALED
+    head = restated(stored.content[:begin], state)
     tail = stored.content[begin + armor_size(length) :]
     length = len(key_packets) + body.clear_size
     rendering = mime.render_encrypted(head, armor_size(length), armor_lines(length), tail)
@@ -159,7 +161,7 @@ def split_again(stored: Stored, body: StagedBlob, key_packets: bytes) -> NewMess
         rendered=rendered(rendering),
         size=len(head) + armor_size(length) + len(tail),
         received_at=origin.received_at,
-        state=State.SEALED,
+        state=state,
         tag=origin.tag,
         thread_id=origin.thread_id,
     )

@@ -14,9 +14,10 @@ from mail_server.delivery.abroad import addressed
 from mail_server.delivery.interface import Envelope, MailParameters, Road
 from mail_server.outbound.interface import Form, Readable
 from mail_server.store.armor import armor
-from mail_server.store.model import State
+from mail_server.store.model import Flag, State
 from policies.audit.query import Filter, find
 from policies.refusal import Refusal
+from tests.webmail.vectors import record_letters
 
 MARIE, PAUL = "marie@voisin.test", "paul@voisin.test"
 PATIENT_ELSEWHERE = "285051305500185@patient.voisin.test"
@@ -439,3 +440,88 @@ async def test_fin_and_receipts_reach_a_patient_of_another_operator(desk, way, m
     assert wire["Subject"] == "[FIN]"
     assert wire["X-MSS-MES"] == "FIN"
     assert gp.address in wire["Disposition-Notification-To"]
+
+
+# -- what lies in accounts of ours ------------------------------------------------------------------------------
+
+
+async def test_the_common_sent_copy_says_that_the_letter_left_by_the_gate(desk, way) -> None:
+    gp = await desk.sealed("gp")
+    ward = await desk.ward(gp)
+    speaker = (await desk.envelope(gp)).sender.identity
+    peer = Peer("127.0.0.1", 4000, "submission", "s1", tls=True)
+    for to, state in ((PAUL, State.AT_THE_GATE), (MARIE, State.SEALED)):
+        way.publish("marie")
+        admitted = await desk.node.delivery.admit_sender(
+            Road.CLIENT, ward.address, MailParameters(), peer, speaker
+        )
+        envelope = Envelope(admitted)
+        envelope.add(await desk.node.delivery.admit_recipient(envelope, to))
+        await desk.node.delivery.deliver(
+            envelope, letter(ward.address, to).replace(b"un@", to[:2].encode() + b"@")
+        )
+
+        def newest(reader):
+            box = reader.mailbox_by_name(ward.id, "Sent")
+            row = reader.rows(box.id, [one.uid for one in reader.memberships(box.id)])[-1]
+            return row.state, reader.content(row.message)
+
+        found, stored = await desk.node.store.read(newest)
+        assert found is state
+        assert (b"Vaguemestre-State: at the gate" in stored) is (state is State.AT_THE_GATE)
+        assert desk.open("gp", stored).subject == "Compte rendu de M. Éluard"
+
+
+async def test_a_copy_that_a_program_keeps_does_not_open_at_the_gate(desk, way) -> None:
+    gp = await desk.sealed("gp")
+    own = desk.node.planner.plan(gp).sealing_set
+    sent = await sealed_letter(desk, gp.address, PAUL, *own, way.certificate)
+    box = await desk.node.store.read(lambda reader: reader.mailbox_by_name(gp.id, "Sent").id)
+    identity = (await desk.envelope(gp)).sender.identity
+    await desk.node.delivery.keep(identity, box, sent, Flag.SEEN, frozenset(), None)
+
+    def kept(reader):
+        [row] = reader.rows(box, [one.uid for one in reader.memberships(box)])
+        return reader.content(row.message)
+
+    stored = await desk.node.store.read(kept)
+    assert not _opens(desk, "egress", stored)
+    assert desk.open("gp", stored).inner.endswith(b"Merci.\r\n")
+
+
+# -- what its header says ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("said", ["", "X-MSS-CODECDA: 34112-3\r\nX-MSS-INS: O\r\n", "X-MSS-INS: N\r\n"])
+async def test_the_header_tells_of_documents_what_the_archive_holds(desk, way, said: str) -> None:
+    robot = await desk.account("robot", Kind.APP)
+    part = record_letters.zip_part(record_letters.one_document())
+    report = record_letters.letter(part, sender=robot.address, to=MARIE)
+    report = said.encode() + b"X-MSS-NIL: LOGICIEL1\r\n" + report
+    await desk.send(robot, report, MARIE)
+    wire = way.opened_by_the_gate((await way.queued())[0])
+    header = mime.header_block(wire)
+    assert header.count(b"X-MSS-CODECDA") == header.count(b"X-MSS-INS") == header.count(b"X-MSS-NIL") == 1
+    assert mime.first(header, "x-mss-nil") == b"LOGICIEL1"
+    told = mime.first(header, "x-mss-codecda")
+    drawn = await desk.node.delivery._structured._reader.read(report)
+    assert told == ",".join(drawn.cda).encode()
+    sure = drawn.identified and ": N" not in said  # who does not vouch for an identity is not made to
+    assert mime.first(header, "x-mss-ins") == (b"O" if sure else b"N")
+
+
+async def test_fields_on_documents_go_where_there_is_none(desk, way) -> None:
+    gp = await desk.account("gp")
+    await desk.send(gp, letter(gp.address, more="X-MSS-CODECDA: 34112-3\r\nX-MSS-INS: O\r\n"), MARIE)
+    header = mime.header_block(way.opened_by_the_gate((await way.queued())[0]))
+    assert mime.first(header, "x-mss-codecda") is None
+    assert mime.first(header, "x-mss-ins") is None
+
+
+async def test_a_masked_document_goes_to_no_professional_elsewhere(desk, way) -> None:
+    robot = await desk.account("robot", Kind.APP)
+    masked = record_letters.confidential("MASQUE_PS")
+    part = record_letters.zip_part(record_letters.one_document(confidentiality=(masked,)))
+    report = record_letters.letter(part, sender=robot.address, to=MARIE)
+    assert (await refused(desk.send(robot, report, MARIE))).reason == "carry-masked-to-professional"
+    assert await way.queued() == []
