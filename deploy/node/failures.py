@@ -19,6 +19,7 @@ from mail_server.sealing.pool import PoolError
 from mail_server.store.interface import HomeBusy, StoreError
 from policies.refusal import Refusal
 from policies.ruleset import RulesRefused
+from policies.trust_list.kept import StateDamaged
 
 
 class StartError(Exception):
@@ -38,6 +39,7 @@ KNOWN: tuple[type[Exception], ...] = (
     IdentityRefused,
     InsRefused,
     CertificateRefused,
+    StateDamaged,
     Refusal,
 )
 

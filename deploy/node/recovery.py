@@ -20,6 +20,7 @@ from deploy.node.control import Report, unheard
 from deploy.node.failures import StartError
 from deploy.node.home import Home
 from deploy.node.queue_standing import faults
+from deploy.node.trust import FOLDER as TRUST_FOLDER
 from mail_server.keys.keystore import copy_keystore
 from mail_server.outbound.administration import hold_all
 from mail_server.store.backup import backup_store, snapshot_sqlite
@@ -27,11 +28,13 @@ from mail_server.store.check import check_store
 from mail_server.store.restore import restore_store
 from mail_server.store.settings import StoreSettings
 from mail_server.store.store import connector_for
+from policies.trust_list.kept import Folder
 
 _PACE_SECONDS = 0.1
 _STORE = "store"
 _DIRECTORY = "directory.db"
 _AUTHORITY = "authority"
+_TRUST = "trust-list"
 _CONFIG = "vaguemestre.toml"
 
 
@@ -82,6 +85,8 @@ def _copy_all(node: Node, to: Path, keystore_to: Path | None, progress: Callable
     backup_store(node.config.store, home.path, node.keys, to / _STORE, progress)
     snapshot_sqlite(home.directory_database, to / _DIRECTORY)
     shutil.copytree(home.authority, to / _AUTHORITY, ignore=shutil.ignore_patterns("S.*", "*.lock"))
+    # Without it the first list after a restore would have nothing to be compared with.
+    Folder(home.path / TRUST_FOLDER).copy_to(Folder(to / _TRUST))
     if home.config.exists():  # the one in use, wherever it lies
         shutil.copy2(home.config, to / _CONFIG)
         (to / _CONFIG).chmod(0o600)
@@ -112,6 +117,7 @@ async def restore_home(
     shutil.copy2(source / _DIRECTORY, target.directory_database)
     shutil.copytree(source / _AUTHORITY, target.authority, dirs_exist_ok=True)
     shutil.copy2(source / _CONFIG, target.config)
+    await asyncio.to_thread(Folder(source / _TRUST).copy_to, Folder(home / TRUST_FOLDER))
     if keystore is not None:
         await asyncio.to_thread(copy_keystore, keystore, target.keystore)
         if _of_the_gate(keystore).exists():

@@ -18,7 +18,7 @@ from mail_server.store.interface import Store
 from policies.interface import Event, SqlConnection
 from policies.trust_list import fetching, standing
 from policies.trust_list.fetching import ListServer
-from policies.trust_list.kept import Folder, StateDamaged
+from policies.trust_list.kept import Folder
 from policies.trust_list.peers import Peers
 from policies.trust_list.revocation.chain import Authorities
 from policies.trust_list.revocation.checker import RevocationCheck, Wanted
@@ -68,7 +68,7 @@ async def trust_of(
     audit: Callable[[Sequence[Event]], None],
     clock: Callable[[], int],
 ) -> Trust:
-    """Raises StartError."""
+    """Raises StartError, StateDamaged."""
 
     async def write(work: Callable[[SqlConnection], None]) -> None:
         await store.write(lambda transaction: work(transaction.sql))
@@ -79,10 +79,7 @@ async def trust_of(
     await revocation.open()
     fetch = _list_server(config, revocation)
     space = TrustSpace(config.policies, Folder(folder), ours=ours, audit=audit, clock=clock, fetch=fetch)
-    try:
-        await space.open()
-    except StateDamaged as damaged:
-        raise StartError(str(damaged)) from None
+    await space.open()
     return Trust(space, Peers(space, revocation, known, blocked=blocked, clock=clock), revocation, known)
 
 

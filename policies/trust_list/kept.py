@@ -124,6 +124,15 @@ class Folder:
             if other != document:
                 other.unlink(missing_ok=True)
 
+    def copy_to(self, other: Folder) -> None:
+        """What was in force at one moment, while the node may be changing it. Raises StateDamaged, OSError."""
+        try:
+            kept = self.load()
+        except StateDamaged:
+            kept = self.load()  # its list was replaced between two readings
+        if kept is not None:
+            other.save(kept)
+
     def _document(self, digest: str) -> Path:
         return self.path / f"list-{digest[:16]}.xml"
 

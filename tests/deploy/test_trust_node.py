@@ -32,10 +32,12 @@ from deploy.node.doctor_trust import running_trust, trust_findings
 from deploy.node.home import Home
 from deploy.node.initialise import Wishes, initialise
 from deploy.node.metrics import Metrics
+from deploy.node.recovery import restore_home
 from mail_server.accounts.interface import Identity, Kind, Peer
 from mail_server.delivery.interface import MailParameters, Road
 from policies.audit.query import Filter, find
 from policies.refusal import Refusal
+from policies.trust_list.kept import Folder
 from policies.trust_list.listing import Row
 from policies.trust_list.standing import HOUR_MS
 
@@ -346,3 +348,22 @@ async def test_of_a_running_node_doctor_says_what_to_do(
         commons.revocations.switch(RevocationState.RUBBISH)
         await node.trust.reload()
         assert "(ill-formed)" in await sentences()
+
+
+def test_a_backup_holds_the_list_and_what_is_held(commons: Commons, tmp_path: Path) -> None:
+    async def backed_up() -> tuple[object, ...]:
+        async with commons.node() as node:
+            await node.trust.reload()
+            commons.lists.publish(commons.rows(Row("voisin.test", "CN=mx.neuf.test,C=FR")))
+            await node.trust.reload()
+            await Console(node, this_user()).handle(
+                "backup", {"to": str(tmp_path / "copy"), "keystore_to": None}
+            )
+            return node.trust.space.held
+
+    held = asyncio.run(backed_up())
+    asyncio.run(restore_home(tmp_path / "copy", tmp_path / "again", None))
+    kept = Folder(tmp_path / "again" / "trust-list").load()
+    assert kept is not None
+    assert kept.held == held != ()
+    assert len(kept.listing.rows) == 5
