@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from sqlalchemy.exc import OperationalError
@@ -21,7 +22,7 @@ from deploy.node.administrators import Administrators
 from deploy.node.audit_heads import HeadsWriter
 from deploy.node.config import Config
 from deploy.node.correspondence import Correspondence, add_receipts, correspondence
-from deploy.node.egress import gate_of, peer_keys_of
+from deploy.node.egress import asking_of, gate_of, peer_keys_of
 from deploy.node.failures import StartError
 from deploy.node.forwarding import forwarding_of
 from deploy.node.home import Home
@@ -277,6 +278,7 @@ async def _assemble(stack: AsyncExitStack, home: Home, config: Config, pool: Poo
         config, store=store, keys=keys, listed=trust.peers.listed, audit=trace.note, clock=now
     )
     outbound.connect = client_of(config, trust.peers)
+    outbound.asking = partial(asking_of, config)
     outbound.listing = bool(config.policies.trust_list or config.policies.trust_list_url)
     domains = ListedDomains(trust.space, trust.peers, operator_blocks.blocked)
     out = leaving(

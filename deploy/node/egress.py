@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 
 from deploy.node import logs
 from deploy.node.config import Config
@@ -55,22 +55,31 @@ async def peer_keys_of(
     clock: Callable[[], int],
 ) -> PublishedCertificates | None:
     """None where other operators are not to be asked. Raises StartError, KeyUnavailable, StoreError."""
-    settings = config.outbound
-    authorities = settings.certificates_ca or config.tls.client_ca
-    if not (settings.enabled and settings.wkd) or authorities is None:
-        return None
     try:
-        tls = await asyncio.to_thread(tls_of, authorities)
-    except (OSError, ssl.SSLError):
+        client = await asyncio.to_thread(asking_of, config)
+    except OSError:
         raise StartError(
-            f"The authorities of other operators' certificates cannot be read: {authorities}"
+            f"The authorities of other operators' certificates cannot be read: {_authorities(config)}"
         ) from None
+    if client is None:
+        return None
     book = Book(store, keys)
     await book.open()
-    client = WkdClient(tls, settings.wkd_routes, seconds=_SECONDS, connections=_CONNECTIONS)
     return PublishedCertificates(
-        settings, book=book, directory=client, listed=listed, audit=audit, clock=clock
+        config.outbound, book=book, directory=client, listed=listed, audit=audit, clock=clock
     )
+
+
+def asking_of(config: Config) -> WkdClient | None:
+    """Raises OSError, ssl.SSLError (one of them)."""
+    settings, authorities = config.outbound, _authorities(config)
+    if not (settings.enabled and settings.wkd) or authorities is None:
+        return None
+    return WkdClient(tls_of(authorities), settings.wkd_routes, seconds=_SECONDS, connections=_CONNECTIONS)
+
+
+def _authorities(config: Config) -> Path | None:
+    return config.outbound.certificates_ca or config.tls.client_ca
 
 
 async def keep_tidy(gate: EgressGate, peer_keys: PublishedCertificates | None) -> None:

@@ -21,6 +21,7 @@ from mail_server.outbound.dispatch import Blocked, Dependencies, Dispatcher
 from mail_server.outbound.egress.gate import EgressGate
 from mail_server.outbound.interface import Egress, Handover, PeerKeys
 from mail_server.outbound.peers.keys import PublishedCertificates
+from mail_server.outbound.peers.wkd import WkdClient
 from mail_server.outbound.queue import Queue
 from mail_server.outbound.reports.interface import Owing
 from mail_server.outbound.reports.owed import Reports
@@ -51,6 +52,7 @@ class Outbound:
     peer_keys: PeerKeys | None = None
     gate: EgressGate | None = None  # what `egress` asks in the end
     published: PublishedCertificates | None = None  # the same as `peer_keys`, with its counters
+    asking: Callable[[], WkdClient | None] = lambda: None  # makes what `published` asks with
     listing: bool = False  # whether there is a trust list: without one nothing leaves, and no gate is needed
     dispatcher: Dispatcher | None = None
     _upkeep: asyncio.Task[None] | None = None
@@ -117,6 +119,8 @@ class Outbound:
         try:
             if self.client is not None:
                 self.client.reload()
+            if self.published is not None and (asking := self.asking()) is not None:
+                self.published.use(asking)
         except OSError:
             return ["The certificate shown to other operators, or its authorities, cannot be read."]
         return []

@@ -78,6 +78,26 @@ def test_a_certificate_that_the_other_operator_holds_is_said_to_be_so(visit: Vis
     ).to_be_visible()  # nothing is asked: it is sealed on its way
 
 
+@pytest.mark.parametrize("width", [320, 1100])
+def test_a_holder_says_what_may_leave_and_of_what_they_are_told(visit: Visit, width: int) -> None:
+    page = visit("/reglages/autres-operateurs", "per", width)
+    page.get_by_role("checkbox", name="N’envoyer que des lettres scellées").first.check()
+    expect(page.get_by_text("C’est noté.").first).to_be_visible()
+    page.get_by_role("radio", name="Pour chaque lettre remise").first.check()
+    expect(page.get_by_role("radio", name="Pour chaque lettre remise").first).to_be_checked()
+    assert axe(page) == []
+    assert not overflows(page)
+
+
+def test_what_leaves_readable_again_takes_a_fresh_proof(visit: Visit) -> None:
+    page = visit("/reglages/autres-operateurs", "per,stepup")
+    box = page.get_by_role("checkbox", name="N’envoyer que des lettres scellées").first
+    box.check()
+    expect(page.get_by_text("C’est noté.").first).to_be_visible()
+    box.click()
+    expect(page.get_by_role("dialog").get_by_role("heading", name="Est-ce bien vous")).to_be_visible()
+
+
 @pytest.mark.parametrize("width", [320, 390, 1100])
 def test_an_address_for_notices_counts_once_its_code_was_given(visit: Visit, width: int) -> None:
     page = visit("/reglages/avis", width=width)

@@ -24,7 +24,7 @@ _MAY_ADMINISTER = "a"  # RFC 4314 §2.1
 
 
 class Wishes(Body):
-    sealed_only: StrictBool | None = None
+    sealedOnly: StrictBool | None = None
     results: Results | None = None
 
 
@@ -35,20 +35,20 @@ class OutboundChoice:
 
     def standing(self, session: PageSession, account: str) -> dict[str, Any]:
         found = self._account(session, account)
-        return {"sealed_only": found.sealed_only, "results": found.told.value}
+        return {"sealedOnly": found.sealed_only, "results": found.told.value}
 
     async def choose(
         self, session: PageSession, visitor: Visitor, account: str, wanted: Wishes
     ) -> dict[str, Any]:
         found = self._account(session, account)
-        loosens = wanted.sealed_only is False and found.sealed_only
+        loosens = wanted.sealedOnly is False and found.sealed_only
         if loosens and not self._ground.sessions.fresh(session):
             raise Problem("step-up-needed", detail="fresh")
         try:
             await self._ground.accounts.outbound_set(
                 found.id,
                 session.account,
-                sealed_only=wanted.sealed_only,
+                sealed_only=wanted.sealedOnly,
                 results=wanted.results,
                 means="page",
                 session=session.id,

@@ -149,6 +149,15 @@ class PublishedCertificates:
         kept = self._settings.certificate_grace_days * _DAY + self._settings.certificate_hours * _HOUR + _DAY
         return await self._book.drop(self._clock() - round(kept))
 
+    def use(self, directory: Directory) -> None:
+        """Ask by this one from now on; the one before answers what it was asked, and is closed."""
+        old, self._directory = self._directory, directory
+        self._later(self._end(old, list(self._flights.values())))
+
+    async def _end(self, old: Directory, flights: Sequence[asyncio.Task[Any]]) -> None:
+        await asyncio.gather(*flights, return_exceptions=True)
+        await old.close()
+
     async def close(self) -> None:
         flights = list(self._flights.values())
         for flight in flights:

@@ -1,5 +1,5 @@
 // Who may, who reads and who writes, without a server: each answer of the contract, and what may be done with it.
-import { Refused, type AppPassword, type Blocked, type Exchange, type NoticeAddress, type ReadAccount, type RightsWork } from "../../../webmail/ui/src/lib/contract.ts";
+import { Refused, type AppPassword, type Blocked, type Exchange, type Leaving, type NoticeAddress, type ReadAccount, type RightsWork } from "../../../webmail/ui/src/lib/contract.ts";
 import { isFresh, NOW, prove, refuseStale, vouched } from "./account.ts";
 import { pause, scene } from "./scene.ts";
 
@@ -33,6 +33,7 @@ let exchanges: Exchange[] = scene("ended")
   : [{ id: "C1", correspondent: "250039935012345@patient.vallees.example", open: true, closedBy: null, closedAt: null, closedHow: null }];
 let blocks: Blocked[] = scene("empty") ? [] : [{ address: "publicite@labo-nord.vallees.example", kind: "ORG", since: NOW - 12 * DAY }];
 let contact = "replies_only";
+let leaving: Leaving = { sealedOnly: false, results: "readable" };
 let notices: NoticeAddress = { offered: !scene("nonotices"), shown: "", language: "fr", confirmed: false, refused: false };
 const copied = new Set<string>(); // accounts whose documents the software gets too
 
@@ -147,6 +148,16 @@ export const rights: RightsWork = {
     refuseStale();
     if (on) copied.add(account ?? "");
     else copied.delete(account ?? "");
+  },
+  async leaving() {
+    await answer();
+    return leaving;
+  },
+  async setLeaving(wanted) {
+    await answer();
+    if (wanted.sealedOnly === false) refuseStale();
+    leaving = { ...leaving, ...wanted };
+    return leaving;
   },
   async noticeAddress() {
     await answer();

@@ -232,6 +232,19 @@ test("a letter that is refused after all, once it could not be undone any more, 
   assert.deepEqual((await mail.list("sent", 0, 20)).lines.filter((one) => one.refused !== undefined).map((one) => [one.id, one.refused]), [[sent.id, "conversation-closed"]]);
 });
 
+test("of a letter to another operator is told how it leaves, and that it is there", async () => {
+  const sent = await mail.send({ to: [DOCTOR], subject: "a", text: "b", files: [], inReplyTo: null });
+  const submission = [...node.submissions.values()].at(-1)!;
+  const status = { delivered: "queued", leaves: "gate" };
+  Object.assign(submission, { undoStatus: "final", deliveryStatus: { [DOCTOR]: status } });
+  const away = async () => (await mail.list("sent", 0, 20)).lines.find((one) => one.id === sent.id)!.away;
+  assert.equal(await sent.fate!(), null, "it is on its way");
+  assert.deepEqual(await away(), [{ address: DOCTOR, ...status }]);
+  status.delivered = "yes";
+  assert.equal(await sent.fate!(), "");
+  assert.deepEqual(await away(), [{ address: DOCTOR, ...status }]);
+});
+
 test("nothing is made when one addressee cannot be written to or has no certificate", async () => {
   const uploads = node.blobs.size;
   node.certificates.set("sans@chu.mss.example", { address: "sans@chu.mss.example", guard: "sealed", certificates: [] });

@@ -7,6 +7,8 @@ import base64
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -275,3 +277,45 @@ async def test_a_gate_begun_behind_other_work_is_there_soon(world: World) -> Non
         while not gate.alive:
             await asyncio.sleep(0.02)
     assert gate.certificate.address == ADDRESS
+
+
+_SCAN = """
+import base64, json, re, sys
+from pathlib import Path
+from directory.openpgp.packets import Tag, spans
+from mail_server.keys.kek import load_kek
+from mail_server.keys.settings import KeysSettings
+kek, home, *pids = sys.argv[1:]
+keys = load_kek(KeysSettings(kek=Path(kek)), Path(home))
+((name, entry),) = json.loads(Path(home, "egress.keystore").read_text())["wraps"].items()
+secret = keys.unwrap(base64.b64decode(entry["wrapped"]), name.encode())
+(part,) = (one for one in spans(secret) if one.tag == Tag.SECRET_SUBKEY)
+scalar = part.body(secret)[-34:-2]  # before the checksum
+for pid in pids:
+    found = 0
+    with open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            place = re.match(r"([0-9a-f]+)-([0-9a-f]+) rw", line)
+            if place is None:
+                continue
+            first, last = (int(one, 16) for one in place.groups())
+            try:
+                memory.seek(first)
+                data = memory.read(last - first)
+            except (OSError, OverflowError):
+                continue
+            found += data.count(scalar) + data.count(scalar[::-1])
+    print(found)
+"""
+
+
+async def test_the_secret_is_in_the_memory_of_the_gates_process_alone(world: World, seal: Seal) -> None:
+    gate = await world.started()
+    await gate.open(gate.certificate.fingerprint, Form.GATED, seal(WIRE, [gate.certificate]))
+    told = [sys.executable, "-c", _SCAN, str(world.kek), str(world.home), str(os.getpid()), str(gate.pids[0])]
+    scanning = await asyncio.to_thread(subprocess.run, told, capture_output=True, text=True)
+    if "PermissionError" in scanning.stderr:
+        pytest.skip("who runs the tests may not look into a process")
+    node, process = map(int, scanning.stdout.split())
+    assert node == 0
+    assert process > 0  # it would have been found

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deploy.demo.pki import TestAuthority
 from directory.openpgp.gate import OPERATOR_HELD_NOTATION
 from directory.openpgp.signatures import Sub
 from mail_server.outbound.peers import circuit, keys
-from mail_server.outbound.peers.wkd import Silent
+from mail_server.outbound.peers.wkd import Silent, WkdClient, tls_of
 from policies.refusal import Refusal
 from tests.mail_server.outbound.peers.conftest import ADDRESS, DOMAIN, SILENT, Node
 
@@ -277,3 +279,16 @@ async def test_an_administrator_may_ask_now(node: Node, forge: Any) -> None:
     node.site.status = 503
     with pytest.raises(Silent):
         await node.peers.refresh(ADDRESS)
+
+
+async def test_new_authorities_count_from_the_next_question_on(
+    node: Node, forge: Any, tmp_path: Path
+) -> None:
+    node.site.publish(ADDRESS, forge.Forge().certificate(ADDRESS))
+    foreign = TestAuthority.create("ETRANGERE").write(tmp_path / "foreign")
+    node.peers.use(
+        WkdClient(tls_of(foreign), {DOMAIN: f"127.0.0.1:{node.site.port}"}, seconds=1, connections=1)
+    )
+    assert await node.peers.find(ADDRESS) is None
+    assert node.site.asked == []
+    await node.peers.settled()

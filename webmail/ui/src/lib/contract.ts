@@ -145,6 +145,13 @@ export interface Person {
   address: string;
 }
 
+/** How a letter left, or will, for an addressee of another operator: "gate" is readable by that operator. */
+export interface Away {
+  address: string;
+  leaves: "sealed" | "sealed-to-operator" | "gate";
+  delivered: string; // "queued", "yes", "no", "unknown"
+}
+
 export interface LetterLine {
   id: string;
   threadId: string;
@@ -160,6 +167,7 @@ export interface LetterLine {
   locked: boolean; // sealed to a key this page has not
   attachments: { name: string; type: string }[];
   refused?: string; // sent from here, and refused after all: why
+  away?: readonly Away[]; // sent from here to other operators
   receipt?: boolean; // not opened yet, and its sender will be told when it is
 }
 
@@ -313,6 +321,12 @@ export interface Ciba {
   expires: number; // ms
 }
 
+/** What an account asks of its letters to other operators. */
+export interface Leaving {
+  sealedOnly: boolean;
+  results: "readable" | "always" | "asked";
+}
+
 /** Where a holder is told of new letters, cut short; "" when nowhere. */
 export interface NoticeAddress {
   offered: boolean;
@@ -348,6 +362,8 @@ export interface RightsWork {
   /** The software that may be given a copy of documents that come in clear (null: none is named), and whether it is. */
   practiceCopy(account?: string): Promise<{ software: string | null; on: boolean }>;
   setPracticeCopy(on: boolean, account?: string): Promise<void>;
+  leaving(account?: string): Promise<Leaving>;
+  setLeaving(wanted: Partial<Leaving>, account?: string): Promise<Leaving>;
   noticeAddress(): Promise<NoticeAddress>;
   setNoticeAddress(address: string, language: string): Promise<NoticeAddress>;
   confirmNoticeAddress(code: string): Promise<NoticeAddress>;

@@ -7,7 +7,7 @@ import { Refused, type Addressee, type Correspondent, type Letter, type LetterLi
 import { download, from, jmap, refusedBy, watch, type Arguments, type Call } from "./jmap.ts";
 import { ask } from "./link.ts";
 import { accountId, boxes, enter, forgetBoxes, isOthers } from "./mail_boxes.ts";
-import { fateOf, forgetFates, learnFates } from "./mail_fate.ts";
+import { awayOf, fateOf, forgetFates, learnFates } from "./mail_fate.ts";
 import { letterLine, OWN, properties, sealedLine, shownSubject, type WireEmail, type WireMailbox } from "./mail_wire.ts";
 
 interface Certified extends Partial<Addressee> {
@@ -137,7 +137,7 @@ async function learn(people: Person[]): Promise<void> {
 
 const named = (one: Person): Person => (one.name === "" ? { ...one, name: names.get(one.address.toLowerCase()) ?? "" } : one);
 const called = <T extends LetterLine>(line: T): T => ({
-  ...line, from: named(line.from), to: line.to.map(named), ...(line.replyTo ? { replyTo: named(line.replyTo) } : {}), ...(fateOf(line.id) ? { refused: fateOf(line.id)! } : {}),
+  ...line, from: named(line.from), to: line.to.map(named), ...(line.replyTo ? { replyTo: named(line.replyTo) } : {}), ...(fateOf(line.id) ? { refused: fateOf(line.id)! } : {}), ...(awayOf(line.id) ? { away: awayOf(line.id)! } : {}),
 });
 
 /** Behind what is shown: were any of these refused after they were sent? */

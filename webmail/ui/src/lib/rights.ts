@@ -82,6 +82,8 @@ export const rights: RightsWork = {
   practiceCopy: (of) => api("GET", of ? `practice-copy?account=${part(of)}` : "practice-copy"),
   setPracticeCopy: async (on, of) => void (await api("PUT", of ? `practice-copy?account=${part(of)}` : "practice-copy", { on })),
 
+  leaving: (of) => api("GET", of ? `outbound?account=${part(of)}` : "outbound"),
+  setLeaving: (wanted, of) => api("PUT", of ? `outbound?account=${part(of)}` : "outbound", wanted),
   noticeAddress: () => api("GET", "notice-address"),
   setNoticeAddress: (address, language) => api("PUT", "notice-address", { address, language }),
   confirmNoticeAddress: (code) => api("POST", "notice-address/confirm", { code }),

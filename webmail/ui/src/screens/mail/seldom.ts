@@ -1,4 +1,5 @@
 // The parts of the letters' screens that few visits need, in one file: fetched together, by whichever is first shown.
+export { default as Away } from "./Away.svelte";
 export { default as BoxSwitch } from "./BoxSwitch.svelte";
 export { default as Block } from "./Block.svelte";
 export { default as Closed } from "./Closed.svelte";
