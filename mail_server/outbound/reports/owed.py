@@ -41,8 +41,9 @@ _TOGETHER_MS = 3_000  # recipients of one letter, settled so near to each other,
 _DELAYS_TOGETHER_MS = 60_000
 _RETRIES_MS = (60_000, 300_000, 900_000, 3_600_000)  # then every six hours
 _LAST_MS = 21_600_000
-_GIVE_UP_MS = 7 * 86_400_000
-_REMEMBER_MS = 30 * 86_400_000  # longer than any letter is tried
+_DAY_MS = 86_400_000
+_GIVE_UP_MS = 7 * _DAY_MS
+_REMEMBER_MS = 30 * _DAY_MS  # longer than any letter is tried
 _MOST = 100  # rows of one report
 _LONGEST_SLEEP = 60.0
 _BAD = frozenset({Fate.FAILED, Fate.EXPIRED, Fate.CANCELLED})
@@ -121,6 +122,7 @@ class Reports:
         self._wake = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
+        self._forgot_at = 0
         self.counters = ReportCounters()
 
     def tell_through(self, files: Files, queue: OutboundQueue | None, sign: Sign | None = None) -> None:
@@ -190,6 +192,7 @@ class Reports:
             sleep = _LONGEST_SLEEP
             try:
                 await self.send_due()
+                await self._forget()
                 sleep = await self._until_next()
             except StoreError as failure:
                 _log.error("reports wait (%s)", type(failure).__name__)
@@ -262,11 +265,21 @@ class Reports:
             noted = True
 
         await self._files.file(account, made.data, self._fingerprint(rows), note)
-        if not noted:  # it was filed before: nothing of it is owed any more
-            await self._store.write(lambda transaction: self._rows.remove(transaction.sql, rows))
+        if not noted:
+            await self._told_before(rows)
             return False
         self._count(lines)
         return True
+
+    async def _told_before(self, rows: Sequence[Owed]) -> None:
+        """It was filed already: nothing of it is owed, unless another node told a part and left the rest."""
+
+        def write(transaction: Transaction) -> None:
+            if not self._rows.remove(transaction.sql, rows):
+                raise AlreadyFiled
+
+        with contextlib.suppress(AlreadyFiled):
+            await self._store.write(write)
 
     async def _to_other_operator(self, rows: Sequence[Owed], told: Told, lines: Sequence[Line]) -> bool:
         """It holds no content: it leaves as it is, from nobody (RFC 3461 §6.1)."""
@@ -350,12 +363,18 @@ class Reports:
     async def _drop(self, rows: Sequence[Owed]) -> None:
         """Nobody is there to be told."""
 
-        def write(transaction: Transaction) -> None:
-            self._rows.remove(transaction.sql, rows)
-            self._rows.forget_delays(transaction.sql, self._clock() - _REMEMBER_MS)
-
-        await self._store.write(write)
+        await self._store.write(lambda transaction: self._rows.drop(transaction.sql, rows))
         self.counters.dropped += 1
+
+    async def _forget(self) -> None:
+        """Once a day: which letters were late a month ago."""
+        now = self._clock()
+        if now - self._forgot_at < _DAY_MS:
+            return
+        await self._store.write(
+            lambda transaction: self._rows.forget_delays(transaction.sql, now - _REMEMBER_MS)
+        )
+        self._forgot_at = now
 
 
 def _name(rows: Sequence[Owed]) -> str:

@@ -67,6 +67,10 @@ class OwedRows:
         """False when somebody else has taken one of them: then nothing of this is to be done."""
         return all(sql.run("DELETE FROM report_owed WHERE id = ?", (row.id,)) for row in rows)
 
+    def drop(self, sql: Sql, rows: Sequence[Owed]) -> None:
+        for row in rows:
+            sql.run("DELETE FROM report_owed WHERE id = ?", (row.id,))
+
     def postpone(self, sql: Sql, rows: Sequence[Owed], due: int) -> None:
         for row in rows:
             sql.run("UPDATE report_owed SET due = ?, attempts = attempts + 1 WHERE id = ?", (due, row.id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import email
 import email.policy
 from dataclasses import replace
@@ -13,7 +14,7 @@ from mail_server.accounts.interface import Account, Kind
 from mail_server.outbound.interface import Form, Notify, Outgoing, Readable
 from mail_server.outbound.reports.interface import Fate, Kept, Settled
 from mail_server.outbound.reports.owed import wanted
-from mail_server.store.interface import StoreUnavailable
+from mail_server.store.interface import AlreadyFiled, StoreUnavailable, Transaction
 from mail_server.store.model import AccountId
 from policies.refusal import Refusal
 from tests.mail_server.outbound.reports.conftest import (
@@ -224,6 +225,36 @@ async def test_who_writes_for_a_shared_account_is_told_there(world: World):
     await world.owe(told(account=ward.id, mail_from=ward.address), settled())
     await world.later(4)
     assert world.delivery.filed[0][0] == ward
+
+
+async def test_what_another_node_told_meanwhile_is_not_told_again_and_the_rest_is_not_lost(world: World):
+    await world.owe(told(), settled())
+    await world.owe(told(), settled(to="carol@voisin.test"))
+    file = world.delivery.file
+
+    async def overtaken(account, message, fingerprint, note):  # type: ignore[no-untyped-def]
+        def other(transaction: Transaction) -> None:
+            [(first,)] = transaction.sql.all("SELECT id FROM report_owed ORDER BY owed_at, id LIMIT 1")
+            transaction.sql.run("DELETE FROM report_owed WHERE id = ?", (first,))
+
+        await world.store.write(other)
+        with contextlib.suppress(AlreadyFiled):  # as delivery does
+            await file(account, message, fingerprint, note)
+        world.delivery.file = file  # type: ignore[method-assign]
+
+    world.delivery.file = overtaken  # type: ignore[method-assign]
+    assert await world.later(4) == 1
+    [(_, message)] = world.delivery.filed
+    assert message.count(b"Final-Recipient") == 1
+    assert await world.owed() == 0
+
+
+async def test_which_letters_were_late_is_forgotten_after_a_month(world: World):
+    await world.owe(told(), settled(Fate.DELAYED, last=LATER))
+    world.clock[0] += 31 * 86_400_000
+    await world.reports._forget()
+    rows = await world.store.read(lambda reader: reader.sql.all("SELECT count(*) FROM report_delay"))
+    assert rows[0][0] == 0
 
 
 async def test_nothing_of_a_letter_lies_in_clear(world: World):
