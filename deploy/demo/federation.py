@@ -92,7 +92,8 @@ class Federation:
         ways = routes(
             {BAD_DOMAIN: {"smtp": self._bad.port, "https": base}, self._peer.domain: self._peer.ports}
         )
-        return {**commons.asked_by_nodes(), "outbound": {**ways, "first_retry_seconds": 1.0}}
+        asked = commons.asked_by_nodes()
+        return {**asked, "outbound": {**asked["outbound"], **ways, "first_retry_seconds": 1.0}}
 
     def complete(self, made: World) -> None:
         """The second operator, served, with its people. Raises DemoFailed."""
@@ -101,6 +102,7 @@ class Federation:
             {world.DOMAIN: made.ports},
             {"outbound": {"first_retry_seconds": 1.0}, "delivery": {"max_message_size": LARGEST}},
         )
+        self.commons.publish_names(made.command("dkim_show"))
         peer.start()
         self.ended.callback(peer.stop)
         local = world.FOREIGN_DOCTOR.partition("@")[0]

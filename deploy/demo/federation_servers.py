@@ -1,18 +1,19 @@
-"""The two servers that a federation's operators ask: the trust authority's list, and the lists of revocation.
+"""The servers that a federation's operators ask: the trust authority's list, the lists of revocation, and names.
 
-Both can be switched while they serve, to each state in which the real ones have been met.
+The first two can be switched while they serve, to each state in which the real ones have been met.
 
 Invariants: the trust list is served over TLS, under a certificate of the test authority with a name of its own; the
-revocation lists in clear, as everywhere; both on 127.0.0.1 alone. `down` is a port that nobody listens on.
+revocation lists in clear, as everywhere; all on 127.0.0.1 alone. `down` is a port that nobody listens on.
 """
 
 from __future__ import annotations
 
+import asyncio
 import enum
 import ssl
 import tempfile
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.demo import pki
+from deploy.demo.federation_dns import DnsServer
 from deploy.demo.revocation import ListOf, revocation_list
 from policies.trust_list import listing
 
@@ -142,6 +144,8 @@ class TrustListServer(_Server):
 
     def switch(self, state: ListState) -> None:
         self._state = state
+        if state in (ListState.HALVED, ListState.MIXED_CASE):
+            self._newer()
         if state is ListState.DOWN:
             self.close()
         else:
@@ -150,8 +154,11 @@ class TrustListServer(_Server):
     def publish(self, rows: Iterable[listing.Row]) -> None:
         """A newer list, and a good one."""
         self.rows = list(rows)
-        self.generated = max(datetime.now(UTC), self.generated + timedelta(milliseconds=1))
+        self._newer()
         self.switch(ListState.GOOD)
+
+    def _newer(self) -> None:
+        self.generated = max(datetime.now(UTC), self.generated + timedelta(milliseconds=1))
 
     def show(self, certificate: pki.Leaf) -> None:
         """From the next connection on it stands under this certificate."""
@@ -173,9 +180,9 @@ class TrustListServer(_Server):
             case ListState.OLDER:
                 generated -= timedelta(days=1)
             case ListState.HALVED:
-                rows, generated = rows[: (len(rows) - 1) // 2], generated + timedelta(seconds=1)
+                rows = rows[: (len(rows) - 1) // 2]
             case ListState.MIXED_CASE:
-                rows, generated = [_otherwise(row) for row in rows], generated + timedelta(seconds=1)
+                rows = [_otherwise(row) for row in rows]
             case _:
                 pass
         text = as_xml(rows, generated)
@@ -233,6 +240,31 @@ class RevocationServer(_Server):
     @property
     def _intermediates(self) -> tuple[int, ...]:
         return (self._authority.intermediate.serial_number,) if self.intermediate_revoked else ()
+
+
+class NameServer:
+    """The names of a federation, answered from a thread of its own."""
+
+    def __init__(self, port: int = 0) -> None:
+        self._server = DnsServer()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._server.start(port), self._loop).result(10)
+
+    @property
+    def address(self) -> str:
+        return self._server.address
+
+    def publish(self, records: Mapping[str, str]) -> None:
+        """TXT records."""
+        self._server.texts(records)
+
+    def close(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._server.stop(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
 
 
 def as_xml(rows: Iterable[listing.Row], generated: datetime) -> bytes:

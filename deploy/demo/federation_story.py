@@ -6,12 +6,13 @@ Played over the public ports of both nodes. After each step it looks at both nod
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from email.utils import formataddr
+from pathlib import Path
 from typing import Any, TypeVar
 
 from deploy.demo import clients, federation, letters, pki, world
@@ -164,8 +165,8 @@ class FederationStory:
             context = client_context(commons.ca, leaf) if leaf is not None else None
             try:
                 reply = attempt(port, context, sender, to, parameters=parameters)
-            except (OSError, ConnectionError) as ended:
-                return f"the handshake ends ({type(ended).__name__})"
+            except OSError:
+                return "the handshake ends, before a word is said"
             if reply.code < 400:
                 raise NotAsPromised(f"it was taken: {reply}")
             return str(reply)
@@ -200,6 +201,9 @@ class FederationStory:
         if len(rows) != 1:
             raise NotAsPromised(f"{len(rows)} letters wait in the queue")
         lines.append(("queue", f"it waits for {BAD_DOMAIN}: {rows[0]['reason']}"))
+        self.made.command("queue_cancel", numbers=[rows[0]["id"]])
+        told = self._await(lambda: self._report_on(sender))
+        lines.append(("stopped", f"by an administrator; the doctor is told: « {told['Subject']} »"))
         return [*lines, *self._thieves()]
 
     def list_shrunk(self) -> list[Line]:
@@ -230,7 +234,17 @@ class FederationStory:
         )
         if reply.code < 500:
             raise NotAsPromised(f"it was taken: {reply}")
-        return [("refused", str(reply)), ("theirs", "keeps its letters, and tells their senders")]
+        subject = f"Après {self.marker()}"
+        doctor = self._doctor()
+        peer.send(doctor, [world.GP], letters.note(doctor.address, world.GP, subject, "x\n").data)
+        told = self._await(lambda: self._report_there(doctor))
+        if self._opened_here(subject) is not None:
+            raise NotAsPromised("the letter arrived")
+        return [
+            ("refused", str(reply)),
+            ("theirs", f"their doctor is told: « {told['Subject']} »"),
+            *self._thieves(),
+        ]
 
     # -- what steps share ---------------------------------------------------------------------------------
 
@@ -269,13 +283,17 @@ class FederationStory:
 
     def _report_on(self, recipient: str) -> EmailMessage | None:
         """The report (RFC 3464) that our general practitioner got about this recipient."""
-        gp, made = self.made.persons[world.GP], self.made
+        return self._report(self.made.ports, self.made.persons[world.GP], recipient)
 
+    def _report_there(self, doctor: Person) -> EmailMessage | None:
+        return self._report(self.beside.peer.ports, doctor, world.GP)
+
+    def _report(self, ports: Mapping[str, int], person: Person, recipient: str) -> EmailMessage | None:
         def is_it(opened: clients.Opened) -> bool:
             whole = opened.inner.decode(errors="replace")
             return "message/delivery-status" in whole and recipient in whole
 
-        found = _newest_that_says(made.ports, made.ca, gp, None, is_it)
+        found = _newest_that_says(ports, self.made.ca, person, None, is_it)
         return found.message if found is not None else None
 
     def _receipt(self, doctor: Person) -> clients.Opened | None:
@@ -308,7 +326,11 @@ class FederationStory:
 
 
 def _newest_that_says(
-    ports: Any, ca: Any, person: Person, authority: Any, is_it: Callable[[clients.Opened], bool]
+    ports: Mapping[str, int],
+    ca: Path,
+    person: Person,
+    authority: Path | None,
+    is_it: Callable[[clients.Opened], bool],
 ) -> clients.Opened | None:
     """The newest letter of an INBOX, when it is the one that is looked for."""
     assert person.secret_key is not None

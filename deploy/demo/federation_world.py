@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from deploy.demo import clients, people, pki, world
-from deploy.demo.federation_servers import RevocationServer, TrustListServer, as_xml
+from deploy.demo.federation_servers import NameServer, RevocationServer, TrustListServer, as_xml
 from deploy.demo.world import NodeProcess, Person, Sections
 from deploy.node.control import ask
 from deploy.node.home import Home
@@ -35,6 +35,7 @@ class Commons:
     authority: pki.TestAuthority
     lists: TrustListServer
     revocations: RevocationServer
+    names: NameServer
 
     @classmethod
     def open(cls, folder: Path, *, list_port: int = 0, revocation_port: int = 0) -> Commons:
@@ -48,7 +49,7 @@ class Commons:
         bundle = (folder / "ca.pem").read_bytes() + (folder / "intermediate.pem").read_bytes()
         (folder / "client-ca.pem").write_bytes(bundle)
         lists = TrustListServer(list_port, authority, _others(authority))
-        return cls(folder, authority, lists, RevocationServer(revocation_port, authority))
+        return cls(folder, authority, lists, RevocationServer(revocation_port, authority), NameServer())
 
     @property
     def ca(self) -> Path:
@@ -78,12 +79,18 @@ class Commons:
                 "trust_list_url": self.lists.url,
                 "trust_list_dn": [self.lists.certificate.dn],
                 "revocation_lists": self.revocations.urls,
-            }
+            },
+            "outbound": {"resolver": self.names.address},
         }
+
+    def publish_names(self, shown: Iterable[Mapping[str, Any]]) -> None:
+        """What `dkim show` says that an operator's zone must say."""
+        self.names.publish({str(each["name"]): str(each["record"]) for each in shown})
 
     def close(self) -> None:
         self.lists.close()
         self.revocations.close()
+        self.names.close()
 
 
 def _others(authority: pki.TestAuthority) -> Iterator[listing.Row]:
@@ -158,6 +165,7 @@ class Operator:
         """Until its doors answer. Raises DemoFailed."""
         if self.process is not None:
             self.process.wait_ready(self.ports)
+            self.commons.publish_names(self.command("dkim_show"))
 
     def stop(self) -> None:
         if self.process is not None:

@@ -80,7 +80,7 @@ def test_what_postfix_holds_bears_a_good_signature(three: tuple[Federation, Post
     stored = served.await_letter(
         "bruno", word.encode()[:20] if word.encode() in letter.data else b"X-MSS-NIL"
     )
-    records = {one["name"]: one["value"] for one in made.here.command("dkim_show")}
+    records = {one["name"]: one["record"] for one in made.here.command("dkim_show")}
 
     def txt(name: bytes, timeout: int = 5) -> bytes:
         return str(records.get(name.decode().rstrip("."), "")).encode()
