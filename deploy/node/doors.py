@@ -161,6 +161,8 @@ class Doors:
 
     async def start(self) -> None:
         async with AsyncExitStack() as opening:
+            await self._node.trust.start()
+            opening.push_async_callback(self._node.trust.stop)
             opening.push_async_callback(self._node.outbound.stop)
             await self._smtp.start()
             opening.push_async_callback(self._smtp.stop)
@@ -168,8 +170,6 @@ class Doors:
             opening.push_async_callback(self._imap.stop)
             await self._jmap.start()
             opening.push_async_callback(self._jmap.stop)
-            self._node.trust.start()
-            opening.push_async_callback(self._node.trust.stop)
             self._node.correspondence.start()
             opening.push_async_callback(self._node.correspondence.stop)
             self._node.notices.start()

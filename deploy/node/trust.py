@@ -6,6 +6,7 @@ same; one that was given something lets nobody in whom it cannot check.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,10 +32,11 @@ from policies.trust_list.standing import HOUR_MS, KnownPeers
 
 FOLDER = "trust-list"
 _LIST_SECONDS = 60.0
+_FIRST_SECONDS = 5.0
 _ANSWER_SECONDS = 5.0  # somebody waits for it, at the first letter of an operator
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Trust:
     """What a node knows of other operators."""
 
@@ -42,17 +44,29 @@ class Trust:
     peers: Peers
     revocation: RevocationCheck
     known: KnownPeers
+    _beginning: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Keep it up to date from now on."""
+    async def start(self) -> None:
+        """Keep it up to date from now on. Waits a moment for the first answers, so that who comes with the opening
+        of the doors is not sent away; authorities that do not answer hold the start up no longer."""
+        self._beginning = asyncio.create_task(self._begin())
+        await asyncio.wait([self._beginning], timeout=_FIRST_SECONDS)
+
+    async def _begin(self) -> None:
+        """Revocation first: it is asked about the list's server."""
         self.revocation.start()
+        await self.revocation.begun.wait()
         self.space.start()
+        await self.space.begun.wait()
 
     async def reload(self) -> list[str]:
         """Ask for all of it anew; a sentence for each part that stays as it was."""
         return [*await self.revocation.refresh(), *await self.space.reload()]
 
     async def stop(self) -> None:
+        if self._beginning is not None:
+            self._beginning.cancel()
+            await asyncio.wait([self._beginning])
         await self.space.stop()
         await self.revocation.stop()
         await self.known.settled()

@@ -97,7 +97,7 @@ class TrustSpace:
         self._kept: Kept | None = None
         self._force = Force()
         self._one_at_a_time = asyncio.Lock()
-        self._soon = asyncio.Event()
+        self.begun = asyncio.Event()  # a newer list was asked for once since the start
         self._keeping: asyncio.Task[None] | None = None
         self.last_refusal = ""  # slug of the last attempt, "" after a good one
         self.counters = Counters()
@@ -309,6 +309,7 @@ class TrustSpace:
             except Exception as failure:  # a full disk: the list in force stays, and is tried again
                 _log.error("trust list could not be kept up to date (%s)", type(failure).__name__)
                 due = loop.time() + min(self._every, _AFTER_FAILURE)
+            self.begun.set()
             await asyncio.sleep(_TICK if self._fetch is None else max(0.05, min(_TICK, due - loop.time())))
 
     # -- details

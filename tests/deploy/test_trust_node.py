@@ -22,7 +22,7 @@ from deploy.demo.federation_servers import (
     RevocationState,
     TrustListServer,
 )
-from deploy.node import trust_standing
+from deploy.node import trust, trust_standing
 from deploy.node.administrators import this_user
 from deploy.node.cli import app
 from deploy.node.composition import Node, opened
@@ -165,13 +165,13 @@ async def test_when_the_authorities_are_down_the_last_lists_serve_and_then_nobod
         problems = await node.trust.reload()
         assert len(problems) == 3
         assert await said(node, commons.operator) == "250", "after a restart too"
-        later, trust = node.trust.space._clock(), node.trust
-        monkeypatch.setattr(trust.revocation, "_clock", lambda: later + 25 * HOUR_MS)
+        later, kept = node.trust.space._clock(), node.trust
+        monkeypatch.setattr(kept.revocation, "_clock", lambda: later + 25 * HOUR_MS)
         assert await said(node, commons.operator) == "451 4.7.1 revocation-unknown"
         monkeypatch.undo()
-        monkeypatch.setattr(trust.space, "_clock", lambda: later + 73 * HOUR_MS)
+        monkeypatch.setattr(kept.space, "_clock", lambda: later + 73 * HOUR_MS)
         assert await said(node, commons.operator) == "250", "it was met before"
-        monkeypatch.setattr(trust.space, "_clock", lambda: later + 169 * HOUR_MS)
+        monkeypatch.setattr(kept.space, "_clock", lambda: later + 169 * HOUR_MS)
         assert await said(node, commons.operator) == "451 4.7.1 trust-list-stale"
 
 
@@ -367,3 +367,31 @@ def test_a_backup_holds_the_list_and_what_is_held(commons: Commons, tmp_path: Pa
     assert kept is not None
     assert kept.held == held != ()
     assert len(kept.listing.rows) == 5
+
+
+async def test_whoever_comes_when_the_doors_open_is_judged_by_lists_that_were_just_fetched(
+    commons: Commons,
+) -> None:
+    async with commons.node() as node:
+        await node.trust.start()
+        assert await said(node, commons.operator) == "250"
+        assert node.trust.space.counters.refused == 0
+        await node.trust.stop()
+
+
+async def test_authorities_that_do_not_answer_hold_the_start_up_for_a_moment_only(
+    commons: Commons, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trust, "_FIRST_SECONDS", 0.1)
+
+    async def silent(url: str) -> bytes:
+        await asyncio.sleep(60)
+        return url.encode()
+
+    async with commons.node() as node:
+        monkeypatch.setattr(node.trust.revocation, "_fetch", silent)
+        async with asyncio.timeout(5):
+            await node.trust.start()
+        assert await said(node, commons.operator) == "451 4.7.1 trust-list-stale"
+        async with asyncio.timeout(5):
+            await node.trust.stop()

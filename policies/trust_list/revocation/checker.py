@@ -101,6 +101,7 @@ class RevocationCheck:
         self._problems: dict[str, str] = {}
         self._one_at_a_time = asyncio.Lock()
         self._keeping: asyncio.Task[None] | None = None
+        self.begun = asyncio.Event()  # every source was tried once since the start
         self.counters = Counters()
 
     @property
@@ -274,6 +275,8 @@ class RevocationCheck:
     def start(self) -> None:
         if self.checks:
             self._keeping = asyncio.create_task(self._keep())
+        else:
+            self.begun.set()
 
     async def stop(self) -> None:
         if self._keeping is not None:
@@ -291,6 +294,7 @@ class RevocationCheck:
             except Exception as failure:  # what is known stays, and ends with its grace
                 _log.error("revocation could not be kept up to date (%s)", type(failure).__name__)
                 problems = [""]
+            self.begun.set()
             wait = min(self._wanted.every, _AFTER_FAILURE) if problems else self._wanted.every
             await asyncio.sleep(max(_SOON, wait * random.uniform(0.9, 1.1)))  # noqa: S311 - nodes must not come at once
 
