@@ -79,7 +79,7 @@ class PeerProtocol(SMTPProtocol):
         if self._broken is not None:
             return
         reader = self._reader
-        found = reader.feed(data)
+        found = reader.feed(data, self._owed)
         welcome = min(len(found), self._owed)
         self._replies.extend(found[:welcome])
         self._owed -= welcome

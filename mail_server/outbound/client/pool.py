@@ -48,8 +48,9 @@ class Pool:
         return None
 
     def enter(self, connection: PeerConnection) -> None:
-        """A new one is in use."""
+        """A new one is in use. An idle one makes room for it, where there would be too many."""
         self._busy.add(connection)
+        self._make_room()
 
     def give_back(self, key: Key, connection: PeerConnection, *, current: bool) -> None:
         """Its letter is done. `current`: made with the certificate and authorities in force."""
@@ -64,8 +65,7 @@ class Pool:
             connection.idle_until = loop.time() + self._idle_seconds
             self._idle.setdefault(key, deque()).append(connection)
             self._count += 1
-            if self._count > self._most:
-                self._evict()
+            self._make_room()
             if self._timer is None:
                 self._timer = loop.call_later(self._idle_seconds, self._sweep)
 
@@ -93,12 +93,13 @@ class Pool:
         if self._leaving:
             await asyncio.wait(self._leaving, timeout=_CLOSE_SECONDS)
 
-    def _evict(self) -> None:
-        key = next(iter(self._idle))
-        self._count -= 1
-        self._leave(self._idle[key].popleft())
-        if not self._idle[key]:
-            del self._idle[key]
+    def _make_room(self) -> None:
+        while self._idle and self._count + len(self._busy) > self._most:
+            key = next(iter(self._idle))
+            self._count -= 1
+            self._leave(self._idle[key].popleft())
+            if not self._idle[key]:
+                del self._idle[key]
 
     def _sweep(self) -> None:
         self._timer = None

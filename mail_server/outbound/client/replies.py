@@ -62,13 +62,16 @@ class ReplyReader:
         """Whether part of a reply is held."""
         return bool(self._held or self._lines)
 
-    def feed(self, data: bytes) -> list[Reply]:
-        """The replies that are whole now, those in front of what is no reply included."""
+    def feed(self, data: bytes, most: int = MOST_LINES) -> list[Reply]:
+        """The replies that are whole now, those in front of what is no reply included.
+
+        Not many more than `most` are read: a flood of them must not hold the loop.
+        """
         if self._held:
             data = self._held + data
         found: list[Reply] = []
         begin = 0
-        while not self.bad:
+        while not self.bad and len(found) <= most:
             end = data.find(b"\n", begin)
             if end < 0:
                 break

@@ -62,6 +62,13 @@ def test_what_does_not_end_is_not_held(endless: bytes) -> None:
     assert reader.feed(b"250 ok\r\n") == []
 
 
+def test_a_flood_of_replies_is_not_read_further_than_was_asked() -> None:
+    flood = b"250 ok\r\n" * 100_000
+    before = time.thread_time()
+    assert len(ReplyReader().feed(flood, 3)) == 4
+    assert time.thread_time() - before < 0.002
+
+
 def test_replies_in_front_of_garbage_are_given() -> None:
     reader = ReplyReader()
     assert [reply.code for reply in reader.feed(b"250 ok\r\n354 go\r\nnonsense\r\n250 ok\r\n")] == [250, 354]

@@ -185,6 +185,38 @@ async def test_where_no_server_gives_a_connection_the_last_reason_is_told(pki: P
     assert client.connections.failures == {"connection-refused": 1}
 
 
+async def test_domains_of_one_server_share_its_connection_and_each_is_judged(pki: Pki) -> None:
+    other = "encore.mssante.example"
+    trust = Trust(domains={DOMAIN, other})
+    names = FakeNames({DOMAIN: (Exchanger(10, MX),), other: (Exchanger(5, MX),)})
+    async with Peer(pki.server()) as peer:
+        given = OutboundSettings.model_validate({**SETTINGS, "port": peer.port})
+        client = SmtpClient(given, "mx.ici.example", trust, pki.ours(), names)
+        (first,) = await client.hand_over(DOMAIN, letter(), Contents())
+        (second,) = await client.hand_over(other, letter(f"b@{other}"), Contents())
+        await client.close()
+    assert (first.verdict, second.verdict) == (Verdict.DELIVERED, Verdict.DELIVERED)
+    assert peer.connections == 1
+    assert [domain for _, domain in trust.asked] == [DOMAIN, other]
+
+
+async def test_idle_connections_make_room_for_new_ones(pki: Pki) -> None:
+    domains = [f"d{number}.mssante.example" for number in range(4)]
+    async with contextlib.AsyncExitStack() as stack:
+        peers = [await stack.enter_async_context(Peer(pki.server())) for _ in domains]
+        reached = {domain: f"127.0.0.1:{peer.port}" for domain, peer in zip(domains, peers, strict=True)}
+        given = OutboundSettings.model_validate({**SETTINGS, "routes": reached, "connections": 2})
+        trust = Trust(domains=set(domains))
+        client = SmtpClient(given, "mx.ici.example", trust, pki.ours(), FakeNames())
+        for domain in domains:
+            (done,) = await client.hand_over(domain, letter(f"b@{domain}"), Contents())
+            assert done.verdict is Verdict.DELIVERED
+        async with asyncio.timeout(5):
+            while [("QUIT" in peer.said) for peer in peers] != [True, True, False, False]:
+                await asyncio.sleep(0.01)
+        await client.close()
+
+
 # --- a name service on loopback
 
 
