@@ -64,6 +64,11 @@ class Letter:
         return start + b'"manifest":' + written(self.manifest) + b"}"
 
     @property
+    def disagreements(self) -> tuple[str, ...]:
+        """Flags for `X-MSS-*` fields that say otherwise than the archive (reference/mssante.md §9, row 45)."""
+        return tuple(one for one in self.manifest.flags if one.startswith("mss-")) if self.manifest else ()
+
+    @property
     def subject_outside(self) -> bool:
         """An encrypted letter whose subject was left readable by the sender's program."""
         return self.ciphertext is not None and any(

@@ -21,7 +21,7 @@ from mail_server.delivery.plan import Plan
 from mail_server.delivery.software import software_event
 from mail_server.outbound.interface import Outgoing
 from mail_server.store.interface import AlreadyFiled, NoSpace, Store, Transaction
-from mail_server.store.model import AccountId, NewMessage, SpecialUse
+from mail_server.store.model import AccountId, Filed, NewMessage, SpecialUse
 from policies.interface import AuditTrail, Event
 
 
@@ -37,6 +37,7 @@ class Composed:
     leave: Leave | None = None
     outgoing: Sequence[Outgoing] = field(default=(), repr=False)
     kind: str = ""  # coarse class
+    flags: tuple[str, ...] = ()  # what its header says otherwise than its archive
 
 
 class Filing:
@@ -82,7 +83,7 @@ class Filing:
                 made = software_event(software[copy.account], one, now, copy)
                 self._trail.append(transaction.sql, [made])
             events = [
-                _event(action, envelope.sender, one.account, now, copy, one.email_id, behalf)
+                _event(action, envelope.sender, now, copy, one, behalf, letter.flags)
                 for action, copy, one in done
             ]
             if self._departures is not None and letter.leave is not None and letter.outgoing:
@@ -137,17 +138,24 @@ class Filing:
 
 
 def _event(
-    action: str, sender: Sender, account: AccountId, at: int, copy: NewMessage, reference: str, behalf: str
+    action: str,
+    sender: Sender,
+    at: int,
+    copy: NewMessage,
+    filed: Filed,
+    behalf: str,
+    flags: tuple[str, ...],
 ) -> Event:
     return Event(
         action=action,
         at=at,
         actor=actor_of(sender),
-        subject=account,
+        subject=filed.account,
         outcome=copy.state.name.lower().replace("_", "-"),
-        reference=reference,
+        reference=filed.email_id,
         session=sender.peer.session,
         network=sender.peer.address,
+        detail={"flags": " ".join(flags)} if flags else {},
         behalf=behalf,
         kind=copy.findings.coarse_class.name.lower(),
         door=sender.peer.protocol,

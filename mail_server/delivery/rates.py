@@ -57,12 +57,12 @@ class Rates:
     def require_recipient(self, envelope: Envelope) -> None:
         """RCPT TO: room for one more recipient beside those of this letter. Raises Refusal."""
         own, key = self._of(envelope.sender)
-        self._limits.require(own.recipients, key, len(envelope.recipients) + 1)
+        self._limits.require(own.recipients, key, _addressees(envelope) + 1)
 
     def take_letter(self, envelope: Envelope) -> None:
         """End of DATA: count it. Raises Refusal, and counts nothing, when another session was faster."""
         own, key = self._of(envelope.sender)
-        count = max(1, len(envelope.recipients))
+        count = max(1, _addressees(envelope))
         self._limits.require(own.recipients, key, count)
         if not envelope.continues:
             for limit in own.letters:
@@ -110,3 +110,8 @@ class Rates:
     def _is_patients(self, address: str) -> bool:
         domain = address.rpartition("@")[2].lower()
         return bool(domain) and domain == self._patient_domain
+
+
+def _addressees(envelope: Envelope) -> int:
+    """Here and at other operators."""
+    return len(envelope.recipients) + len(envelope.abroad)

@@ -302,6 +302,7 @@ class DeliveryService(Keeping):
                 leave,
                 outgoing,
                 letter.findings.coarse_class.name.lower(),
+                letter.disagreements,
             )
             try:
                 reference = await self._filing.file(envelope, composed)

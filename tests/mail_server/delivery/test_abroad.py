@@ -525,3 +525,16 @@ async def test_a_masked_document_goes_to_no_professional_elsewhere(desk, way) ->
     report = record_letters.letter(part, sender=robot.address, to=MARIE)
     assert (await refused(desk.send(robot, report, MARIE))).reason == "carry-masked-to-professional"
     assert await way.queued() == []
+
+
+async def test_what_a_letter_from_elsewhere_says_of_its_documents_is_held_against_its_archive(desk) -> None:
+    gp = await desk.account("gp")
+    peer = Peer("127.0.0.1", 4000, "smtp", "s2", tls=True, certificate=desk.operator_certificate)
+    sender = await desk.node.delivery.admit_sender(Road.OPERATOR, MARIE, MailParameters(), peer, None)
+    part = record_letters.zip_part(record_letters.one_document())
+    told = b"X-MSS-CODECDA: 34112-3\r\n" + record_letters.letter(part, sender=MARIE, to=gp.address)
+    envelope = Envelope(sender)
+    envelope.add(await desk.node.delivery.admit_recipient(envelope, gp.address))
+    await desk.node.delivery.deliver(envelope, told)
+    [event] = await trace(desk, "deliver")
+    assert "mss-codecda-mismatch" in event.detail

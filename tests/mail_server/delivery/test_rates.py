@@ -217,3 +217,20 @@ async def test_who_has_room_gets_a_letter_to_several_though_another_is_filled_by
     assert len(await desk.inbox(doctor)) == 1
     desk.node.delivery._quota = Quota(lambda account: 1400 if account == nurse.id else 0, 1000)
     assert (await refusal(desk.envelope(gp, nurse.address))).reason == "over-quota"
+
+
+async def test_addressees_of_other_operators_count_like_those_here(desk, way) -> None:
+    from mail_server.delivery.rates import _addressees
+
+    gp = await desk.account("gp")
+    nurse = await desk.account("nurse")
+    envelope = await desk.envelope(gp, nurse.address, "marie@voisin.test", "paul@voisin.test")
+    assert _addressees(envelope) == 3
+    taken: list[int] = []
+    limits = desk.node.delivery._rates._limits
+    take = limits.take
+    limits.take = lambda limit, key, count=1: (taken.append(count), take(limit, key, count))[1]
+    await desk.node.delivery.deliver(
+        envelope, f"From: <{gp.address}>\r\nTo: <{nurse.address}>\r\n\r\nBonjour.\r\n".encode()
+    )
+    assert max(taken) == 3
