@@ -312,8 +312,8 @@ async def test_a_cancelled_hand_over_leaves_no_connection_behind(start: Start) -
 async def test_the_whole_hand_over_ends_within_the_lease(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mail_server.outbound.client.client._SHARE_OF_LEASE", 0.01)
+    monkeypatch.setattr("mail_server.outbound.client.client._SHARE_OF_LEASE", 0.03)
     side = await start({"RCPT": Silence()}, settings={"reply_seconds": 60, "lease_seconds": 60})
     begun = time.monotonic()
     assert (await side.send_one()).reason == "timeout"
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 10
