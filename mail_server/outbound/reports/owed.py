@@ -218,7 +218,7 @@ class Reports:
 
     async def _send(self, rows: Sequence[Owed]) -> bool:
         try:
-            told, lines = self._opened(rows)
+            told, lines = await asyncio.to_thread(self._opened, rows)
         except Unreadable:
             _log.error("a report cannot be read: damaged, or under another key")
             await self._later(rows)
@@ -254,7 +254,7 @@ class Reports:
         if account is None or account.closed or self._files is None:
             await self._drop(rows)
             return False
-        made = self._composed(rows, account.shown, told, lines)
+        made = await asyncio.to_thread(self._composed, rows, account.shown, told, lines)
         noted = False
 
         def note(transaction: Transaction, at: int) -> None:
@@ -288,7 +288,7 @@ class Reports:
             await self._drop(rows)  # an address of ours that nobody has any more
             return False
         queue = self._queue
-        made = self._composed(rows, told.mail_from, told, lines)
+        made = await asyncio.to_thread(self._composed, rows, told.mail_from, told, lines)
         data = await self._sign(made.data, self._domain) + made.data
         content = await self._store.stage(None, data, compress=True)
         name = _name(rows)
