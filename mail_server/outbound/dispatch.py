@@ -33,16 +33,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from mail_server.outbound import leases
+from mail_server.outbound.content import WireBytes
 from mail_server.outbound.counters import Counters
-from mail_server.outbound.interface import (
-    Egress,
-    Form,
-    Handover,
-    NotOpened,
-    Outcome,
-    Phase,
-    Verdict,
-)
+from mail_server.outbound.interface import Egress, Handover, Outcome, Phase, Verdict
 from mail_server.outbound.lanes import Lane, Lanes, found
 from mail_server.outbound.leases import Lease, Taken
 from mail_server.outbound.memory import Memory
@@ -50,7 +43,7 @@ from mail_server.outbound.queue import Queue
 from mail_server.outbound.reports.interface import Fate, Owing
 from mail_server.outbound.settings import OutboundSettings
 from mail_server.outbound.settling import Attempt, Settlement, Settling
-from mail_server.store.interface import NoSuchMessage, Store, StoreError, Transaction
+from mail_server.store.interface import Store, StoreError, Transaction
 
 _log = logging.getLogger("vaguemestre.outbound")
 Blocked = Callable[[str], bool]
@@ -212,9 +205,11 @@ class Dispatcher:
             until = self._needs.clock() + _TURN_MS
             for place, one in enumerate(taken):
                 now = self._needs.clock()
-                if place and (self._stopping or lane.held or lane.retry_at > now or now >= until):
+                if self._stopping or (place and (lane.held or lane.retry_at > now or now >= until)):
                     break
                 outcomes = await self._hand_over(one)
+                if outcomes is None:
+                    break
                 if settling is not None:
                     await settling
                 # The next letter goes over the connection while this one's outcome goes to the disk.
@@ -226,7 +221,7 @@ class Dispatcher:
             _log.error("a turn of the queue ended early: %s", type(failure).__name__)
         finally:
             if settling is not None:
-                await asyncio.shield(settling)
+                await asyncio.wait([settling])
             self._lanes.leave(lane)
             if await asyncio.shield(self._give_back([one.letter.id for one in taken])):
                 self._lanes.due(lane.domain, self._needs.clock())
@@ -249,56 +244,28 @@ class Dispatcher:
             self.wake()  # more is due: another connection may take it
         return got.letters
 
-    async def _hand_over(self, taken: Taken) -> Sequence[Outcome]:
+    async def _hand_over(self, taken: Taken) -> Sequence[Outcome] | None:
+        """One outcome for each recipient; None: it was not tried."""
+        needs, many = self._needs, len(taken.recipients)
         if taken.letter.cancelled:  # asked for while a run that is gone had it
-            return [Outcome(Verdict.LATER, Phase.OPEN, "cancelled")] * len(taken.recipients)
-        self.counters.attempts += 1
-        sent = False
-
-        async def content() -> bytes:
-            nonlocal sent
-            bytes_ = await self._open(taken)
-            sent = True
-            return bytes_
-
+            return [Outcome(Verdict.LATER, Phase.OPEN, "cancelled")] * many
+        content = WireBytes(needs.store, needs.egress, taken, self._owner, needs.clock)
         leaving = taken.letter.leaving([each.recipient for each in taken.recipients])
         try:
             async with self._memory.taken(taken.letter.size):
-                outcomes = await self._needs.handover.hand_over(taken.letter.domain, leaving, content)
-            if len(outcomes) == len(taken.recipients):
+                if self._stopping:
+                    return None
+                self.counters.attempts += 1
+                outcomes = await needs.handover.hand_over(taken.letter.domain, leaving, content)
+            if len(outcomes) == many:
                 return outcomes
-            _log.error("an attempt told of %d recipients out of %d", len(outcomes), len(taken.recipients))
+            _log.error("an attempt told of %d recipients out of %d", len(outcomes), many)
         except asyncio.CancelledError:
             # The grace is over. Cut off after its bytes went out, a letter may have arrived.
-            reason = "stopped"
-            return [Outcome(Verdict.LATER, Phase.CONTENT, reason, unsure=sent)] * len(taken.recipients)
+            return [Outcome(Verdict.LATER, Phase.CONTENT, "stopped", unsure=content.went_out)] * many
         except Exception as failure:  # its words may hold what was sent
             _log.error("an attempt failed in this node: %s", type(failure).__name__)
-        return [Outcome(Verdict.LATER, Phase.CONTENT, "internal", unsure=sent)] * len(taken.recipients)
-
-    async def _open(self, taken: Taken) -> bytes:
-        """The bytes for the wire, and the row that says that they go out now. Raises NotOpened."""
-        needs, letter = self._needs, taken.letter
-        try:
-            queued = await needs.store.read(lambda reader: reader.queued(letter.content))
-        except NoSuchMessage:
-            raise NotOpened("content-gone", lasting=True) from None
-        except StoreError:
-            raise NotOpened("content-unreadable") from None
-        if letter.form is Form.WIRE:
-            wire = queued
-        elif needs.egress is None:
-            raise NotOpened("no-gate")
-        else:
-            wire = await needs.egress.open(letter.egress, letter.form, queued)
-        try:
-            now = needs.clock()
-            ours = await needs.store.write(lambda tx: leases.mark_handed(tx.sql, taken, self._owner, now))
-        except StoreError:
-            raise NotOpened("store-unavailable") from None
-        if not ours:
-            raise NotOpened("lease-lost")
-        return wire
+        return [Outcome(Verdict.LATER, Phase.CONTENT, "internal", unsure=content.went_out)] * many
 
     async def _settle(self, lane: Lane, taken: Taken, outcomes: Sequence[Outcome]) -> None:
         """Durable before anything else is known of it; a database that fails is waited for."""
@@ -307,7 +274,11 @@ class Dispatcher:
         attempt = Attempt(
             taken, outcomes, self._owner, self._random.uniform(-1, 1), together=lane.streak >= STREAK
         )
-        done = await self._written(attempt)
+        try:
+            done = await self._written(attempt)
+        except Exception:  # the row goes on saying that it may have left
+            _log.exception("what became of a letter cannot be written")
+            return
         if done is None:
             return
         self._in_hand.pop(taken.letter.id, None)
@@ -343,14 +314,15 @@ class Dispatcher:
 
     async def _upkeep(self) -> None:
         now = self._needs.clock()
-        if now - self._leased_at >= self._lease_ms // 3:
+        if not 0 <= now - self._leased_at < self._lease_ms // 3:  # also when the clock was put back
             self._leased_at = now
             await self._extend(now)
-        if now - self._refreshed_at >= _REFRESH_MS:
+        if not 0 <= now - self._refreshed_at < _REFRESH_MS:
             if self._needs.several_nodes:
                 await self._take_back(now)
             await self._refresh()
-        if now - self._swept_at >= _REFRESH_MS and (self._sweeping is None or self._sweeping.done()):
+        swept = self._sweeping is None or self._sweeping.done()
+        if swept and not 0 <= now - self._swept_at < _REFRESH_MS:
             self._swept_at = now
             # Beside the loop: when 100,000 letters expire at once, others go on leaving.
             self._sweeping = asyncio.create_task(self._sweep_or_say(now), name="outbound sweep")

@@ -40,14 +40,17 @@ class Found:
 
 
 def found(sql: Sql) -> list[Found]:
-    """All domains, with the earliest due of each: one step into the index per domain, however long the queue."""
+    """Domains with something that waits, or that are held or fail; with the earliest due of each.
+
+    One step into the index for each domain, however long the queue.
+    """
     return [
         Found(domain, failures, retry_at, hold is not None, due)
         for domain, failures, retry_at, hold, due in sql.all(
-            "SELECT d.domain, d.failures, d.retry_at, h.domain,"
-            " (SELECT l.due FROM outbound_letter l WHERE l.domain = d.domain AND l.state = 0 AND l.held = 0"
-            " ORDER BY l.due LIMIT 1)"
-            " FROM outbound_domain d LEFT JOIN outbound_hold h ON h.domain = d.domain"
+            "SELECT * FROM (SELECT d.domain, d.failures, d.retry_at, h.domain AS hold, (SELECT l.due"
+            " FROM outbound_letter l WHERE l.domain = d.domain AND l.state = 0 AND l.held = 0 ORDER BY l.due LIMIT 1)"
+            " AS due FROM outbound_domain d LEFT JOIN outbound_hold h ON h.domain = d.domain) f"
+            " WHERE due IS NOT NULL OR failures > 0 OR hold IS NOT NULL"
         )
     ]
 
@@ -70,8 +73,15 @@ class Lanes:
         return known
 
     def learn(self, rows: Iterable[Found]) -> None:
-        """What other nodes and administrators changed. A due that is known here stays: it may be younger."""
-        for row in rows:
+        """What other nodes and administrators changed. A due that is known here stays: it may be younger.
+
+        A domain that is not among them has nothing that waits, is not held, and does not fail.
+        """
+        told = {row.domain: row for row in rows}
+        for lane in self._lanes.values():
+            if (lane.held or lane.failures) and lane.domain not in told:
+                lane.failures, lane.retry_at, lane.held = 0, 0, False
+        for row in told.values():
             lane = self.lane(row.domain)
             lane.failures, lane.retry_at, lane.held = row.failures, row.retry_at, row.held
             if row.due is not None:

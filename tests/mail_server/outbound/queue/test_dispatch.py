@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from mail_server.outbound import dispatch
 from mail_server.outbound.interface import Form, NotOpened, Outcome, Phase, Readable, Verdict
 from mail_server.outbound.reports.interface import Fate
 from mail_server.outbound.rows import LetterState, RecipientState
+from mail_server.store.interface import StoreUnavailable
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 TAKEN = Outcome(Verdict.DELIVERED, Phase.CONTENT, "taken", 250, "2.0.0", "Ok", "mx.b.test")
@@ -337,3 +339,96 @@ async def test_two_letters_of_one_content_keep_it_until_both_left(post):
     await post.passes(2 * MINUTE)
     assert await post.count("SELECT count(*) FROM blob") == 0
     assert [data for _, _, data in post.operators.took] == [b"z" * 5000] * 2
+
+
+async def test_an_outcome_that_cannot_be_written_is_written_later_and_nothing_is_sent_again(
+    local, monkeypatch
+):
+    monkeypatch.setattr(dispatch, "_SETTLE_AGAIN", 0.01)
+    attempt, failures = local.settling.attempt, 3
+
+    def fails_at_first(*arguments):
+        nonlocal failures
+        failures -= 1
+        if failures >= 0:
+            raise StoreUnavailable("gone")
+        return attempt(*arguments)
+
+    local.settling.attempt = fails_at_first
+    number = await local.lay()
+    await local.start()
+    await local.until(lambda: local.told.rows)
+    await local.quiet()
+    assert len(local.operators.took) == 1
+    assert await local.states(number) == ["DELIVERED"]
+
+
+async def test_a_database_that_is_gone_at_the_moment_of_sending_stops_the_letter_not_the_queue(local):
+    number = await local.lay()
+    write, gone = local.store.write, False
+
+    async def fails(operation):
+        if gone:
+            raise StoreUnavailable("gone")
+        return await write(operation)
+
+    def answer(_letter):
+        nonlocal gone
+        gone = True  # the claim is written; the mark is not
+        asyncio.get_running_loop().call_later(0.02, back)
+        return TAKEN
+
+    def back():
+        nonlocal gone
+        gone = False
+        local.operators.does.clear()
+
+    local.operators.does["b.test"] = answer
+    local.store.write = fails
+    await local.start()
+    await local.until(lambda: not gone and local.operators.asked)
+    await local.until(lambda: local.dispatcher.counters.deferred)
+    assert local.operators.took == []
+    await local.passes(2 * MINUTE)
+    assert len(local.operators.took) == 1
+    assert await local.states(number) == ["DELIVERED"]
+    assert [each.unsure for each in await local.recipients(number)] == [0]
+
+
+async def test_an_attempt_that_tells_of_another_number_of_recipients_is_no_outcome(local):
+    local.operators.does["b.test"] = [BUSY, BUSY]
+    number = await local.lay()
+    await local.start()
+    await local.quiet()
+    assert (await local.recipients(number))[0].last.reason == "internal"
+    assert await local.states(number) == ["WAITING"]
+
+
+async def test_a_slow_server_gives_its_place_to_others_after_half_a_minute(local):
+    local.settings = local.settings.model_copy(update={"connections": 1, "connections_of_domain": 1})
+
+    async def slow(_letter):
+        local.clock.now += 20_000
+        return TAKEN
+
+    local.operators.does["a.test"] = slow
+    for _ in range(6):
+        await local.lay("x@a.test")
+    await local.lay("bob@b.test")
+    await local.start()
+    await local.quiet()
+    assert [domain for domain, _ in local.operators.asked].index("b.test") == 2
+    assert len(local.operators.took) == 7
+
+
+async def test_a_clock_that_was_put_back_stops_no_upkeep(local):
+    await local.start()
+    await local.quiet()
+    local.clock.now -= DAY
+    number = await local.lay()
+    local.operators.does["b.test"] = NOT_THERE
+    await local.passes(0)
+    local.clock.now += 6 * HOUR
+    await local.passes(0)
+    assert local.told.fates == [("bob@b.test", Fate.DELAYED)]
+    assert await local.states(number) == ["WAITING"]
