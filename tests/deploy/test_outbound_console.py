@@ -23,7 +23,7 @@ from policies.questions import Power
 from tests.worlds import new_home
 
 DOMAIN = "mss.essai.test"
-NUMBER = "285051305500185"
+NUMBER = "285051305500121"
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from policies.refusal import Refusal
 from tests.webmail.vectors import record_letters
 
 MARIE, PAUL = "marie@voisin.test", "paul@voisin.test"
-PATIENT_ELSEWHERE = "285051305500185@patient.voisin.test"
+PATIENT_ELSEWHERE = "285051305500121@patient.voisin.test"
 
 
 def letter(sender: str, to: str = MARIE, subject: str = "Compte rendu de M. Éluard", more: str = "") -> bytes:
