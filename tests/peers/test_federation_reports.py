@@ -9,8 +9,12 @@ from contextlib import contextmanager
 import pytest
 
 from deploy.demo import clients, letters
+from mail_server import mime
+from mail_server.payloads.record import integration
+from mail_server.payloads.record.refusal import AnsCode
 from tests.peers.federation import BAD, Federation, opened, wait
 from tests.peers.test_federation_exchange import carrying, found, lying, machine, marked, report_on, texts
+from tests.webmail.vectors import record_letters as made
 
 pytestmark = pytest.mark.peers
 
@@ -85,3 +89,24 @@ def test_what_the_administrator_cancels_comes_back_with_the_reason(two: Federati
         server.manners.answers.clear()
     assert "L’administrateur de votre opérateur a arrêté ce message" in texts(told)
     assert machine(told)[1]["Status"] == "5.7.1"
+
+
+def test_software_of_another_operator_hears_why_its_document_was_refused(two: Federation) -> None:
+    # Rows 12 and 52: the refusal goes to its server, the code to its software, from nobody.
+    system, server = f"dpi@{BAD}", two.bad[BAD]
+    message = b"Disposition-Notification-To: <" + system.encode() + b">\r\n"
+    message += made.letter(
+        made.zip_part(made.one_document(patient_id=made.OTHER)),
+        subject="XDM/1.0/DDM+Bilan VASARELY Apolline", sender=system, to=two.marc.address,
+    )  # fmt: skip
+    with smtplib.SMTP("localhost", two.there.ports["smtp"], timeout=30) as smtp:
+        smtp.starttls(context=two.context(two.leaves[BAD]))
+        with pytest.raises(smtplib.SMTPDataError) as refused:
+            smtp.sendmail(system, [two.marc.address], message)
+    assert refused.value.smtp_code == 554
+    assert b"(ANS 904)" in bytes(refused.value.smtp_error)
+    taken = wait(lambda: next((one for one in server.taken if system in one.recipients), None))
+    assert taken.mail_from == ""
+    answer = integration.read(taken.data, mime.parse(taken.data))
+    assert answer is not None
+    assert (answer.failed, answer.code, answer.receipt) == (True, AnsCode.INS_MISMATCH, True)
