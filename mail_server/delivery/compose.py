@@ -190,6 +190,7 @@ class Composer:
                 550, "5.7.5", "The encrypted message could not be opened", "encrypted-unreadable"
             ) from None
         opened = await examine(outer.opened(letter.fields, clear), self._large)
+        opened = replace(opened, results=letter.results)
         return await self._verbatim(opened, envelope, plan.account.id, State.CUSTODY, at)
 
     async def _verbatim(

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from directory.openpgp.gate import gate
 from mail_server import mime
 from mail_server.accounts.interface import Kind
 from mail_server.delivery.authenticity import covers
 from mail_server.delivery.examine import Letter
 from mail_server.signatures.zone import Zone
+from mail_server.store.armor import armor
 from policies.refusal import Refusal
 from tests.mail_server.delivery.others import (
     AUTHOR,
@@ -72,6 +74,21 @@ async def test_it_lies_inside_the_seal_of_a_sealed_letter(desk, others: Others) 
     assert b"uthentication-Results" not in stored
     assert b"dkim=pass" not in stored
     assert results_of(desk.open("gp", stored).inner).startswith("localhost; dkim=pass")
+
+
+async def test_it_lies_with_a_letter_that_was_opened_for_custody_too(desk, others: Others) -> None:
+    gp = await desk.account("gp")
+    held = await desk.node.operator_keys.certificate_for(gp.id, gp.address)
+    certificate = gate(held.certificate, gp.address, milliseconds())
+    entity = b"Subject: dedans\r\nContent-Type: text/plain\r\n\r\nLisez.\r\n"
+    sealed = await desk.node.delivery._composer._engine.seal(entity, [certificate])
+    author = f"dr@{NEIGHBOUR}"
+    head, tail = mime.wrap(f"From: <{author}>\r\nTo: {gp.address}\r\nSubject: ...\r\n".encode(), "limite")
+    letter = head + armor(sealed.key_packets[0].packet, sealed.body) + tail
+    await others.hand_over(others.signed(letter, NEIGHBOUR), gp.address, mail_from=author)
+    [(_, stored)] = await desk.inbox(gp)
+    assert b"Lisez." in stored
+    assert results_of(stored).startswith(f"localhost; dkim=pass header.d={NEIGHBOUR}")
 
 
 async def test_a_letter_without_signatures_starts_no_worker(desk, others: Others) -> None:
