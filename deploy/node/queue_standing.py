@@ -19,6 +19,7 @@ from deploy.node.finding import Finding
 from deploy.node.home import Home
 from mail_server.outbound import administration
 from mail_server.outbound.client.counters import Connections
+from mail_server.outbound.rows import Wraps
 from mail_server.store.interface import Reader
 
 SHOWN: Mapping[str, str] = {
@@ -122,8 +123,10 @@ def _hours(ms: int) -> str:
 async def faults(node: Node) -> list[dict[str, Any]]:
     """What `check` says of the queue's rows, in its form."""
 
+    wraps = Wraps(node.keys)
+
     def read(reader: Reader) -> list[dict[str, Any]]:
-        rows = [(f"letter {number}", words) for number, words in administration.check(reader.sql)]
+        rows = [(f"letter {number}", words) for number, words in administration.check(reader.sql, wraps)]
         rows += [(f"queued {name}", "waits for no letter") for name in administration.nobody_s(reader.sql)]
         return [
             {"kind": "queue", "where": where, "sentence": words, "harmless": False} for where, words in rows

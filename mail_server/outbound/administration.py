@@ -14,10 +14,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mail_server.keys.interface import KeyUnavailable
 from mail_server.outbound.reports.interface import Fate
-from mail_server.outbound.rows import RecipientState
+from mail_server.outbound.rows import COLUMNS, RecipientState, Wraps, letter_of, recipients
 from mail_server.outbound.settling import Settlement, Settling
 from mail_server.store.interface import Sql, Transaction
+
+_PAGE = 200
 
 
 class Shown(enum.StrEnum):
@@ -278,8 +281,18 @@ def hold_all(sql: Sql) -> int:
     )
 
 
-def check(sql: Sql) -> Iterator[tuple[int, str]]:
+def check(sql: Sql, wraps: Wraps) -> Iterator[tuple[int, str]]:
     """What is not as it must be: a letter's number, and a sentence."""
+    after = 0
+    while rows := sql.all(
+        f"SELECT {COLUMNS} FROM outbound_letter WHERE id > ? ORDER BY id LIMIT ?", (after, _PAGE)
+    ):
+        for row in rows:
+            try:
+                recipients(sql, wraps, letter_of(wraps, row))
+            except KeyUnavailable:
+                yield row[0], "does not open under this node's key"
+        after = rows[-1][0]
     for condition, words in (
         ("l.state < 2 AND (l.content IS NULL OR q.id IS NULL)", "waits to leave without its bytes"),
         (

@@ -226,6 +226,11 @@ async def test_check_finds_a_letter_without_its_bytes_and_bytes_without_a_letter
         ("queued", "waits for no letter"),
     }
     assert f"letter {number}" in [one["where"] for one in found]
+    await node.store.write(lambda tx: tx.sql.run("UPDATE outbound_recipient SET address = ?", (b"\x01x",)))
+    found = (await check_node(node, lambda *_: None))["faults"]
+    assert (f"letter {number}", "does not open under this node's key") in {
+        (one["where"], one["sentence"]) for one in found
+    }
 
 
 async def test_what_comes_out_of_a_backup_is_held_for_it_may_have_left_since(
