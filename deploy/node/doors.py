@@ -164,6 +164,7 @@ class Doors:
             await self._node.trust.start()
             opening.push_async_callback(self._node.trust.stop)
             opening.push_async_callback(self._node.outbound.stop)
+            await self._node.outbound.prepare()
             await self._smtp.start()
             opening.push_async_callback(self._smtp.stop)
             await self._imap.start()

@@ -31,6 +31,8 @@ from mail_server.outbound.settling import Settling
 from mail_server.store.interface import Reader, Store
 from policies.interface import AuditTrail, PeerTrust
 
+_PATIENCE = 10.0  # seconds that the doors wait for the gate
+
 
 @dataclass(slots=True)
 class Outbound:
@@ -61,6 +63,11 @@ class Outbound:
     @property
     def counters(self) -> Counters:
         return self._counted if self.dispatcher is None else self.dispatcher.counters
+
+    async def prepare(self) -> None:
+        """Before the doors open: the gate is there for the first letter, unless it cannot start."""
+        if self.gate is not None and self.listing and self.settings.enabled:
+            await self.gate.ready(_PATIENCE)
 
     async def start(self) -> None:
         """Once the doors are open: letters leave. `enabled = false` leaves what was laid where it is."""

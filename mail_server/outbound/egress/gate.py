@@ -132,6 +132,7 @@ class EgressGate:
         self._starting = asyncio.Lock()
         self._changing = asyncio.Lock()
         self._beginning: asyncio.Task[None] | None = None
+        self._tried = asyncio.Event()
         self.counters = GateCounters()
 
     # ------------------------------------------------------------ life
@@ -168,7 +169,16 @@ class EgressGate:
                 if failure.slug != told:
                     told = failure.slug
                     _log.error("the egress gate does not start (%s): no letter leaves in clear", failure.slug)
+                self._tried.set()
                 await asyncio.sleep(_RETRY_SECONDS)
+        self._tried.set()
+
+    async def ready(self, seconds: float) -> bool:
+        """Begin, and wait so long at the most for it to be there, or to have failed once."""
+        self.begin()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._tried.wait(), seconds)
+        return self.alive
 
     async def close(self) -> None:
         if self._beginning is not None:

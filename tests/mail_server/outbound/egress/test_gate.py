@@ -270,13 +270,18 @@ async def test_the_keystore_holds_the_secret_under_the_kek_alone(world: World) -
         kek.unwrap(base64.b64decode(entry["wrapped"]), name.replace("egress", "other").encode())
 
 
-async def test_a_gate_begun_behind_other_work_is_there_soon(world: World) -> None:
+async def test_a_gate_begun_behind_other_work_can_be_waited_for(world: World) -> None:
     gate = world.gate()
-    gate.begin()
-    async with asyncio.timeout(20):
-        while not gate.alive:
-            await asyncio.sleep(0.02)
+    assert await gate.ready(20)
     assert gate.certificate.address == ADDRESS
+    assert await gate.ready(0)
+
+
+async def test_a_gate_that_cannot_start_keeps_nobody_waiting(world: World) -> None:
+    world.kek.unlink()
+    gate = world.gate()
+    async with asyncio.timeout(10):
+        assert not await gate.ready(60)
 
 
 _SCAN = """
