@@ -16,6 +16,7 @@ from mail_server.accounts.interface import Identity, Peer
 from mail_server.delivery.interface import Road
 from policies.interface import PeerTrust
 from policies.refusal import Refusal
+from policies.trust_list.names import NameRefused, subject_dn
 from policies.trust_list.revocation.interface import Finding, NothingToCheckWith, Revocation
 
 
@@ -56,6 +57,16 @@ class PeerCertificates:
         if finding is Finding.UNKNOWN:
             words = "It cannot be known now whether your certificate is revoked, try again later"
             raise _refusal(words, "revocation-unknown", temporary=True)
+
+
+def named(peer: Peer) -> str:
+    """How the trace names who shows this certificate, which TLS has verified; "" for nobody."""
+    if peer.certificate is None:
+        return ""
+    try:
+        return f"operator:{subject_dn(peer.certificate)}"
+    except NameRefused:
+        return ""
 
 
 @lru_cache(maxsize=1024)

@@ -40,7 +40,7 @@ from mail_server.delivery.interface import (
     Sender,
 )
 from mail_server.delivery.keeping import Keeping, refusal_event
-from mail_server.delivery.peer_certificates import PeerCertificates
+from mail_server.delivery.peer_certificates import PeerCertificates, named
 from mail_server.delivery.plan import Plan, Planner
 from mail_server.delivery.quota import Quota
 from mail_server.delivery.rates import Rates
@@ -124,7 +124,7 @@ class DeliveryService(Keeping):
             self._rates.require_sender(sender)
             return sender
         except Refusal as refusal:
-            self._audit([refusal_event(refusal, peer, identity.account if identity else "")])
+            self._audit([refusal_event(refusal, peer, identity.account if identity else named(peer))])
             raise
 
     async def admit_recipient(

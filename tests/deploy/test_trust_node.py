@@ -147,7 +147,9 @@ async def test_reception_judges_by_the_list_and_by_what_is_revoked_also_in_an_op
         commons.revocations.revoke(commons.operator)
         await node.trust.reload()
         assert await said(node, commons.operator) == "550 5.7.1 certificate-revoked"
-        refusals = [entry.outcome for entry in await trace(node, "refuse")]
+        entries = await trace(node, "refuse")
+        assert entries[-1].actor == f"operator:{commons.operator.dn}"
+        refusals = [entry.outcome for entry in entries]
         assert refusals == [
             "trust-list-stale", "certificate-of-another-domain", "certificate-unlisted", "certificate-revoked",
         ]  # fmt: skip

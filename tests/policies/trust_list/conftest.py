@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from deploy.demo.pki import Leaf, Organisation, TestAuthority
 from policies.interface import Event
 from policies.settings import PoliciesSettings
 from policies.trust_list import listing
@@ -17,8 +21,39 @@ from policies.trust_list.listing import ListRefused, Row
 from policies.trust_list.space import Fetched, TrustSpace
 from policies.trust_list.standing import HOUR_MS
 
+OPERATOR = Organisation.with_finess("CHU VOISIN", 3, "Loire (42)")
 OUR_DOMAIN = "chez-nous.test"
 START = dt.datetime(2026, 11, 1, 8, tzinfo=dt.UTC)
+
+
+class MemorySql:
+    """The part of the store's `Sql` that is written through, with these tables."""
+
+    dialect = "sqlite"
+
+    def __init__(self, metadata: sa.MetaData) -> None:
+        self.connection = sqlite3.connect(":memory:", isolation_level=None)
+        engine = sa.create_engine("sqlite://", creator=lambda: self.connection, poolclass=sa.StaticPool)
+        metadata.create_all(engine)
+
+    def run(self, statement: str, parameters: Sequence[Any] = ()) -> int:
+        return self.connection.execute(statement, parameters).rowcount
+
+    def one(self, statement: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None:
+        return self.connection.execute(statement, parameters).fetchone()
+
+    def all(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return self.connection.execute(statement, parameters).fetchall()
+
+
+@pytest.fixture(scope="session")
+def authority() -> TestAuthority:
+    return TestAuthority.create()
+
+
+@pytest.fixture(scope="session")
+def leaf(authority: TestAuthority) -> Leaf:
+    return authority.issue_operator("mx.voisin.test", OPERATOR)
 
 
 @dataclass

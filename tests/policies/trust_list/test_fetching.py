@@ -124,11 +124,6 @@ class Place:
             return await server(etag)
 
 
-@pytest.fixture(scope="module")
-def authority() -> TestAuthority:
-    return TestAuthority.create()
-
-
 @pytest.fixture
 def place(authority: TestAuthority, tmp_path: Path) -> Place:
     return Place(authority, tmp_path)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from deploy.demo.pki import Organisation, TestAuthority
 from policies.interface import SqlConnection
@@ -20,7 +18,7 @@ from policies.trust_list.revocation.interface import Finding
 from policies.trust_list.space import TrustSpace, chosen_by
 from policies.trust_list.standing import Age, Ages, KnownPeers
 
-from .conftest import OUR_DOMAIN, World
+from .conftest import OUR_DOMAIN, MemorySql, World
 
 CHU = Organisation.with_finess("CHU VOISIN", 3, "Loire (42)")
 ARS = Organisation.with_siret("GRADES DES TROIS VALLEES", 7, "Ain (01)")
@@ -34,31 +32,13 @@ def operators() -> tuple[tuple[str, bytes], tuple[str, bytes]]:
     return (one.dn, one.der), (two.dn, two.der)
 
 
-class Sql:
-    dialect = "sqlite"
-
-    def __init__(self) -> None:
-        self.connection = sqlite3.connect(":memory:", isolation_level=None)
-        engine = sa.create_engine("sqlite://", creator=lambda: self.connection, poolclass=sa.StaticPool)
-        standing.metadata.create_all(engine)
-
-    def run(self, statement: str, parameters: Sequence[Any] = ()) -> int:
-        return self.connection.execute(statement, parameters).rowcount
-
-    def one(self, statement: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None:
-        return self.connection.execute(statement, parameters).fetchone()
-
-    def all(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        return self.connection.execute(statement, parameters).fetchall()
-
-
 @dataclass
 class Court:
     """Peers over a space, with what the tests switch."""
 
     world: World
     space: TrustSpace
-    sql: Sql = field(default_factory=Sql)
+    sql: MemorySql = field(default_factory=lambda: MemorySql(standing.metadata))
     finding: Finding = Finding.GOOD
     blocked: set[str] = field(default_factory=set[str])
     meanwhile: Callable[[], None] = lambda: None

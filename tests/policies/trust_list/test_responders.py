@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.demo.pki import Leaf, Organisation, TestAuthority
+from deploy.demo.pki import Leaf, TestAuthority
 from deploy.demo.revocation import ListOf, Responder, ResponderState, revocation_list
 from policies.trust_list.revocation import ocsp
 from policies.trust_list.revocation.chain import Authorities, Link
@@ -22,19 +22,10 @@ from policies.trust_list.revocation.interface import Finding
 from policies.trust_list.revocation.ocsp import NotAnswered, Responders
 from policies.trust_list.standing import HOUR_MS
 
-OPERATOR = Organisation.with_finess("CHU VOISIN", 3, "Loire (42)")
+from .conftest import OPERATOR
+
 URL = "http://ocsp.test/"
 LISTS = "http://crl.test/"
-
-
-@pytest.fixture(scope="module")
-def authority() -> TestAuthority:
-    return TestAuthority.create()
-
-
-@pytest.fixture(scope="module")
-def leaf(authority: TestAuthority) -> Leaf:
-    return authority.issue_operator("mx.voisin.test", OPERATOR)
 
 
 @dataclass

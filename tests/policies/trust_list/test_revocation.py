@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.demo.pki import DAY, Leaf, Organisation, TestAuthority, self_signed
+from deploy.demo.pki import DAY, Leaf, TestAuthority, self_signed
 from deploy.demo.revocation import ListOf, revocation_list
 from policies.interface import Event
 from policies.trust_list.revocation import crl
@@ -23,18 +23,9 @@ from policies.trust_list.revocation.crl import ListUnusable
 from policies.trust_list.revocation.interface import Finding
 from policies.trust_list.standing import HOUR_MS
 
-OPERATOR = Organisation.with_finess("CHU VOISIN", 3, "Loire (42)")
+from .conftest import OPERATOR
+
 LEAVES, ROOT = "https://crl.test/organisations.crl", "https://crl.test/racine.crl"
-
-
-@pytest.fixture(scope="module")
-def authority() -> TestAuthority:
-    return TestAuthority.create()
-
-
-@pytest.fixture(scope="module")
-def leaf(authority: TestAuthority) -> Leaf:
-    return authority.issue_operator("mx.voisin.test", OPERATOR)
 
 
 @dataclass
