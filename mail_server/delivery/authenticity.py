@@ -24,33 +24,13 @@ from mail_server.delivery.interface import Envelope, Road
 from mail_server.mime import Field
 from mail_server.signatures import results
 from mail_server.signatures.results import Handover, Judged, Verified
+from mail_server.signatures.signing import OVERSIGNED, PRIVATE
 from mail_server.signatures.verifier import Verifier
 from policies.refusal import Refusal
 
 RECENT_DAYS = 7  # a letter on its way: five days in a queue, and some more; not one that was kept to be used
 # By these a letter is shown, answered, filed or acts: who sends it on may have added none.
-_ACTS = frozenset(
-    {
-        "from",
-        "sender",
-        "reply-to",
-        "to",
-        "cc",
-        "subject",
-        "date",
-        "message-id",
-        "in-reply-to",
-        "references",
-        "mime-version",
-        "content-type",
-        "content-transfer-encoding",
-        "content-disposition",
-        "disposition-notification-to",
-        "auto-submitted",
-        "autocrypt",
-    }
-)
-_PRIVATE = "x-mss-"
+_ACTS = frozenset(OVERSIGNED) | {"disposition-notification-to", "auto-submitted", "autocrypt"}
 _ONCE = frozenset({"from", "sender", "reply-to", "to", "cc", "subject", "date", "message-id", "content-type"})
 
 
@@ -135,7 +115,7 @@ def covers(fields: Sequence[Field], names: Sequence[str]) -> bool:
     (RFC 6376 §8.15). Two of what RFC 5322 §3.6 wants once are never covered, signed or not.
     """
     found = [one.name for one in fields]
-    acting = {name for name in found if name in _ACTS or name.startswith(_PRIVATE)}
+    acting = {name for name in found if name in _ACTS or name.startswith(PRIVATE)}
     if any(found.count(name) > 1 for name in _ONCE):
         return False
     return all(found.count(name) <= names.count(name) for name in acting)

@@ -9,7 +9,6 @@ nor more memory than the entry allows; it writes no file; an answer is JSON of o
 from __future__ import annotations
 
 import json
-import resource
 import sys
 from collections.abc import Sequence
 
@@ -18,7 +17,7 @@ from mail_server.payloads import manifest
 from mail_server.payloads.drawing import draw
 from mail_server.payloads.record.refusal import RecordRefused
 from mail_server.sealing.frames import Ask, Slug
-from mail_server.sealing.serving import Failed, run
+from mail_server.sealing.serving import Failed, limit_processor, run
 
 CPU_SECONDS = 4
 _TYPES = 100  # of documents, told
@@ -30,7 +29,7 @@ class Worker:
             return [], b""  # there is nothing that it should know
         if ask != Ask.READ:
             raise Failed(Slug.BAD_FRAME)
-        _limit_processor()
+        limit_processor(CPU_SECONDS)
         return [], json.dumps(_drawn(payload), ensure_ascii=False).encode("utf-8", "replace")
 
 
@@ -45,13 +44,6 @@ def _drawn(message: bytes) -> dict[str, object]:
         "cda": list(drawn.cda[:_TYPES]),
         "identified": drawn.identified,
     }
-
-
-def _limit_processor() -> None:
-    """So many seconds from now on (setrlimit(2) counts from the start of the process): then SIGXCPU ends it."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + CPU_SECONDS, hard))
 
 
 def main(arguments: Sequence[str]) -> int:

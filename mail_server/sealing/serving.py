@@ -127,6 +127,13 @@ def _peak_kib() -> int:
         return next((int(line.split()[1]) for line in status if line.startswith(b"VmHWM:")), peak)
 
 
+def limit_processor(seconds: int) -> None:
+    """So many seconds from now on (setrlimit(2) counts from the start of the process): then SIGXCPU ends it."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + seconds, hard))
+
+
 def harden(memory_mib: int, opened_mib: int, niceness: int) -> None:
     """Leave nothing behind: no core, no ptrace, no file larger than what `open` may give."""
     libc = ctypes.CDLL(None, use_errno=True)

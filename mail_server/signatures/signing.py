@@ -54,7 +54,7 @@ SIGNED = frozenset(
         "resent-to",
     }
 )
-_PRIVATE = "x-mss-"
+PRIVATE = "x-mss-"
 _MOST = 400  # fields in h=: beyond, a letter's header is no letter's
 
 Signs = Callable[[bytes], bytes]
@@ -88,7 +88,7 @@ def covered(fields: Sequence[Field]) -> tuple[str, ...]:
     names: list[str] = []
     for name in OVERSIGNED:
         names += [name] * (found.count(name) + 1)
-    extra = sorted({name for name in found if name in SIGNED or name.startswith(_PRIVATE)} - set(OVERSIGNED))
+    extra = sorted({name for name in found if name in SIGNED or name.startswith(PRIVATE)} - set(OVERSIGNED))
     for name in extra:
         names += [name] * found.count(name)
     return tuple(names[:_MOST])

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import functools
 import json
-import resource
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast
@@ -22,7 +21,7 @@ import dkim
 from dkim import canonicalization
 
 from mail_server.sealing.frames import Ask, Slug
-from mail_server.sealing.serving import Failed, run
+from mail_server.sealing.serving import Failed, limit_processor, run
 from mail_server.signatures import key_records
 
 CPU_SECONDS = 8
@@ -61,7 +60,7 @@ class Worker:
             asked = cast("dict[str, Any]", json.loads(fields[0]))
         except ValueError:
             raise Failed(Slug.BAD_FRAME) from None
-        _limit_processor()
+        limit_processor(CPU_SECONDS)
         try:
             return [], json.dumps(_verified(asked, payload)).encode("ascii")
         finally:
@@ -142,13 +141,6 @@ def _chain(letter: Any, sets: list[dict[str, Any]], keys: dict[str, str], look_u
 
 def _said(value: object) -> str:
     return value.decode("ascii", "replace").lower() if isinstance(value, bytes) else ""
-
-
-def _limit_processor() -> None:
-    """So many seconds from now on (setrlimit(2) counts from the start of the process): then SIGXCPU ends it."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + CPU_SECONDS, hard))
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from deploy.demo.federation_dns import DnsServer
 from mail_server import mime
@@ -82,25 +85,32 @@ def results_of(stored: bytes) -> str:
     return " ".join(found[0].split())
 
 
-async def others_of(desk: Any, folder: Path, keys: Path) -> Others:
-    shutil.copy(keys, folder / "others.keystore")
-    ring = KeyRing(folder / "others.keystore", AesKeyWrapper(b"o" * 32), announce_hours=48, keep_days=14)
-    signer = Signer(ring, (AUTHOR, NEIGHBOUR), milliseconds)
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Making RSA keys takes its time: once for a file of tests."""
+    path = tmp_path_factory.mktemp("others") / "keystore"
+    for domain in (AUTHOR, NEIGHBOUR):
+        _ring(path).current(domain, milliseconds())
+    return path
+
+
+@pytest.fixture
+async def others(desk: Any, keys: Path, tmp_path: Path) -> AsyncIterator[Others]:
+    shutil.copy(keys, tmp_path / "others.keystore")
+    ring = _ring(tmp_path / "others.keystore")
     dns = DnsServer()
     await dns.start()
     for domain in (AUTHOR, NEIGHBOUR):
         for pair in ring.shown(domain, milliseconds()):
             dns.texts({f"{key.selector}._domainkey.{domain}": key.record for key in pair.public})
     desk.node.verifier._zone = Zone(dns.address, 1.0)
-    listed = {AUTHOR, NEIGHBOUR}
-    desk.node.delivery._authenticity._listed = listed.__contains__
-    return Others(desk, dns, signer)
+    desk.node.delivery._authenticity._listed = {AUTHOR, NEIGHBOUR}.__contains__
+    yield Others(desk, dns, Signer(ring, (AUTHOR, NEIGHBOUR), milliseconds))
+    await dns.stop()
 
 
-def make_keys(path: Path) -> None:
-    ring = KeyRing(path, AesKeyWrapper(b"o" * 32), announce_hours=48, keep_days=14)
-    for domain in (AUTHOR, NEIGHBOUR):
-        ring.current(domain, milliseconds())
+def _ring(path: Path) -> KeyRing:
+    return KeyRing(path, AesKeyWrapper(b"o" * 32), announce_hours=48, keep_days=14)
 
 
 PASSES = Verified(arc=Result.PASS)

@@ -3,9 +3,6 @@ MAIL FROM is taken only with its own domain's word and the chain of who sends it
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from directory.openpgp.gate import gate
@@ -24,25 +21,11 @@ from tests.mail_server.delivery.others import (
     WARD,
     Others,
     document,
-    make_keys,
     milliseconds,
-    others_of,
     results_of,
 )
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("others") / "keystore"
-    make_keys(path)
-    return path
-
-
-@pytest.fixture
-async def others(desk, keys: Path, tmp_path: Path) -> AsyncIterator[Others]:
-    made = await others_of(desk, tmp_path, keys)
-    yield made
-    await made.dns.stop()
+from tests.mail_server.delivery.others import keys as keys
+from tests.mail_server.delivery.others import others as others
 
 
 async def refused(others: Others, letter: bytes, *recipients: str, mail_from: str = WARD) -> Refusal:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import dkim
@@ -25,26 +23,12 @@ from tests.mail_server.delivery.others import (
     NEIGHBOUR,
     Others,
     document,
-    make_keys,
     milliseconds,
-    others_of,
 )
+from tests.mail_server.delivery.others import keys as keys
+from tests.mail_server.delivery.others import others as others
 
 ELSEWHERE = f"logiciel@{NEIGHBOUR}"
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("others") / "keystore"
-    make_keys(path)
-    return path
-
-
-@pytest.fixture
-async def others(desk, keys: Path, tmp_path: Path) -> AsyncIterator[Others]:
-    made = await others_of(desk, tmp_path, keys)
-    yield made
-    await made.dns.stop()
 
 
 async def ward(desk) -> Any:
