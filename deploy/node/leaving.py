@@ -21,6 +21,7 @@ from mail_server.sealing.interface import SealingEngine
 from mail_server.store.interface import Store
 from policies.interface import Decisions, PeerStanding, PeerTrust
 from policies.trust_list.space import TrustSpace
+from policies.trust_list.standing import Age
 
 
 class ListedDomains:
@@ -34,6 +35,8 @@ class ListedDomains:
     def standing_of(self, domain: str) -> PeerStanding:
         domain = domain.lower()
         if not self._space.names_domain(domain):
+            if self._space.age is Age.DEAD:  # it was never fetched, or so long ago that it cannot say
+                return PeerStanding(False, reason="trust-list-stale", temporary=True)
             return PeerStanding(False, reason="recipient-domain-unlisted")
         names = self._space.names_of(domain)
         if names and all(self._blocked(one) for one in names):

@@ -31,6 +31,7 @@ from deploy.node.console import Console
 from deploy.node.doctor_trust import running_trust, trust_findings
 from deploy.node.home import Home
 from deploy.node.initialise import Wishes, initialise
+from deploy.node.leaving import ListedDomains
 from deploy.node.metrics import Metrics
 from deploy.node.recovery import restore_home
 from mail_server.accounts.interface import Identity, Kind, Peer
@@ -379,6 +380,20 @@ async def test_whoever_comes_when_the_doors_open_is_judged_by_lists_that_were_ju
         assert await said(node, commons.operator) == "250"
         assert node.trust.space.counters.refused == 0
         await node.trust.stop()
+
+
+async def test_a_domain_abroad_is_not_called_unlisted_before_there_is_a_list(commons: Commons) -> None:
+    async with commons.node() as node:
+        domains = ListedDomains(node.trust.space, node.peer_trust, node.operator_blocks.blocked)
+
+        def said_of(domain: str) -> tuple[bool, str, bool]:
+            found = domains.standing_of(domain)
+            return found.allowed, found.reason, found.temporary
+
+        assert said_of("voisin.test") == (False, "trust-list-stale", True)
+        await node.trust.reload()
+        assert said_of("VOISIN.test") == (True, "", False)
+        assert said_of("inconnu.test") == (False, "recipient-domain-unlisted", False)
 
 
 async def test_authorities_that_do_not_answer_hold_the_start_up_for_a_moment_only(
