@@ -12,15 +12,13 @@ from fastapi import APIRouter, Request, Response
 from pydantic import StrictBool
 
 from mail_server.accounts.changes import AccountError
-from mail_server.accounts.interface import Account, Results
-from mail_server.store.model import AccountId
+from mail_server.accounts.interface import Results
 from webmail.login.front import Body, Front, answer, body, router
 from webmail.login.ground import Ground, Visitor
 from webmail.login.problems import Problem
 from webmail.login.sessions import PageSession
+from webmail.spaces.administered import administered
 from webmail.spaces.conversations import Writing, reading
-
-_MAY_ADMINISTER = "a"  # RFC 4314 §2.1
 
 
 class Wishes(Body):
@@ -34,13 +32,13 @@ class OutboundChoice:
         self._writing = writing
 
     def standing(self, session: PageSession, account: str) -> dict[str, Any]:
-        found = self._account(session, account)
+        found = administered(self._ground, self._writing, session, account)
         return {"sealedOnly": found.sealed_only, "results": found.told.value}
 
     async def choose(
         self, session: PageSession, visitor: Visitor, account: str, wanted: Wishes
     ) -> dict[str, Any]:
-        found = self._account(session, account)
+        found = administered(self._ground, self._writing, session, account)
         loosens = wanted.sealedOnly is False and found.sealed_only
         if loosens and not self._ground.sessions.fresh(session):
             raise Problem("step-up-needed", detail="fresh")
@@ -57,16 +55,6 @@ class OutboundChoice:
         except AccountError as refused:
             raise Problem("bad-request", detail=refused.reason) from None
         return self.standing(session, account)
-
-    def _account(self, session: PageSession, named: str) -> Account:
-        """Raises Problem forbidden."""
-        own = self._ground.account(session)
-        found = own if named in ("", own.id) else self._ground.accounts.by_id(AccountId(named))
-        if found is None:
-            raise Problem("forbidden")
-        if found.id != own.id and not self._writing.may(own.id, found.id, _MAY_ADMINISTER):
-            raise Problem("forbidden")
-        return found
 
 
 def outbound_routes(front: Front, choice: OutboundChoice) -> APIRouter:

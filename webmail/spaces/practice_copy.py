@@ -14,14 +14,12 @@ from pydantic import StrictBool
 from mail_server.accounts.changes import AccountError
 from mail_server.accounts.interface import Account
 from mail_server.accounts.practice_software import TAKES_COPIES
-from mail_server.store.model import AccountId
 from webmail.login.front import Body, Front, answer, body, router
 from webmail.login.ground import Ground, Visitor
 from webmail.login.problems import Problem
 from webmail.login.sessions import PageSession
+from webmail.spaces.administered import administered
 from webmail.spaces.conversations import Writing, reading
-
-_MAY_ADMINISTER = "a"  # RFC 4314 §2.1
 
 
 class Switch(Body):
@@ -57,11 +55,8 @@ class PracticeCopy:
 
     def _account(self, session: PageSession, named: str) -> Account:
         """Raises Problem forbidden."""
-        own = self._ground.account(session)
-        found = own if named in ("", own.id) else self._ground.accounts.by_id(AccountId(named))
-        if found is None or found.kind not in TAKES_COPIES:
-            raise Problem("forbidden")
-        if found.id != own.id and not self._writing.may(own.id, found.id, _MAY_ADMINISTER):
+        found = administered(self._ground, self._writing, session, named)
+        if found.kind not in TAKES_COPIES:
             raise Problem("forbidden")
         return found
 
