@@ -93,7 +93,11 @@ class Federation:
             {BAD_DOMAIN: {"smtp": self._bad.port, "https": base}, self._peer.domain: self._peer.ports}
         )
         asked = commons.asked_by_nodes()
-        return {**asked, "outbound": {**asked["outbound"], **ways, "first_retry_seconds": 1.0}}
+        return {
+            **asked,
+            "outbound": {**asked["outbound"], **ways, "first_retry_seconds": 1.0},
+            "signatures": {"verify": True},
+        }
 
     def complete(self, made: World) -> None:
         """The second operator, served, with its people. Raises DemoFailed."""
@@ -103,8 +107,8 @@ class Federation:
             {"outbound": {"first_retry_seconds": 1.0}, "delivery": {"max_message_size": LARGEST}},
         )
         self.commons.publish_names(made.command("dkim_show"))
-        peer.start()
         self.ended.callback(peer.stop)
+        peer.start()
         local = world.FOREIGN_DOCTOR.partition("@")[0]
         key = peer.make_key(local, DOCTOR_NAME)
         peer.wait()

@@ -159,7 +159,8 @@ class Operator:
 
     def start(self) -> None:
         """Begin to serve; see `wait`."""
-        self.process = NodeProcess(self.folder)
+        with world.signals_held_back():
+            self.process = NodeProcess(self.folder)
 
     def wait(self) -> None:
         """Until its doors answer. Raises DemoFailed."""

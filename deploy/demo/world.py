@@ -260,7 +260,7 @@ def build(
     beside = ExitStack()
     try:
         beside.enter_context(identity.serve())
-        with _signals_held_back():
+        with signals_held_back():
             process = NodeProcess(folder)
             process.take_along(beside)
         process.wait_ready(ports)
@@ -281,7 +281,7 @@ def build(
 
 
 @contextmanager
-def _signals_held_back() -> Generator[None]:
+def signals_held_back() -> Generator[None]:
     """Until the block ends: an interruption inside would leave a node that nobody knows."""
     if threading.current_thread() is not threading.main_thread():
         yield

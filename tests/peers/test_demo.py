@@ -35,7 +35,8 @@ def folder() -> Iterator[Path]:
 
 def started(folder: Path, *options: str, columns: int = 80) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "deploy.node.cli", "demo", "--home", str(folder / "home")]
-    command += ["--port-base", str(world.free_port_base()), *options]
+    above = [port + world.PEER_OFFSET for port in world.ports_at(0).values()]
+    command += ["--port-base", str(world.free_port_base(*above)), *options]
     environment = {**os.environ, "COLUMNS": str(columns), "PYTHONIOENCODING": "utf-8"}
     with (folder / "said").open("wb") as said:
         return subprocess.Popen(
@@ -75,11 +76,15 @@ def processes_of(folder: Path) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("columns", [80, 120])
-def test_once_plays_every_step_and_leaves_nothing_running(folder: Path, columns: int) -> None:
-    demo = started(folder, "--once", columns=columns)
+@pytest.mark.parametrize(("columns", "steps", "more"), [(80, 19, ()), (120, 28, ("--federation",))])
+def test_once_plays_every_step_and_leaves_nothing_running(
+    folder: Path, columns: int, steps: int, more: tuple[str, ...]
+) -> None:
+    demo = started(folder, "--once", *more, columns=columns)
     assert demo.wait(200) == 0, said(folder)
-    assert "19 of 19 steps held" in said(folder)
+    assert f"{steps} of {steps} steps held" in said(folder)
+    told = json.loads((folder / "home" / "demo.json").read_text())
+    assert (told["federation"] is not None) == bool(more)
     assert processes_of(folder) == []
     wide = [line for line in said(folder).splitlines() if len(line) > columns]
     assert wide == [], "a terminal would break these lines"
@@ -103,9 +108,14 @@ def test_told_to_end_while_it_serves_it_ends_its_node_too(folder: Path, number: 
     assert processes_of(folder) == []
 
 
-def test_told_to_end_before_the_story_began_it_fails_and_leaves_nothing_running(folder: Path) -> None:
-    demo = started(folder)
-    wait_for(folder, "the node, start", demo)
+@pytest.mark.parametrize(
+    ("words", "more"), [("the node, start", ()), ("A second operator", ("--federation",))]
+)
+def test_told_to_end_before_the_story_began_it_fails_and_leaves_nothing_running(
+    folder: Path, words: str, more: tuple[str, ...]
+) -> None:
+    demo = started(folder, *more)
+    wait_for(folder, words, demo)
     demo.terminate()
     assert demo.wait(60) == 1, said(folder)
     assert "Traceback" not in said(folder)
