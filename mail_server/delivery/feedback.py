@@ -22,7 +22,7 @@ from mail_server.conversations.conversations import Conversations
 from mail_server.conversations.roots import LetterIds
 from mail_server.delivery.examine import Letter, examine
 from mail_server.delivery.exchanges import Note
-from mail_server.delivery.feedback_told import Failure, failures
+from mail_server.delivery.feedback_told import Failure, bounces, failures
 from mail_server.delivery.gate import Gate, domain_of
 from mail_server.delivery.interface import Envelope, Recipient, Road, Sender
 from mail_server.keys.interface import KeyUnavailable, KeyWrapper
@@ -128,7 +128,7 @@ class Feedback:
     def note(self, envelope: Envelope, letter: Letter) -> Note | None:
         """What to write when the letter is filed: where it went, and what it answers about earlier ones."""
         answer = integration.read(letter.data, letter.tree) if _may_answer(letter) else None
-        answered = self._answered(envelope, answer)
+        answered = self._answered(envelope, answer) or self._bounced(envelope, letter)
         account = self.followed(envelope.sender)
         # What software answers gives the document back with it, and is no document handed in.
         if account is None or answer is not None or letter.findings.coarse_class is not CoarseClass.RECORD:
@@ -340,6 +340,28 @@ class Feedback:
             return True
         holder = self._accounts.by_id(AccountId(recipient)) if recipient else None
         return holder is not None and holder.copy_to_software and holder.software == author.id
+
+    def _bounced(self, envelope: Envelope, letter: Letter) -> Note | None:
+        """What another operator had taken and could not lay down after all: its report, from nobody (RFC 3461 §6.1)."""
+        sender = envelope.sender
+        if sender.road is not Road.OPERATOR or sender.mail_from or not _may_answer(letter):
+            return None
+        found = [
+            one
+            for one in bounces(letter.data, letter.tree)
+            if self._gate.trusts_domain(sender, domain_of(one.address))
+        ]
+        if not found:
+            return None
+        accounts = [recipient.account for recipient in envelope.recipients]
+
+        def write(transaction: Transaction, _: Sequence[Filed], at: int) -> None:
+            for account in accounts:
+                for one in found:
+                    mark = self._mark(account, one.message_id, one.address)
+                    self._change(transaction.sql, account, mark, REFUSED, one.cause)
+
+        return write
 
     def _speaks_for_abroad(self, sender: Sender, address: bytes) -> bool:
         """Software of another operator, for anybody of that operator's domains."""

@@ -1,18 +1,21 @@
-"""What a sender tells of its own failures: the groups of a delivery report (RFC 3464 §2.3), read tolerantly.
+"""What is told of failures, by a sender of its own, by another operator of what it had taken: the groups of a delivery
+report (RFC 3464 §2.3), read tolerantly.
 
 Invariants: never raises; nothing is read but the reference, the address and the cause, which is a slug.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from mail_server import mime
 from mail_server.accounts.addresses import parsed
-from mail_server.payloads.record.causes import is_slug
+from mail_server.payloads.record.causes import is_slug, of_answer
 
 _MOST = 500
 _OCTETS = 512 * 1024
+_REPLY = re.compile(r"(5[0-9]{2})[ -]?(.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +34,40 @@ class Failure:
 
 
 def failures(message: bytes, tree: mime.Part) -> list[Failure]:
+    found = [_failure(group) for group in _groups(message, tree)]
+    return [one for one in found if one is not None]
+
+
+def bounces(message: bytes, tree: mime.Part) -> list[Failure]:
+    """Of the one letter whose header comes back with the report; [] when it does not say which one."""
+    ids = mime.reported_ids(message, tree)
+    if not ids:
+        return []
+    found: list[Failure] = []
+    for group in _groups(message, tree):
+        if (mime.first(group, "action") or b"").strip().lower() != b"failed":
+            continue
+        named = [parsed(_value(group, name)) for name in ("original-recipient", "final-recipient")]
+        found += [Failure(ids[0], "@".join(one), _smtp_cause(group)) for one in dict.fromkeys(named) if one]
+    return found
+
+
+def _groups(message: bytes, tree: mime.Part) -> list[bytes]:
+    """What is said of each recipient."""
     part = next((one for one in tree.walk() if one.content_type == "message/delivery-status"), None)
     if part is None:
         return []
     body = message[part.body_start : min(part.body_end, part.body_start + _OCTETS)]
     groups = body.replace(b"\r\n", b"\n").strip(b"\n").split(b"\n\n")[1 : _MOST + 1]
-    found = [_failure(group.replace(b"\n", b"\r\n") + b"\r\n\r\n") for group in groups]
-    return [one for one in found if one is not None]
+    return [group.replace(b"\n", b"\r\n") + b"\r\n\r\n" for group in groups]
+
+
+def _smtp_cause(group: bytes) -> str:
+    """From `smtp; 550 5.1.1 ...`, or from the status alone."""
+    said = _REPLY.match(_value(group, "diagnostic-code"))
+    if said is not None:
+        return of_answer(int(said[1]), said[2])
+    return of_answer(550, (mime.first(group, "status") or b"").decode("ascii", "replace").strip())
 
 
 def _failure(group: bytes) -> Failure | None:

@@ -115,6 +115,44 @@ async def test_an_integration_that_failed_at_another_operator_is_told(hospital, 
     assert len(await hospital.desk.inbox(hospital.account)) == 1
 
 
+async def bounces(hospital: Hospital, of: str, original: str = "<r1@essai>") -> None:
+    """What the other operator had taken comes back."""
+    desk = hospital.desk
+    peer = Peer("127.0.0.1", 4000, "smtp", "s2", tls=True, certificate=desk.operator_certificate)
+    envelope = Envelope(
+        await desk.node.delivery.admit_sender(Road.OPERATOR, "", MailParameters(), peer, None)
+    )
+    envelope.add(await desk.node.delivery.admit_recipient(envelope, hospital.account.address))
+    report = (
+        f"From: <postmaster@voisin.test>\r\nTo: <{hospital.account.address}>\r\nSubject: Undelivered\r\n"
+        'Content-Type: multipart/report; report-type=delivery-status; boundary="b"\r\n\r\n'
+        "--b\r\n\r\nSorry.\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\n"
+        "Reporting-MTA: dns; mx.voisin.test\r\n\r\n"
+        f"Final-Recipient: rfc822; {of}\r\nAction: failed\r\nStatus: 5.2.2\r\n"
+        "Diagnostic-Code: smtp; 552 5.2.2 Mailbox full\r\n\r\n"
+        f"--b\r\nContent-Type: text/rfc822-headers\r\n\r\nMessage-ID: {original}\r\n\r\n--b--\r\n"
+    )
+    await desk.node.delivery.deliver(envelope, report.encode())
+
+
+async def test_what_another_operator_had_taken_and_gives_back_is_told(hospital, way) -> None:
+    await hand_in(hospital)
+    await settle(hospital, way, Fate.RELAYED)
+    await bounces(hospital, "paul@voisin.test")
+    await bounces(hospital, MARIE, "<autre@essai>")
+    assert await hospital.rows() == [("delivered", "", "")]
+    await bounces(hospital, MARIE)
+    assert await hospital.rows() == [("refused", "smtp-552-5-2-2", "")]
+    assert len(await hospital.desk.inbox(hospital.account)) == 3
+
+
+async def test_an_operator_gives_back_nothing_that_another_has(hospital, way) -> None:
+    gp = await hospital.desk.sealed("gp")
+    await hand_in(hospital, gp.address)
+    await bounces(hospital, gp.address)
+    assert await hospital.rows() == [("delivered", "", "")]
+
+
 async def test_an_operator_says_nothing_of_documents_that_went_to_another(hospital, way, monkeypatch) -> None:
     gp = await hospital.desk.sealed("gp")
     original = await hand_in(hospital, gp.address)
