@@ -78,7 +78,7 @@ class TrustCommands:
             report = await self._space.fetch(smaller=smaller, by=self._by)
         else:
             problems = []
-            report = await self._space.reload_file()
+            report = await self._space.reload_file(smaller=smaller, by=self._by)
         return _reported(report) | {"revocation_problems": problems}
 
     async def trust_list_pending(self) -> list[dict[str, Any]]:

@@ -26,6 +26,7 @@ from policies.trust_list.revocation.interface import Finding, Revocation
 from policies.trust_list.space import Fetched
 
 _SECONDS = 60.0
+_LONGEST_ETAG = 200
 _AGENT = "vaguemestre"
 _ELSEWHERE = frozenset({301, 302, 303, 307, 308})
 
@@ -150,16 +151,22 @@ async def _fetched(
             async with client.stream(method, url, headers=wanted, content=content or None) as response:
                 await look(response)
                 if response.status_code == HTTPStatus.NOT_MODIFIED and "if-none-match" in headers:
-                    return Answer(b"", response.headers.get("etag", ""), unchanged=True)
+                    return Answer(b"", _etag(response), unchanged=True)
                 _require_plain(response, largest)
                 body = bytearray()
                 async for chunk in response.aiter_raw(65_536):
                     body += chunk
                     if len(body) > largest:
                         raise NotFetched("too-large", "The answer is larger than any of its kind.")
-                return Answer(bytes(body), response.headers.get("etag", "")[:200])
+                return Answer(bytes(body), _etag(response))
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError, ValueError) as failure:
         raise _told(failure, url) from None
+
+
+def _etag(response: httpx.Response) -> str:
+    """What is sent back at the next time; "" for what could not be."""
+    etag = response.headers.get("etag", "")
+    return etag if len(etag) <= _LONGEST_ETAG and etag.isascii() and etag.isprintable() else ""
 
 
 def _require_plain(response: httpx.Response, largest: int) -> None:

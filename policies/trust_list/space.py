@@ -172,15 +172,15 @@ class TrustSpace:
         report = await (self.fetch() if self._fetch is not None else self.reload_file())
         return [] if report.applied or report.reason == "no-list" else [report.sentence]
 
-    async def reload_file(self) -> Report:
+    async def reload_file(self, *, smaller: bool = False, by: str = "node") -> Report:
         """Read the file named in the configuration; keep the last good list when it is refused."""
         if self._file is None:
             return Report(False, "no-list", "No trust list is configured.")
         try:
             document = await asyncio.to_thread(listing.contents, self._file)
         except ListRefused as refused:
-            return self._refused(refused)
-        return await self._offer(document, None)
+            return self._refused(refused, by)
+        return await self._offer(document, None, smaller=smaller, by=by)
 
     async def fetch(self, *, smaller: bool = False, by: str = "node") -> Report:
         """Ask the authority's server. `smaller`: a person says that the list may have shrunk."""

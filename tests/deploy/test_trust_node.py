@@ -145,6 +145,8 @@ async def test_reception_judges_by_the_list_and_by_what_is_revoked_also_in_an_op
         )
         stranger = commons.authority.issue_operator("mx.mechant.test", VOISIN)
         assert await said(node, stranger) == "550 5.7.1 certificate-unlisted"
+        server_alone = commons.authority.issue_server("mx.voisin.test", VOISIN)
+        assert await said(node, server_alone) == "550 5.7.1 certificate-not-for-clients"
         commons.revocations.revoke(commons.operator)
         await node.trust.reload()
         assert await said(node, commons.operator) == "550 5.7.1 certificate-revoked"
@@ -152,7 +154,7 @@ async def test_reception_judges_by_the_list_and_by_what_is_revoked_also_in_an_op
         assert entries[-1].actor == f"operator:{commons.operator.dn}"
         refusals = [entry.outcome for entry in entries]
         assert refusals == [
-            "trust-list-stale", "certificate-of-another-domain", "certificate-unlisted", "certificate-revoked",
+            "trust-list-stale", "certificate-of-another-domain", "certificate-unlisted", "certificate-not-for-clients", "certificate-revoked",
         ]  # fmt: skip
 
 

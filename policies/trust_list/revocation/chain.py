@@ -79,7 +79,7 @@ class Authorities:
             leaf, *offered = (x509.load_der_x509_certificate(each) for each in chain[: _OFFERED + 1])
         except ValueError:
             return None
-        found = self._upwards(leaf, offered, _LONGEST)
+        found = self._upwards(leaf, offered, set(), _LONGEST)
         if found is not None:
             if len(self._paths) >= _REMEMBERED:
                 self._paths.clear()
@@ -87,16 +87,18 @@ class Authorities:
         return found
 
     def _upwards(
-        self, certificate: x509.Certificate, offered: Sequence[x509.Certificate], left: int
+        self, certificate: x509.Certificate, offered: Sequence[x509.Certificate], seen: set[bytes], left: int
     ) -> tuple[Link, ...] | None:
+        """`seen`: what was gone through already: a peer may offer certificates that all sign each other."""
         anchored = _fingerprint(certificate) in self._anchors
         if anchored and certificate.issuer == certificate.subject:
             return ()
         if left:
             for issuer in (*self.named(certificate.issuer), *offered):
-                if not issued_by(certificate, issuer):
+                if (known := _fingerprint(issuer)) in seen or not issued_by(certificate, issuer):
                     continue
-                above = self._upwards(issuer, offered, left - 1)
+                seen.add(known)
+                above = self._upwards(issuer, offered, seen, left - 1)
                 if above is not None:
                     return (Link(certificate, issuer), *above)
         return () if anchored else None  # an intermediate may be trusted without its root

@@ -150,6 +150,12 @@ async def test_a_list_that_did_not_change_is_not_sent_again(place: Place) -> Non
     assert place.answer.asked[0]["if-none-match"] == '"one"'
 
 
+@pytest.mark.parametrize("etag", ['"' + "x" * 300 + '"', '"\xe9"'])
+async def test_a_mark_that_cannot_be_sent_back_is_not_kept(place: Place, etag: str) -> None:
+    place.answer.headers["ETag"] = etag
+    assert (await place.ask()).etag == ""
+
+
 async def test_nothing_changed_is_no_answer_to_who_has_nothing(place: Place) -> None:
     place.answer = Answer(304, b"")
     assert await reason(place.ask()) == "unreachable"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
@@ -341,6 +343,26 @@ async def test_an_intermediate_that_the_peer_sent_serves_when_it_leads_to_an_aut
     assert found is not None
     assert [link.is_authority for link in found] == [False, True]
     assert authorities.path([leaf.der]) == found, "it is remembered"
+
+
+def test_certificates_that_all_sign_each_other_are_gone_through_once() -> None:
+    mesh = TestAuthority.create("MAILLE")
+    own = [
+        x509.CertificateBuilder()
+        .subject_name(mesh.root.subject)
+        .issuer_name(mesh.root.subject)
+        .public_key(mesh.root_key.public_key())
+        .serial_number(number)
+        .not_valid_before(mesh.root.not_valid_before_utc)
+        .not_valid_after(mesh.root.not_valid_after_utc)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(mesh.root_key, hashes.SHA256())
+        .public_bytes(Encoding.DER)
+        for number in range(1, 9)
+    ]
+    began = time.perf_counter()
+    assert Authorities([]).path(own) is None
+    assert time.perf_counter() - began < 0.5, "not eight to the power of eight signatures"
 
 
 def test_an_intermediate_may_be_trusted_without_its_root(authority: TestAuthority, leaf: Leaf) -> None:
