@@ -164,6 +164,16 @@ def _loaded(row: Any) -> Any:
     return row[0], row[1], json.loads(row[2])
 
 
+async def test_what_was_accepted_leaves_though_its_account_is_closed_unless_it_is_cancelled(
+    node: Node, ask: Any
+) -> None:
+    number = await lay(node)
+    await ask("account_close", address=f"martin@{DOMAIN}", reason="left")
+    assert await states(node) == [(number, 0, 0)]
+    assert (await ask("queue_cancel", account=f"martin@{DOMAIN}"))["letters"] == 1
+    assert await states(node) == [(number, 2, 0)]
+
+
 async def test_a_held_letter_and_a_held_domain_wait_until_they_are_released(node: Node, ask: Any) -> None:
     one, two = await lay(node, "a@un.test"), await lay(node, "b@deux.test")
     await ask("queue_hold", numbers=[one])

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
-from deploy.node.migrations.run import migrate_mail
 from mail_server.keys.wrapper import AesKeyWrapper
 from mail_server.store.model import (
     AccountId,
@@ -29,22 +27,6 @@ from mail_server.store.settings import StoreSettings
 from mail_server.store.store import LocalStore
 
 KEK = b"k" * 32
-
-
-@pytest.fixture(scope="session")
-def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("migrated") / "mail.db"
-    migrate_mail(f"sqlite:///{path}")
-    return path
-
-
-@pytest.fixture(scope="session")
-def migrated_postgresql(make_postgresql_database: Callable[..., str]) -> str:
-    """Name of a migrated database, to be a template of others."""
-    url = make_postgresql_database()
-    migrate_mail(url)
-    with psycopg.connect(url) as connection:
-        return connection.info.dbname
 
 
 @dataclass

@@ -12,10 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
-from deploy.node.migrations.run import migrate_mail
 from mail_server.keys.wrapper import AesKeyWrapper
 from mail_server.outbound.dispatch import Dependencies, Dispatcher
 from mail_server.outbound.interface import (
@@ -237,21 +235,6 @@ class Post:
 
     async def count(self, statement: str, *parameters: Any) -> int:
         return await self.store.read(lambda reader: (reader.sql.one(statement, parameters) or (0,))[0])
-
-
-@pytest.fixture(scope="session")
-def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("migrated") / "mail.db"
-    migrate_mail(f"sqlite:///{path}")
-    return path
-
-
-@pytest.fixture(scope="session")
-def migrated_postgresql(make_postgresql_database: Callable[..., str]) -> str:
-    url = make_postgresql_database()
-    migrate_mail(url)
-    with psycopg.connect(url) as connection:
-        return connection.info.dbname
 
 
 @pytest.fixture
