@@ -3,9 +3,9 @@ not who handed over.
 
 A letter that another organisation's account sends on keeps its author's From, while MAIL FROM is that account. It is
 taken only when every one of these holds: MAIL FROM is of a domain that the certificate speaks for (the gate saw to it);
-From is of a domain of the trust list, and not ours; a DKIM signature of that very domain verifies now, is recent and
-covers the whole body and every field by which a letter acts or is shown; a valid ARC chain was sealed last by the
-domain of MAIL FROM; no addressee is a patient, nor an address that acts.
+From is of a domain of the trust list, or of an account of ours, and no patient's; a DKIM signature of that very domain
+verifies now, is recent and covers the whole body and every field by which a letter acts or is shown; a valid ARC chain
+was sealed last by the domain of MAIL FROM; no addressee is a patient, nor an address that acts.
 
 Invariants: what could not be verified refuses nothing by itself, but vouches for nobody either; a field that claims our
 name is taken away before anybody reads it (RFC 8601 §5); what is verified is the letter as it came.
@@ -18,6 +18,8 @@ from dataclasses import replace
 
 from mail_server import mime
 from mail_server.accounts.interface import Accounts, Kind
+from mail_server.accounts.life import in_service
+from mail_server.delivery.abroad import addressed
 from mail_server.delivery.examine import Letter, examine
 from mail_server.delivery.gate import domain_of
 from mail_server.delivery.interface import Envelope, Road
@@ -58,7 +60,7 @@ class Authenticity:
         sender = envelope.sender
         if sender.road is not Road.OPERATOR or sender.operator_dn is None:
             return await self._cleaned(letter)
-        author = _author(letter)
+        author = author_of(letter)
         verified = await self._verifier.verify(letter.data, letter.fields, domain_of(author))
         vouched = False
         if verified is not None and sender.mail_from and author and author != sender.mail_from.lower():
@@ -74,7 +76,9 @@ class Authenticity:
 
     def _vouches(self, letter: Letter, envelope: Envelope, verified: Verified, author: str) -> bool:
         domain, sender = domain_of(author), domain_of(envelope.sender.mail_from)
-        if not self._listed(domain) or self._accounts.is_local_domain(domain) or not self._for_us(envelope):
+        if of_a_patient(author, self._accounts) or not self._for_us(envelope):
+            return False  # to whom a patient may write is asked of who hands over, and that is somebody else
+        if not (self._ours(author) if self._accounts.is_local_domain(domain) else self._listed(domain)):
             return False
         if any(one.name == "sender" for one in letter.fields):
             return False
@@ -89,6 +93,11 @@ class Authenticity:
                 "from-unverified-now",
             )
         return False
+
+    def _ours(self, author: str) -> bool:
+        """Someone here wrote to the account elsewhere that sends it on to a program here."""
+        account = self._accounts.by_address(author)
+        return account is not None and in_service(account)
 
     def _for_us(self, envelope: Envelope) -> bool:
         """Whether everybody it is for has a mailbox of a professional, an organisation or a program here."""
@@ -108,6 +117,12 @@ class Authenticity:
         return letter if data is letter.data else await examine(data, self._large)
 
 
+def of_a_patient(author: str, accounts: Accounts) -> bool:
+    """Whether an address is a patient's, here or elsewhere."""
+    account = accounts.by_address(author)
+    return addressed(author).patient or (account is not None and account.kind is Kind.PATIENT)
+
+
 def covers(fields: Sequence[Field], names: Sequence[str]) -> bool:
     """Whether a signature over `names` (h=) covers every field that acts.
 
@@ -121,7 +136,7 @@ def covers(fields: Sequence[Field], names: Sequence[str]) -> bool:
     return all(found.count(name) <= names.count(name) for name in acting)
 
 
-def _author(letter: Letter) -> str:
+def author_of(letter: Letter) -> str:
     """The address of From, in lower case; "" when it is not one."""
     found = [one for one in letter.fields if one.name == "from"]
     boxes = mime.mailboxes(found[0].value) if len(found) == 1 else ()

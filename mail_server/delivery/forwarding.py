@@ -24,6 +24,7 @@ from mail_server.accounts.interface import Account, Accounts, Kind
 from mail_server.accounts.life import in_service
 from mail_server.delivery import outer, wire
 from mail_server.delivery.abroad import Domains, addressed
+from mail_server.delivery.authenticity import author_of, of_a_patient
 from mail_server.delivery.compose import key_packets_for
 from mail_server.delivery.examine import Letter
 from mail_server.delivery.exchanges import Note
@@ -241,6 +242,8 @@ class Forwarding:
             return ""  # a copy beside the letter goes nowhere from there
         if letter.vouched or any(one.name == HOP_FIELD.lower() for one in letter.fields):
             return "sent-on-before"
+        if of_a_patient(author_of(letter), self._accounts):
+            return "from-patient"  # to whom a patient may write is decided where they are known
         if sum(one.name == "received" for one in letter.fields) >= MOST_HOPS:
             return "too-many-hops"
         holder = self._accounts.by_id(rule.account)
@@ -293,9 +296,7 @@ class Forwarding:
     async def _wire(self, envelope: Envelope, letter: Letter, holder: Account) -> Wire:
         """The letter as it came, without what leaves for nobody; above it our seal, our hop, and whence it came."""
         data = outer.without(letter.data, letter.fields, outer.never_delivered(letter.fields))
-        author = next((one for one in letter.fields if one.name == "from"), None)
-        boxes = mime.mailboxes(author.value) if author is not None else ()
-        written_at = domain_of(boxes[0].spec) if boxes else ""
+        written_at = domain_of(author_of(letter))
         if self._accounts.is_local_domain(written_at):
             # Written here: nobody has signed it yet, and its own domain must speak for it elsewhere.
             data = await self._signer.signed(data, written_at) + data

@@ -213,15 +213,45 @@ async def test_an_author_outside_the_trust_space_is_refused(desk, others: Others
     assert (await refused(others, others.sent_on(), app.address)).reason == "from-forged"
 
 
-async def test_nobody_elsewhere_speaks_in_the_name_of_our_own_people(desk, others: Others) -> None:
-    gp, app = await desk.account("gp"), await others.program()
-    desk.node.delivery._authenticity._listed = lambda domain: True
-    domain = gp.address.partition("@")[2]
-    written = document(gp.address)
+async def by_ours(desk, others: Others, author: str) -> bytes:
+    """A letter of an address of ours, signed by us and sent on by the neighbour."""
+    domain = author.partition("@")[2]
+    written = document(author)
     signed = await desk.node.signer.signed(written, domain) + written
     for pair in desk.node.signer.ring.shown(domain, milliseconds()):
         others.dns.texts({f"{key.selector}._domainkey.{domain}": key.record for key in pair.public})
-    assert (await refused(others, others.sealed(signed), app.address)).reason == "from-forged"
+    return others.sealed(signed)
+
+
+async def test_what_someone_here_wrote_comes_back_to_a_program_here(desk, others: Others) -> None:
+    gp, app = await desk.account("gp"), await others.program()
+    await others.hand_over(await by_ours(desk, others, gp.address), app.address)
+    assert len(await desk.inbox(app)) == 1
+
+
+async def test_in_the_name_of_our_own_people_it_needs_our_own_signature(desk, others: Others) -> None:
+    gp, app = await desk.account("gp"), await others.program()
+    forged = others.sealed(others.signed(document(gp.address), NEIGHBOUR))
+    assert (await refused(others, forged, app.address)).reason == "from-forged"
+
+
+async def test_nor_does_who_has_no_account_here_write_from_here(desk, others: Others) -> None:
+    app = await others.program()
+    letter = await by_ours(desk, others, f"parti@{app.address.partition('@')[2]}")
+    assert (await refused(others, letter, app.address)).reason == "from-forged"
+
+
+async def test_nobody_speaks_for_a_patient_of_ours(desk, others: Others) -> None:
+    patient, app = await desk.patient(activated=True), await others.program()
+    for author in (patient.address, patient.alias):
+        letter = await by_ours(desk, others, author)
+        assert (await refused(others, letter, app.address)).reason == "from-forged"
+
+
+async def test_nobody_speaks_for_a_patient_of_another_operator(desk, others: Others) -> None:
+    app = await others.program()
+    letter = others.sent_on(document(f"285051305500185@{AUTHOR}"))
+    assert (await refused(others, letter, app.address)).reason == "from-forged"
 
 
 async def test_a_letter_that_was_kept_for_weeks_is_not_sent_on(desk, others: Others) -> None:

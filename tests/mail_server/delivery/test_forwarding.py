@@ -277,6 +277,15 @@ async def test_a_letter_that_went_through_too_many_hands_stays(desk, way, others
     assert await stopped(desk, way, accueil) == ["too-many-hops"]
 
 
+async def test_what_a_patient_wrote_stays(desk, way, others: Others) -> None:
+    accueil = await ward(desk)
+    await rule(desk, accueil, ELSEWHERE)
+    number = f"285051305500185@{NEIGHBOUR}"
+    letter = document(number, accueil.address)
+    await others.hand_over(letter, accueil.address, mail_from=number)
+    assert await stopped(desk, way, accueil) == ["from-patient"]
+
+
 async def test_a_broken_chain_is_not_gone_on_with(desk, way, others: Others) -> None:
     accueil = await ward(desk)
     await rule(desk, accueil, ELSEWHERE)
