@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from mail_server import mime
 from mail_server.accounts.interface import Account, Accounts, Kind
@@ -22,6 +22,7 @@ from mail_server.conversations.conversations import Conversations
 from mail_server.conversations.roots import LetterIds
 from mail_server.delivery.examine import Letter, examine
 from mail_server.delivery.exchanges import Note
+from mail_server.delivery.feedback_ledger import DELIVERED, REFUSED, WAITING, Ledger, Line
 from mail_server.delivery.feedback_told import Failure, bounces, failures
 from mail_server.delivery.gate import Gate, domain_of
 from mail_server.delivery.interface import Envelope, Recipient, Road, Sender
@@ -36,7 +37,6 @@ from policies.refusal import Refusal
 _log = logging.getLogger("vaguemestre.delivery")
 FOLLOWED_LOCAL = "suivi"  # suivi@<domain>: no account ever has it
 FOLLOWED = AccountId("followed-address")  # its recipient, in an envelope
-DELIVERED, WAITING, REFUSED = "delivered", "waiting", "refused"
 REFERENCE_PURPOSE = b"report ledger reference"
 ADDRESS_PURPOSE = b"report ledger address"
 _CLAIMED_DAYS = 2
@@ -51,22 +51,6 @@ class FeedbackCounters:
     told_by_senders: int = 0
     integration_failures: int = 0
     morning_letters: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """A row about to be written."""
-
-    account: AccountId
-    mark: bytes
-    letter: bytes | None
-    whom: bytes
-    recipient: str
-    address: bytes | None
-    reference: bytes | None = field(repr=False)
-    outcome: str
-    cause: str = ""
-    withdrawal: bool = False
 
 
 class Feedback:
@@ -86,6 +70,7 @@ class Feedback:
         self._store, self._accounts, self._gate = store, accounts, gate
         self._conversations, self._keys, self._trail = conversations, keys, trail
         self._systems, self._clock = systems, clock
+        self._ledger = Ledger(store)
         self._wishes: dict[str, bool] = {}
         self.counters = FeedbackCounters()
 
@@ -142,7 +127,7 @@ class Feedback:
 
         def write(transaction: Transaction, filed: Sequence[Filed], at: int) -> None:
             for line in lines:
-                self._settle(transaction.sql, line, at)
+                self._ledger.settle(transaction.sql, line, at)
             if answered is not None:
                 answered(transaction, filed, at)
 
@@ -161,11 +146,11 @@ class Feedback:
         for one in settled if own else ():
             if one.fate is Fate.DELAYED:
                 continue
-            mark = self._mark(account.id, own[0], one.recipient.address)
+            mark = self._ledger.mark(account.id, own[0], one.recipient.address)
             if one.fate in (Fate.RELAYED, Fate.DELIVERED):
-                self._change(transaction.sql, account.id, mark, DELIVERED, "")
+                self._ledger.change(transaction.sql, account.id, mark, DELIVERED, "")
             else:
-                self._change(transaction.sql, account.id, mark, REFUSED, _cause(one))
+                self._ledger.change(transaction.sql, account.id, mark, REFUSED, _cause(one))
 
     def wake(self) -> None:
         """Nobody waits for it: it is told in the morning."""
@@ -178,11 +163,11 @@ class Feedback:
         if account is None or refusal.temporary or _local(address) == FOLLOWED_LOCAL:
             return
         found = self._accounts.by_address(address)
-        line = _Line(
+        line = Line(
             account.id,
             secrets.token_bytes(16),
             None,
-            self._whom(account.id, found.shown if found else address),
+            self._ledger.whom(account.id, found.shown if found else address),
             found.id if found else "",
             None if found else self._keys.wrap(address.encode(), ADDRESS_PURPOSE),
             None,
@@ -213,11 +198,11 @@ class Feedback:
         self.counters.refused += len(lines)
         await self._written(lines)
 
-    async def _written(self, lines: Sequence[_Line]) -> None:
+    async def _written(self, lines: Sequence[Line]) -> None:
         def write(transaction: Transaction) -> None:
             at = self._clock()
             for line in lines:
-                self._settle(transaction.sql, line, at)
+                self._ledger.settle(transaction.sql, line, at)
 
         try:
             await self._store.write(write)
@@ -265,8 +250,8 @@ class Feedback:
     def _claim(self, sql: Sql, account: Account, told: Failure, at: int) -> None:
         """One row for one failure: the refusals of the same address that had no letter are this one's."""
         line = self._told_line(account, told)
-        if self._known(sql, line) is not None:
-            self._settle(sql, line, at)
+        if self._ledger.known(sql, line) is not None:
+            self._ledger.settle(sql, line, at)
             return
         unnamed = sql.all(
             "SELECT mark, cause, told_day FROM report_ledger WHERE account = ? AND whom = ? AND letter IS NULL"
@@ -289,17 +274,8 @@ class Feedback:
             )
             return
         if told.by_server:
-            line = replace(line, cause=self._cause_of_address(sql, line) or line.cause)
-        self._settle(sql, line, at)
-
-    def _cause_of_address(self, sql: Sql, line: _Line) -> str:
-        """Why another letter to the same address was refused: the row of this one may have gone to that one."""
-        row = sql.one(
-            "SELECT cause FROM report_ledger WHERE account = ? AND whom = ? AND outcome = ?"
-            " AND cause NOT LIKE 'smtp-%' ORDER BY at DESC LIMIT 1",
-            (line.account, line.whom, REFUSED),
-        )
-        return row[0] if row else ""
+            line = replace(line, cause=self._ledger.cause_of_address(sql, line) or line.cause)
+        self._ledger.settle(sql, line, at)
 
     # -- what receiving software answers
 
@@ -331,7 +307,7 @@ class Feedback:
                     if not speaks:
                         continue
                     self.counters.integration_failures += 1
-                    self._change(transaction.sql, account, bytes(found), REFUSED, cause)
+                    self._ledger.change(transaction.sql, account, bytes(found), REFUSED, cause)
 
         return write
 
@@ -358,8 +334,8 @@ class Feedback:
         def write(transaction: Transaction, _: Sequence[Filed], at: int) -> None:
             for account in accounts:
                 for one in found:
-                    mark = self._mark(account, one.message_id, one.address)
-                    self._change(transaction.sql, account, mark, REFUSED, one.cause)
+                    mark = self._ledger.mark(account, one.message_id, one.address)
+                    self._ledger.change(transaction.sql, account, mark, REFUSED, one.cause)
 
         return write
 
@@ -373,14 +349,14 @@ class Feedback:
 
     # -- rows
 
-    def _line_abroad(self, account: Account, letter: Letter, address: str) -> _Line:
+    def _line_abroad(self, account: Account, letter: Letter, address: str) -> Line:
         """Of somebody at another operator: it waits until that operator has taken it."""
         own = LetterIds.of(letter.fields).own
-        return _Line(
+        return Line(
             account.id,
-            self._mark(account.id, own, address) if own else secrets.token_bytes(16),
+            self._ledger.mark(account.id, own, address) if own else secrets.token_bytes(16),
             self._conversations.mark(own) if own else None,
-            self._whom(account.id, address),
+            self._ledger.whom(account.id, address),
             "",
             self._keys.wrap(address.encode(), ADDRESS_PURPOSE),
             self._keys.wrap(own, REFERENCE_PURPOSE) if own else None,
@@ -391,14 +367,14 @@ class Feedback:
 
     def _line(
         self, account: Account, letter: Letter, address: str, recipient: Account, cause: str = ""
-    ) -> _Line:
+    ) -> Line:
         own = LetterIds.of(letter.fields).own
         waiting = recipient.kind is Kind.PATIENT and not recipient.activated
-        return _Line(
+        return Line(
             account.id,
-            self._mark(account.id, own, address) if own else secrets.token_bytes(16),
+            self._ledger.mark(account.id, own, address) if own else secrets.token_bytes(16),
             self._conversations.mark(own) if own else None,
-            self._whom(account.id, recipient.shown),
+            self._ledger.whom(account.id, recipient.shown),
             recipient.id,
             None,
             self._keys.wrap(own, REFERENCE_PURPOSE) if own else None,
@@ -407,14 +383,14 @@ class Feedback:
             _withdraws(letter),
         )
 
-    def _told_line(self, account: Account, told: Failure) -> _Line:
+    def _told_line(self, account: Account, told: Failure) -> Line:
         recipient = self._accounts.by_address(told.address) if told.address else None
         address = recipient.address if recipient is not None else told.address
-        return _Line(
+        return Line(
             account.id,
-            self._mark(account.id, told.message_id, address),
+            self._ledger.mark(account.id, told.message_id, address),
             self._conversations.mark(told.message_id),
-            self._whom(account.id, recipient.shown if recipient is not None else told.address),
+            self._ledger.whom(account.id, recipient.shown if recipient is not None else told.address),
             recipient.id if recipient is not None else "",
             self._keys.wrap(told.address.encode(), ADDRESS_PURPOSE) if recipient is None else None,
             self._keys.wrap(told.message_id, REFERENCE_PURPOSE),
@@ -422,54 +398,6 @@ class Feedback:
             told.cause,
             told.withdrawal,
         )
-
-    def _settle(self, sql: Sql, line: _Line, at: int) -> None:
-        """The row as it stands now: made, or changed where the letter was known."""
-        known = self._known(sql, line)
-        if known is None:
-            sql.run(
-                "INSERT INTO report_ledger"
-                " (account, mark, letter, whom, recipient, address, reference, at, outcome, cause, withdrawal)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                (
-                    line.account, line.mark, line.letter, line.whom, line.recipient, line.address,
-                    line.reference, at, line.outcome, line.cause, int(line.withdrawal),
-                ),
-            )  # fmt: skip
-            return
-        outcome, cause = known
-        if outcome == REFUSED and line.outcome == REFUSED and cause:
-            return  # told by both sides: the cause is the first one's
-        self._change(sql, line.account, line.mark, line.outcome, line.cause)
-
-    def _known(self, sql: Sql, line: _Line) -> tuple[str, str] | None:
-        row = sql.one(
-            "SELECT outcome, cause FROM report_ledger WHERE account = ? AND mark = ?",
-            (line.account, line.mark),
-        )
-        return None if row is None else (row[0], row[1])
-
-    def _change(self, sql: Sql, account: str, mark: bytes, outcome: str, cause: str) -> None:
-        """What was not told yet changes; what was told is told again, as learned later."""
-        changed = sql.run(
-            "UPDATE report_ledger SET outcome = ?, cause = ? WHERE account = ? AND mark = ? AND told_day IS NULL",
-            (outcome, cause, account, mark),
-        )
-        if not changed:
-            sql.run(
-                "UPDATE report_ledger SET late_cause = ?, late_day = NULL"
-                " WHERE account = ? AND mark = ? AND outcome <> ? AND late_cause <> ?",
-                (cause or outcome, account, mark, outcome, cause or outcome),
-            )
-
-    def _mark(self, account: str, message_id: bytes, address: str) -> bytes:
-        parts = (b"report ledger", account.encode(), message_id, address.lower().encode())
-        return self._store.submission_fingerprint(*parts)[:16]
-
-    def _whom(self, account: str, address: str) -> bytes:
-        return self._store.submission_fingerprint(b"report whom", account.encode(), address.lower().encode())[
-            :16
-        ]
 
 
 def _may_answer(letter: Letter) -> bool:
