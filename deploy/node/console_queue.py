@@ -22,7 +22,7 @@ from mail_server.outbound.rows import Wraps, letter, recipients
 from mail_server.store.interface import Reader, Transaction
 from policies.interface import Event
 
-_STEP = 200
+_STEP = 50  # letters of one commit: those of the doors wait for it
 _MOST_LISTED = 1000
 _MOST_NUMBERS = 500
 
