@@ -112,10 +112,8 @@ class Departures:
 
     async def completed(self, letter: Letter, at: int) -> Letter:
         """With the Message-ID and the Date that its program left to us, for all copies alike."""
-        made = wire.completing(letter.fields, self._domain, at)
-        if not made:
-            return letter
-        return await self._changed(letter, made + letter.data)
+        data = wire.completed(letter, self._domain, at)
+        return letter if data is letter.data else await self._changed(letter, data)
 
     async def apart(self, letter: Letter) -> tuple[Letter, bytes]:
         """A letter that its author sealed, without the gate's key packet; and that packet. Raises Refusal."""
@@ -204,7 +202,7 @@ class Departures:
         fields = [(outer.written_name(one), _closed(one.raw)) for one in outer.outer_fields(letter.fields)]
         fields.append(("Subject", mime.header_field("Subject", await self._subject(letter, author))))
         inner = mime.protect(
-            wire.departing(letter, self._product),
+            await self._departing(letter),
             outer=[(name, raw.partition(b":")[2].strip()) for name, raw in fields],
         )
         certificates = {
@@ -228,7 +226,7 @@ class Departures:
 
     async def _gated(self, letter: Letter, to: tuple[Abroad, ...], received: bytes) -> _Content:
         """The bytes for the wire, sealed to the gate as they are."""
-        made = await self._signed(wire.whole(received, wire.departing(letter, self._product)), letter)
+        made = await self._signed(wire.whole(received, await self._departing(letter)), letter)
         certificate = self._egress.certificate
         sealed = await self._engine.seal(made.data, [certificate])
         queued = key_packets_for(sealed, [certificate]) + sealed.body
@@ -244,7 +242,7 @@ class Departures:
         received: bytes,
     ) -> list[_Content]:
         """Byte for byte to whom it is sealed; to the gate what the gate shall open, signed only once it is open."""
-        plain = wire.whole(received, wire.departing(letter, self._product))
+        plain = wire.whole(received, await self._departing(letter))
         contents: list[_Content] = []
         sealed = known if gate_packet else known + others
         if sealed:
@@ -255,7 +253,7 @@ class Departures:
             certificate = self._egress_of(gate_packet)
             assert certificate is not None
             to_the_gate = await self._with_packet(letter, gate_packet)
-            made = wire.whole(received, wire.departing(to_the_gate, self._product))
+            made = wire.whole(received, await self._departing(to_the_gate))
             staged = await self._store.stage(None, made.data, compress=False)
             contents.append(
                 _Content(others, staged, Form.GATED_BY_AUTHOR, certificate.fingerprint, Readable.GATED, made)
@@ -314,6 +312,11 @@ class Departures:
         domain = domain_of(mime.mailboxes(author.value)[0].spec) if author is not None else ""
         fields = await self._signer.signed(made.data, domain)
         return wire.whole(fields, made.data) if fields else made
+
+    async def _departing(self, letter: Letter) -> bytes:
+        if len(letter.data) < self._large:
+            return wire.departing(letter, self._product)
+        return await asyncio.to_thread(wire.departing, letter, self._product)
 
     async def _armored(self, packets: bytes, body: bytes) -> bytes:
         if len(body) < self._large:

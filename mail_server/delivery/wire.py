@@ -15,6 +15,7 @@ from mail_server import mime
 from mail_server.delivery import outer
 from mail_server.delivery.examine import Letter
 from mail_server.mime import Field
+from mail_server.outbound.egress.wire import lines_closed
 
 SEAL_FIELD = "Vaguemestre-Seal"  # `only`: sealed to its addressees, or not at all
 PRODUCT, CDA, INS = "X-MSS-NIL", "X-MSS-CODECDA", "X-MSS-INS"
@@ -43,21 +44,24 @@ def asks_sealed_only(fields: Sequence[Field]) -> bool:
     return any(one.name == SEAL_FIELD.lower() and one.value.strip().lower() == b"only" for one in fields)
 
 
-def completing(fields: Sequence[Field], domain: str, at: int) -> bytes:
-    """The fields that its author's program left to the server: Message-ID and Date."""
-    made = b""
-    if not any(one.name == "message-id" and mime.message_ids(one.value) for one in fields):
+def completed(letter: Letter, domain: str, at: int) -> bytes:
+    """The letter with what its author's program left to the server: Message-ID and Date. The same bytes else."""
+    names = [one for one in letter.fields if one.name == "message-id"]
+    made, data = b"", letter.data
+    if len(names) != 1 or not mime.message_ids(names[0].value):
+        # One that names nothing, or several, would be answered by nobody: in its place comes one that does.
+        data = outer.without(data, letter.fields, frozenset({"message-id"}))
         made += mime.header_field("Message-ID", mime.new_message_id(domain))
-    if not any(one.name == "date" for one in fields):
+    if not any(one.name == "date" for one in letter.fields):
         made += mime.header_field("Date", mime.date_text(at))
-    return made
+    return made + data if made else data
 
 
 def departing(letter: Letter, product: str) -> bytes:
-    """The letter without what leaves for nobody, and with what its header must say of it."""
+    """The letter without what leaves for nobody, and with what its header must say of it; lines end in CRLF."""
     unwanted, added = _told(letter, product)
     names = outer.never_delivered(letter.fields) | unwanted
-    return added + outer.without(letter.data, letter.fields, names)
+    return lines_closed(added + outer.without(letter.data, letter.fields, names))
 
 
 def whole(above: bytes, data: bytes) -> Wire:
@@ -76,14 +80,20 @@ def received(trace: bytes, domain: str, reference: str, at: int) -> bytes:
 
 
 def product_field(fields: Sequence[Field], product: str) -> bytes:
-    """ECO.2.4.3: in every letter; the author's program tells its own."""
-    known = any(one.name == PRODUCT.lower() and one.value.strip() for one in fields)
-    return mime.header_field(PRODUCT, product) if product and not known else b""
+    """ECO.2.4.3: in every letter, also outside of one that is sealed: the author's program tells its own, else ours."""
+    told = product_told(fields) or product
+    return mime.header_field(PRODUCT, told) if told else b""
+
+
+def product_told(fields: Sequence[Field]) -> str:
+    """By the author's program; "" for none."""
+    found = next((one.value for one in fields if one.name == PRODUCT.lower() and one.value.strip()), b"")
+    return found.decode("ascii", "replace")[:200].strip()
 
 
 def _told(letter: Letter, product: str) -> tuple[frozenset[str], bytes]:
     """Which `X-MSS-*` fields go, and which come. Of a letter that came sealed nobody here knows what it carries."""
-    added = product_field(letter.fields, product)
+    added = b"" if product_told(letter.fields) else product_field(letter.fields, product)
     if letter.ciphertext is not None:
         return frozenset(), added
     given = {one.name: one.value.strip() for one in letter.fields if one.name in _OF_DOCUMENTS}

@@ -48,7 +48,7 @@ def wire_bytes(letter: bytes, tree: mime.Part, entity: bytes) -> bytes:
     Raises NotALetter.
     """
     # Lines are closed before fields are looked for: a bare CR would hide one, and show it to others.
-    head, entity = _lines_closed(letter[: tree.header_end]), _lines_closed(entity)
+    head, entity = lines_closed(letter[: tree.header_end]), lines_closed(entity)
     header = mime.header_block(entity)
     if b"\0" in entity or max(len(head), len(header)) > mime.MAX_HEADER:
         raise NotALetter  # beyond what is read could stand a Bcc, or a second From
@@ -63,7 +63,7 @@ def wire_bytes(letter: bytes, tree: mime.Part, entity: bytes) -> bytes:
     return mime.restored(outer, clear, outside)
 
 
-def _lines_closed(message: bytes) -> bytes:
+def lines_closed(message: bytes) -> bytes:
     """A bare CR or LF is refused by careful servers (RFC 5321 §2.3.8); our page writes none, another program may."""
     if message.count(b"\r\n") == message.count(b"\n") == message.count(b"\r"):
         return message

@@ -538,3 +538,24 @@ async def test_what_a_letter_from_elsewhere_says_of_its_documents_is_held_agains
     await desk.node.delivery.deliver(envelope, told)
     [event] = await trace(desk, "deliver")
     assert "mss-codecda-mismatch" in event.detail
+
+
+async def test_a_message_id_that_names_nothing_is_replaced_and_the_product_is_told_outside(desk, way) -> None:
+    gp = await desk.account("gp")
+    way.publish("marie")
+    odd = letter(gp.address, more="X-MSS-NIL: LOGICIEL1\r\n").replace(b"<un@essai>", b"personne")
+    await desk.send(gp, odd, MARIE)
+    [wire] = await way.queued()
+    header = mime.header_block(wire)
+    assert mime.first(header, "x-mss-nil") == b"LOGICIEL1"
+    assert [one.name for one in mime.fields(header)].count("message-id") == 1
+    assert mime.message_ids(mime.first(header, "message-id") or b"")
+    assert mime.first(header, "message-id") in desk.open("marie", wire).inner
+
+
+async def test_bare_line_ends_of_a_letter_stored_by_a_program_leave_as_crlf(desk, way) -> None:
+    gp = await desk.account("gp")
+    await desk.send(gp, letter(gp.address).replace(b"bilan est", b"bilan\nest"), MARIE)
+    wire = way.opened_by_the_gate((await way.queued())[0])
+    assert wire.count(b"\n") == wire.count(b"\r\n")
+    assert b"bilan\r\nest" in wire
