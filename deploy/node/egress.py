@@ -42,7 +42,14 @@ def gate_of(
 ) -> EgressGate:
     address = f"{_LOCAL_PART}@{config.accounts.domains[0]}"
     place = Place(home.path, home.egress_keystore, config.keys, address)
-    return EgressGate(place, config.sealing, named=named, audit=audit, clock=clock)
+    return EgressGate(
+        place,
+        config.sealing,
+        named=named,
+        alone=not config.store.is_postgresql(),
+        audit=audit,
+        clock=clock,
+    )
 
 
 async def peer_keys_of(

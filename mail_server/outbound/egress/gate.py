@@ -111,7 +111,10 @@ class _OneWorker:
 
 
 class EgressGate:
-    """`await start()` (or `begin()` behind other work), then `certificate` and `open`; `await close()`."""
+    """`await start()` (or `begin()` behind other work), then `certificate` and `open`; `await close()`.
+
+    `alone`: no other node has keys of its own, by which it opens letters of the same queue.
+    """
 
     def __init__(
         self,
@@ -119,12 +122,14 @@ class EgressGate:
         settings: SealingSettings,
         *,
         named: Named,
+        alone: bool = True,
         audit: Callable[[Sequence[Event]], None],
         clock: Callable[[], int],
     ) -> None:
         self._place = place
         self._settings = settings
         self._named = named
+        self._alone = alone
         self._audit = audit
         self._clock = clock
         self._pool: Pool | None = None
@@ -293,6 +298,8 @@ class EgressGate:
         except NotOpened as failure:
             self.counters.not_opened += 1
             _log.warning("the egress gate opened nothing (%s)", failure.slug)
+            if failure.slug == Slug.KEY_GONE and not self._alone:
+                raise NotOpened(failure.slug) from None  # the node that sealed it opens it
             raise
         self.counters.opened += 1
         self.counters.octets += len(reply.payload)

@@ -48,7 +48,7 @@ class World:
     def now(self) -> int:
         return time.time_ns() // 1_000_000 + self.ahead
 
-    def gate(self, **settings: int) -> EgressGate:
+    def gate(self, *, alone: bool = True, **settings: int) -> EgressGate:
         async def named() -> frozenset[str]:
             return self.named
 
@@ -57,6 +57,7 @@ class World:
             place,
             SealingSettings.model_validate(settings),
             named=named,
+            alone=alone,
             audit=self.events.extend,
             clock=self.now,
         )
@@ -64,7 +65,7 @@ class World:
         return made
 
     async def started(self, **settings: int) -> EgressGate:
-        made = self.gate(**settings)
+        made = self.gate(alone=True, **settings)
         await made.start()
         return made
 

@@ -139,6 +139,16 @@ async def test_a_key_that_is_not_there_is_gone_for_good(world: World) -> None:
     assert (refused.value.slug, refused.value.lasting) == ("key-gone", True)
 
 
+async def test_beside_other_nodes_a_letter_of_another_key_waits_for_the_node_that_holds_it(
+    world: World,
+) -> None:
+    gate = world.gate(alone=False)
+    await gate.start()
+    with pytest.raises(NotOpened) as refused:
+        await gate.open("0" * 40, Form.GATED, b"x")
+    assert (refused.value.slug, refused.value.lasting) == ("key-gone", False)
+
+
 async def test_a_decompression_bomb_stops_at_the_limit(world: World) -> None:
     gate = await world.started(largest_opened_mib=1)
     # Sequoia seals without compression: what is simply too large meets the same limit.

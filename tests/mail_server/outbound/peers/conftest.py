@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
 import shutil
 import ssl
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -29,6 +27,7 @@ from mail_server.outbound.settings import OutboundSettings
 from mail_server.store.settings import StoreSettings
 from mail_server.store.store import LocalStore
 from policies.interface import Event
+from tests.directory.conftest import load_forge
 
 DOMAIN = "mss.peer.example"
 SILENT = "mss.silent.example"
@@ -86,16 +85,7 @@ class Node:
 
 @pytest.fixture(scope="session")
 def forge() -> ModuleType:
-    name = "vaguemestre_test_forge"
-    if name not in sys.modules:
-        path = Path(__file__).parents[3] / "directory" / "forge.py"
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
+    return load_forge()
 
 
 @pytest.fixture(scope="session")
