@@ -1,4 +1,4 @@
-"""A structured letter that an organisation sends on, over two real hops: its author and the forwarder are both believed.
+"""A structured letter that an organisation sends on, over two real hops: its author and the forwarder are believed.
 
 Claire writes to a service of the other operator; its rule sends the letter on to a program at Claire's own operator.
 """
@@ -6,20 +6,13 @@ Claire writes to a service of the other operator; its rule sends the letter on t
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
 
 import pytest
 
 from mail_server import mime
-from tests.peers.federation import Federation, await_letter, federation, wait
+from tests.peers.federation import Federation, await_letter, wait
 
 pytestmark = pytest.mark.peers
-
-
-@pytest.fixture(scope="module")
-def two() -> Iterator[Federation]:
-    with federation(bad={}) as made:
-        yield made
 
 
 def document(sender: str, to: str, word: str) -> bytes:
