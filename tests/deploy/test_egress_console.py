@@ -60,6 +60,15 @@ def test_the_gates_keystore_is_copied_apart_with_the_other_and_in_no_backup(
     )
     copy = apart.with_name("keystore.json.egress")
     assert json.loads(copy.read_bytes()) == json.loads(kept)
+    back = tmp_path / "back"
+    result = CliRunner().invoke(
+        app, ["restore", "--from", str(tmp_path / "backup"), "--keystore", str(apart), "--home", str(back)]
+    )
+    assert result.exit_code == 0, result.output
+    assert (
+        json.loads(run(back, "egress", "show", "--json"))["keys"]
+        == json.loads(run(home, "egress", "show", "--json"))["keys"]
+    )
 
 
 def test_nobody_is_asked_about_an_address_outside_the_trust_list(home: Path) -> None:
