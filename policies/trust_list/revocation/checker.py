@@ -128,7 +128,11 @@ class RevocationCheck:
     async def look(self, chain: Sequence[bytes]) -> Finding:
         if not self.checks:
             return Finding.UNCHECKED
-        found = await self._looked(chain)
+        try:
+            found = await self._looked(chain)
+        except Exception as failure:  # what some certificate holds that nobody thought of lets nobody in
+            _log.error("revocation of a certificate could not be looked at (%s)", type(failure).__name__)
+            found = Finding.UNKNOWN
         if found is Finding.REVOKED:
             self.counters.found_revoked += 1
         elif found is Finding.UNKNOWN:

@@ -179,6 +179,20 @@ async def test_a_responder_that_falls_silent_is_relied_on_for_a_bounded_time(
     assert await check.look([leaf.der]) is Finding.GOOD
 
 
+async def test_whatever_fails_while_it_is_looked_lets_nobody_in(
+    office: Office, leaf: Leaf, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    check = await office.node("require")
+
+    async def broken(url: str, request: bytes) -> bytes:
+        raise RuntimeError(f"{url} {len(request)} what nobody may read in a log")
+
+    monkeypatch.setattr(check._responders, "_ask", broken)  # pyright: ignore[reportPrivateUsage]
+    assert await check.look([leaf.der]) is Finding.UNKNOWN
+    assert "RuntimeError" in caplog.text
+    assert "nobody may read" not in caplog.text
+
+
 @given(st.binary(max_size=300))
 def test_any_bytes_are_no_answer(link: Link, data: bytes) -> None:
     with pytest.raises(NotAnswered):
