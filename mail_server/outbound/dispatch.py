@@ -338,19 +338,20 @@ class Dispatcher:
             await self._needs.store.write(lambda tx: leases.extend(tx.sql, numbers, lease))
 
     async def _take_back(self, now: int | None) -> None:
-        while True:
+        all_letters = all_unsure = 0
+        letters = _SWEEP_ROWS
+        while letters == _SWEEP_ROWS:
             letters, unsure = await self._needs.store.write(
                 lambda tx: leases.take_back(tx.sql, now, _SWEEP_ROWS)
             )
+            all_letters, all_unsure = all_letters + letters, all_unsure + unsure
             self.counters.possibly_twice += unsure
-            if letters:
-                _log.warning(
-                    "%d letters of a node that ended wait again; %d recipients may get one twice",
-                    letters,
-                    unsure,
-                )
-            if letters < _SWEEP_ROWS:
-                return
+        if all_letters:
+            _log.warning(
+                "%d letters of a node that ended wait again; %d recipients may get one twice",
+                all_letters,
+                all_unsure,
+            )
 
     async def _sweep_or_say(self, now: int) -> None:
         try:
