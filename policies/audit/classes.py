@@ -74,6 +74,16 @@ _FUNCTIONAL = (
     "queue-release",
     "queue-show",
     "integration-answer",
+    "forward",
+    "forward-set",
+    "egress-key",
+    "peer-key",
+    "dkim-rotate",
+    # notices to ordinary addresses
+    "notice",
+    "notice-address",
+    "notice-address-asked",
+    "notice-address-forgotten",
     # what becomes of sealed letters
     "reseal",
     "reseal-begin",
