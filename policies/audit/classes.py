@@ -124,6 +124,8 @@ _FUNCTIONAL = (
     "seen-set",
     "software-set",
     "software-copies",
+    "outbound-set",
+    "space-oppose",
     "space-activated",
     "activate",
     "code-issue",
