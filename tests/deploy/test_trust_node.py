@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncGenerator, Generator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +24,11 @@ from deploy.demo.federation_servers import (
     RevocationState,
     TrustListServer,
 )
+from deploy.demo.revocation import Responder
 from deploy.node import trust, trust_standing
 from deploy.node.administrators import this_user
 from deploy.node.cli import app
-from deploy.node.composition import Node, opened
+from deploy.node.composition import Node, now, opened
 from deploy.node.config import load
 from deploy.node.console import Console
 from deploy.node.doctor_trust import running_trust, trust_findings
@@ -154,8 +157,12 @@ async def test_reception_judges_by_the_list_and_by_what_is_revoked_also_in_an_op
         assert entries[-1].actor == f"operator:{commons.operator.dn}"
         refusals = [entry.outcome for entry in entries]
         assert refusals == [
-            "trust-list-stale", "certificate-of-another-domain", "certificate-unlisted", "certificate-not-for-clients", "certificate-revoked",
-        ]  # fmt: skip
+            "trust-list-stale",
+            "certificate-of-another-domain",
+            "certificate-unlisted",
+            "certificate-not-for-clients",
+            "certificate-revoked",
+        ]
 
 
 async def test_when_the_authorities_are_down_the_last_lists_serve_and_then_nobody_is_let_in(
@@ -414,3 +421,50 @@ async def test_authorities_that_do_not_answer_hold_the_start_up_for_a_moment_onl
         assert await said(node, commons.operator) == "451 4.7.1 trust-list-stale"
         async with asyncio.timeout(5):
             await node.trust.stop()
+
+
+@contextmanager
+def responding(responder: Responder) -> Generator[str]:
+    """A responder on the wire."""
+
+    class Asked(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            answer = responder.answer(self.rfile.read(int(self.headers["content-length"])))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as it is named there
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Asked) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+        thread.join()
+
+
+async def test_a_responder_is_asked_over_the_wire_where_one_is_required(commons: Commons) -> None:
+    responder = Responder(commons.authority, delegated=True)
+    file = commons.home / "vaguemestre.toml"
+    with responding(responder) as url:
+        text = file.read_text().replace('# ocsp = "off"', 'ocsp = "require"')
+        file.write_text(text.replace('# ocsp_url = ""', f'ocsp_url = "{url}"'))
+        async with commons.node() as node:
+            assert await node.trust.reload() == []
+            assert await said(node, commons.operator) == "250"
+            responder.revoked.add(commons.operator.certificate.serial_number)
+            assert await said(node, commons.operator) == "250", "the answer that was given still holds"
+            node.trust.revocation._clock = node.trust.revocation._responders._clock = lambda: (
+                now() + 2 * HOUR_MS
+            )
+            await node.trust.revocation.refresh()
+            assert await said(node, commons.operator) == "550 5.7.1 certificate-revoked"
+            asked = responder.asked
+    async with commons.node() as node:
+        (problem,) = await node.trust.reload()
+        assert "cannot be known now whether the certificate of the list's server is revoked" in problem
+        assert await said(node, commons.operator) == "451 4.7.1 revocation-unknown", "nobody answers any more"
+        assert responder.asked == asked
