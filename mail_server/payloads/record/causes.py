@@ -99,6 +99,18 @@ CAUSES: Final[Mapping[str, tuple[str, str]]] = {
         "le patient ne souhaite plus recevoir vos messages",
         "the patient has chosen to receive no letters from you",
     ),
+    "recipient-domain-unlisted": (
+        "l’adresse n’est pas dans l’espace de confiance MSSanté",
+        "the address is outside the trust space of MSSanté",
+    ),
+    "sealed-only-no-certificate": (
+        "le compte n’envoie que du courrier scellé, et aucun certificat du destinataire n’est connu",
+        "the account sends sealed letters only, and no certificate of the addressee is known",
+    ),
+    "too-large-for-patient": (
+        "une lettre à un patient d’un autre opérateur a 25 Mo au plus",
+        "a letter to a patient of another operator has 25 MB at most",
+    ),
     "relay-refused": ("l’adresse est chez un autre opérateur", "the address is another operator's"),
     "too-large": ("la lettre est trop grande", "the letter is too large"),
     "carry-invisible-to-patient": (
