@@ -349,6 +349,42 @@ def test_a_forged_from_from_another_operator(made: world.World) -> None:
     assert audited_as(made, reply) == "from-forged"
 
 
+RECEIPT = (
+    "From: {sender}\r\nTo: {to}\r\nSubject: Accus=?UTF-8?Q?=C3=A9?= - Bilan\r\nReferences: <un@essai>\r\n"
+    "Message-ID: <accuse-{number}@essai>\r\nDate: Sat, 21 Nov 2026 10:00:00 +0100\r\nMIME-Version: 1.0\r\n"
+    'Content-Type: multipart/report; boundary="limite"; report-type={report}\r\n\r\n'
+    "--limite\r\nContent-Type: text/plain\r\n\r\nLu.\r\n\r\n"
+    "--limite\r\nContent-Type: message/disposition-notification\r\n\r\n"
+    "Final-Recipient: rfc822; {sender}\r\nOriginal-Message-ID: <un@essai>\r\n"
+    "Disposition: manual-action/MDN-sent-manually; displayed\r\n\r\n--limite--\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("sender", "report", "code", "words"),
+    [
+        (world.GP, "disposition-notification", 250, "2.0.0 "),
+        (world.NURSE, "disposition-notification", 550, "5.7.1 From must be an address that you may send as"),
+        (
+            world.GP,
+            "delivery-status",
+            550,
+            "5.7.1 Without a sender (MAIL FROM:<>) only read receipts are accepted",
+        ),
+    ],
+)
+def test_a_mail_program_hands_in_its_read_receipts_without_a_sender_and_nothing_else_so(
+    made: world.World, sender: str, report: str, code: int, words: str
+) -> None:
+    with as_gp(made) as wire:
+        assert wire.ask("MAIL FROM:<>").code == 250
+        assert wire.ask(f"RCPT TO:<{world.NURSE}>").code == 250
+        filled = RECEIPT.format(sender=sender, to=world.NURSE, report=report, number=code)
+        reply = wire.data(filled.encode())
+    assert reply.code == code
+    assert reply.words.startswith(words)
+
+
 @pytest.mark.parametrize("road", ["client", "operator"])
 def test_a_relay_attempt(made: world.World, road: str) -> None:
     with as_gp(made) if road == "client" else as_operator(made) as wire:
