@@ -198,6 +198,7 @@ class RevocationServer(_Server):
         self._state = RevocationState.GOOD
         self._revoked: list[int] = []  # serial numbers
         self.intermediate_revoked = False
+        self.valid = 7 * pki.DAY  # how long what is published holds
         self.listen()
 
     @property
@@ -234,7 +235,8 @@ class RevocationServer(_Server):
         published = datetime.now(UTC)
         if self._state is RevocationState.EXPIRED:
             published -= 8 * pki.DAY
-        wanted = ListOf(revoked, number=int(published.timestamp() * 1000), published=published)
+        number = int(published.timestamp() * 1000)
+        wanted = ListOf(revoked, number=number, published=published, valid=self.valid)
         return _Answer(200, revocation_list(authority, wanted, of_root=of_root), "application/pkix-crl")
 
     @property

@@ -229,10 +229,12 @@ def operators(
     bases: Mapping[str, int],
     sections: Sections | None = None,
     also: Mapping[str, Mapping[str, int]] | None = None,
+    *,
+    alone: bool = False,
 ) -> Generator[list[Operator]]:
     """Served operators of these domains at these port bases, each listed and each reaching the others.
 
-    `also`: ports of further operators, by domain.
+    `also`: ports of further operators, by domain. `alone`: only the first is served.
     """
     made = [
         Operator(
@@ -242,14 +244,15 @@ def operators(
     ]
     for one in made:
         commons.admit(one.leaf.dn, *one.domains)
-    for one in made:  # one after another: migrations know one database at a time
+    served = made[:1] if alone else made
+    for one in served:  # one after another: migrations know one database at a time
         one.make(
             {**{other.domain: other.ports for other in made if other is not one}, **(also or {})}, sections
         )
     with ExitStack() as ended:
-        for one in made:
-            one.start()
+        for one in served:
             ended.callback(one.stop)
-        for one in made:
+            one.start()
+        for one in served:
             one.wait()
         yield made

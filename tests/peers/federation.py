@@ -19,7 +19,7 @@ from deploy.demo.federation_world import Commons, Operator, operators
 from deploy.demo.world import Person, Sections
 from policies.trust_list import listing
 
-HERE, THERE, BAD = "mss.ici.test", "mss.labas.test", "mss.mauvais.test"
+HERE, THERE, BAD, NARROW = "mss.ici.test", "mss.labas.test", "mss.mauvais.test", "mss.etroit.test"
 MIB = 1024 * 1024
 LARGEST = 2 * MIB
 FIRST = 30  # number of the first of the further operators
@@ -35,12 +35,12 @@ def honest(commons: Commons, listed: pki.Leaf) -> pki.Leaf:
     return listed
 
 
-_BAD = {BAD: honest}
+_BAD = {BAD: honest, NARROW: honest}
 
 
 @dataclass(frozen=True)
 class Federation:
-    """`claire` and `yves` have keys, `marc` has none."""
+    """`claire` and `yves` have keys; `luc`, here, and `marc`, there, have none."""
 
     commons: Commons
     here: Operator
@@ -49,6 +49,7 @@ class Federation:
     leaves: Mapping[str, pki.Leaf]  # those that are listed for these domains
     folder: Path
     claire: Person
+    luc: Person
     yves: Person
     marc: Person
 
@@ -107,10 +108,13 @@ def federation(
     also: Ports | None = None,
     rows: Callable[[Commons], None] | None = None,
     bad: Mapping[str, Callable[[Commons, pki.Leaf], pki.Leaf]] = _BAD,
+    *,
+    alone: bool = False,
 ) -> Generator[Federation]:
     """Two operators with their people. The folder's path is short: GnuPG's sockets lie below it.
 
     `bad`: further domains, with the certificate that their server shows instead of the one that is listed for them.
+    `alone`: the other operator is listed, and that is all there is of it; Claire has no key.
     """
     folder = Path(tempfile.mkdtemp(prefix="vm-fed-"))
     commons = Commons.open(folder / "pki")
@@ -134,27 +138,33 @@ def federation(
         given[section] = {**given.get(section, {}), **values}
     reached = {domain: {"smtp": server.port, "https": NOBODY} for domain, server in servers.items()}
     try:
-        with operators(commons, folder, bases, given, {**reached, **(also or {})}) as (here, there):
-            with ThreadPoolExecutor(2) as threads:
-                keys = list(
-                    threads.map(_key, ((here, "claire", "Claire Dubois"), (there, "yves", "Yves Martin")))
-                )
-            yield Federation(
-                commons,
-                here,
-                there,
-                servers,
-                leaves,
-                folder,
-                here.person("claire", "Claire", "Dubois", keys[0]),
-                there.person("yves", "Yves", "Martin", keys[1]),
-                there.person("marc", "Marc", "Petit"),
-            )
+        with operators(commons, folder, bases, given, {**reached, **(also or {})}, alone=alone) as (
+            here,
+            there,
+        ):
+            persons = _only_claire(here) if alone else _persons(here, there)
+            yield Federation(commons, here, there, servers, leaves, folder, *persons)
     finally:
         for server in servers.values():
             server.close()
         commons.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _persons(here: Operator, there: Operator) -> tuple[Person, Person, Person, Person]:
+    with ThreadPoolExecutor(2) as threads:
+        keys = list(threads.map(_key, ((here, "claire", "Claire Dubois"), (there, "yves", "Yves Martin"))))
+    return (
+        here.person("claire", "Claire", "Dubois", keys[0]),
+        here.person("luc", "Luc", "Roche"),
+        there.person("yves", "Yves", "Martin", keys[1]),
+        there.person("marc", "Marc", "Petit"),
+    )
+
+
+def _only_claire(here: Operator) -> tuple[Person, Person, Person, Person]:
+    claire = here.person("claire", "Claire", "Dubois")
+    return claire, Person(f"luc@{HERE}", ""), Person(f"yves@{THERE}", ""), Person(f"marc@{THERE}", "")
 
 
 def _key(whose: tuple[Operator, str, str]) -> people.PersonKey:

@@ -13,7 +13,7 @@ from deploy.demo import letters, pki
 from deploy.demo.federation_bad import Reply, attempt, connected
 from tests.peers.federation import BAD, HERE, LARGEST, THERE, Federation, lying, refusals, wait
 
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore:ssl.TLSVersion")]
 
 STRANGER = pki.Organisation.with_finess("CLINIQUE TEST", 41, "Ain (01)")
 
@@ -159,6 +159,22 @@ def test_an_address_with_a_route_in_it_is_no_way_out(two: Federation) -> None:
     for recipient in (f"quelquun%{BAD}@{HERE}", f"@{HERE}:quelquun@{BAD}", f'"quelquun@{BAD}"@{HERE}'):
         assert handed(two, two.there.leaf, two.yves.address, recipient).code in (550, 553)
     assert not two.bad[BAD].taken
+
+
+# -- an administrator's word ----------------------------------------------------------------------------------------
+
+
+def test_an_operator_that_an_administrator_blocks_is_refused_at_once(two: Federation) -> None:
+    with connected(two.here.ports["smtp"], two.context()) as client:
+        assert client.ask(f"MAIL FROM:<{two.yves.address}>").code == 250
+        client.ask("RSET")
+        two.here.command("operator_block", dn=two.there.leaf.dn, reason="essai")
+        try:
+            reply = client.ask(f"MAIL FROM:<{two.yves.address}>")
+        finally:
+            two.here.command("operator_unblock", dn=two.there.leaf.dn, reason="essai")
+        assert client.ask(f"MAIL FROM:<{two.yves.address}>").code == 250
+    assert str(reply) == "550 5.7.1 This server has blocked your operator: write to its administrators"
 
 
 # -- bounces (12) -----------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from deploy.demo.federation_bad import Manners, Starttls
 from deploy.demo.federation_world import Commons
 from tests.peers.federation import FIRST, Federation, federation, honest
 
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore:ssl.TLSVersion")]
 
 STRANGER = pki.Organisation.with_finess("CLINIQUE TEST", 41, "Ain (01)")
 Shown = Callable[[Commons, pki.Leaf], pki.Leaf]
@@ -86,6 +86,12 @@ SPOILT = {
 }
 
 
+TWO_NAMES, SECOND = (
+    "deux-noms",
+    80,
+)  # a domain that the list gives to two certificates, and the second's number
+
+
 def domain(name: str) -> str:
     return f"mss.{name}.test"
 
@@ -93,7 +99,13 @@ def domain(name: str) -> str:
 @pytest.fixture(scope="module")
 def spoilt() -> Iterator[Federation]:
     """One server for each way of being wrong, and a letter of Claire's on its way to each."""
-    with federation(bad={domain(name): each.shown for name, each in SPOILT.items()}) as made:
+    shown = {domain(name): each.shown for name, each in SPOILT.items()} | {domain(TWO_NAMES): honest}
+    no_reuse = {"outbound": {"idle_seconds": 0}}
+
+    def second_name(commons: Commons) -> None:
+        commons.admit(commons.operator(domain(TWO_NAMES), SECOND).dn, domain(TWO_NAMES))
+
+    with federation(no_reuse, bad=shown, rows=second_name, alone=True) as made:
         for name, each in SPOILT.items():
             made.bad[domain(name)].manners = each.manners
             note = letters.note(made.claire.address, f"a@{domain(name)}", f"Pour {name}", f"marque {name}\n")
@@ -125,6 +137,22 @@ def test_once_the_server_is_mended_the_letter_arrives(spoilt: Federation, name: 
     assert taken.mail_from == spoilt.claire.address
     assert taken.recipients == [f"a@{domain(name)}"]
     assert server.clear == []
+
+
+# -- a domain of several certificates (1) ----------------------------------------------------------------------------
+
+
+def test_a_server_may_show_either_certificate_of_its_domain_however_it_is_spelled(
+    spoilt: Federation,
+) -> None:
+    server = spoilt.bad[domain(TWO_NAMES)]
+    recipient = f"a@{domain(TWO_NAMES).title()}"
+    second = spoilt.commons.operator(domain(TWO_NAMES), SECOND)
+    for name, leaf in (("premier", spoilt.leaves[domain(TWO_NAMES)]), ("second", second)):
+        server.show(leaf)
+        note = letters.note(spoilt.claire.address, recipient, f"Pour {name}", "x\n")
+        spoilt.here.send(spoilt.claire, [recipient], note.data)
+        server.await_letter(f"Pour {name}".encode())
 
 
 # -- an address that nobody may write to (4) ------------------------------------------------------------------------

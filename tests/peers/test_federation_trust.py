@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -36,7 +37,7 @@ def two() -> Iterator[Federation]:
         "trust_list_every_minutes": 1440,
         "revocation_every_minutes": 1440,
     }
-    with federation({"policies": at_once}, bad={}) as made:
+    with federation({"policies": at_once}, bad={}, alone=True) as made:
         yield made
 
 
@@ -236,11 +237,26 @@ def test_while_no_newer_list_of_revocation_can_be_had_the_last_one_serves(
     assert let_in(two)
 
 
+def test_the_last_list_of_revocation_serves_no_longer_than_it_says_itself(two: Federation) -> None:
+    """It says a week; here, two seconds."""
+    revocations = two.commons.revocations
+    revocations.valid = timedelta(seconds=2)
+    try:
+        fetched(two)
+        assert let_in(two)
+        revocations.switch(RevocationState.DOWN)
+        time.sleep(2.1)
+        reply = handed(two, two.there.leaf, THERE)
+    finally:
+        revocations.valid = 7 * pki.DAY
+    assert (reply.code, "cannot be known" in reply.words) == (451, True)
+
+
 # -- time -------------------------------------------------------------------------------------------------------
 
 
 def test_a_new_name_of_a_known_domain_is_held_until_a_person_or_the_delay_says_otherwise() -> None:
-    with federation(bad={}) as two:
+    with federation(bad={}, alone=True) as two:
         taking_over = two.commons.operator(THERE, 75)
         two.commons.admit(taking_over.dn, THERE)
         told = fetched(two)
@@ -255,22 +271,22 @@ def test_a_new_name_of_a_known_domain_is_held_until_a_person_or_the_delay_says_o
 
 
 def test_a_list_that_grows_old_lets_in_nobody_new_and_then_nobody() -> None:
-    """72 hours and 7 days, made 3 and 8 seconds."""
-    ages = {"trust_list_new_peers_hours": 3 / HOUR, "trust_list_all_peers_hours": 8 / HOUR}
+    """72 hours and 7 days, made 2 and 6 seconds."""
+    ages = {"trust_list_new_peers_hours": 2 / HOUR, "trust_list_all_peers_hours": 6 / HOUR}
     still = {"trust_list_every_minutes": 1440}
-    with federation({"policies": ages | still}, bad={}) as two:
+    with federation({"policies": ages | still}, bad={}, alone=True) as two:
         newcomer = two.commons.operator(NEW, 76)
         two.commons.admit(newcomer.dn, NEW)
         assert fetched(two)["applied"]
         begun = time.monotonic()
         assert let_in(two)
         two.commons.lists.switch(ListState.DOWN)
-        time.sleep(max(0.0, begun + 3.2 - time.monotonic()))
+        time.sleep(max(0.0, begun + 2.1 - time.monotonic()))
         assert let_in(two), "it was met before"
         reply = handed(two, newcomer, NEW)
         assert (reply.code, "too old" in reply.words) == (451, True)
         assert standing(two.here)["age"] != "young"
-        time.sleep(max(0.0, begun + 8.2 - time.monotonic()))
+        time.sleep(max(0.0, begun + 6.1 - time.monotonic()))
         assert handed(two, two.there.leaf, THERE).code == 451
         two.commons.lists.switch(ListState.GOOD)
         assert fetched(two)["applied"]
@@ -278,14 +294,14 @@ def test_a_list_that_grows_old_lets_in_nobody_new_and_then_nobody() -> None:
 
 
 def test_after_the_grace_nobody_comes_in_whose_certificate_cannot_be_checked() -> None:
-    """24 hours, made 2 seconds; it heals by itself when the lists of revocation come again."""
-    grace = {"revocation_grace_hours": 2 / HOUR, "revocation_every_minutes": 1440}
-    with federation({"policies": grace}, bad={}) as two:
+    """24 hours, made 1.5 seconds; it heals by itself when the lists of revocation come again."""
+    grace = {"revocation_grace_hours": 1.5 / HOUR, "revocation_every_minutes": 1440}
+    with federation({"policies": grace}, bad={}, alone=True) as two:
         fetched(two)
         begun = time.monotonic()
         assert let_in(two)
         two.commons.revocations.switch(RevocationState.DOWN)
-        time.sleep(max(0.0, begun + 2.3 - time.monotonic()))
+        time.sleep(max(0.0, begun + 1.7 - time.monotonic()))
         reply = handed(two, two.there.leaf, THERE)
         assert (reply.code, "cannot be known" in reply.words) == (451, True)
         two.commons.revocations.switch(RevocationState.GOOD)
@@ -297,7 +313,7 @@ def test_a_node_that_never_had_a_list_of_revocation_that_holds_lets_nobody_in() 
     def expired(commons: Any) -> None:
         commons.revocations.switch(RevocationState.EXPIRED)
 
-    with federation(bad={}, rows=expired) as two:
+    with federation(bad={}, alone=True, rows=expired) as two:
         assert handed(two, two.there.leaf, THERE).code == 451
         two.commons.revocations.switch(RevocationState.GOOD)
         fetched(two)
