@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mail_server.accounts.interface import Identity, Kind, Peer
+from mail_server.accounts.interface import HELD, Identity, Peer
 from mail_server.conversations.model import Standing
 from mail_server.delivery.interface import Envelope, MailParameters, Road
 from mail_server.store.model import AccountId
@@ -133,6 +133,11 @@ async def test_who_may_send_nothing_sends_no_receipt_either(desk) -> None:
     await desk.node.accounts.suspend(gp.id)
     refusal = await refused(desk.node.delivery.deliver(envelope, receipt(gp.address, "nurse@mss.essai.test")))
     assert refusal.code == 550
+
+
+async def test_a_patient_has_no_program_that_could_send_one(desk) -> None:
     patient = await desk.patient(activated=True)
-    assert patient.kind is Kind.PATIENT
-    assert (await refused(envelope_of(desk, await desk.account("z"), "absent@mss.essai.test"))).code == 550
+    speaker = Identity(patient.id, patient.address, patient.kind, HELD, "submission-1")
+    peer = Peer("127.0.0.1", 4000, "page", "s1", tls=True)
+    refusal = await refused(desk.node.delivery.admit_sender(Road.CLIENT, "", MailParameters(), peer, speaker))
+    assert refusal.reason == "sender-not-yours"
