@@ -16,7 +16,16 @@ from cryptography import x509
 
 from deploy.demo import people, pki, world
 from deploy.demo.federation_bad import BadServer
-from deploy.demo.federation_world import BAD_PORT, LIST_PORT, REVOCATION_PORT, Commons, Operator, routes
+from deploy.demo.federation_switch import SwitchBoard, switches
+from deploy.demo.federation_world import (
+    BAD_PORT,
+    LIST_PORT,
+    REVOCATION_PORT,
+    SWITCH_PORT,
+    Commons,
+    Operator,
+    routes,
+)
 from deploy.demo.world import Sections, World
 
 BAD_DOMAIN = "mss.clinique-fantome.test"
@@ -40,6 +49,8 @@ class Federation:
     _peer: Operator | None = None
     _bad: BadServer | None = None
     _bad_leaf: pki.Leaf | None = None
+    _board: SwitchBoard | None = None
+    _code: str = field(default="", repr=False)  # of the letter to the second operator's patient
 
     @property
     def commons(self) -> Commons:
@@ -60,6 +71,11 @@ class Federation:
     def bad_leaf(self) -> pki.Leaf:
         assert self._bad_leaf is not None
         return self._bad_leaf
+
+    @property
+    def board(self) -> SwitchBoard:
+        assert self._board is not None
+        return self._board
 
     def begin(self, folder: Path) -> Sections:
         """The servers that both nodes ask, everybody's certificate and place in the list; what the first node needs."""
@@ -86,6 +102,10 @@ class Federation:
             leaf,
             name=PEER_NAME,
         )
+        self._board = SwitchBoard(
+            base + SWITCH_PORT, switches(commons.lists, commons.revocations, self._bad, leaf)
+        )
+        self.ended.callback(self._board.close)
         commons.admit(_name_in(folder / "pki" / "server.pem"), world.DOMAIN, world.PATIENT_DOMAIN)
         commons.admit(leaf.dn, *self._peer.domains)
         commons.admit(self._bad_leaf.dn, BAD_DOMAIN)
@@ -115,16 +135,7 @@ class Federation:
         peer.person(local, "Yasmine", "Benali", key)
         peer.person(SECRETARY.partition("@")[0], "Sami", "Oudin")
         peer.service(SECRETARIAT.partition("@")[0], SECRETARY)
-        one = people.THEIRS
-        peer.command(
-            "space_add",
-            matricule=one.matricule,
-            family_name=one.family_name,
-            given_names=one.given_names,
-            sex=one.sex,
-            birth_date=one.birth_date,
-            birth_place=one.birth_place,
-        )
+        self._code = world.space_of(peer.command, people.THEIRS).code
         file = made.folder / "demo.json"
         told = json.loads(file.read_text()) | {"federation": self.describe()}
         file.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
@@ -171,9 +182,14 @@ class Federation:
                     "members": [SECRETARY],
                 },
             ],
-            "patient": {"address": THEIR_PATIENT, "birth_date": people.THEIRS.birth_date},
+            "patient": {
+                "address": THEIR_PATIENT,
+                "birth_date": people.THEIRS.birth_date,
+                "activation_code": self._code,
+            },
             "trust_list": self.commons.lists.url,
             "revocation_lists": self.commons.revocations.urls,
+            "switches": self.board.url,
             "bad_operator": {"domain": BAD_DOMAIN, "smtp": self.bad.port},
         }
 

@@ -439,12 +439,13 @@ def _robots(command: Command) -> dict[str, Person]:
 
 def _spaces(command: Command) -> tuple[Space, Space]:
     """The patient whose story is played, and the one left to the visitor."""
-    patient, you = (_space(command, person) for person in (people.GARANCE, people.YOU))
+    patient, you = (space_of(command, person) for person in (people.GARANCE, people.YOU))
     chosen = "-".join(secrets.token_hex(2) for _ in range(4))
     return replace(patient, password=chosen, recovery=derivations.new_recovery_code()), you
 
 
-def _space(command: Command, person: people.Patient) -> Space:
+def space_of(command: Command, person: people.Patient) -> Space:
+    """A patient's space, not opened yet, with the code of its letter."""
     made = command(
         "space_add",
         matricule=person.matricule,
