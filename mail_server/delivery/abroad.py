@@ -11,11 +11,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from mail_server.accounts import ins
 from mail_server.accounts.interface import Account
 from mail_server.conversations.model import Bar, Standing
 from mail_server.delivery.exchanges import Exchanges
-from mail_server.delivery.gate import ConversationClosed, Facts, Gate, Writer, domain_of, not_a_correspondent
+from mail_server.delivery.gate import (
+    ConversationClosed,
+    Facts,
+    Gate,
+    Writer,
+    domain_of,
+    is_patients,
+    not_a_correspondent,
+)
 from mail_server.delivery.interface import Abroad, Asked, Envelope
 from mail_server.outbound.interface import PeerCertificate, PeerKeys
 from policies import questions
@@ -24,8 +31,6 @@ from policies.refusal import Refusal
 
 SEALED_ONLY = "sealed"  # name+sealed@domain asks for a letter that leaves sealed or not at all
 PATIENT_LIMIT = 25 * 1024 * 1024  # octets of a letter to a patient of another operator (mssante.md §3.2)
-_NUMBER_MISTYPED = frozenset({"ins-key", "ins-month", "ins-sex"})
-_NOBODY = "not-a-correspondent"
 
 
 class Domains(Protocol):
@@ -62,7 +67,7 @@ class AbroadAdmission:
         await self._require_allowed(writer, to)
         if to.patient and (envelope.parameters.size or 0) > PATIENT_LIMIT:
             raise too_large_for_a_patient()
-        author = self._gate.author(envelope.sender)
+        author = self._gate.speaker(envelope.sender)
         found = await self._peer_keys.find(to.address)
         sealed_only = to.sealed_only or (author is not None and author.sealed_only)
         if found is None and sealed_only:
@@ -92,9 +97,7 @@ class AbroadAdmission:
         question = questions.may_send_out(
             writer.entity,
             to.domain,
-            listed=standing.allowed or standing.reason != "recipient-domain-unlisted",
-            stale=not standing.allowed and standing.temporary,
-            blocked=not standing.allowed and standing.reason == "operator-blocked",
+            **on_the_list(standing),
             from_patient=writer.from_patient,
             to_patient=to.patient,
             standing=facts.stand.standing.value,
@@ -105,6 +108,15 @@ class AbroadAdmission:
             raise _refused(decision.rule, to, facts, writer, standing)
 
 
+def on_the_list(standing: PeerStanding) -> Mapping[str, bool]:
+    """What the rules are told of a recipient's domain."""
+    return {
+        "listed": standing.allowed or standing.reason != "recipient-domain-unlisted",
+        "stale": not standing.allowed and standing.temporary,
+        "blocked": not standing.allowed and standing.reason == "operator-blocked",
+    }
+
+
 def addressed(address: str) -> Addressed:
     """`jean+sealed@peer` is `jean@peer`, sealed only (RFC 5233 calls it a subaddress; this one is ours)."""
     local, _, _ = address.rpartition("@")
@@ -112,18 +124,7 @@ def addressed(address: str) -> Addressed:
     plain, plus, tag = local.rpartition("+")
     sealed_only = bool(plus) and bool(plain) and tag.lower() == SEALED_ONLY
     local = plain if sealed_only else local
-    return Addressed(f"{local}@{domain}", domain, sealed_only, _is_patients(local, domain))
-
-
-def _is_patients(local: str, domain: str) -> bool:
-    """Whether an address elsewhere is a patient's: a matricule INS, also one mistyped, or a domain for patients."""
-    if domain.startswith("patient."):
-        return True
-    try:
-        ins.parse(local)
-    except ins.InsRefused as wrong:
-        return wrong.reason in _NUMBER_MISTYPED
-    return True
+    return Addressed(f"{local}@{domain}", domain, sealed_only, is_patients(f"{local}@{domain}"))
 
 
 def _refused(rule: str, to: Addressed, facts: Facts, writer: Writer, standing: PeerStanding) -> Refusal:

@@ -18,7 +18,17 @@ from mail_server.conversations.conversations import Conversations
 from mail_server.conversations.model import How, Party, Written
 from mail_server.conversations.roots import LetterIds
 from mail_server.delivery.examine import Letter
-from mail_server.delivery.gate import NO_FACTS, ConversationClosed, Facts, Gate, Writer, domain_of
+from mail_server.delivery.gate import (
+    NO_FACTS,
+    ConversationClosed,
+    Facts,
+    Gate,
+    Writer,
+    blocked_by_patient,
+    domain_of,
+    is_patients,
+    not_a_correspondent,
+)
 from mail_server.delivery.interface import Envelope, Recipient, Road, Sender
 from mail_server.store.interface import Reader, Store, Transaction
 from mail_server.store.model import AccountId, Filed
@@ -128,6 +138,33 @@ class Exchanges:
         bar = await self._store.read(lambda reader: self._conversations.barred(reader, patient.id, to, ids))
         if bar is not None:
             raise ConversationClosed(bar)
+
+    async def require_from_nobody(self, envelope: Envelope, letter: Letter) -> None:
+        """What another operator hands over without a sender. The rules asked about nobody at RCPT TO: here is whose it
+        says it is. A patient hears by it what a program answers, and nothing of whom they blocked; a patient says by
+        it that they read something, and nothing to another patient. Raises Refusal.
+        """
+        sender = envelope.sender
+        if sender.road is not Road.OPERATOR or sender.mail_from or sender.operator_dn is None:
+            return
+        authors, automatic = _named(letter, ("from",)), is_automatic(letter)
+        patients, from_patient = self._patients_of(envelope), any(map(self._is_patients, authors))
+        if (patients or from_patient) and not automatic:
+            raise Refusal(
+                550, "5.7.1", "Without a sender (MAIL FROM:<>) only reports and receipts are accepted",
+                "null-sender-not-a-report",
+            )  # fmt: skip
+        if patients and from_patient:
+            raise not_a_correspondent()
+        keys = [party.key for one in authors if (party := self._conversations.party(one)) is not None]
+        if patients and await self._store.read(
+            lambda reader: any(self._blocks.blocked(reader, each.id, keys) for each in patients)
+        ):
+            raise blocked_by_patient()
+
+    def _is_patients(self, address: str) -> bool:
+        found = self._accounts.by_address(address)
+        return is_patients(address) or (found is not None and found.kind is Kind.PATIENT)
 
     def without_closing(self, envelope: Envelope) -> Envelope:
         """The envelope with those alone who get a copy."""

@@ -35,6 +35,7 @@ class Writer:
 
 
 _STRANGERS = Stand(Standing.NONE)
+_NUMBER_MISTYPED = frozenset({"ins-key", "ins-month", "ins-sex"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +202,7 @@ class Gate:
         if decision.allowed:
             return
         if facts.blocked and account.kind is Kind.PATIENT and not writer.from_patient:
-            raise Refusal(
-                550, "5.7.1", "This patient has chosen to receive no letters from you", "write-to-blocked"
-            )
+            raise blocked_by_patient()
         if facts.blocked and account.kind is not Kind.PATIENT:
             raise Refusal(
                 550,
@@ -222,7 +221,7 @@ class Gate:
         try:
             ins.parse(local)
         except ins.InsRefused as wrong:
-            if wrong.reason in ("ins-key", "ins-month", "ins-sex"):
+            if wrong.reason in _NUMBER_MISTYPED:
                 # RFC 3463 §3.2 (X.1.3): it has the shape of a patient's number, and is mistyped. The digits alone
                 # say so: nothing is told of anybody.
                 return Refusal(
@@ -249,9 +248,8 @@ class Gate:
         if sender.identity is not None and account is not None:
             names = (sender.mail_from, account.address)
             return replace(self.writer_for(account, speaker_entity(sender.identity, account)), names=names)
-        local, _, _ = sender.mail_from.rpartition("@")
         entity = questions.operator(sender.operator_dn or "")
-        return Writer(entity, from_patient=_is_patient_number(local), names=(sender.mail_from,))
+        return Writer(entity, from_patient=is_patients(sender.mail_from), names=(sender.mail_from,))
 
     def writer_for(self, account: Account, entity: Entity | None = None) -> Writer:
         is_patient = account.kind is Kind.PATIENT
@@ -284,6 +282,12 @@ class Gate:
             return None
         return self._accounts.by_address(sender.mail_from)
 
+    def speaker(self, sender: Sender) -> Account | None:
+        """The same; of a receipt, which has no sender, the account that is logged in."""
+        if sender.identity is not None and not sender.mail_from:
+            return self._accounts.by_id(sender.identity.account)
+        return self.author(sender)
+
     def trusts_domain(self, sender: Sender, domain: str) -> bool:
         """Whether the operator behind `sender` may use a From of this domain."""
         dn = sender.operator_dn
@@ -312,15 +316,24 @@ def speaker_entity(identity: Identity, account: Account) -> Entity:
     return account_entity(account)
 
 
+def blocked_by_patient() -> Refusal:
+    return Refusal(550, "5.7.1", "This patient has chosen to receive no letters from you", "write-to-blocked")
+
+
 def not_a_correspondent() -> Refusal:
     return Refusal(550, "5.7.1", "You can write only to who has written to you", "not-a-correspondent")
 
 
-def _is_patient_number(local: str) -> bool:
+def is_patients(address: str) -> bool:
+    """Whether an address of another operator is a patient's: a matricule INS, also one mistyped, or a domain for
+    patients, where their aliases are."""
+    local, _, _ = address.rpartition("@")
+    if domain_of(address).startswith("patient."):
+        return True
     try:
         ins.parse(local)
-    except ins.InsRefused:
-        return False
+    except ins.InsRefused as wrong:
+        return wrong.reason in _NUMBER_MISTYPED
     return True
 
 

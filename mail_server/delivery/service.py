@@ -26,7 +26,7 @@ from mail_server.delivery.exchanges import Exchanges, Note
 from mail_server.delivery.feedback import Feedback
 from mail_server.delivery.filing import Composed, Filing, actor_of, now_ms
 from mail_server.delivery.forwarding import NOWHERE, Forwarding, sent_on_plans
-from mail_server.delivery.gate import Gate
+from mail_server.delivery.gate import Gate, domain_of
 from mail_server.delivery.integration_answers import IntegrationAnswers
 from mail_server.delivery.interface import (
     NOTHING_ASKED,
@@ -40,6 +40,7 @@ from mail_server.delivery.interface import (
     Sender,
 )
 from mail_server.delivery.keeping import Keeping, refusal_event
+from mail_server.delivery.links import LinkLimits
 from mail_server.delivery.peer_certificates import PeerCertificates, named
 from mail_server.delivery.plan import Plan, Planner
 from mail_server.delivery.quota import Quota
@@ -99,6 +100,7 @@ class DeliveryService(Keeping):
             departures=departures,
         )
         self._gate = gate
+        self._links = LinkLimits(settings.largest_of_domain)
         self._planner = planner
         self._operator_keys = operator_keys
         self._exchanges = exchanges
@@ -121,6 +123,7 @@ class DeliveryService(Keeping):
         try:
             await self._peer_certificates.require(road, mail_from, peer, identity)
             sender = self._gate.sender(road, mail_from, parameters, peer, identity)
+            self._links.require_sender(sender, parameters.size)
             self._rates.require_sender(sender)
             return sender
         except Refusal as refusal:
@@ -141,6 +144,7 @@ class DeliveryService(Keeping):
             if acting is not None:
                 return acting
             if self._abroad is not None and self._leaves(envelope.sender, address):
+                self._links.require_recipient(domain_of(address), envelope.parameters.size)
                 return await self._abroad.admit(envelope, writer, address, asked)
             recipient = self._gate.recipient(writer, address, await self._exchanges.facts(writer, address))
             self._quota.require(recipient.account, envelope.parameters.size or 0)
@@ -172,6 +176,7 @@ class DeliveryService(Keeping):
     async def _deliver(self, envelope: Envelope, message: bytes) -> Accepted:
         if len(message) > self._settings.max_message_size:
             raise Refusal(552, "5.3.4", "Message is larger than this server accepts", "too-large")
+        self._links.require_letter(envelope, len(message))
         if self._feedback is not None and self._feedback.acts(envelope):
             return await self._told(self._feedback, envelope, message)
         kept = self._exchanges.without_closing(envelope)
@@ -179,6 +184,7 @@ class DeliveryService(Keeping):
         self._rates.take_letter(envelope)
         letter = await self._signed_as_shown(message, envelope)
         fingerprint = await self._fingerprint(envelope, message)
+        await self._exchanges.require_from_nobody(envelope, letter)
         await self._exchanges.require_open(envelope, letter)
         if not kept.recipients and not kept.abroad:
             return await self._close(envelope, letter)

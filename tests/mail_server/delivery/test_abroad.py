@@ -149,6 +149,41 @@ async def test_a_patient_never_writes_to_a_patient_of_another_operator(desk, way
     assert refusal.reason in ("not-a-correspondent", "recipient-domain-unlisted")
 
 
+async def test_a_patient_does_not_write_to_a_patient_whom_an_operator_names_to_answer_to(desk, way) -> None:
+    """The exchange is open: the rule alone stands between them."""
+    patient = await desk.patient(activated=True)
+    other = "285051305500185@voisin.test"
+    await operator_writes(desk, MARIE, patient, more=f"Reply-To: <{other}>\r\n")
+    assert (await refused(desk.page_envelope(patient, other))).reason == "not-a-correspondent"
+    [event] = [one for one in await trace(desk, "refuse") if one.outcome == "not-a-correspondent"]
+    assert event.actor == patient.id
+
+
+async def test_who_is_suspended_between_two_commands_sends_nothing_out(desk, way) -> None:
+    gp = await desk.account("gp")
+    envelope = await desk.envelope(gp)
+    await desk.node.accounts.suspend(gp.id)
+    refusal = await refused(desk.node.delivery.admit_recipient(envelope, MARIE))
+    assert (refusal.code, refusal.reason) == (550, "send-out-not-in-force")
+    assert way.keys.asked == []
+
+
+async def test_a_receipt_of_an_account_that_sends_sealed_letters_only_leaves_sealed_or_not_at_all(
+    desk, way
+) -> None:
+    """It has no sender, but it has an author."""
+    gp = await desk.account("gp")
+    await desk.node.accounts.outbound_set(gp.id, "console:x", sealed_only=True)
+    envelope = await desk.envelope(gp)
+    empty = Envelope(
+        await desk.node.delivery.admit_sender(
+            Road.CLIENT, "", MailParameters(), envelope.sender.peer, envelope.sender.identity
+        )
+    )
+    refusal = await refused(desk.node.delivery.admit_recipient(empty, MARIE))
+    assert refusal.reason == "sealed-only-no-certificate"
+
+
 # -- how it leaves ----------------------------------------------------------------------------------------------
 
 

@@ -86,7 +86,7 @@ async def test_a_receipt_is_sealed_to_who_has_a_certificate(desk, way) -> None:
         {"asks": "paul@voisin.test"},
         {"asks": "marie@ailleurs.test"},
         {"asks": f"{MARIE}>, <paul@voisin.test"},
-        {"mail_from": ""},
+        {"mail_from": "", "more": "Auto-Submitted: auto-replied\r\n"},
         {"more": "Auto-Submitted: auto-replied\r\n"},
     ],
 )
