@@ -121,7 +121,7 @@ class Composer:
         """The outer fields as (name, raw field with its CRLF), subject last."""
         found = [
             # A message that ends with its header may lack the last line end (BDAT): ours must not join that line.
-            (outer.written_name(one), one.raw if one.raw.endswith(b"\n") else one.raw + b"\r\n")
+            (outer.written_name(one), outer.line(one))
             for one in outer.outer_fields(letter.fields)
         ]
         if not any(name.lower() == "message-id" for name, _ in found):

@@ -13,27 +13,24 @@ gate's key packet; what is signed (DKIM) is what leaves; the trace has the domai
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from directory.openpgp.certificate import Certificate
-from directory.openpgp.packets import HIDDEN, PacketError, Tag, key_packet, recipient_key_ids, span, spans
+from directory.openpgp.packets import HIDDEN, recipient_key_ids
 from mail_server import mime
 from mail_server.accounts.interface import Account, Results
-from mail_server.delivery import outer, wire
+from mail_server.delivery import gated, outer, wire
 from mail_server.delivery.abroad import PATIENT_LIMIT, sealed_only_refused, too_large_for_a_patient
 from mail_server.delivery.compose import key_packets_for, other_keys
-from mail_server.delivery.examine import Letter, examine
+from mail_server.delivery.examine import Letter, rewritten
 from mail_server.delivery.exchanges import is_automatic
 from mail_server.delivery.gate import domain_of
 from mail_server.delivery.interface import Abroad, Envelope
 from mail_server.delivery.tags import ConversationTags
 from mail_server.delivery.wire import Wire
 from mail_server.keys.interface import KeyUnavailable
-from mail_server.outbound.egress import cutting
 from mail_server.outbound.interface import (
     Egress,
     Form,
@@ -44,14 +41,12 @@ from mail_server.outbound.interface import (
     Readable,
 )
 from mail_server.sealing.interface import SealingEngine, SealingError
-from mail_server.store.armor import armor
 from mail_server.store.interface import NoSpace, Store, Transaction
 from mail_server.store.model import StagedBlob
 from policies.interface import Event
 from policies.refusal import Refusal
 
 _FIN = "[FIN]"
-_LONGEST_PACKET = 2048  # octets of a session key packet
 _OPERATOR_READS = (Readable.GATED, Readable.SEALED_TO_OPERATOR)
 
 
@@ -113,20 +108,16 @@ class Departures:
     async def completed(self, letter: Letter, at: int) -> Letter:
         """With the Message-ID and the Date that its program left to us, for all copies alike."""
         data = wire.completed(letter, self._domain, at)
-        return letter if data is letter.data else await self._changed(letter, data)
+        return letter if data is letter.data else await rewritten(letter, data, self._large)
 
     async def apart(self, letter: Letter) -> tuple[Letter, bytes]:
         """A letter that its author sealed, without the gate's key packet; and that packet. Raises Refusal."""
-        packet, key_id = self._gate_packet(letter)
+        if letter.ciphertext is None:
+            return letter, b""
+        packet, key_id = gated.packet_in(self._egress, letter.ciphertext)
         if not packet:
             return letter, b""
-        try:
-            data = await asyncio.to_thread(cutting.cut, letter.data, key_id, letter.tree)
-        except cutting.CannotCut:
-            raise Refusal(
-                550, "5.7.5", "Encrypted to the server's gate alone: nobody could open it", "gate-key-alone"
-            ) from None
-        return await self._changed(letter, data), packet
+        return await rewritten(letter, await gated.without_packet(letter, key_id), self._large), packet
 
     def require(self, envelope: Envelope, letter: Letter) -> None:
         """What can be refused before any work is done. Raises Refusal."""
@@ -140,7 +131,7 @@ class Departures:
             raise too_large_for_a_patient()
         if letter.ciphertext is not None:
             _require_named(letter.ciphertext, envelope.abroad)
-        if gate and readable and self._egress_of(envelope.gate_packet) is None:
+        if gate and readable and gated.certificate_of(self._egress, envelope.gate_packet) is None:
             raise Refusal(
                 451,
                 "4.7.5",
@@ -164,7 +155,7 @@ class Departures:
             raise Refusal(
                 452, "4.3.1", "Not enough storage at the moment, please try again later", "no-space"
             ) from None
-        head = b"".join(_closed(one.raw) for one in outer.outer_fields(letter.fields))
+        head = outer.outer_block(letter.fields)
         return [
             outgoing
             for content in contents
@@ -199,7 +190,7 @@ class Departures:
         self, letter: Letter, author: Account | None, to: Sequence[Abroad], received: bytes
     ) -> list[_Content]:
         """One encryption; to each addressee their own key packet, and none of anybody else's."""
-        fields = [(outer.written_name(one), _closed(one.raw)) for one in outer.outer_fields(letter.fields)]
+        fields = [(outer.written_name(one), outer.line(one)) for one in outer.outer_fields(letter.fields)]
         fields.append(("Subject", mime.header_field("Subject", await self._subject(letter, author))))
         inner = mime.protect(
             await self._departing(letter),
@@ -217,7 +208,7 @@ class Departures:
             assert one.certificate is not None
             packets = key_packets_for(sealed, [one.certificate.certificate])
             head, tail = mime.wrap(b"".join(raw for _, raw in fields), secrets.token_hex(16))
-            data = head + await self._armored(packets, sealed.body) + tail
+            data = head + await gated.armored(packets, sealed.body, self._large) + tail
             made = await self._signed(wire.whole(above, data), letter)
             held = one.certificate.operator_held
             readable = Readable.SEALED_TO_OPERATOR if held else Readable.SEALED
@@ -228,9 +219,7 @@ class Departures:
         """The bytes for the wire, sealed to the gate as they are."""
         made = await self._signed(wire.whole(received, await self._departing(letter)), letter)
         certificate = self._egress.certificate
-        sealed = await self._engine.seal(made.data, [certificate])
-        queued = key_packets_for(sealed, [certificate]) + sealed.body
-        staged = await self._store.stage(None, queued, compress=False)
+        staged = await gated.staged(self._engine, self._store, certificate, made.data)
         return _Content(to, staged, Form.GATED, certificate.fingerprint, Readable.GATED, made)
 
     async def _sealed_by_author(
@@ -250,9 +239,10 @@ class Departures:
             for readable, some in _by_readable(sealed):
                 contents.append(await self._as_wire(some, made, readable))
         if others and gate_packet:
-            certificate = self._egress_of(gate_packet)
+            certificate = gated.certificate_of(self._egress, gate_packet)
             assert certificate is not None
-            to_the_gate = await self._with_packet(letter, gate_packet)
+            data = await gated.with_packet_alone(letter, gate_packet, self._large)
+            to_the_gate = await rewritten(letter, data, self._large)
             made = wire.whole(received, await self._departing(to_the_gate))
             staged = await self._store.stage(None, made.data, compress=False)
             contents.append(
@@ -318,57 +308,6 @@ class Departures:
             return wire.departing(letter, self._product)
         return await asyncio.to_thread(wire.departing, letter, self._product)
 
-    async def _armored(self, packets: bytes, body: bytes) -> bytes:
-        if len(body) < self._large:
-            return armor(packets, body)
-        return await asyncio.to_thread(armor, packets, body)
-
-    async def _with_packet(self, letter: Letter, packet: bytes) -> Letter:
-        """The letter as its author sealed it, with the gate's key packet and without those of the others."""
-        assert letter.ciphertext is not None
-        header = mime.header_block(letter.data)
-        head, tail = mime.wrap(header, secrets.token_hex(16))
-        data = head + await self._armored(packet, _without_key_packets(letter.ciphertext)) + tail
-        return await self._changed(letter, data)
-
-    async def _changed(self, letter: Letter, data: bytes) -> Letter:
-        """Parsed again; what was found of its documents stays."""
-        made = await examine(data, self._large)
-        return replace(
-            made,
-            findings=replace(
-                made.findings,
-                coarse_class=letter.findings.coarse_class,
-                closes_exchange=letter.findings.closes_exchange,
-                fin_subject=letter.findings.fin_subject,
-                no_answer=letter.findings.no_answer,
-            ),
-            manifest=letter.manifest,
-            confidentiality=letter.confidentiality,
-            cda=letter.cda,
-            identified=letter.identified,
-        )
-
-    def _gate_packet(self, letter: Letter) -> tuple[bytes, str]:
-        """The gate's key packet in a letter that its author sealed, and its key id."""
-        if letter.ciphertext is None:
-            return b"", ""
-        for key_id in recipient_key_ids(letter.ciphertext):
-            if self._egress.taken(key_id) is not None:
-                return _packet_for(letter.ciphertext, key_id), key_id
-        return b"", ""
-
-    def _egress_of(self, packet: bytes) -> Certificate | None:
-        """The gate's certificate that a key packet of its own is for."""
-        if len(packet) > _LONGEST_PACKET:
-            return None
-        with contextlib.suppress(PacketError):
-            found = span(packet)
-            key_id = key_packet(found.body(packet)).key_id if found.tag == Tag.PKESK else None
-            if key_id and found.end == len(packet):
-                return self._egress.taken(key_id)
-        return None
-
 
 def _not_now(slug: str) -> Refusal:
     return Refusal(451, "4.3.0", "The letter could not be made ready to leave, please try again", slug)
@@ -398,21 +337,6 @@ def _require_named(ciphertext: bytes, to: Sequence[Abroad]) -> None:
         raise other_keys()
 
 
-def _packet_for(message: bytes, key_id: str) -> bytes:
-    for packet in spans(message):
-        if packet.tag == Tag.PKESK and key_packet(packet.body(message)).key_id == key_id:
-            return message[packet.start : packet.end]
-    return b""
-
-
-def _without_key_packets(message: bytes) -> bytes:
-    return b"".join(
-        message[packet.start : packet.end]
-        for packet in spans(message)
-        if packet.tag not in (Tag.PKESK, Tag.SKESK)
-    )
-
-
 def _told(account: Account | None, mail_from: str, letter: Letter, readable: Readable) -> bool:
     """Whether the sender is told the result although the letter did not ask (contract of `Results`)."""
     if account is None or not mail_from or is_automatic(letter) or _auto_submitted(letter):
@@ -428,10 +352,6 @@ def _auto_submitted(letter: Letter) -> bool:
         one.name == "auto-submitted" and one.value.strip().lower() not in (b"", b"no")
         for one in letter.fields
     )
-
-
-def _closed(raw: bytes) -> bytes:
-    return raw if raw.endswith(b"\n") else raw + b"\r\n"
 
 
 def sent_events(

@@ -94,6 +94,28 @@ async def examine(data: bytes, large: int) -> Letter:
     return await asyncio.to_thread(_examine, data) if len(data) >= large else _examine(data)
 
 
+async def rewritten(letter: Letter, data: bytes, large: int) -> Letter:
+    """The same letter in other bytes (a field more, a key packet less): what is known of it stays known."""
+    made = await examine(data, large)
+    found = letter.findings
+    return replace(
+        letter,
+        data=made.data,
+        tree=made.tree,
+        fields=made.fields,
+        message_ids=made.message_ids,
+        answers=made.answers,
+        ciphertext=made.ciphertext,
+        findings=replace(
+            made.findings,
+            coarse_class=found.coarse_class,
+            closes_exchange=found.closes_exchange,
+            fin_subject=found.fin_subject,
+            no_answer=found.no_answer,
+        ),
+    )
+
+
 def _examine(data: bytes) -> Letter:
     tree = mime.parse(data)
     if tree.header_end > mime.MAX_HEADER:

@@ -22,10 +22,9 @@ from directory.openpgp.certificate import Certificate
 from mail_server import mime
 from mail_server.accounts.interface import Account, Accounts, Kind
 from mail_server.accounts.life import in_service
-from mail_server.delivery import outer, wire
+from mail_server.delivery import gated, outer, wire
 from mail_server.delivery.abroad import Domains, addressed
 from mail_server.delivery.authenticity import author_of, of_a_patient
-from mail_server.delivery.compose import key_packets_for
 from mail_server.delivery.examine import Letter
 from mail_server.delivery.exchanges import Note
 from mail_server.delivery.gate import domain_of
@@ -265,9 +264,7 @@ class Forwarding:
         try:
             made = await self._wire(envelope, letter, holder)
             certificate = self._gate()
-            sealed = await self._engine.seal(made.data, [certificate])
-            queued = key_packets_for(sealed, [certificate]) + sealed.body
-            staged = await self._store.stage(None, queued, compress=False)
+            staged = await gated.staged(self._engine, self._store, certificate, made.data)
         except (SealingError, KeyUnavailable, NotOpened, OSError):
             raise Refusal(
                 451, "4.3.0", "The letter could not be sent on now, please try again later", "forward-not-now"
@@ -286,7 +283,7 @@ class Forwarding:
             egress=certificate.fingerprint,
             readable=Readable.GATED,
             size=len(made.data),
-            head=b"".join(_closed(one.raw) for one in outer.outer_fields(letter.fields)),
+            head=outer.outer_block(letter.fields),
             reference="R" + secrets.token_hex(12),
             accepted_at=self._clock(),
             smtputf8=made.international,
@@ -347,7 +344,3 @@ def _event(at: int, rule: Rule, outcome: str, reference: str = "") -> Event:
         reference=reference,
         detail={"domain": rule.domain},
     )
-
-
-def _closed(raw: bytes) -> bytes:
-    return raw if raw.endswith(b"\n") else raw + b"\r\n"

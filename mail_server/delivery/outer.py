@@ -73,6 +73,16 @@ def outer_fields(fields: Iterable[Field]) -> list[Field]:
     return [found for found in fields if found.name in OUTER_FIELDS]
 
 
+def outer_block(fields: Iterable[Field]) -> bytes:
+    """The same as one block, each with its line end: what a report shows of a letter, never its subject."""
+    return b"".join(line(found) for found in outer_fields(fields))
+
+
+def line(found: Field) -> bytes:
+    """The field with a line end: the last one of a letter that has no body may lack it."""
+    return found.raw if found.raw.endswith(b"\n") else found.raw + b"\r\n"
+
+
 def never_delivered(fields: Iterable[Field]) -> frozenset[str]:
     """Names of the fields that no copy of the letter may carry: Bcc (RFC 5322 §3.6.3, and §3.6.6 for a letter
     sent on), Return-Path, and ours from outside."""

@@ -46,7 +46,7 @@ class LocalReports:
             mail_from=author.address if author is not None else envelope.sender.mail_from,
             reference="R" + secrets.token_hex(12),
             accepted_at=0,
-            head=head_of(letter),
+            head=outer.outer_block(letter.fields),
             envid=envelope.parameters.envid,
             smtputf8=envelope.parameters.smtputf8,
         )
@@ -95,10 +95,3 @@ class FiledReports:
             note(transaction, at)
 
         await self._delivery.notify(envelope, message, fingerprint, write)
-
-
-def head_of(letter: Letter) -> bytes:
-    """The outer fields of a letter, as far as a report returns them: never its subject."""
-    return b"".join(
-        one.raw if one.raw.endswith(b"\n") else one.raw + b"\r\n" for one in outer.outer_fields(letter.fields)
-    )
