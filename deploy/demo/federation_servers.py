@@ -205,6 +205,10 @@ class RevocationServer(_Server):
     def urls(self) -> list[str]:
         return [f"http://127.0.0.1:{self.port}/{name}.crl" for name in ("organisations", "racine")]
 
+    @property
+    def state(self) -> RevocationState:
+        return self._state
+
     def switch(self, state: RevocationState) -> None:
         self._state = state
         if state is RevocationState.DOWN:
@@ -214,6 +218,9 @@ class RevocationServer(_Server):
 
     def revoke(self, *leaves: pki.Leaf) -> None:
         self._revoked += [leaf.certificate.serial_number for leaf in leaves]
+
+    def revoked(self, leaf: pki.Leaf) -> bool:
+        return leaf.certificate.serial_number in self._revoked
 
     def forgive(self) -> None:
         """No certificate is revoked any more, which real authorities never say."""

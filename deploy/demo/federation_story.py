@@ -240,11 +240,15 @@ class FederationStory:
         told = self._await(lambda: self._report_there(doctor))
         if self._opened_here(subject) is not None:
             raise NotAsPromised("the letter arrived")
-        return [
+        lines: list[Line] = [
             ("refused", str(reply)),
             ("theirs", f"their doctor is told: « {told['Subject']} »"),
-            *self._thieves(),
         ]
+        commons.revocations.forgive()  # who goes on with the demo writes from one operator to the other
+        self.made.command("trust_list_fetch")
+        self._hand_over(f"Ensuite {self.marker()}")
+        lines.append(("then", "it holds again, which no real authority would say: the demo goes on with it"))
+        return [*lines, *self._thieves()]
 
     # -- what steps share ---------------------------------------------------------------------------------
 

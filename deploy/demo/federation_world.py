@@ -23,7 +23,7 @@ from deploy.node.home import Home
 from deploy.node.initialise import Wishes, initialise
 from policies.trust_list import listing
 
-LIST_PORT, REVOCATION_PORT, BAD_PORT = 94, 95, 96  # added to the second operator's port base
+LIST_PORT, REVOCATION_PORT, BAD_PORT, SWITCH_PORT = 94, 95, 96, 97  # added to the second operator's port base
 _OTHERS = 5  # invented operators that only stand in the list: a list of three rows could hardly shrink
 
 

@@ -406,6 +406,14 @@ def _links_of(beside: Federation) -> None:
         ("key", f"{doctor.secret_key}, its passphrase {doctor.passphrase}"),
     ):
         _say_line(line)
+    _screen.print()
+    _say("▸ ", "And the servers around them, to be switched", "bold cyan", "bold cyan")
+    for line in (
+        ("ask", f"curl {beside.board.url}"),
+        ("switch", f"curl -X PUT -d halved {beside.board.url}trust-list"),
+        ("then look", f"vaguemestre trust-list fetch --home {beside.folder / 'node'}"),
+    ):
+        _say_line(line)
 
 
 def _ways_in(made: World) -> list[tuple[str, list[Line]]]:
