@@ -13,6 +13,11 @@ class DeliverySettings(BaseModel):
     max_message_size: int = Field(
         default=25 * 1024 * 1024, gt=0, description="Largest message accepted, in bytes (advertised as SIZE)."
     )
+    largest_of_domain: dict[str, int] = Field(
+        default_factory=dict[str, int],
+        description="Largest message to and from a domain of another operator, in octets, where less was agreed:"
+        ' { "mss.example.fr" = 10485760 }.',
+    )
     large_message: int = Field(
         default=256 * 1024,
         gt=0,

@@ -12,6 +12,7 @@ from mail_server import mime
 from mail_server.accounts.interface import Kind, Peer, Results
 from mail_server.delivery.abroad import addressed
 from mail_server.delivery.interface import Envelope, MailParameters, Road
+from mail_server.delivery.links import LinkLimits
 from mail_server.outbound.interface import Form, Readable
 from mail_server.store.armor import armor
 from mail_server.store.model import Flag, State
@@ -594,3 +595,14 @@ async def test_bare_line_ends_of_a_letter_stored_by_a_program_leave_as_crlf(desk
     wire = way.opened_by_the_gate((await way.queued())[0])
     assert wire.count(b"\n") == wire.count(b"\r\n")
     assert b"bilan\r\nest" in wire
+
+
+async def test_a_letter_over_what_was_agreed_with_an_operator_is_refused_at_once(desk, way) -> None:
+    gp = await desk.account("gp")
+    desk.node.delivery._links = LinkLimits({"voisin.test": 200})
+    envelope = await desk.envelope(gp, MARIE)
+    declared = Envelope(envelope.sender, MailParameters(size=201))
+    refusal = await refused(desk.node.delivery.admit_recipient(declared, MARIE))
+    assert (refusal.code, refusal.reason) == (552, "too-large-for-link")
+    refusal = await refused(desk.node.delivery.deliver(envelope, letter(gp.address)))
+    assert (refusal.code, refusal.reason) == (552, "too-large-for-link")
