@@ -102,10 +102,10 @@ def keys_of(document: Mapping[str, Any]) -> tuple[SigningKey, ...]:
 
 
 def _key(data: dict[str, Any]) -> SigningKey | None:
-    if data.get("use", "sig") != "sig" or "verify" not in data.get("key_ops", ["verify"]):
+    kid, acts = data.get("kid", ""), data.get("key_ops", ["verify"])
+    if not isinstance(kid, str) or not isinstance(acts, list):
         return None
-    kid = data.get("kid", "")
-    if not isinstance(kid, str):
+    if data.get("use", "sig") != "sig" or "verify" not in acts:
         return None
     match data.get("kty"), data.get("crv"):
         case "RSA", _:

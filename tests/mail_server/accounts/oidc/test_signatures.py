@@ -139,6 +139,8 @@ def test_keys_that_sign_nothing_for_us_are_left_out() -> None:
                 weak,
                 other,
                 rsa | {"use": "enc"},
+                rsa | {"key_ops": None},
+                rsa | {"key_ops": ["encrypt"]},
                 rsa | {"alg": "RS512"},
                 rsa | {"kid": "bonne"},
                 1,
