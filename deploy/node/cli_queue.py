@@ -70,7 +70,8 @@ def queue_list(
         "settled": "Settled",
         "reason": "Why",
     }
-    table(found["letters"], columns, "No such letter.")
+    chosen = domain or account or after or done or state != "open"
+    table(found["letters"], columns, "No such letter." if chosen else "Nothing waits.")
     if (more := found["total"] - len(found["letters"])) > 0 and found["next"] is not None:
         screen.print(f"{count(found['total'], 'letter')} in all; go on with --after {found['next']}.")
     elif more > 0 and not after:

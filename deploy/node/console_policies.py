@@ -15,9 +15,12 @@ from deploy.node import rules, whence
 from deploy.node.administrators import User, user_named
 from deploy.node.composition import Node, now
 from deploy.node.control import CommandFailed
+from deploy.node.leaving import ListedDomains
 from mail_server.accounts.entities import account_entity, rights_in
 from mail_server.accounts.interface import Account, Kind
 from mail_server.accounts.service import PROTOCOLS
+from mail_server.delivery.abroad import addressed, on_the_list
+from mail_server.delivery.gate import domain_of
 from policies import explain, local_rules, questions
 from policies.interface import Attribute, Entity, Event
 from policies.trust_list import blocks
@@ -41,8 +44,12 @@ class PolicyCommands:
     ) -> dict[str, Any]:
         try:
             given = explain.given_context(context)
-            who, what = self._entity(principal, "principal"), self._entity(resource, "resource")
+            abroad = self._abroad(resource) if action == "send_out" else None
+            who = self._entity(principal, "principal")
+            what = abroad[0] if abroad else self._entity(resource, "resource")
             known = await self._known(action, self._account(principal), self._account(resource), who, what)
+            if abroad:
+                known = {**known, **await self._standing_abroad(self._account(principal), *abroad)}
             question, assumed = explain.ask(who, action, what, given, known)
         except explain.NotUnderstood as refused:
             raise CommandFailed(str(refused)) from None
@@ -60,6 +67,33 @@ class PolicyCommands:
         if kind == "operator" and rest and not explain.names_attributes(rest):
             return self._operator(rest)
         return explain.described(words, name)
+
+    def _abroad(self, words: str) -> tuple[Entity, str] | None:
+        """The domain of another operator that `domain:x.fr` or an address there names, and the address."""
+        kind, _, rest = words.partition(":")
+        domain = domain_of(words) if "@" in words else rest.lower() if kind == "domain" else ""
+        if not domain or explain.names_attributes(rest) or self._node.accounts.is_local_domain(domain):
+            return None
+        return Entity("Domain", domain, {"name": domain}), words if "@" in words else ""
+
+    async def _standing_abroad(
+        self, speaker: Account | None, domain: Entity, address: str
+    ) -> Mapping[str, Attribute]:
+        """What the trust list says of a domain, and how a patient stands with an address there."""
+        node = self._node
+        domains = ListedDomains(node.trust_list, node.peer_trust, node.operator_blocks.blocked)
+        known: dict[str, Attribute] = dict(on_the_list(domains.standing_of(domain.id)))
+        if not address:
+            return known
+        to = addressed(address)
+        known["to_patient"] = to.patient
+        if speaker is not None and speaker.kind is Kind.PATIENT:
+            await self._tell(speaker)
+            facts = await node.correspondence.exchanges.facts_abroad(
+                node.gate.writer_for(speaker), to.address
+            )
+            known |= {"standing": facts.stand.standing.value, "refused": facts.blocked}
+        return known
 
     def _operator(self, dn: str) -> Entity:
         try:

@@ -8,6 +8,7 @@ refused where it was asked for sealed only; no address is in a log, the trace or
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 

@@ -232,6 +232,19 @@ async def test_an_explanation_by_address_reads_what_the_node_knows(desk) -> None
         await explained(desk, "nobody@mss.essai.test", "submit", gp.address)
 
 
+async def test_why_nothing_leaves_for_a_domain_is_what_the_trust_list_says_of_it(desk) -> None:
+    gp, patient = await desk.account("gp"), await desk.patient()
+    for about in ("domain:mss.inconnu.test", "quelquun@mss.Inconnu.test"):
+        found = await explained(desk, gp.address, "send_out", about)
+        assert (found["allowed"], found["rule"]) == (False, "send-out-unlisted")
+        assert not {"listed", "stale", "blocked"} & set(found["assumed"])
+    found = await explained(desk, patient.alias, "send_out", "251036999900150@patient.mss.inconnu.test")
+    assert (found["context"]["to_patient"], found["context"]["standing"]) == (True, "none")
+    assert "251036999900150" not in str(found)
+    with pytest.raises(CommandFailed, match="There is no account"):
+        await explained(desk, gp.address, "send_out", "personne@" + gp.address.partition("@")[2])
+
+
 async def test_software_with_a_password_path_is_listed(desk) -> None:
     robot, other = await desk.account("robot", Kind.APP), await desk.account("other", Kind.APP)
     for account in (robot, other):
