@@ -11,7 +11,8 @@ _WORDS = {
     Fate.EXPIRED: "554 5.4.7 Not delivered within the time it was tried",
     Fate.CANCELLED: "554 5.3.0 Cancelled by an administrator",
 }
-_DELIVERED = {Fate.RELAYED: "yes", Fate.DELAYED: "queued"}
+# RFC 8621 §7: "yes" is for the recipient's own mailbox; of what another operator took over no more is known.
+_DELIVERED = {Fate.RELAYED: "unknown", Fate.DELAYED: "queued"}
 _OF_STATE = {
     RecipientState.DELIVERED: Fate.RELAYED,
     RecipientState.FAILED: Fate.FAILED,

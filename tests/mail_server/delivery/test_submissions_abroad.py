@@ -115,7 +115,7 @@ async def test_what_leaves_is_queued_until_the_queue_knows_and_says_who_can_read
     await jmap.settled(MARIE, Fate.RELAYED, taken)
     await jmap.settled(PAUL, Fate.EXPIRED)
     status = await jmap.status(made["id"])
-    assert (status[MARIE]["delivered"], status[MARIE]["smtpReply"]) == ("yes", "250 2.0.0 Merci")
+    assert (status[MARIE]["delivered"], status[MARIE]["smtpReply"]) == ("unknown", "250 2.0.0 Merci")
     assert status[PAUL]["delivered"] == "no"
     changes = await jmap.client("EmailSubmission/changes", sinceState=state)
     assert changes["updated"] == [made["id"]]
@@ -136,7 +136,7 @@ async def test_late_is_still_queued_with_the_other_side_s_words(jmap: Jmap) -> N
     status = await jmap.status(made["id"])
     assert (status[MARIE]["delivered"], status[MARIE]["smtpReply"]) == ("queued", "450 4.2.1 Later please")
     await jmap.settled(MARIE, Fate.RELAYED)
-    assert (await jmap.status(made["id"]))[MARIE]["delivered"] == "yes"
+    assert (await jmap.status(made["id"]))[MARIE]["delivered"] == "unknown"
 
 
 async def test_what_was_settled_before_the_submission_was_written_counts(jmap: Jmap, monkeypatch) -> None:
@@ -150,7 +150,7 @@ async def test_what_was_settled_before_the_submission_was_written_counts(jmap: J
     monkeypatch.setattr(jmap.door.queue._rows, "make", later)
     email = await jmap.draft(letter(MARIE))
     made = (await jmap.submit(email, MARIE))["created"]["s"]
-    assert (await jmap.status(made["id"]))[MARIE]["delivered"] == "yes"
+    assert (await jmap.status(made["id"]))[MARIE]["delivered"] == "unknown"
 
 
 async def test_sealed_only_is_refused_with_the_reason(jmap: Jmap) -> None:

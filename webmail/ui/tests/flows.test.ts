@@ -240,9 +240,22 @@ test("of a letter to another operator is told how it leaves, and that it is ther
   const away = async () => (await mail.list("sent", 0, 20)).lines.find((one) => one.id === sent.id)!.away;
   assert.equal(await sent.fate!(), null, "it is on its way");
   assert.deepEqual(await away(), [{ address: DOCTOR, ...status }]);
-  status.delivered = "yes";
+  status.delivered = "unknown"; // the other operator has it
   assert.equal(await sent.fate!(), "");
   assert.deepEqual(await away(), [{ address: DOCTOR, ...status }]);
+});
+
+test("a letter that left readable for anyone is not called sealed, one that did not leave is", async () => {
+  const guardOf = async (delivered: string, leaves: string) => {
+    const sent = await mail.send({ to: [DOCTOR], subject: "a", text: "b", files: [], inReplyTo: null });
+    Object.assign([...node.submissions.values()].at(-1)!, { undoStatus: "final", deliveryStatus: { [DOCTOR]: { delivered, leaves } } });
+    await sent.fate!();
+    return (await mail.list("sent", 0, 20)).lines.find((one) => one.id === sent.id)!.guard;
+  };
+  assert.equal(await guardOf("queued", "gate"), "gate");
+  assert.equal(await guardOf("unknown", "gate"), "gate");
+  assert.equal(await guardOf("no", "gate"), "sealed");
+  assert.equal(await guardOf("unknown", "sealed"), "sealed");
 });
 
 test("nothing is made when one addressee cannot be written to or has no certificate", async () => {

@@ -69,6 +69,43 @@ Content-Type: text/html
   assert.equal(letter.parts.length, 0);
 });
 
+const report = (words: string): string => `Content-Type: multipart/report; report-type=delivery-status; boundary=x
+
+--x
+${words}
+--x
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mss.exemple.fr
+
+--x
+Content-Type: text/rfc822-headers
+
+Subject: ...
+--x
+Content-Type: message/rfc822
+
+Subject: Une lettre
+
+Rendue.
+--x--
+`;
+
+test("of a report a person gets the words, not what it says to programs", () => {
+  const letter = seen(report("Content-Type: text/plain\n\nRemis."));
+  assert.equal(letter.text, "Remis.");
+  assert.deepEqual(letter.parts.map(({ name }) => name), ["message.eml"]);
+});
+
+test("a report without words shows what it has", () => {
+  assert.equal(seen(report("Content-Type: application/octet-stream\n\n")).parts.length, 4);
+});
+
+test("what only calls itself the part of a report is listed", () => {
+  assert.equal(seen("Content-Type: multipart/mixed; boundary=x\n\n--x\n\nBonjour\n--x\nContent-Type: text/rfc822-headers\n\nx\n--x--\n").parts.length, 1);
+  assert.equal(seen(report("\nRemis.").replace("message/delivery-status", "message/delivery-status; name=ordonnance.pdf")).parts.length, 2);
+});
+
 test("a letter of HTML alone has its text drawn from it", () => {
   const letter = seen("Content-Type: text/html; charset=utf-8\n\n<style>p{}</style><p>R&eacute;sultat&nbsp;: 5 &lt; 7</p><script>alert(1)</script><ul><li>un<li>deux</ul>");
   assert.equal(letter.text, "Résultat\u00a0: 5 < 7\n\n• un\n• deux");

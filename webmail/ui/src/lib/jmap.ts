@@ -89,11 +89,13 @@ export function watch(account: string, changed: () => void): () => void {
 
   const listen = (): void => {
     if (stopped) return;
-    source = new EventSource("/jmap/events?types=Email,Mailbox&closeafter=no&ping=60");
+    source = new EventSource("/jmap/events?types=Email,Mailbox,EmailSubmission&closeafter=no&ping=60");
     source.addEventListener("state", ({ data }: MessageEvent<string>) => {
       const { changed: types } = JSON.parse(data) as { changed?: Record<string, Record<string, string>> };
       state ??= ""; // what push tells is news from the first time on
-      told(types?.[account]?.["Email"] ?? types?.[account]?.["Mailbox"]);
+      const { Email, Mailbox = Email, EmailSubmission } = types?.[account] ?? {};
+      if ((Email ?? Mailbox) !== undefined) told(Email ?? Mailbox);
+      else if (EmailSubmission !== undefined) changed(); // what became of a letter that was sent
     });
     source.onerror = () => {
       // The browser tries again by itself unless the answer was an error for good.

@@ -3,7 +3,7 @@
 import type { OpenedLetter } from "../worker/protocol.ts";
 import { account, operatorKnown, speaker } from "./account.ts";
 import { api, Listeners, offline } from "./api.ts";
-import { Refused, type Addressee, type Correspondent, type Letter, type LetterLine, type MailboxRole, type MailWork, type Person } from "./contract.ts";
+import { Refused, type Addressee, type Away, type Correspondent, type Letter, type LetterLine, type MailboxRole, type MailWork, type Person } from "./contract.ts";
 import { download, from, jmap, refusedBy, watch, type Arguments, type Call } from "./jmap.ts";
 import { ask } from "./link.ts";
 import { accountId, boxes, enter, forgetBoxes, isOthers } from "./mail_boxes.ts";
@@ -136,8 +136,12 @@ async function learn(people: Person[]): Promise<void> {
 }
 
 const named = (one: Person): Person => (one.name === "" ? { ...one, name: names.get(one.address.toLowerCase()) ?? "" } : one);
+/** A copy of one's own is sealed; what left readable for anybody is not called so. */
+const left = (away: Away[] | undefined): Pick<LetterLine, "away"> & { guard?: "gate" } =>
+  away === undefined ? {} : { away, ...(away.some(({ leaves, delivered }) => leaves === "gate" && delivered !== "no") ? { guard: "gate" } : {}) };
+
 const called = <T extends LetterLine>(line: T): T => ({
-  ...line, from: named(line.from), to: line.to.map(named), ...(line.replyTo ? { replyTo: named(line.replyTo) } : {}), ...(fateOf(line.id) ? { refused: fateOf(line.id)! } : {}), ...(awayOf(line.id) ? { away: awayOf(line.id)! } : {}),
+  ...line, from: named(line.from), to: line.to.map(named), ...(line.replyTo ? { replyTo: named(line.replyTo) } : {}), ...(fateOf(line.id) ? { refused: fateOf(line.id)! } : {}), ...left(awayOf(line.id)),
 });
 
 /** Behind what is shown: were any of these refused after they were sent? */

@@ -16,14 +16,14 @@ export function see(message: Bytes, tree: Part): Seen {
   const texts: string[] = [];
   const pages: string[] = [];
   const parts: OpenedPart[] = [];
-  walk(tree);
+  walk(tree, false);
   const html = pages.length > 0 ? pages.join("\n<hr>\n") : null;
   const text = texts.length > 0 ? texts.join("\n\n") : html === null ? "" : htmlToText(html);
   return { text: text.trimEnd(), html, parts };
 
-  function walk(part: Part): void {
+  function walk(part: Part, reports: boolean): void {
     if (part.type.startsWith("multipart/")) {
-      part.children.forEach(walk);
+      part.children.forEach((one) => walk(one, part.type === "multipart/report"));
       return;
     }
     const disposition = parameterised(first(part.fields, "content-disposition"));
@@ -31,6 +31,7 @@ export function see(message: Bytes, tree: Part): Seen {
     const shown = disposition.value !== "attachment" && named === "";
     if (shown && part.type === "text/plain") texts.push(unflowed(textOf(message, part), part.params));
     else if (shown && part.type === "text/html") pages.push(textOf(message, part));
+    else if (reports && named === "" && MACHINE.has(part.type) && texts.length + pages.length > 0) return;
     else if (!/^application\/(pgp-(signature|keys|encrypted))$/.test(part.type)) parts.push(attachment(part, named, disposition.value));
   }
 
@@ -43,6 +44,9 @@ export function see(message: Bytes, tree: Part): Seen {
     return { name: fileName(named, part.type, type), type, size: data.length, inline, contentId, data: data.slice().buffer };
   }
 }
+
+/** What a report says again to programs (RFC 3464, 8098, 6533), after it said it in words. */
+const MACHINE = new Set(["message/delivery-status", "message/global-delivery-status", "message/disposition-notification", "message/global-disposition-notification", "text/rfc822-headers", "message/global-headers"]);
 
 const ENDINGS: Record<string, string> = {
   "application/pdf": ".pdf",
