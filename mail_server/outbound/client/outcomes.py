@@ -25,7 +25,7 @@ OURS: dict[str, tuple[str, str]] = {
     "bad-sender": ("5.1.7", "The sender's address cannot be said in SMTP"),
     "bad-address": ("5.1.3", "The recipient's address cannot be said in SMTP"),
     "bare-line-end": ("5.6.0", "The letter has line ends that SMTP does not allow"),
-    "null-mx": ("5.1.10", "The domain says that it takes no mail"),
+    "null-mx": ("4.4.4", "The name service says that the domain takes no mail, the trust list that it does"),
     "not-listed": ("4.7.0", "The trust list in force does not name the domain"),
     "no-host": ("4.4.4", "No server is known for the domain"),
     "name-unknown": ("4.4.4", "The server's name has no address"),

@@ -1,8 +1,8 @@
 """Where a domain's mail goes: a configured route, its MX records, or the server that the trust list names.
 
-Invariants: only a domain of the trust list is ever looked up; a domain that says it takes no mail (RFC 7505) fails
-at once, a name service that is silent fails nothing; servers of one preference are tried in an order that differs
-from letter to letter (RFC 5321 §5.1), those that did not answer lately last.
+Invariants: only a domain of the trust list is ever looked up; nothing that the name service says, or leaves unsaid,
+fails a letter: nobody vouches for its answers, and the list says that the domain takes mail; servers of one preference
+are tried in an order that differs from letter to letter (RFC 5321 §5.1), those that did not answer lately last.
 """
 
 from __future__ import annotations
@@ -129,7 +129,8 @@ class Routes:
         except NamesFailed:
             raise _no_route(Verdict.LATER, Phase.ROUTE, "dns-failed") from None
         if len(records) == 1 and not records[0].host:
-            raise _no_route(Verdict.FAILED, Phase.ROUTE, "null-mx")
+            # RFC 7505 §3 would have it returned at once; but whoever forges this one answer could return them all.
+            raise _no_route(Verdict.LATER, Phase.ROUTE, "null-mx")
         # An MX that is an address, or no name at all, is no server (RFC 5321 §5.1).
         usable = [record for record in records if is_name(record.host) and not is_address(record.host)]
         return tuple(Host(record.host, self._port, record.preference) for record in usable[:MOST_HOSTS])

@@ -1,8 +1,10 @@
 """What goes over the wire of a letter that the page sealed, once its entity is open.
 
-Invariants: a pure function; an entity may say no more than its fields do, however it is written; nobody's Bcc leaves,
-nor a field of ours, nor one that the operator alone may set; what told who wrote it, and what was checked when it was
-handed in, is said by the outer fields alone; CRLF throughout.
+Invariants: a pure function; an entity that names another author than the letter around it was sealed for that one's,
+and is not opened in this one: who laid hands on what waits for the gate (a disk, a backup) cannot have it opened under
+an account of theirs; an entity may say no more than its fields do, however it is written; nobody's Bcc leaves, nor a
+field of ours, nor one that the operator alone may set; what told who wrote it, and what was checked when it was handed
+in, is said by the outer fields alone; CRLF throughout.
 """
 
 from __future__ import annotations
@@ -58,9 +60,16 @@ def wire_bytes(letter: bytes, tree: mime.Part, entity: bytes) -> bytes:
         if found.name not in _NEVER and not found.name.startswith(OWN_PREFIX)
     ]
     inside = {found.name for found in mime.fields(entity)}
+    if _authors(entity) - _authors(head):
+        raise NotALetter
     outside = {name for name in inside if name.startswith(_OPERATORS_FAMILIES)} | _OPERATORS | mime.AUTHORS
     clear = mime.without(mime.unprotected(entity), _NEVER)
     return mime.restored(outer, clear, outside)
+
+
+def _authors(message: bytes) -> set[str]:
+    fields = mime.fields(mime.header_block(message))
+    return {box.spec.lower() for one in fields if one.name == "from" for box in mime.mailboxes(one.value)}
 
 
 def lines_closed(message: bytes) -> bytes:

@@ -29,7 +29,7 @@ WIRE = b"Received: from a by b\r\nFrom: a@mss.example\r\nSubject: CANARY-Martin\
 ENTITY = (
     b'Content-Type: text/plain; charset=utf-8; hp="cipher"; protected-headers="v1"\r\n'
     b"HP-Outer: Subject: [...] abcd\r\n"
-    b"From: somebody.else@mss.example\r\nTo: Dr B <b@other.example>\r\nBcc: secret@other.example\r\n"
+    b"From: Somebody Else <A@mss.example>\r\nTo: Dr B <b@other.example>\r\nBcc: secret@other.example\r\n"
     b"Subject: Compte rendu\r\nX-MSS-NIL: 000000000\r\nMessage-ID: <forged@x>\r\nVaguemestre-State: custody\r\n"
     b"\r\nBonjour\r\n"
 )
@@ -96,6 +96,19 @@ async def test_a_letter_that_its_author_sealed_leaves_as_an_ordinary_one(world: 
         b"Subject: Compte rendu",
     ]
     assert wire.endswith(b"\r\n\r\nBonjour\r\n")
+
+
+async def test_what_waits_for_the_gate_is_not_opened_in_a_letter_of_who_copied_it(
+    world: World, seal: Seal
+) -> None:
+    """The gate opens what names its key: but not somebody else's letter for whoever has its bytes and an account."""
+    gate = await world.started()
+    certificate = gate.certificate
+    stolen = seal(WIRE.replace(b"a@mss.example", b"victim@mss.example"), [certificate])
+    assert await gate.open(certificate.fingerprint, Form.GATED, stolen)
+    with pytest.raises(NotOpened) as refused:
+        await gate.open(certificate.fingerprint, Form.GATED_BY_AUTHOR, by_author(stolen))
+    assert (refused.value.slug, refused.value.lasting) == ("not-a-letter", True)
 
 
 async def test_line_ends_are_closed_before_the_wire(world: World, seal: Seal) -> None:

@@ -37,8 +37,8 @@ def test_the_sealed_subject_stands_for_the_one_outside() -> None:
 @pytest.mark.parametrize(
     "hidden",
     [
-        b"From: evil@mss.example",
-        b"FROM : evil@mss.example",
+        b"From: Evil <a@mss.example>",
+        b"FROM : Evil <A@MSS.example>",
         b"Sender: evil@mss.example",
         b"X-MSS-NIL: 000000000",
         b"X-MSS-INS: 285017512345678",
@@ -60,7 +60,7 @@ def test_the_sealed_subject_stands_for_the_one_outside() -> None:
 )
 def test_what_the_operator_says_is_not_said_from_inside(hidden: bytes, how: bytes) -> None:
     made = wire(how % hidden + b"Content-Type: text/plain\r\n\r\nBonjour\r\n")
-    assert b"evil" not in made
+    assert b"evil" not in made.lower()
     assert b"secret" not in made
     assert b"custody" not in made
     assert b"000000000" not in made
@@ -71,6 +71,27 @@ def test_what_the_operator_says_is_not_said_from_inside(hidden: bytes, how: byte
 def test_an_entity_that_begins_with_white_space_does_not_go_on_with_an_outer_field() -> None:
     made = wire(b" evil\r\n\tevil\r\nContent-Type: text/plain\r\n\r\nBonjour\r\n")
     assert b"evil" not in made
+
+
+@pytest.mark.parametrize(
+    "entity",
+    [
+        b"From: victim@mss.example\r\nSubject: Bilan\r\n",  # as the page seals a letter
+        b"Received: by mss.example\r\nDKIM-Signature: v=1\r\nFrom: V <victim@mss.example>\r\n",  # as we do
+        b"From: a@mss.example\r\nFrom: victim@mss.example\r\n",
+        b"X-A: a\rFROM : victim@mss.example\r\n",
+    ],
+)
+def test_what_was_sealed_for_somebody_elses_letter_is_not_opened_in_this_one(entity: bytes) -> None:
+    """Copied off a disk or a backup, and handed in under an account of the thief's."""
+    with pytest.raises(NotALetter):
+        wire(entity + b"Content-Type: text/plain\r\n\r\nBonjour\r\n")
+
+
+def test_an_entity_may_name_the_author_of_its_letter_or_nobody() -> None:
+    for said in (b"From: =?utf-8?q?=C3=89lise?= <A@mss.Example>\r\n", b""):
+        made = wire(said + b"Content-Type: text/plain\r\n\r\nBonjour\r\n")
+        assert mime.first(made, "from") == b"a@mss.example"
 
 
 def test_marks_of_protection_go() -> None:
@@ -99,7 +120,7 @@ def test_what_cannot_go_over_the_wire_is_refused(entity: bytes) -> None:
     st.lists(
         st.sampled_from(
             [
-                b"From: evil@x",
+                b"From: evil <a@mss.example>",
                 b"Bcc: evil@x",
                 b"Sender: evil@x",
                 b"X-MSS-NIL: evil",
