@@ -6,9 +6,9 @@ Invariants: nothing runs before `start`; what was started is ended by `stop`.
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import dataclass, field
 
+from deploy.node.clock import now
 from deploy.node.config import Config
 from mail_server.accounts.interface import Accounts
 from mail_server.conversations.blocks import Blocks, Dispensings
@@ -134,8 +134,3 @@ def add_receipts(
         domain=config.accounts.domains[0],
         clock=now,
     )
-
-
-def now() -> int:
-    """Milliseconds since the epoch, UTC."""
-    return time.time_ns() // 1_000_000

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deploy.node.composition import migrate
 from deploy.node.config import load, render
 from deploy.node.failures import StartError
+from deploy.node.ground import migrate
 from deploy.node.home import Home
 from mail_server.keys.kek import load_kek, make_kek, refuse_under
 from mail_server.sealing.authority import Authority

@@ -1,4 +1,4 @@
-"""What delivery needs of the trust list and of what leads out, for letters to other operators.
+"""What leads out, whole; and what delivery needs of it and of the trust list, for letters to other operators.
 
 Invariants: a part that is not there is closed, never open: without a gate nothing leaves readable, without the list
 nothing leaves; what was put into `Outbound` after delivery was made counts.
@@ -8,16 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
+from deploy.node.clock import now
 from deploy.node.config import Config
-from deploy.node.outbound import Outbound
+from deploy.node.egress import asking_of, gate_of, peer_keys_of
+from deploy.node.ground import Ground
+from deploy.node.outbound import Outbound, blocked_domains, client_of, outbound_of
+from deploy.node.trust import Trust
 from directory.openpgp.certificate import Certificate
 from mail_server.delivery.abroad import AbroadAdmission
 from mail_server.delivery.departing import Departures, Signer
 from mail_server.delivery.exchanges import Exchanges
 from mail_server.delivery.gate import Gate
 from mail_server.outbound.interface import Egress, Form, NotOpened, PeerCertificate, PeerKeys
+from mail_server.outbound.signed import SigningEgress
 from mail_server.sealing.interface import SealingEngine
+from mail_server.signatures.signer import Signer as LetterSigner
 from mail_server.store.interface import Store
 from policies.interface import Decisions, PeerStanding, PeerTrust
 from policies.trust_list.space import TrustSpace
@@ -82,6 +89,30 @@ class Leaving:
     egress: Egress | None = None
     departures: Departures | None = None
     peer_keys: PeerKeys | None = None  # for what the node itself tells people of other operators
+
+
+async def filled(ground: Ground, trust: Trust, signer: LetterSigner) -> Outbound:
+    """The queue with all that works at it, but for the reports. Raises StartError, KeyUnavailable, StoreError."""
+    config, store, keys, audit = ground.config, ground.store, ground.keys, ground.trace.note
+    blocked = blocked_domains(trust.space.names_of, ground.operator_blocks.blocked)
+    made = outbound_of(
+        config.outbound,
+        store=store,
+        keys=keys,
+        trail=ground.trail,
+        clock=now,
+        several_nodes=config.store.is_postgresql(),
+        blocked=blocked,
+    )
+    made.gate = gate_of(config, ground.home, named=made.gates_named, audit=audit, clock=now)
+    made.egress = SigningEgress(made.gate, signer)
+    made.published = made.peer_keys = await peer_keys_of(
+        config, store=store, keys=keys, listed=trust.peers.listed, audit=audit, clock=now
+    )
+    made.connect = client_of(config, trust.peers)
+    made.asking = partial(asking_of, config)
+    made.listing = bool(config.policies.trust_list or config.policies.trust_list_url)
+    return made
 
 
 def leaving(

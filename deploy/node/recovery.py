@@ -14,10 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from deploy.node.composition import Node, migrate
+from deploy.node.composition import Node
 from deploy.node.config import load, render
 from deploy.node.control import Report, unheard
 from deploy.node.failures import StartError
+from deploy.node.ground import migrate
 from deploy.node.home import Home
 from deploy.node.queue_standing import faults
 from deploy.node.trust import FOLDER as TRUST_FOLDER

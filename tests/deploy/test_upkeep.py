@@ -7,12 +7,14 @@ import contextlib
 from types import SimpleNamespace
 from typing import Any, cast
 
-from deploy.node import composition
-from deploy.node.composition import Node
+import pytest
+
+from deploy.node import node as upkeep_of
+from deploy.node.node import Node
 
 
-async def test_upkeep_survives_any_failure(monkeypatch) -> None:
-    monkeypatch.setattr(composition, "_HOUR", 0.0)
+async def test_upkeep_survives_any_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep_of, "_HOUR", 0.0)
     tries: list[int] = []
     loop, often = asyncio.get_running_loop(), asyncio.Event()
 

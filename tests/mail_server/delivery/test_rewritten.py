@@ -15,7 +15,8 @@ LETTER = (
 
 async def test_it_has_the_fields_of_its_new_bytes() -> None:
     made = await rewritten(await examine(LETTER, LARGE), b"Date: now\r\n" + LETTER, LARGE)
-    assert made.data.startswith(b"Date: now") and made.fields[0].name == "date"
+    assert made.data.startswith(b"Date: now")
+    assert made.fields[0].name == "date"
     assert made.message_ids == (b"<1@peer.test>",)
 
 
@@ -27,5 +28,6 @@ async def test_what_was_verified_and_decided_of_it_is_not_lost() -> None:
     letter = replace(letter, findings=replace(letter.findings, coarse_class=CoarseClass.RECORD))
     made = await rewritten(letter, b"Date: now\r\n" + LETTER, LARGE)
     assert (made.results, made.vouched) == (letter.results, True)
-    assert not made.findings.closes_exchange and not made.findings.fin_subject
+    assert not made.findings.closes_exchange
+    assert not made.findings.fin_subject
     assert made.findings.coarse_class is CoarseClass.RECORD
