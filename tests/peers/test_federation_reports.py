@@ -63,7 +63,7 @@ def test_both_operators_tell_who_asked_one_of_the_seal_and_one_of_the_mailbox(tw
 
     ours = found(two.here, two.claire, is_ours)
     assert machine(ours.message)[1]["Action"] == "relayed"
-    assert "a pris en charge de vous confirmer" in texts(ours.message)
+    assert "s’est engagé à vous confirmer" in texts(ours.message)
 
 
 def test_who_said_never_is_told_nothing(two: Federation) -> None:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from mail_server.outbound.interface import Outcome, Phase, Readable
+from mail_server.outbound.interface import Notify, Outcome, Phase, Readable
 from mail_server.outbound.reports.interface import Fate, Kept, Settled, Told
 
 _NB = "\u00a0"
@@ -205,7 +205,7 @@ _SLUGS: Final[Mapping[str, Cause]] = {
     "eight-bit-not-offered": Cause.REFUSED,
     "larger-than-offered": Cause.TOO_LARGE,
     "bad-address": Cause.UNKNOWN,
-    "null-mx": Cause.UNKNOWN,
+    "null-mx": Cause.UNREACHABLE,
     "name-unknown": Cause.UNREACHABLE,
     "not-listed": Cause.NOT_LISTED,
     "no-starttls": Cause.CERTIFICATE,
@@ -305,7 +305,7 @@ _KEPT: Final[Mapping[Kept, Both]] = {
     ),
 }
 _CONFIRMS = Both(
-    "Son opérateur a pris en charge de vous confirmer l’arrivée dans la boîte.",
+    "Son opérateur s’est engagé à vous confirmer l’arrivée dans la boîte.",
     "Their operator has undertaken to confirm arrival in the mailbox.",
 )
 _NO_MORE = Both(
@@ -357,8 +357,11 @@ class _Writer:
     def _line(self, told: Line) -> list[str]:
         line = told.settled
         if line.fate is Fate.RELAYED:
-            after = _CONFIRMS if line.last is not None and line.last.dsn else _NO_MORE
-            return [self._in(_ARRIVED[told.readable]), self._in(after)]
+            written = [self._in(_ARRIVED[told.readable])]
+            if line.recipient.notify & Notify.SUCCESS:  # who did not ask for a confirmation awaits none
+                confirms = line.last is not None and line.last.dsn
+                written.append(self._in(_CONFIRMS if confirms else _NO_MORE))
+            return written
         if line.fate is Fate.DELIVERED:
             return [self._in(_KEPT[line.kept or Kept.OPERATOR])]
         why = cause(line)

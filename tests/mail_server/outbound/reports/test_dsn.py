@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mail_server.outbound.interface import Outcome, Phase, Readable, Verdict
+from mail_server.outbound.interface import Notify, Outcome, Phase, Readable, Verdict
 from mail_server.outbound.reports import words
 from mail_server.outbound.reports.dsn import Composed, Report, compose, returned_fields
 from mail_server.outbound.reports.interface import Fate, Kept, Settled
@@ -155,12 +155,29 @@ def test_a_success_says_who_can_read(readable: Readable, fr: str, en: str):
     assert fr in text(report)
     assert en in text(report)
     assert report["Subject"] == "Message remis / Message delivered"
-    assert "ne recevrez pas d’autre avis" in text(report)
 
 
-def test_a_success_says_that_the_other_operator_will_confirm():
-    taken = outcome(Verdict.DELIVERED, Phase.CONTENT, "delivered", 250, "2.0.0", "ok", dsn=True)
-    assert "a pris en charge de vous confirmer" in text(read(made(settled(Fate.RELAYED, last=taken))))
+@pytest.mark.parametrize(
+    ("notify", "confirms", "words"),
+    [
+        (Notify.SUCCESS, True, "s’est engagé à vous confirmer"),
+        (Notify.SUCCESS | Notify.FAILURE, False, "ne recevrez pas d’autre avis"),
+    ],
+)
+def test_who_asked_to_hear_of_success_learns_whether_the_other_operator_will_confirm(
+    notify: Notify, confirms: bool, words: str
+):
+    taken = outcome(Verdict.DELIVERED, Phase.CONTENT, "delivered", 250, "2.0.0", "ok", dsn=confirms)
+    assert words in text(read(made(settled(Fate.RELAYED, last=taken, notify=notify))))
+
+
+@pytest.mark.parametrize("confirms", [True, False])
+def test_who_did_not_ask_is_promised_no_confirmation(confirms: bool):
+    """The other operator was not asked for one either: it would be waited for in vain."""
+    taken = outcome(Verdict.DELIVERED, Phase.CONTENT, "delivered", 250, "2.0.0", "ok", dsn=confirms)
+    said = text(read(made(settled(Fate.RELAYED, last=taken))))
+    assert "confirme" not in said
+    assert "autre avis" not in said
 
 
 @pytest.mark.parametrize("kept", list(Kept))
