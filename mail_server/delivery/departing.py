@@ -47,6 +47,7 @@ from policies.interface import Event
 from policies.refusal import Refusal
 
 _FIN = "[FIN]"
+_SIGNED_BY_OTHERS = frozenset({"dkim-signature", "arc-message-signature"})
 _OPERATOR_READS = (Readable.GATED, Readable.SEALED_TO_OPERATOR)
 
 
@@ -217,7 +218,8 @@ class Departures:
 
     async def _gated(self, letter: Letter, to: tuple[Abroad, ...], received: bytes) -> _Content:
         """The bytes for the wire, sealed to the gate as they are."""
-        made = await self._signed(wire.whole(received, await self._departing(letter)), letter)
+        plain = await self._in_seven_bit(letter, await self._departing(letter))
+        made = await self._signed(wire.whole(received, plain), letter)
         certificate = self._egress.certificate
         staged = await gated.staged(self._engine, self._store, certificate, made.data)
         return _Content(to, staged, Form.GATED, certificate.fingerprint, Readable.GATED, made)
@@ -307,6 +309,14 @@ class Departures:
         if len(letter.data) < self._large:
             return wire.departing(letter, self._product)
         return await asyncio.to_thread(wire.departing, letter, self._product)
+
+    async def _in_seven_bit(self, letter: Letter, departing: bytes) -> bytes:
+        """Before it is signed (RFC 6376 §5.3), so that a server without 8BITMIME can take it."""
+        if any(one.name in _SIGNED_BY_OTHERS for one in letter.fields):
+            return departing
+        if len(departing) < self._large:
+            return mime.seven_bit(departing)
+        return await asyncio.to_thread(mime.seven_bit, departing)
 
 
 def _not_now(slug: str) -> Refusal:

@@ -44,6 +44,7 @@ from mail_server.mime.sections import (
     find_part,
     section,
 )
+from mail_server.mime.seven_bit import is_seven_bit, seven_bit
 
 __all__ = [
     "AUTHORS",
@@ -75,6 +76,7 @@ __all__ = [
     "header_field",
     "inline_pgp",
     "is_encrypted",
+    "is_seven_bit",
     "mailboxes",
     "message_ids",
     "multipart",
@@ -94,6 +96,7 @@ __all__ = [
     "section",
     "select",
     "sent_date",
+    "seven_bit",
     "text_part",
     "unfold",
     "unprotected",

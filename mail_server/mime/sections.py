@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 from mail_server.mime.headers import decode_base64, select
 from mail_server.mime.parts import Part
 
-_IDENTITY = frozenset({"7bit", "8bit", "binary", ""})
+IDENTITY = frozenset({"7bit", "8bit", "binary", ""})
 # RFC 2045 §6.7 rule 3: white space at the end of an encoded line is not the author's. The look-behind starts
 # each run of blanks once, so that a long run costs its length.
 _SLICE = 1 << 16
@@ -80,7 +80,7 @@ def decoded_body(message: bytes, part: Part) -> bytes:
     """A part's body without its transfer encoding. A multipart has none, whatever it says (RFC 2045 §6.4)."""
     body = part.body(message)
     encoding = part.encoding
-    if part.type == "multipart" or encoding in _IDENTITY:
+    if part.type == "multipart" or encoding in IDENTITY:
         return body
     if encoding == "base64":
         return decode_base64(body)

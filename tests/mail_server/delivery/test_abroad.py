@@ -203,8 +203,7 @@ async def test_without_a_certificate_the_bytes_for_the_wire_wait_sealed_to_the_g
     assert b"bilan" not in queued
     wire = way.opened_by_the_gate(queued)
     assert len(wire) == one.size
-    assert one.eight_bit
-    assert wire.endswith(sent.partition(b"\r\n\r\n")[2])
+    assert parsed(wire).get_content() == parsed(sent).get_content()
     header = wire.partition(b"\r\n\r\n")[0].lower()
     assert header.startswith(b"dkim-signature:")
     assert b"received: from poste by localhost" in header
@@ -217,6 +216,19 @@ async def test_without_a_certificate_the_bytes_for_the_wire_wait_sealed_to_the_g
     assert [(event.outcome, event.reference, event.subject) for event in events] == [
         ("gated", accepted.id, gp.id)
     ]
+
+
+async def test_by_the_gate_it_leaves_in_seven_bits_unless_its_program_has_signed_it(desk, way) -> None:
+    """RFC 6376 §5.3: what we sign, every server between can take; what another signed is not ours to change."""
+    gp = await desk.account("gp")
+    await desk.send(gp, letter(gp.address), MARIE)
+    signed = letter(gp.address, more="DKIM-Signature: v=1; d=ailleurs.test\r\n")
+    await desk.send(gp, signed, PAUL)
+    first, second = way.laid
+    assert (first.eight_bit, second.eight_bit) == (False, True)
+    wires = [way.opened_by_the_gate(queued) for queued in await way.queued()]
+    assert parsed(wires[0])["Content-Transfer-Encoding"] == "quoted-printable"
+    assert wires[1].endswith(signed.partition(b"\r\n\r\n")[2])
 
 
 async def test_to_who_publishes_a_certificate_it_leaves_sealed_each_a_letter_of_their_own(desk, way) -> None:
