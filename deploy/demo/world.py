@@ -9,18 +9,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import random
 import secrets
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +21,10 @@ from typing import Any
 
 from deploy.demo import people, pki, sign_in
 from deploy.demo.browser import derivations
+from deploy.demo.node_process import DemoFailed, NodeProcess, signals_held_back
+from deploy.demo.ports import PORTS
+from deploy.demo.ports import free_port_base as free_port_base  # the world is asked for all of it
+from deploy.demo.ports import ports_at as ports_at
 from deploy.demo.sign_in import SignIn
 from deploy.node.control import NodeDown, ask
 from deploy.node.home import Home
@@ -56,28 +53,8 @@ _PEOPLE = {GP: GP_NAME, NURSE: "Inès Moreau", DOCTOR: "Dr Paul Lenoir"}
 
 NEIGHBOUR = pki.Organisation.with_finess("CHU VOISIN TEST", 3, "Isère (38)")
 
-# The standard port of each service, to which the port base is added.
-_PORTS = {
-    "smtp": 25,
-    "submission": 587,
-    "submissions": 465,
-    "imap": 143,
-    "imaps": 993,
-    "https": 443,
-    "http": 80,
-    "metrics": 464,
-    "identity": 90,
-}
-
-
-_NOT_AWAITED = ("metrics", "identity")  # the first opens last of all, the second is no port of the node
 Command = Callable[..., Any]
-Place = str | tuple[str, int]  # a socket in a folder, or host and port
 Sections = Mapping[str, Mapping[str, Any]]  # of a configuration
-
-
-class DemoFailed(Exception):
-    """The demo cannot go on; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,96 +112,6 @@ def _command(folder: Path, name: str, **arguments: Any) -> Any:
     return asyncio.run(ask(folder / "node" / "control.sock", name, arguments))
 
 
-class NodeProcess:
-    """The node, in a process of its own, ended by its own id."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._beside = ExitStack()
-        self._process = self._spawn()
-
-    def take_along(self, beside: ExitStack) -> None:
-        """What runs beside the node, and ends after it."""
-        self._beside = beside
-
-    def _spawn(self, under: Sequence[str] = ()) -> subprocess.Popen[bytes]:
-        serve = [sys.executable, "-m", "deploy.node.cli", "serve", "--home", str(self._folder / "node")]
-        with (self._folder / "node.log").open("ab") as log:
-            return subprocess.Popen(
-                [*under, *serve],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C is for the demo, which then ends the node in good order
-            )
-
-    def restart(self, under: Sequence[str] = ()) -> None:
-        """Start it again once it has ended, by whatever means; `under` another program if need be."""
-        self._process.wait()
-        self._process = self._spawn(under)
-
-    def wait_ready(self, ports: Mapping[str, int], seconds: float = 60) -> None:
-        """Its doors answer, and its console, which comes last. Raises DemoFailed."""
-        deadline = time.monotonic() + seconds
-        waiting: list[Place] = [
-            ("127.0.0.1", port) for name, port in ports.items() if name not in _NOT_AWAITED
-        ]
-        waiting.append(str(self._folder / "node" / "control.sock"))
-        while waiting:
-            if self._process.poll() is not None:
-                tail = (self._folder / "node.log").read_text(errors="replace").strip().splitlines()[-5:]
-                raise DemoFailed("The node did not start:\n" + "\n".join(tail))
-            if time.monotonic() > deadline:
-                raise DemoFailed(f"The node does not answer at {waiting[0]}.")
-            if _answers(waiting[0]):
-                waiting.pop(0)
-            else:
-                time.sleep(0.05)
-
-    def stop(self) -> None:
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-            try:
-                self._process.wait(35)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-        self._beside.close()
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
-    def running(self) -> bool:
-        return self._process.poll() is None
-
-
-def _answers(place: Place) -> bool:
-    family = socket.AF_UNIX if isinstance(place, str) else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(place) == 0
-
-
-def ports_at(port_base: int) -> dict[str, int]:
-    return {name: port_base + port for name, port in _PORTS.items()}
-
-
-def free_port_base(*more: int) -> int:
-    """A base whose ports are free now, below the range the kernel lends to clients; `more`: further ports above it."""
-    for _ in range(200):
-        base = random.randrange(11_000, 31_000 - max(more, default=0))  # noqa: S311 - not a secret
-        try:
-            for port in (*_PORTS.values(), *more):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", base + port))
-        except OSError:
-            continue
-        return base
-    raise DemoFailed("No free ports were found on this machine.")
-
-
 def build(
     folder: Path,
     port_base: int,
@@ -278,27 +165,6 @@ def build(
         beside.close()
         raise
     return made, process
-
-
-@contextmanager
-def signals_held_back() -> Generator[None]:
-    """Until the block ends: an interruption inside would leave a node that nobody knows."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[int] = []
-    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in ends}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(number, lambda which, _: came.append(which))
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    for number in came:
-        signal.raise_signal(number)
 
 
 def _clear(folder: Path) -> None:
@@ -380,7 +246,7 @@ def routes_to(domain: str, ports: Mapping[str, int]) -> dict[str, Any]:
 async def _initialise(folder: Path, ports: Mapping[str, int], others: Sections) -> None:
     sections = door_sections(ports)
     sections["policies"] = {"local_rules": str(folder / "policies")}
-    sections["outbound"] = routes_to(FOREIGN_DOMAIN, ports_at(ports["smtp"] - _PORTS["smtp"] + PEER_OFFSET))
+    sections["outbound"] = routes_to(FOREIGN_DOMAIN, ports_at(ports["smtp"] - PORTS["smtp"] + PEER_OFFSET))
     sections["signatures"] = {"verify": False}  # a demonstration asks no DNS server outside this machine
     write_password_rule(
         folder / "policies",

@@ -1,0 +1,39 @@
+"""Which port of the demo's node is which, above the port base it was given."""
+
+from __future__ import annotations
+
+import random
+import socket
+
+from deploy.demo.node_process import DemoFailed
+
+# The standard port of each service, to which the port base is added.
+PORTS = {
+    "smtp": 25,
+    "submission": 587,
+    "submissions": 465,
+    "imap": 143,
+    "imaps": 993,
+    "https": 443,
+    "http": 80,
+    "metrics": 464,
+    "identity": 90,
+}
+
+
+def ports_at(port_base: int) -> dict[str, int]:
+    return {name: port_base + port for name, port in PORTS.items()}
+
+
+def free_port_base(*more: int) -> int:
+    """A base whose ports are free now, below the range the kernel lends to clients; `more`: further ports above it."""
+    for _ in range(200):
+        base = random.randrange(11_000, 31_000 - max(more, default=0))  # noqa: S311 - not a secret
+        try:
+            for port in (*PORTS.values(), *more):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", base + port))
+        except OSError:
+            continue
+        return base
+    raise DemoFailed("No free ports were found on this machine.")
