@@ -1,4 +1,4 @@
-"""Relaxed canonicalisation (RFC 6376 §3.4.2, §3.4.4), as bytes in and bytes out.
+"""Canonicalisation (RFC 6376 §3.4), as bytes in and bytes out.
 
 Invariants: pure; what is given in slices comes to the same as what is given whole, wherever it was cut; the time taken
 grows with the size alone, however strangely blanks and line ends are laid; a slice holds the interpreter for well under
@@ -66,12 +66,27 @@ class RelaxedBody:
         self._lines += ends
 
 
+def relaxed_body(body: bytes) -> bytes:
+    """A body as a verifier hashes it (RFC 6376 §3.4.4)."""
+    kept = _without_last_ends(_collapsed(body).replace(b" \r\n", _CRLF))
+    return kept + _CRLF if kept else b""
+
+
+def simple_body(body: bytes) -> bytes:
+    """The same of RFC 6376 §3.4.3: a body of nothing is one line end."""
+    return _without_last_ends(body) + _CRLF
+
+
 def body_hash(message: bytes, start: int) -> bytes:
     """Of the body that begins at `start`."""
     hashed = RelaxedBody()
     for at in range(start, len(message), SLICE):
         hashed.update(message[at : at + SLICE])
     return hashed.digest()
+
+
+def _without_last_ends(body: bytes) -> bytes:
+    return body[: len(body) - 2 * _line_ends(body)]
 
 
 def _collapsed(piece: bytes) -> bytes:

@@ -22,7 +22,7 @@ from dkim import canonicalization
 
 from mail_server.sealing.frames import Ask, Slug
 from mail_server.sealing.serving import Failed, limit_processor, run
-from mail_server.signatures import key_records
+from mail_server.signatures import canonical, key_records
 
 CPU_SECONDS = 8
 
@@ -33,19 +33,10 @@ class _Canonicalises(Protocol):
     canonicalize_body: Any
 
 
-@functools.lru_cache(maxsize=1)
-def _relaxed(body: bytes) -> bytes:
-    return cast(bytes, _RELAXED(body))
-
-
-@functools.lru_cache(maxsize=1)
-def _simple(body: bytes) -> bytes:
-    return cast(bytes, _SIMPLE(body))
-
-
-# Each signature of a letter has the same body: dkimpy would write it anew for every one of them.
-_RELAXED = cast(_Canonicalises, canonicalization.Relaxed).canonicalize_body
-_SIMPLE = cast(_Canonicalises, canonicalization.Simple).canonicalize_body
+# Each signature of a letter has the same body: dkimpy would write it anew for every one of them, by an expression whose
+# time grows with the square of a run of blanks: a megabyte of them would cost minutes.
+_relaxed = functools.lru_cache(maxsize=1)(canonical.relaxed_body)
+_simple = functools.lru_cache(maxsize=1)(canonical.simple_body)
 cast(_Canonicalises, canonicalization.Relaxed).canonicalize_body = staticmethod(_relaxed)
 cast(_Canonicalises, canonicalization.Simple).canonicalize_body = staticmethod(_simple)
 
