@@ -115,8 +115,8 @@ class Filing:
     def _answered_again(
         self, sender: Sender, accounts: Sequence[AccountId], letter: Composed, now: int
     ) -> str:
-        """The id of the answer, which the trace knows like any other."""
-        reference = "R" + secrets.token_hex(12)
+        """The id of the answer, which the trace knows like any other; of what left, that of the first time."""
+        reference = letter.leave.reference if letter.leave is not None else "R" + secrets.token_hex(12)
         acts = [("deliver", account) for account in accounts]
         acts += [("send-out", one.account or "") for one in letter.outgoing]
         self._audit(

@@ -286,7 +286,7 @@ class DeliveryService(Keeping):
     async def _compose_and_file(
         self, envelope: Envelope, letter: Letter, fingerprint: bytes, note: Note | None
     ) -> Accepted:
-        leave, outgoing = await self._leaving(envelope, letter)
+        leave, outgoing = await self._leaving(envelope, letter, fingerprint)
         gated = any(one.readable is Readable.GATED for one in outgoing)
         plans = self._plans(envelope, letter, gated)
         for attempt in range(_ATTEMPTS):
@@ -319,8 +319,14 @@ class DeliveryService(Keeping):
             return Accepted(reference, leaving)
         raise Refusal(451, "4.3.0", "Temporary failure, please try again", "would-not-settle")
 
-    async def _leaving(self, envelope: Envelope, letter: Letter) -> tuple[Leave | None, list[Outgoing]]:
-        """What the queue will hold. Raises Refusal."""
+    async def _leaving(
+        self, envelope: Envelope, letter: Letter, fingerprint: bytes
+    ) -> tuple[Leave | None, list[Outgoing]]:
+        """What the queue will hold. Raises Refusal.
+
+        Its reference follows from the letter: whoever hands it over again, not knowing that it was taken (a crash
+        between our commit and theirs), hears the reference that the queue knows it by.
+        """
         if not envelope.abroad:
             return None, []
         if self._departures is None:
@@ -329,7 +335,7 @@ class DeliveryService(Keeping):
         account = self._gate.author(sender)
         if account is None and sender.identity is not None:
             account = self._accounts.by_id(sender.identity.account)
-        leave = Leave(account, "R" + secrets.token_hex(12), now_ms(), actor_of(sender))
+        leave = Leave(account, "R" + fingerprint.hex()[:24], now_ms(), actor_of(sender))
         return leave, await self._departures.ready(envelope, letter, leave)
 
     def _plans(self, envelope: Envelope, letter: Letter, gated: bool) -> list[Plan]:

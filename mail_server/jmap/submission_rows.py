@@ -234,14 +234,19 @@ class SubmissionRows:
             if not outcome.departing:
                 continue
             found = fates_of(sql, self._keys, outcome.reference)
-            settled = standing_of(found[0]) if found else ("unknown", outcome.reply)
+            settled = standing_of(found[-1]) if found else ("unknown", outcome.reply)
+            if settled is None and not self._followed(sql, outcome.reference, one.id):
+                settled = ("unknown", outcome.reply)  # the same letter again: the queue tells of it once
             if settled is not None:
                 outcome.delivered, outcome.reply = settled
-                continue
-            sql.run(
-                "INSERT INTO jmap_departure (reference, submission) VALUES (?, ?) ON CONFLICT DO NOTHING",
-                (outcome.reference, one.id),
-            )
+
+    def _followed(self, sql: Sql, reference: str, submission: str) -> bool:
+        sql.run(
+            "INSERT INTO jmap_departure (reference, submission) VALUES (?, ?) ON CONFLICT DO NOTHING",
+            (reference, submission),
+        )
+        row = sql.one("SELECT submission FROM jmap_departure WHERE reference = ?", (reference,))
+        return row == (submission,)
 
     def learned(
         self, sql: Sql, reference: str, delivered: str, reply: str, *, final: bool

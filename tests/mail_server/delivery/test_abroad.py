@@ -276,9 +276,11 @@ async def test_local_and_foreign_addressees_are_served_by_one_letter_under_one_r
 
 async def test_a_letter_sent_again_is_queued_once(desk, way) -> None:
     gp = await desk.account("gp")
-    for _ in range(2):
-        await desk.send(gp, letter(gp.address), MARIE)
+    told = [
+        await desk.node.delivery.deliver(await desk.envelope(gp, MARIE), letter(gp.address)) for _ in range(2)
+    ]
     assert len(await way.queued()) == 1
+    assert {one.id for one in told} == {way.laid[0].reference}  # whoever asks again hears of the same letter
 
 
 async def test_what_cannot_be_sealed_to_the_gate_is_accepted_by_nobody(desk, way) -> None:

@@ -52,6 +52,13 @@ class Jmap:
         found = await self.client("EmailSubmission/get", ids=[submission])
         return found["list"][0]["deliveryStatus"]
 
+    async def send_now(self) -> None:
+        """What waits for its time, or for its next attempt, is handed over now."""
+        await self.desk.node.store.write(
+            lambda tx: tx.sql.run("UPDATE jmap_submission SET due = 0 WHERE due IS NOT NULL")
+        )
+        await self.door.queue._send_due()
+
     async def settled(self, recipient: str, fate: Fate, last: Outcome | None = None) -> None:
         """As the queue does when it knows."""
         letter = next(one for one in self.way.laid if recipient in {each.address for each in one.recipients})
@@ -180,3 +187,35 @@ async def test_the_gate_s_key_packet_comes_beside_a_letter_that_the_page_sealed(
     assert one.form is Form.GATED_BY_AUTHOR
     [queued] = await jmap.way.queued()
     assert jmap.desk.open("egress", queued).inner.endswith(b"Merci.\r\n")
+
+
+async def test_cut_off_once_it_lay_in_the_queue_a_submission_finds_its_letter_again(
+    jmap: Jmap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """kill -9 between delivery's commit and the submission's own: the next attempt hears the same reference."""
+    deliver = jmap.desk.node.delivery.deliver
+
+    async def cut(envelope: Any, message: bytes) -> None:
+        await deliver(envelope, message)
+        raise RuntimeError
+
+    await jmap.door.queue.stop()
+    email = await jmap.draft(letter(MARIE))
+    with monkeypatch.context() as patched:
+        patched.setattr(jmap.desk.node.delivery, "deliver", cut)
+        envelope = {"mailFrom": {"email": GP, "parameters": {"HOLDFOR": "60"}}, "rcptTo": [{"email": MARIE}]}
+        made = (await jmap.submit(email, envelope=envelope))["created"]["s"]
+        await jmap.send_now()
+    await jmap.send_now()
+    status = (await jmap.status(made["id"]))[MARIE]
+    assert (status["delivered"], status["leaves"]) == ("queued", "gate")
+    assert len(await jmap.way.queued()) == 1
+    await jmap.settled(MARIE, Fate.RELAYED)
+    assert (await jmap.status(made["id"]))[MARIE]["delivered"] == "unknown"
+
+
+async def test_the_same_letter_submitted_again_leaves_once_and_is_told_of_once(jmap: Jmap) -> None:
+    email = await jmap.draft(letter(MARIE))
+    told = [(await jmap.submit(email, MARIE))["created"]["s"]["deliveryStatus"][MARIE] for _ in range(2)]
+    assert [one["delivered"] for one in told] == ["queued", "unknown"]
+    assert len(await jmap.way.queued()) == 1
