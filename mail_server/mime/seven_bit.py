@@ -1,9 +1,9 @@
 """A letter written again so that every server can take it: no octet above 127 in a body, no line beyond what SMTP has.
 
 RFC 6152 §3: what is not 7-bit may go to a server without 8BITMIME only once it is converted; RFC 6376 §5.3: who signs
-converts first. Invariants: each part decodes to what it said; header fields keep their bytes, but for what names the
-encoding; what somebody signed or encrypted (RFC 1847 §2.1) is not touched; a letter that needs nothing is given back
-itself.
+converts first. Invariants: each part decodes to what it said; header fields keep their bytes, but for those in 8 bits
+(`ascii_header`) and what names the encoding; what somebody signed or encrypted (RFC 1847 §2.1) is not touched; a letter
+that needs nothing is given back itself.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import binascii
 from collections.abc import Iterator
 
+from mail_server.mime.ascii_header import ascii_header
 from mail_server.mime.build import base64_lines
 from mail_server.mime.headers import first, select
 from mail_server.mime.parts import Part, parse
@@ -23,8 +24,10 @@ _ENCODING = "content-transfer-encoding"
 
 
 def is_seven_bit(message: bytes, tree: Part) -> bool:
-    """Whether `seven_bit` would leave every body as it is."""
-    return not any(_unfit(message, part) for part in _open(tree))
+    """Whether there is nothing for `seven_bit` to do."""
+    if not tree.header(message).isascii():
+        return False
+    return not any(_unfit(message, one) or not one.header(message).isascii() for one in _open(tree))
 
 
 def seven_bit(message: bytes, tree: Part | None = None) -> bytes:
@@ -32,24 +35,26 @@ def seven_bit(message: bytes, tree: Part | None = None) -> bytes:
     if is_seven_bit(message, tree):
         return message
     made = _written(message, tree)
-    head = message[: tree.header_start]
-    if first(tree.header(message), "mime-version") is None:
-        head += b"MIME-Version: 1.0\r\n"  # RFC 2045 §4: without it the encoding would say nothing
-    return head + made + message[tree.body_end :]
+    if made != message and first(tree.header(message), "mime-version") is None:
+        made = b"MIME-Version: 1.0\r\n" + made  # RFC 2045 §4: without it the encoding would say nothing
+    return made
 
 
 def _open(part: Part) -> Iterator[Part]:
-    """The leaves below, but for what is signed or encrypted as it stands."""
-    if part.is_multipart and part.subtype in _CLOSED:
+    """Of the tree, all but what lies in what is signed or encrypted."""
+    if _is_closed(part):
         return
-    if not part.children:
-        yield part
+    yield part
     for child in part.children:
         yield from _open(child)
 
 
+def _is_closed(part: Part) -> bool:
+    return part.is_multipart and part.subtype in _CLOSED
+
+
 def _unfit(message: bytes, part: Part) -> bool:
-    if part.encoding not in IDENTITY or part.type in ("multipart", "message"):
+    if part.children or part.encoding not in IDENTITY or part.type in ("multipart", "message"):
         return False
     for piece in _slices(part.body(message)):
         if not piece.isascii() or max(map(len, piece.split(b"\n"))) > _LONGEST:
@@ -68,15 +73,17 @@ def _slices(body: bytes) -> Iterator[bytes]:
 
 def _written(message: bytes, part: Part) -> bytes:
     """Header and body of a part."""
-    header, body = part.header(message), part.body(message)
-    if part.children and not (part.is_multipart and part.subtype in _CLOSED):
+    header, body = ascii_header(part.header(message)), part.body(message)
+    if _is_closed(part):
+        return header + body
+    if part.children:
         inside = _inside(message, part)
         if inside == body:
             return header + body
         if inside.isascii() and part.encoding in ("8bit", "binary"):
             header = _labelled(header, b"7bit")  # RFC 2045 §6.4: of a composite it says what lies below
         return header + inside
-    if part.children or not _unfit(message, part):
+    if not _unfit(message, part):
         return header + body
     if part.type == "text" and b"\0" not in body:
         printable = _printable(body)

@@ -227,7 +227,9 @@ async def test_by_the_gate_it_leaves_in_seven_bits_unless_its_program_has_signed
     first, second = way.laid
     assert (first.eight_bit, second.eight_bit) == (False, True)
     wires = [way.opened_by_the_gate(queued) for queued in await way.queued()]
+    assert (first.smtputf8, second.smtputf8) == (False, True)
     assert parsed(wires[0])["Content-Transfer-Encoding"] == "quoted-printable"
+    assert parsed(wires[0])["Subject"] == "Compte rendu de M. Éluard"
     assert wires[1].endswith(signed.partition(b"\r\n\r\n")[2])
 
 
