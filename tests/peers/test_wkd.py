@@ -30,10 +30,14 @@ class Answer:
 
 
 def get(made: world.World, path: str, host: str = "localhost", method: str = "GET") -> Answer:
-    """Over HTTPS, the certificate verified against the test authority for the name that is asked."""
-    context = clients.tls(made.ca)
-    connection = http.client.HTTPSConnection(host, made.ports["https"], context=context, timeout=60)
-    with socket.create_connection(("127.0.0.1", made.ports["https"]), 60) as raw:
+    return over_https(made.ca, made.ports["https"], path, host, method)
+
+
+def over_https(ca: Path, port: int, path: str, host: str, method: str = "GET") -> Answer:
+    """The certificate verified against the test authority for the name that is asked."""
+    context = clients.tls(ca)
+    connection = http.client.HTTPSConnection(host, port, context=context, timeout=60)
+    with socket.create_connection(("127.0.0.1", port), 60) as raw:
         connection.sock = context.wrap_socket(raw, server_hostname=host)
         connection.request(method, path)
         answer = connection.getresponse()
@@ -43,9 +47,14 @@ def get(made: world.World, path: str, host: str = "localhost", method: str = "GE
 
 
 def advanced(made: world.World, address: str) -> Answer:
+    return published(made.ca, made.ports["https"], address)
+
+
+def published(ca: Path, port: int, address: str) -> Answer:
+    """By the advanced method."""
     local, _, domain = address.partition("@")
     path = f"/.well-known/openpgpkey/{domain}/hu/{wkd_hash(local)}?l={local}"
-    return get(made, path, ADVANCED_HOST)
+    return over_https(ca, port, path, f"openpgpkey.{domain}")
 
 
 def shown_by_gpg(certificate: bytes) -> str:

@@ -1,0 +1,225 @@
+"""Thunderbird at two operators: a letter with a report and a receipt asked, one that it seals itself, and both answers.
+
+Everything is Thunderbird's own: what it asks of the server that takes its letters, what it encrypts and signs, what it
+shows of what comes back. Certificates are fetched from the other operator's Web Key Directory.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any, cast
+
+import pysequoia
+import pytest
+
+from deploy.demo import clients
+from deploy.demo.federation_world import Operator
+from deploy.demo.world import Person
+from tests.peers.federation import Federation, await_letter, opened
+from tests.peers.test_thunderbird import installed
+from tests.peers.test_thunderbird_closes import sealed_part
+from tests.peers.test_wkd import published
+
+pytestmark = pytest.mark.peers
+
+_DESK = Path(__file__).parent / "thunderbird" / "desk.py"
+PLAIN, SEALED = "Bilan de Mme Œillet", "Scellé de ma main"
+_WORDS = "Éléments confidentiels, à vous seul."
+
+
+class Desk:
+    """Somebody's running Thunderbird."""
+
+    def __init__(self, process: subprocess.Popen[str], out: Path) -> None:
+        self._process = process
+        self._out = out
+        self._told()  # its version: it is there
+
+    def do(self, deed: str, **told: Any) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"deed": deed, **told}) + "\n")
+        self._process.stdin.flush()
+        return self._told()
+
+    def _told(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        told: dict[str, Any] = json.loads(self._process.stdout.readline() or '{"failed": "it has ended"}')
+        assert "failed" not in told, told
+        return told
+
+    def close(self) -> list[str]:
+        """What it said to the server that took its letters, line by line."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(60)
+        log = (self._out / "thunderbird.log").read_text(errors="replace")
+        return re.findall(r'mailnews\.smtp: "C: (.*?)"', log)
+
+
+@contextmanager
+def desk(operator: Operator, person: Person, folder: Path) -> Generator[Desk]:
+    told = folder / f"{person.address}.json"
+    account = {
+        "address": person.address,
+        "password": person.password,
+        "openpgp_secret_key": str(person.secret_key),
+        "openpgp_passphrase": person.passphrase,
+    }
+    demo = {"ca": str(operator.commons.ca), "endpoints": dict(operator.ports), "accounts": [account]}
+    told.write_text(json.dumps(demo))
+    out = folder / person.address
+    command = [sys.executable, str(_DESK), "--demo-json", str(told), "--out", str(out)]
+    command += ["--address", person.address, "--seconds", "90"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield Desk(process, out)
+        finally:
+            if process.stdin is not None and not process.stdin.closed:
+                process.stdin.close()
+
+
+def certificate(operator: Operator, person: Person) -> str:
+    """As its operator publishes it."""
+    answer = published(operator.commons.ca, operator.ports["https"], person.address)
+    assert answer.status == 200
+    return str(pysequoia.Cert.from_bytes(answer.body))
+
+
+@dataclass
+class Exchanged:
+    written: dict[str, dict[str, Any]]
+    report: dict[str, Any]
+    read: dict[str, Any]
+    asked: dict[str, Any]
+    said: dict[str, list[str]] = field(repr=False)
+
+
+@pytest.fixture(scope="module")
+def exchanged(two: Federation, tmp_path_factory: pytest.TempPathFactory) -> Exchanged:
+    installed()
+    out = tmp_path_factory.mktemp("desks")
+    claire, yves = two.claire, two.yves
+    letter = {"to": yves.address, "words": _WORDS}
+    with desk(two.here, claire, out) as hers:
+        keys = [certificate(two.there, yves)]
+        plain = hers.do("write", **letter, subject=PLAIN, keys=[], sealed=False, told=True)
+        sealed = hers.do("write", **letter, subject=SEALED, keys=keys, sealed=True, told=True)
+        report = hers.do("read", subject="Message remis")
+        hers_said = hers.close()
+    await_letter(two.there, yves, lambda stored: b"\r\nSubject: ...\r\n" in stored)
+    with desk(two.there, yves, out) as his:
+        his.do("take", keys=[certificate(two.here, claire)])
+        read = his.do("read", subject=SEALED)
+        asked = his.do("receipt")
+        his_said = his.close()
+    return Exchanged(
+        {PLAIN: plain, SEALED: sealed}, report, read, asked, {"hers": hers_said, "his": his_said}
+    )
+
+
+@pytest.mark.timeout(600)
+def test_it_asks_for_a_report_as_rfc_3461_has_it(exchanged: Exchanged) -> None:
+    assert exchanged.written[PLAIN] == {"encrypted": False, "signed": False, "report": True, "receipt": True}
+    mails = [line for line in exchanged.said["hers"] if line.startswith("MAIL")]
+    assert ["RET=FULL ENVID=<" in line for line in mails] == [True, True]
+    assert any("NOTIFY=SUCCESS,FAILURE,DELAY" in line for line in exchanged.said["hers"])
+
+
+def test_the_report_of_success_opens_there_and_says_in_french_that_it_left_sealed(
+    exchanged: Exchanged,
+) -> None:
+    report = exchanged.report
+    assert report["found"]
+    assert report["encryption"].endswith("-ok")
+    assert "Remis à son opérateur, scellé" in report["text"]
+    assert "Éléments" not in report["text"]
+    assert PLAIN not in report["text"]
+
+
+def test_what_it_seals_itself_opens_at_the_other_operator_with_a_good_signature(exchanged: Exchanged) -> None:
+    assert exchanged.written[SEALED]["encrypted"]
+    read = exchanged.read
+    assert (read["subject"], read["text"].strip()) == (SEALED, _WORDS)
+    assert read["encryption"].endswith("-ok")
+    assert read["signature"] == "message-signed-verified"
+
+
+def test_what_it_seals_itself_passes_byte_for_byte(two: Federation, exchanged: Exchanged) -> None:
+    """The ciphertext that lies at the other operator is the one of its own copy in Sent."""
+
+    def both(stored: bytes) -> bool:
+        return b"multipart/encrypted" in stored and sealed_part(stored) in kept
+
+    kept = in_sent(two)
+    await_letter(two.there, two.yves, both)
+
+
+def test_the_receipt_is_sent_at_the_click_and_comes_back_into_the_thread(
+    two: Federation, exchanged: Exchanged
+) -> None:
+    assert two.claire.address.split("@")[0] in exchanged.asked["words"].lower()
+    told: list[clients.Opened] = []
+
+    def is_it(stored: bytes) -> bool:
+        try:
+            inner = opened(two.here, two.claire, stored)
+        except clients.NotOpened:
+            return False
+        if inner.message.get_param("report-type") == "disposition-notification":
+            told.append(inner)
+        return bool(told)
+
+    stored = await_letter(two.here, two.claire, is_it)
+    said = disposition(told[0].message)
+    assert said["Disposition"] == "manual-action/MDN-sent-manually; displayed"
+    receipt = str(told[0].message["Message-ID"])
+    assert receipt.encode() in stored
+    assert threads(two, receipt) == threads(two, said["Original-Message-ID"])
+
+
+def test_it_sends_receipts_in_its_owner_s_name(exchanged: Exchanged) -> None:
+    """Not from nobody, as RFC 8098 §3 has it: a receipt of Thunderbird's is a letter like any other at our door."""
+    assert any(line.startswith("MAIL FROM:<yves@") for line in exchanged.said["his"])
+    assert not any(line.startswith("MAIL FROM:<>") for line in exchanged.said["his"])
+
+
+def disposition(receipt: EmailMessage) -> dict[str, str]:
+    """The fields of its machine part (RFC 8098 §3.1)."""
+    parts = [part for part in receipt.walk() if part.get_content_type() == "message/disposition-notification"]
+    (block,) = cast("list[EmailMessage]", parts[0].get_payload())
+    return {name: str(value).strip() for name, value in block.items()}
+
+
+def in_sent(two: Federation) -> bytes:
+    with mailbox(two) as imap:
+        imap.select("Sent", readonly=True)
+        _, uids = imap.uid("SEARCH", "ALL")
+        answers = [imap.uid("FETCH", uid.decode(), "(BODY.PEEK[])") for uid in uids[0].split()]
+        return b"".join(data[0][1] for _, data in answers)
+
+
+def threads(two: Federation, message_id: str) -> set[str]:
+    """THREADID (RFC 8474) of a letter, wherever its copies lie."""
+    found: set[str] = set()
+    with mailbox(two) as imap:
+        for folder in ("INBOX", "Sent"):
+            imap.select(folder, readonly=True)
+            _, uids = imap.uid("SEARCH", "HEADER", "Message-ID", message_id)
+            for uid in uids[0].split():
+                _, data = imap.uid("FETCH", uid.decode(), "(THREADID)")
+                found |= set(re.findall(r"THREADID \((\S+)\)", str(data[0])))
+    assert found, message_id
+    return found
+
+
+def mailbox(two: Federation) -> Any:
+    context = clients.tls(two.commons.ca)
+    return clients.mailbox(two.here.ports["imaps"], context, two.claire.address, two.claire.password)
