@@ -1,7 +1,8 @@
 """Keys of others, from the DNS: asked beside the loop's work, together, within one bound of time.
 
 Invariants: a name is absent, has one record, or is not known *now*: the last is never taken for the first (RFC 6376
-§6.1.2); a resolver that does not answer is asked again after half a minute, not by every letter; nothing raises.
+§6.1.2); a domain whose keys nobody tells is asked about again after half a minute, not by every letter, and costs the
+letters of other domains nothing (whoever signs a letter chooses whose name servers are silent); nothing raises.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Zone:
         self._seconds = seconds
         self._monotonic = monotonic
         self._resolver: dns.asyncresolver.Resolver | None = None
-        self._silent_until = 0.0
+        self._silent: dict[str, float] = {}  # domains, until when they are left alone
 
     async def keys(self, names: Iterable[str]) -> dict[str, Key]:
         wanted = list(dict.fromkeys(names))
@@ -46,14 +47,17 @@ class Zone:
         return dict(zip(wanted, found, strict=True))
 
     async def key(self, name: str) -> Key:
-        if self._monotonic() < self._silent_until:
+        domain = name.rpartition("._domainkey.")[2]
+        if self._monotonic() < self._silent.get(domain, 0.0):
             return NoKey.UNKNOWN
         try:
             answer = await self._opened().resolve(name, "TXT", lifetime=self._seconds, search=False)
         except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
             return NoKey.ABSENT
         except (dns.resolver.LifetimeTimeout, dns.resolver.NoResolverConfiguration):
-            self._silent_until = self._monotonic() + _SILENT_SECONDS
+            if len(self._silent) >= _REMEMBERED:
+                self._silent.clear()
+            self._silent[domain] = self._monotonic() + _SILENT_SECONDS
             return NoKey.UNKNOWN
         except (dns.exception.DNSException, OSError, ValueError):
             return NoKey.UNKNOWN

@@ -1,7 +1,7 @@
 """`/api/notice-address`: where a holder is told that something new has come.
 
 Invariants: the address is shown back cut short; it is changed after a fresh proof of who one is, and counts once the
-code that was sent there has come back; tries are bounded with the code itself.
+code that was sent there has come back; tries are bounded with the code itself, and codes by the hour.
 """
 
 from __future__ import annotations
@@ -52,6 +52,8 @@ def notice_routes(ground: Ground, front: Front, notices: Notices) -> APIRouter:
         try:
             await notices.ask(account, given.address.strip(), given.language)
         except AddressRefused as refused:
+            if refused.reason == "too-many":
+                raise Problem("too-many", retry_after=3600) from None
             raise Problem("bad-request", detail=refused.reason) from None
         return answer(_told(await notices.standing(account)))
 

@@ -39,6 +39,8 @@ _log = logging.getLogger("vaguemestre.notices")
 _MINUTE = 60_000
 CODE_LIFETIME = 15 * _MINUTE
 CODE_TRIES = 5
+CODES_OF_HOUR = 5  # to one holder: a code goes to whoever they name
+_ASKERS = 10_000
 _RETRIES = (_MINUTE, 5 * _MINUTE, 30 * _MINUTE)  # then every two hours
 _LAST = 120 * _MINUTE
 _GIVE_UP = {
@@ -56,7 +58,8 @@ _ADDRESS = re.compile(
 
 
 class AddressRefused(ValueError):
-    """`reason`: "address" (not one), "address-here" (a mailbox for letters), "off" (there are no notices)."""
+    """`reason`: "address" (not one), "address-here" (a mailbox for letters), "off" (there are no notices), "too-many"
+    (codes asked for within an hour)."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -112,6 +115,7 @@ class Notices:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.counters = Counters()
+        self._asked: dict[AccountId, list[int]] = {}  # when codes were asked for, within the hour
 
     @property
     def offered(self) -> bool:
@@ -131,6 +135,7 @@ class Notices:
         """A code goes to the address; until it comes back nothing else does. Raises AddressRefused."""
         self._require(address)
         now, code = self._clock(), f"{secrets.randbelow(10**6):06d}"
+        self._spend(account, now)
         wrapped = self._keys.wrap(address.encode(), _PURPOSE)
         sealed = self._keys.wrap(code.encode(), _CODE_PURPOSE)
 
@@ -191,6 +196,18 @@ class Notices:
             raise AddressRefused("address")
         if self._for_letters(address.rpartition("@")[2].lower()):
             raise AddressRefused("address-here")
+
+    def _spend(self, account: AccountId, now: int) -> None:
+        """Else this node's good name would carry mail to strangers as often as a holder likes, and each code would
+        bring its tries. Raises AddressRefused."""
+        if len(self._asked) > _ASKERS:
+            self._asked = {
+                each: times for each, times in self._asked.items() if now - times[-1] < 60 * _MINUTE
+            }
+        times = [one for one in self._asked.get(account, []) if now - one < 60 * _MINUTE]
+        if len(times) >= CODES_OF_HOUR:
+            raise AddressRefused("too-many")
+        self._asked[account] = [*times, now]
 
     def _told(self, transaction: Transaction, action: str, account: AccountId, at: int, by: str = "") -> None:
         self._trail.append(transaction.sql, [Event(action, at, by or account, account)])

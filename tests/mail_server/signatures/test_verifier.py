@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import signal
 import time
 
 import dkim
@@ -16,7 +17,7 @@ from mail_server import mime
 from mail_server.signatures.results import Result
 from mail_server.signatures.settings import SignaturesSettings
 from mail_server.signatures.verifier import Verifier
-from mail_server.signatures.zone import Zone
+from mail_server.signatures.zone import NoKey, Zone
 from tests.mail_server.signatures.desk import AUTHOR, FORWARDER, LETTER, Desk
 
 # RFC 8463 §A.3: an Ed25519 and an RSA signature of one letter, and their keys (§A.2, and RFC 6376 §C).
@@ -161,6 +162,17 @@ async def test_it_is_asked_again_after_half_a_minute(desk: Desk) -> None:
     assert await zone.key(name) == record
 
 
+async def test_the_silence_of_one_domain_costs_the_others_nothing(desk: Desk) -> None:
+    """Whoever signs a letter chooses a domain whose name servers do not answer."""
+    zone = Zone(desk.dns.address, 0.3)
+    name, record = first_record(desk)
+    desk.dns.silent = True
+    assert await zone.key("s._domainkey.muet.test") is NoKey.UNKNOWN
+    desk.dns.silent = False
+    assert await zone.key("s._domainkey.muet.test") is NoKey.UNKNOWN  # left alone
+    assert await zone.key(name) == record
+
+
 async def test_an_expired_signature_fails(desk: Desk) -> None:
     desk.signer._expiry = 3600
     letter = desk.signed()
@@ -266,8 +278,12 @@ async def test_what_takes_too_long_is_a_passing_error_and_the_worker_is_replaced
 async def test_a_worker_that_dies_makes_a_passing_error_and_is_replaced(desk: Desk) -> None:
     await desk.verify(desk.signed())
     [pid] = desk.verifier.pids
-    os.kill(pid, 9)
-    assert results(await desk.verify(desk.signed())) == [Result.TEMPERROR] * 2
+    os.kill(pid, signal.SIGSTOP)  # so that it has the letter in hand when it dies
+    verified = asyncio.create_task(desk.verify(desk.signed()))
+    while desk.verifier._pool is None or not any(one.job for one in desk.verifier._pool._workers):
+        await asyncio.sleep(0.01)
+    os.kill(pid, signal.SIGKILL)
+    assert results(await verified) == [Result.TEMPERROR] * 2
     while desk.verifier.pids in ([], [pid]):
         await asyncio.sleep(0.01)
     assert results(await desk.verify(desk.signed())) == [Result.PASS] * 2

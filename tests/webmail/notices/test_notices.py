@@ -21,7 +21,7 @@ from mail_server.accounts.interface import Account, Peer
 from mail_server.delivery.interface import Envelope, Recipient, Road, Sender
 from tests.webmail.office import BOTH, DOMAIN, Office
 from webmail.notices import words
-from webmail.notices.service import CODE_TRIES, AddressRefused, Notices
+from webmail.notices.service import CODE_TRIES, CODES_OF_HOUR, AddressRefused, Notices
 from webmail.notices.settings import NoticesSettings
 
 pytestmark = BOTH
@@ -149,6 +149,20 @@ async def test_a_code_ends_after_a_quarter_of_an_hour_and_after_a_few_tries(
     for _ in range(CODE_TRIES):
         assert not await made.confirm(account.id, "12345")
     assert not await made.confirm(account.id, code)
+
+
+async def test_nobody_has_codes_sent_to_strangers_without_end(office: Office, smarthost: Smarthost) -> None:
+    made, account = notices(office, smarthost), await office.patient()
+    for number in range(CODES_OF_HOUR):
+        await made.ask(account.id, f"inconnu{number}@exemple.fr", "fr")
+        await made.forget(account.id)
+    for _ in range(2):
+        with pytest.raises(AddressRefused) as refused:
+            await made.ask(account.id, HERE, "fr")
+        assert refused.value.reason == "too-many"
+    await made.ask((await office.patient("1600275056002")).id, HERE, "fr")  # others may
+    office.clock.forward(minutes=61)
+    await made.ask(account.id, HERE, "fr")
 
 
 async def test_several_letters_make_one_notice_that_says_nothing_of_them(
