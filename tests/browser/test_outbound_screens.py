@@ -124,3 +124,46 @@ def test_an_address_for_notices_counts_once_its_code_was_given(visit: Visit, wid
 def test_an_operator_without_notices_says_so(visit: Visit) -> None:
     page = visit("/reglages/avis", "nonotices")
     expect(page.get_by_text("Cet opérateur n’envoie pas d’avis.")).to_be_visible()
+
+
+# ------------------------------------------------------------------------------------ what is not a written letter
+
+
+def test_an_answer_to_an_appointment_asks_before_it_leaves_readable(visit: Visit) -> None:
+    page = visit("/agenda", "gate", 320)
+    page.set_default_timeout(5000)
+    accept = page.get_by_role("button", name="Accepter Consultation de suivi")
+    accept.click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Dr Claire Martin est chez un opérateur qui n’a pas de clé")
+    assert axe(page) == []
+    assert not overflows(page)
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("alert")).to_contain_text("Votre accord manquait")
+    expect(accept).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(dialog).to_be_visible()
+    page.keyboard.press("Tab")  # the way out comes first, then the two answers
+    expect(page.get_by_role("button", name="Envoyer quand même")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Accepté").first).to_be_visible()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_a_document_is_shared_readable_only_after_a_yes(visit: Visit) -> None:
+    page = visit("/dossier/profil", "gate")
+    page.set_default_timeout(5000)
+    page.get_by_role("button", name="Envoyer à un professionnel").click()
+    sheet = page.get_by_role("dialog")
+    sheet.get_by_role("radio").first.check()
+    expect(sheet.get_by_role("status")).to_contain_text("à la porte")
+    assert axe(page) == []
+    sheet.get_by_role("button", name="Envoyer", exact=True).click()
+    warning = page.get_by_role("dialog").filter(has_text="L’autre opérateur pourra lire ce message")
+    assert axe(page) == []
+    assert not overflows(page)
+    warning.get_by_role("button", name="Ne pas envoyer").click()
+    expect(sheet.get_by_role("alert")).to_contain_text("Votre accord manquait")
+    sheet.get_by_role("button", name="Envoyer", exact=True).click()
+    warning.get_by_role("button", name="Envoyer quand même").click()
+    expect(page.get_by_text("Envoyé.", exact=True)).to_be_visible()

@@ -66,7 +66,7 @@ export default defineConfig(({ mode }) => ({
             { name: "account", test: /src[\\/]lib[\\/](account|api|link|workers|contract|bytes|mail_boxes)/, includeDependenciesRecursively: false },
             {
               name: "letters",
-              test: /src[\\/](lib[\\/](mail|jmap|mail_wire)\.|screens[\\/]mail[\\/](Inbox|Panes|LetterList|LetterRow|Folders|Aftermath|GuardMark|Contact|Conversation|LetterView|carried|Marked|TextBody|names|mailbox|boxes|people|words|undo|operator|seldom_parts|drafts))/,
+              test: /src[\\/](lib[\\/](mail|jmap|mail_wire|gate_leave)\.|screens[\\/]mail[\\/](Inbox|Panes|LetterList|LetterRow|Folders|Aftermath|GuardMark|Contact|Conversation|LetterView|GateWarning|carried|Marked|TextBody|names|mailbox|boxes|people|words|undo|operator|seldom_parts|drafts))/,
               includeDependenciesRecursively: false,
             },
           ],

@@ -6,6 +6,7 @@ import type {
   AgendaWork, Appointment, EntryDraft, Facts, LetterAppointment, Occurrence, Recall, Reminder,
 } from "../../../webmail/ui/src/lib/agenda_contract.ts";
 import { Refused, type Person, type Sent } from "../../../webmail/ui/src/lib/contract.ts";
+import { leave } from "./gate.ts";
 import { pause, scene } from "./scene.ts";
 
 const HOUR = 3_600_000;
@@ -154,6 +155,7 @@ export const agenda: AgendaWork = {
   async answer(id, status, scope) {
     await answer();
     const before = found(id);
+    await leave([before.occurrence.organiser?.address ?? ""]);
     const meant = kept.filter(({ occurrence }) => occurrence.id === id || (scope === "all" && occurrence.uid === before.occurrence.uid));
     for (const { occurrence, history } of meant) update(occurrence.id, { status, changed: false }, { history: [...history, { at: Date.now(), what: "answered", by: ME, detail: status }] });
     return sent(id, before);
@@ -161,6 +163,7 @@ export const agenda: AgendaWork = {
   async propose(id, start, end) {
     await answer();
     const before = found(id);
+    await leave([before.occurrence.organiser?.address ?? ""]);
     update(id, {}, { proposal: { start, end } });
     return sent(id, before);
   },

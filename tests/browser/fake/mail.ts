@@ -2,6 +2,7 @@
 import { Refused, type Attachment, type Correspondent, type Draft, type Letter, type LetterLine, type MailboxRole, type MailWork } from "../../../webmail/ui/src/lib/contract.ts";
 import { NOW } from "./account.ts";
 import { picture, report } from "./files.ts";
+import { gated, leave } from "./gate.ts";
 import { pause, scene } from "./scene.ts";
 
 const HOUR = 3_600_000;
@@ -176,9 +177,10 @@ export const mail: MailWork = {
     return addresses.map((address) => {
       const known = CORRESPONDENTS.find((one) => one.person.address === address.trim().toLowerCase());
       if (address.startsWith("pharmacie")) return { address, guard: "sealed" as const };
-      if (address.endsWith("@mss.chu-voisin.example")) return { address, guard: address.startsWith("accueil") ? ("gate" as const) : ("sealed-to-operator" as const) };
+      if (address.endsWith("@mss.chu-voisin.example")) return { address, guard: gated(address) ? ("gate" as const) : ("sealed-to-operator" as const) };
       if (!known) throw new Refused("not-a-correspondent", { status: 403 });
       if (!known.open) throw new Refused("conversation-closed", { status: 403 });
+      if (gated(address)) return { address, guard: "gate" as const };
       return { address, guard: known.person === NURSE ? ("custody" as const) : ("sealed" as const) };
     });
   },
@@ -191,7 +193,7 @@ export const mail: MailWork = {
   },
   async send(draft: Draft) {
     await answer();
-    if (draft.to.some((one) => one.startsWith("accueil") && !draft.throughGate?.includes(one))) throw new Refused("gate-not-agreed");
+    await leave(draft.to, draft.throughGate);
     const id = `M${900 + letters.length}`;
     const sent = letter(id, { from: ME, to: draft.to.map((address) => ({ name: "", address })), subject: draft.subject, text: draft.text, in: "sent", receivedAt: Date.now() });
     letters = [{ ...sent, threadId: draft.inReplyTo?.threadId ?? sent.threadId }, ...letters];

@@ -3,6 +3,7 @@ import { Refused, type Person } from "../../../webmail/ui/src/lib/contract.ts";
 import type { Category, DocumentLine, DocumentView, LetterDocument, MeasureKind, ProfileEntry, RecordWork, Trend } from "../../../webmail/ui/src/lib/record_contract.ts";
 import { NOW } from "./account.ts";
 import { day, document, invented, MARTIN, PDF, PHARMACY, type Kept } from "./record_documents.ts";
+import { leave } from "./gate.ts";
 import { pause, scene } from "./scene.ts";
 
 const DAY = 86_400_000;
@@ -142,6 +143,7 @@ export const record: RecordWork = {
     await answer();
     if (to.startsWith("yves")) throw new Refused("conversation-closed");
     if (ids.some((id) => kept(id).line.masked)) throw new Refused("masked");
+    await leave([to]);
     documents = documents.map((one) => (ids.includes(one.line.id) ? { ...one, view: { ...one.view, sharedWith: [...(one.view.sharedWith ?? []), { person: to === PHARMACY.address ? PHARMACY : MARTIN, at: NOW }] } } : one));
     tell();
     return undoable();
@@ -184,8 +186,9 @@ export const record: RecordWork = {
     entries = entries.map((one) => (one.id === id ? { ...one, masked } : one));
     tell();
   },
-  async summaryFor() {
+  async summaryFor(to) {
     await answer();
+    await leave([to]);
     return undoable();
   },
 

@@ -8,6 +8,7 @@
 //   ended: the professional ended the exchange
 //   reading: the record reads the letters of this device for the first time     nopharmacy: no pharmacy ever wrote
 //   nosoftware: no software of a practice is named
+//   gate: nobody has a key: each letter leaves readable by another operator
 //   nonotices: the operator sends no notices
 //   many: two thousand documents too
 //   reseal: letters wait to be taken over                   several: a letter to several people, to be answered elsewhere

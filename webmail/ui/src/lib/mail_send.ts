@@ -3,6 +3,7 @@
 import type { Manifest } from "../worker/record/manifest_model.ts";
 import { account as accountWork, operatorKnown, speaker } from "./account.ts";
 import { Refused, type Box, type Draft, type LetterLine, type Sent } from "./contract.ts";
+import { leaveFor } from "./gate_leave.ts";
 import { jmap, refusedBy, upload, type Arguments } from "./jmap.ts";
 import { ask } from "./link.ts";
 import { box } from "./mail_boxes.ts";
@@ -31,16 +32,18 @@ accountWork.onChange((session) => {
 async function readers(addresses: string[], throughGate: readonly string[]): Promise<{ certificates: string[]; gate: { gate?: string } }> {
   const found = await certified(addresses, true);
   let gate: { gate?: string } = {};
+  const toAsk: string[] = [];
   const certificates = found.flatMap(({ address, error, guard, certificates }) => {
     if (error !== undefined) throw new Refused(error);
     const first = certificates?.[0];
     if (certificates === undefined || first === undefined) throw new Refused("no-certificate");
     if (guard !== "gate") return certificates;
-    // Nobody's letter leaves readable who was not told so before: what was shown may have changed meanwhile.
-    if (!throughGate.includes(address)) throw new Refused("gate-not-agreed");
+    if (!throughGate.includes(address)) toAsk.push(address);
     gate = { gate: first };
     return [];
   });
+  // Nobody's letter leaves readable who was not told so before: what was shown may have changed meanwhile.
+  if (toAsk.length > 0 && !(await leaveFor(toAsk))) throw new Refused("gate-not-agreed");
   return { certificates, gate };
 }
 

@@ -3,6 +3,10 @@
 import { announce } from "../../components/announce.svelte.ts";
 import { t } from "../../i18n/index.ts";
 import type { Sent } from "../../lib/contract.ts";
+import { askBy } from "../../lib/gate_leave.ts";
+
+// Whoever sends anything imports this: what would leave readable is asked of them first.
+askBy(async (addresses) => (await import("./gate_asked.svelte.ts")).asked(addresses));
 
 export interface Undoable {
   readonly kind: "sent" | "done";
