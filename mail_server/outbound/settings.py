@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from mail_server.outbound.client.names import split_port
 
 
 class OutboundSettings(BaseModel):
@@ -105,3 +108,28 @@ class OutboundSettings(BaseModel):
         le=30,
         description="How long a known certificate is used while its operator does not answer.",
     )
+
+    @field_validator("routes", "wkd_routes")
+    @classmethod
+    def _are_places(cls, routes: dict[str, str]) -> dict[str, str]:
+        for domain, place in routes.items():
+            if not _readable(place):
+                raise ValueError(f"{domain} leads to {place!r}, which is no host, nor host:port")
+        return routes
+
+    @field_validator("resolver")
+    @classmethod
+    def _is_an_address(cls, resolver: str) -> str:
+        if resolver and not _readable(resolver, address=True):
+            raise ValueError(f"{resolver!r} is no IP address, nor address:port")
+        return resolver
+
+
+def _readable(place: str, *, address: bool = False) -> bool:
+    try:
+        host, _ = split_port(place, 25)
+        if address:
+            ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return bool(host) and not any(character.isspace() or character == "/" for character in host)
