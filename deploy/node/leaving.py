@@ -26,7 +26,8 @@ from mail_server.outbound.signed import SigningEgress
 from mail_server.sealing.interface import SealingEngine
 from mail_server.signatures.signer import Signer as LetterSigner
 from mail_server.store.interface import Store
-from policies.interface import Decisions, PeerStanding, PeerTrust
+from policies.interface import Decisions, PeerStanding
+from policies.trust_list.peers import Peers
 from policies.trust_list.space import TrustSpace
 from policies.trust_list.standing import Age
 
@@ -34,7 +35,7 @@ from policies.trust_list.standing import Age
 class ListedDomains:
     """Implements `delivery.abroad.Domains`: what the list says of a domain, no certificate being in hand."""
 
-    def __init__(self, space: TrustSpace, peers: PeerTrust, blocked: Callable[[str], bool]) -> None:
+    def __init__(self, space: TrustSpace, peers: Peers, blocked: Callable[[str], bool]) -> None:
         self._space = space
         self._peers = peers
         self._blocked = blocked
@@ -48,7 +49,7 @@ class ListedDomains:
         names = self._space.names_of(domain)
         if names and all(self._blocked(one) for one in names):
             return PeerStanding(False, reason="operator-blocked")
-        if not self._peers.listed(domain):
+        if not self._peers.listed(domain) or not self._peers.vouched(names):
             return PeerStanding(False, reason="trust-list-stale", temporary=True)
         return PeerStanding(True)
 

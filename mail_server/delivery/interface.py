@@ -145,12 +145,14 @@ class Delivery(Protocol):
         also: Sequence[MailboxId] = (),
         sealed_summary: bytes | None = None,
         coarse_class: CoarseClass | None = None,
+        to_be_sent: bool = False,
     ) -> Filed:
         """IMAP APPEND, JMAP Email/import: what a mail program itself stores. Raises Refusal.
 
         `also`: further mailboxes of the same account. `sealed_summary`: an OpenPGP message that the page made,
         kept with a letter that came encrypted. A patient's account takes nothing in clear. `coarse_class`: of a
-        letter that came encrypted, as its holder says; of one in clear it is what lies in it.
+        letter that came encrypted, as its holder says; of one in clear it is what lies in it. `to_be_sent`: what
+        is stored may be what leaves later (JMAP); then it must not name the egress gate.
         """
         ...
 

@@ -61,12 +61,13 @@ class Keeping:
         also: Sequence[MailboxId] = (),
         sealed_summary: bytes | None = None,
         coarse_class: CoarseClass | None = None,
+        to_be_sent: bool = False,
     ) -> Filed:
         """The program's own copy, at rest under the account's data key, state shown. Raises Refusal."""
         try:
             account = await self._keeper(identity, (mailbox, *also))
             self._quota.require(account, len(message))
-            letter = await self._keepable(account, message, sealed_summary)
+            letter = await self._keepable(account, message, sealed_summary, to_be_sent=to_be_sent)
             said = coarse_class if coarse_class is not None else outer.said_class(letter.fields)
             letter = letter.classed(said)
             now = _now()
@@ -94,7 +95,9 @@ class Keeping:
             raise Refusal(550, "5.7.1", "This mailbox is not yours", "mailbox-not-yours")
         return account
 
-    async def _keepable(self, account: AccountId, message: bytes, sealed_summary: bytes | None) -> Letter:
+    async def _keepable(
+        self, account: AccountId, message: bytes, sealed_summary: bytes | None, *, to_be_sent: bool
+    ) -> Letter:
         if len(message) > self._settings.max_message_size:
             raise Refusal(552, "5.3.4", "Message is larger than this server accepts", "too-large")
         if sealed_summary is not None and not _is_sealed_summary(sealed_summary):
@@ -102,7 +105,15 @@ class Keeping:
         letter = await examine(message, self._settings.large_message)
         if self._departures is not None:
             # A program that sealed its letter to the gate as well keeps a copy that the gate does not open.
-            letter, _ = await self._departures.apart(letter)
+            letter, packet = await self._departures.apart(letter)
+            if packet and to_be_sent:
+                # Cut out of what is stored, it could not be there when the letter leaves: nobody would open it.
+                raise Refusal(
+                    550,
+                    "5.7.5",
+                    "Encrypted to the server's gate: hand that key packet in apart (gateKeyPacket of EmailSubmission)",
+                    "gate-key-in-letter",
+                )
         holder = self._accounts.by_id(account)
         if holder is not None and holder.kind is Kind.PATIENT and not _tells_nothing(letter):
             raise Refusal(

@@ -150,6 +150,7 @@ async def keep(
             also=also,
             sealed_summary=summary,
             coarse_class=coarse,
+            to_be_sent=True,  # a submission names what lies in the store
         )
     except NoSuchMailbox:
         raise invalid_properties("mailboxIds") from None

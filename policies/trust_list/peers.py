@@ -113,6 +113,19 @@ class Peers:
         self.counters.refused[reason] = self.counters.refused.get(reason, 0) + 1
         return PeerStanding(False, dn, reason, _SENTENCES[reason], temporary=reason in _PASSING)
 
+    def vouched(self, names: Sequence[str]) -> bool:
+        """Whether the list is young enough to vouch for one of these operators, no certificate being in hand.
+
+        False only where `judge` would refuse them all for its age: nobody's letter waits for days to learn that.
+        """
+        match self._space.age:
+            case Age.YOUNG:
+                return True
+            case Age.OLD:
+                return not names or any(self._known.met(one) for one in names)
+            case Age.DEAD:
+                return False
+
     def listed(self, domain: str) -> bool:
         return self._space.names_domain(domain.lower()) and self._space.age is not Age.DEAD
 

@@ -405,6 +405,21 @@ async def test_a_domain_abroad_is_not_called_unlisted_before_there_is_a_list(com
         assert said_of("inconnu.test") == (False, "recipient-domain-unlisted", False)
 
 
+async def test_past_its_first_age_the_list_lets_letters_leave_for_operators_met_before_alone(
+    commons: Commons, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with commons.node() as node:
+        domains = ListedDomains(node.trust.space, node.peer_trust, node.operator_blocks.blocked)
+        await node.trust.reload()
+        assert await said(node, commons.operator) == "250"
+        assert domains.standing_of("autre.test").allowed
+        later = node.trust.space._clock()
+        monkeypatch.setattr(node.trust.space, "_clock", lambda: later + 73 * HOUR_MS)
+        assert domains.standing_of("voisin.test").allowed
+        never_met = domains.standing_of("autre.test")
+        assert (never_met.reason, never_met.temporary) == ("trust-list-stale", True)
+
+
 async def test_authorities_that_do_not_answer_hold_the_start_up_for_a_moment_only(
     commons: Commons, monkeypatch: pytest.MonkeyPatch
 ) -> None:

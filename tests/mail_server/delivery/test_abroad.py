@@ -541,6 +541,19 @@ async def test_a_copy_that_a_program_keeps_does_not_open_at_the_gate(desk, way) 
     assert desk.open("gp", stored).inner.endswith(b"Merci.\r\n")
 
 
+async def test_what_may_be_sent_later_from_the_store_names_no_gate(desk, way) -> None:
+    """Its packet would be cut out of the store's copy, and nobody could open what leaves: it goes apart."""
+    gp = await desk.sealed("gp")
+    own = desk.node.planner.plan(gp).sealing_set
+    sent = await sealed_letter(desk, gp.address, PAUL, *own, way.certificate)
+    box = await desk.node.store.read(lambda reader: reader.mailbox_by_name(gp.id, "Sent").id)
+    identity = (await desk.envelope(gp)).sender.identity
+    refusal = await refused(
+        desk.node.delivery.keep(identity, box, sent, Flag.NONE, frozenset(), None, to_be_sent=True)
+    )
+    assert (refusal.reason, "gateKeyPacket" in refusal.sentence) == ("gate-key-in-letter", True)
+
+
 # -- what its header says ---------------------------------------------------------------------------------------
 
 

@@ -234,6 +234,7 @@ class Post:
         also: Sequence[MailboxId] = (),
         sealed_summary: bytes | None = None,
         coarse_class: CoarseClass | None = None,
+        to_be_sent: bool = False,
     ) -> Filed:
         if self.refuses_keeping is not None:
             raise self.refuses_keeping
