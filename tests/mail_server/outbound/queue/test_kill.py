@@ -16,7 +16,8 @@ from mail_server.store.check import check_store
 ROOT = Path(__file__).parents[4]
 KILLS, LETTERS = 6, 400
 
-# A node that hands letters over to the test: one line per letter, answered by one line.
+# A node that hands letters over to the test: one line per letter, answered by one. Its clock runs from a moment on, so
+# many times as fast as ours: leases last a minute at least.
 NODE = """
 import asyncio, sys
 from pathlib import Path
@@ -46,18 +47,30 @@ class Client:
         pass
 
 async def main():
-    keys, settings = AesKeyWrapper(b"k" * 32), OutboundSettings(first_retry_seconds=0.05)
-    store = LocalStore(StoreSettings(free_space_floor=0, inline_limit=1024), Path(sys.argv[1]), keys)
+    home, _, database, since, speed = sys.argv[1:]
+    moment = int(since)
+    keys = AesKeyWrapper(b"k" * 32)
+    settings = OutboundSettings(first_retry_seconds=0.05, lease_seconds=60, connections_of_domain=2)
+    chosen = StoreSettings(database=database, free_space_floor=0, inline_limit=1024)
+    store = LocalStore(chosen, Path(home), keys)
     await store.start()
     schedule = Schedule.of(settings)
     queue = Queue(keys, schedule)
-    needs = Dependencies(store, queue, Settling(keys, schedule, ChainedTrail("node")), Client(), None,
-                         lambda: time.time_ns() // 1_000_000)
+    def clock():
+        return moment + int(int(speed) * (time.time() * 1000 - moment))
+    needs = Dependencies(store, queue, Settling(keys, schedule, ChainedTrail(Path(home).name)), Client(), None,
+                         clock, several_nodes=bool(database))
     await Dispatcher(settings, needs).start()
     await asyncio.Event().wait()
 
 asyncio.run(main())
 """
+
+
+async def serving(home: Path, port: str, database: str = "", since: int = 0, speed: int = 1):
+    told = [str(home), port, database, str(since), str(speed)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return await asyncio.create_subprocess_exec(sys.executable, "-c", NODE, *told, cwd=ROOT, env=environment)
 
 
 async def test_nothing_is_lost_and_what_comes_twice_is_named(local, tmp_path):
@@ -85,15 +98,7 @@ async def test_nothing_is_lost_and_what_comes_twice_is_named(local, tmp_path):
     server = await asyncio.start_server(receive, "127.0.0.1", 0)
     port = str(server.sockets[0].getsockname()[1])
     for round_ in range(KILLS + 1):
-        node = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-c",
-            NODE,
-            str(tmp_path / "home"),
-            port,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
+        node = await serving(tmp_path / "home", port)
         try:
             before = arrived.total()
             async with asyncio.timeout(30):
@@ -124,3 +129,60 @@ async def test_nothing_is_lost_and_what_comes_twice_is_named(local, tmp_path):
     print(f"{KILLS + 1} kills: {len(named)} letters in the window, {len(twice)} arrived twice")
     await local.stop()
     assert [one for one in check_store(settings, tmp_path / "home", local.keys) if not one.harmless] == []
+
+
+async def test_beside_another_node_what_a_killed_one_had_in_hand_leaves_by_the_other(
+    postgresql_database, make_post, tmp_path
+):
+    post = await make_post(postgresql_database)
+    since = post.clock.now = time.time_ns() // 1_000_000
+    bodies = {}
+    for count in range(LETTERS // 2):
+        name = f"letter {count}".encode()
+        bodies[await post.lay(f"p{count}@d{count % 3}.test", data=name)] = name
+    arrived: Counter[bytes] = Counter()
+    chance = random.Random(7)
+
+    async def receive(reader, writer):
+        while line := await reader.readline():
+            arrived[line.strip()] += 1
+            await asyncio.sleep(chance.choice([0, 0.01, 0.05]))
+            try:
+                writer.write(b"250\n")
+                await writer.drain()
+            except ConnectionError:
+                break
+        writer.close()
+
+    server = await asyncio.start_server(receive, "127.0.0.1", 0)
+    port = str(server.sockets[0].getsockname()[1])
+    homes = [tmp_path / name for name in ("one", "two")]
+    for home in homes:
+        home.mkdir()
+    nodes = [await serving(home, port, postgresql_database, since, 40) for home in homes]
+    try:
+        for kill in range(3):
+            before = arrived.total()
+            async with asyncio.timeout(20):
+                while arrived.total() < before + 20 and len(arrived) < len(bodies):
+                    await asyncio.sleep(0.001)
+            await asyncio.sleep(chance.uniform(0, 0.05))
+            nodes[kill % 2].kill()
+            await nodes[kill % 2].wait()
+            if kill < 2:  # the third time it stays away: all that is left leaves by the other
+                nodes[kill % 2] = await serving(homes[kill % 2], port, postgresql_database, since, 40)
+        async with asyncio.timeout(20):
+            while await post.count("SELECT count(*) FROM outbound_letter WHERE state <> 2"):
+                await asyncio.sleep(0.05)
+    finally:
+        for node in nodes:
+            if node.returncode is None:
+                node.kill()
+                await node.wait()
+        server.close()
+    assert set(arrived) == set(bodies.values())
+    named = {name: (await post.recipients(number))[0].unsure for number, name in bodies.items()}
+    twice = {name: many - 1 for name, many in arrived.items() if many > 1}
+    assert all(more <= named[name] for name, more in twice.items())
+    assert await post.count("SELECT count(*) FROM queued") == 0
+    print(f"3 kills of two nodes: {sum(map(bool, named.values()))} in the window, {len(twice)} arrived twice")
