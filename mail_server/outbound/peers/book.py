@@ -18,7 +18,7 @@ from mail_server.outbound.peers.answers import State
 from mail_server.store.interface import Reader, Sql, Store, Transaction
 
 _MARK = b"peer certificate mark"
-_DROP = "DELETE FROM peer_certificate WHERE answered_at < ?"
+_DROP = "DELETE FROM peer_certificate WHERE answered_at < ? AND state <> ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +78,9 @@ class Book:
         await self._store.write(put)
 
     async def drop(self, before: int) -> int:
-        """Forget what no operator confirmed since. How many."""
-        return await self._store.write(lambda transaction: transaction.sql.run(_DROP, (before,)))
+        """Forget what no operator confirmed since, but that a key is revoked. How many."""
+        revoked = int(State.REVOKED)
+        return await self._store.write(lambda transaction: transaction.sql.run(_DROP, (before, revoked)))
 
     def _mark(self, address: str) -> bytes:
         assert self._key

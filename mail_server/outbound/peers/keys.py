@@ -42,7 +42,7 @@ _DOMAIN = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
 class Directory(Protocol):
     """Who asks: `wkd.WkdClient`."""
 
-    async def fetch(self, address: str) -> bytes: ...
+    async def fetch(self, address: str, *, known: bool = False) -> bytes: ...
     async def close(self) -> None: ...
 
 
@@ -224,7 +224,9 @@ class PublishedCertificates:
     def _graced(self, entry: _Entry) -> _Entry | None:
         """What stands while the operator is silent."""
         age = self._clock() - entry.known.answered_at
-        if entry.judged.state is State.NONE or age >= self._settings.certificate_grace_days * _DAY:
+        over = age >= self._settings.certificate_grace_days * _DAY
+        # However long it lasts, silence does not make a revoked key a key that never was.
+        if entry.judged.state is State.NONE or (over and entry.known.state is not State.REVOKED):
             return None
         self.counters.graced += 1
         return entry
@@ -270,7 +272,8 @@ class PublishedCertificates:
                 self.counters.spared += 1
                 raise Silent("left-alone")
             self.counters.asked += 1
-            published = await self._fetch(address, domain)
+            known = before is not None and before.known.state is not State.NONE
+            published = await self._fetch(address, domain, known=known)
         finally:
             places.release()
         now = self._clock()
@@ -281,9 +284,9 @@ class PublishedCertificates:
         self._later(self._keep(entry.known))
         return entry
 
-    async def _fetch(self, address: str, domain: str) -> bytes:
+    async def _fetch(self, address: str, domain: str, *, known: bool) -> bytes:
         try:
-            published = await self._directory.fetch(address)
+            published = await self._directory.fetch(address, known=known)
         except Silent:
             self.counters.silent += 1
             self.circuit.silent(domain)

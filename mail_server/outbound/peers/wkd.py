@@ -3,6 +3,8 @@
 The advanced method first; the direct one only where the name of the first does not exist, as the draft wants it.
 Invariants: TLS under the health authorities alone, with the host's name checked; no redirect is followed, no proxy of
 the environment used, nothing decompressed, no cookie kept; an answer has a clock and a size; an address is in no log.
+Nobody vouches for the name service, and who forges "does not exist" would have another host of the domain answer: it is
+not believed to take back what was published, unless it has published itself.
 """
 
 from __future__ import annotations
@@ -61,6 +63,7 @@ class WkdClient:
         self._routes = {domain.lower(): place for domain, place in routes.items()}
         self._seconds = seconds
         self._direct: dict[str, float] = {}  # domains without a host of the advanced method, until when
+        self._published_directly: set[str] = set()
         self._client = httpx.AsyncClient(
             verify=tls,
             timeout=seconds,
@@ -76,14 +79,17 @@ class WkdClient:
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def fetch(self, address: str) -> bytes:
-        """What is published for an address; b"" when the operator says that there is nothing. Raises Silent."""
+    async def fetch(self, address: str, *, known: bool = False) -> bytes:
+        """What is published for an address; b"" when the operator says that there is nothing. Raises Silent.
+
+        `known`: something was published for it before.
+        """
         local, _, domain = address.rpartition("@")
         domain = domain.lower()
         try:
             # httpx counts each step of an answer apart: a peer that drips has a clock over all of it, too.
             async with asyncio.timeout(self._seconds):
-                return await self._ask(local, domain)
+                return await self._ask(local, domain, known=known)
         except (TimeoutError, httpx.TimeoutException):
             raise Silent("timeout") from None
         except httpx.ConnectError as failure:
@@ -91,13 +97,19 @@ class WkdClient:
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError):
             raise Silent("protocol") from None
 
-    async def _ask(self, local: str, domain: str) -> bytes:
+    async def _ask(self, local: str, domain: str, *, known: bool) -> bytes:
         name = f"hu/{wkd_hash(local)}?l={quote(local, safe='')}"
         host = f"openpgpkey.{domain}"
         path = f"/.well-known/openpgpkey/{domain}/{name}"
-        if domain not in self._routes and not await self._exists(host, domain):
+        directly = domain not in self._routes and not await self._exists(host, domain)
+        if directly:
             host, path = domain, f"/.well-known/openpgpkey/{name}"
-        return await self._get(*_where(self._routes.get(domain, ""), host), path)
+        published = await self._get(*_where(self._routes.get(domain, ""), host), path)
+        if directly and published:
+            self._published_directly.add(domain)
+        elif directly and known and domain not in self._published_directly:
+            raise Silent("other-method")
+        return published
 
     async def _exists(self, host: str, domain: str) -> bool:
         """Whether the host of the advanced method has an address."""

@@ -188,10 +188,12 @@ async def test_a_revoked_certificate_without_another_is_refused(
         assert (refused.value.code, refused.value.reason) == (550, "peer-certificate-revoked")
     assert len(node.site.asked) == 2
     assert [event.outcome for event in node.events] == ["revoked"]
-    node.site.status = 503  # silence does not make it good again, nor absent
-    node.pass_time(hours=2)
-    with pytest.raises(Refusal):
-        await node.peers.find(ADDRESS)
+    node.site.status = 503  # silence does not make it good again, nor absent, however long it lasts
+    for days in (0.1, 8, 30):
+        node.pass_time(days=days)
+        await node.peers.sweep()
+        with pytest.raises(Refusal):
+            await (await node.again()).find(ADDRESS)
 
 
 async def test_a_revoked_certificate_beside_its_successor_is_left_aside(

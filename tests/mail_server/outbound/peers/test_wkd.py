@@ -8,6 +8,7 @@ import socket
 import ssl
 from pathlib import Path
 
+import httpx
 import pytest
 
 from deploy.demo.pki import Dates, Organisation, TestAuthority
@@ -120,6 +121,31 @@ async def test_where_the_advanced_host_does_not_exist_the_domain_itself_is_asked
     assert resolved.count(f"openpgpkey.{DOMAIN}") == 1  # remembered
     assert resolved.count(f"openpgpkey.{DOMAIN}") + 2 == len(resolved)
     assert set(map(str, resolved[1:])) <= {DOMAIN, repr(DOMAIN.encode())}
+
+
+async def test_a_forged_absence_of_the_advanced_host_takes_back_nothing_that_was_published(
+    anchor: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name service is not authenticated, and the domain's own web server answers 404 in good faith."""
+
+    async def getaddrinfo(*_: object, **__: object) -> list[object]:
+        raise socket.gaierror(socket.EAI_NONAME, "not known")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    published: list[bytes] = []
+
+    def serve(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200 if published else 404, stream=httpx.ByteStream(b"".join(published)))
+
+    client = WkdClient(tls_of(anchor), {}, seconds=1, connections=4, transport=httpx.MockTransport(serve))
+    assert await client.fetch(ADDRESS) == b""
+    with pytest.raises(Silent, match="other-method"):
+        await client.fetch(ADDRESS, known=True)
+    published.append(b"\x99certificate")
+    assert await client.fetch(ADDRESS, known=True) == b"\x99certificate"
+    published.clear()  # where certificates are published so, they are taken back so
+    assert await client.fetch(ADDRESS, known=True) == b""
+    await client.close()
 
 
 async def test_a_name_that_cannot_be_looked_up_now_is_silence(
