@@ -194,6 +194,7 @@ def load(path: Path) -> Config:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from None
     _close_ports(found)
+    _leave_out_empty(found)
     _refuse_moved(path, found)
     try:
         return Config.model_validate(found)
@@ -225,6 +226,20 @@ def _close_ports(found: dict[str, Any]) -> None:
             keys = cast(dict[str, Any], section)
             found[name] = {
                 key: None if key.endswith("port") and value is False else value for key, value in keys.items()
+            }
+
+
+def _leave_out_empty(found: dict[str, Any]) -> None:
+    """`trust_list = ""`: what is empty is not there, and not the folder one stands in, which "" is as a path."""
+    for name, section in found.items():
+        known = Config.model_fields.get(name)
+        model = known.annotation if known is not None else None
+        if isinstance(section, dict) and isinstance(model, type) and issubclass(model, BaseModel):
+            fields, keys = model.model_fields, cast(dict[str, Any], section)
+            found[name] = {
+                key: value
+                for key, value in keys.items()
+                if not (value == "" and key in fields and fields[key].default is None)
             }
 
 
@@ -273,4 +288,12 @@ def _toml(value: Any) -> str:
 
 
 def _words(kind: str, message: str) -> str:
-    return "unknown key" if kind == "extra_forbidden" else message
+    match kind:
+        case "extra_forbidden":
+            return "unknown key"
+        case "string_pattern_mismatch":
+            return "not written as it must be (its comment in the file says how)"
+        case "value_error":
+            return message.removeprefix("Value error, ")
+        case _:
+            return message
