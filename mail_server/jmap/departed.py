@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from mail_server.jmap.fates import delivered_of, reply_of
+from mail_server.jmap.fates import delivered_of, reason_of, reply_of
 from mail_server.jmap.submission_rows import SubmissionRows
 from mail_server.outbound.reports.interface import Fate, Settled, Told
 from mail_server.store.interface import Transaction
@@ -28,6 +28,7 @@ class Departed:
                 letter.reference,
                 delivered_of(one.fate),
                 reply_of(one.fate, one.last),
+                reason_of(one.fate),
                 final=one.fate is not Fate.DELAYED,
             )
             if account is not None:

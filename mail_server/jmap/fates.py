@@ -13,6 +13,12 @@ _WORDS = {
 }
 # RFC 8621 §7: "yes" is for the recipient's own mailbox; of what another operator took over no more is known.
 _DELIVERED = {Fate.RELAYED: "unknown", Fate.DELAYED: "queued"}
+# Vendor property `reason`, beside those of refusals here: what a person is told.
+_REASONS = {
+    Fate.FAILED: "refused-elsewhere",
+    Fate.EXPIRED: "not-taken-in-time",
+    Fate.CANCELLED: "cancelled",
+}
 _OF_STATE = {
     RecipientState.DELIVERED: Fate.RELAYED,
     RecipientState.FAILED: Fate.FAILED,
@@ -25,12 +31,16 @@ def delivered_of(fate: Fate) -> str:
     return _DELIVERED.get(fate, "no")
 
 
-def standing_of(found: RecipientStanding) -> tuple[str, str] | None:
-    """`delivered` and the reply for what is settled already; None for what still waits."""
+def reason_of(fate: Fate) -> str:
+    return _REASONS.get(fate, "")
+
+
+def standing_of(found: RecipientStanding) -> tuple[str, str, str] | None:
+    """`delivered`, the reply and the reason for what is settled already; None for what still waits."""
     fate = _OF_STATE.get(found.state)
     if fate is None:
         return None
-    return delivered_of(fate), reply_of(fate, found.last)
+    return delivered_of(fate), reply_of(fate, found.last), reason_of(fate)
 
 
 def reply_of(fate: Fate, last: Attempt | None) -> str:

@@ -234,11 +234,11 @@ class SubmissionRows:
             if not outcome.departing:
                 continue
             found = fates_of(sql, self._keys, outcome.reference)
-            settled = standing_of(found[-1]) if found else ("unknown", outcome.reply)
+            settled = standing_of(found[-1]) if found else ("unknown", outcome.reply, "")
             if settled is None and not self._followed(sql, outcome.reference, one.id):
-                settled = ("unknown", outcome.reply)  # the same letter again: the queue tells of it once
+                settled = ("unknown", outcome.reply, "")  # the same letter again: the queue tells of it once
             if settled is not None:
-                outcome.delivered, outcome.reply = settled
+                outcome.delivered, outcome.reply, outcome.reason = settled
 
     def _followed(self, sql: Sql, reference: str, submission: str) -> bool:
         sql.run(
@@ -249,7 +249,7 @@ class SubmissionRows:
         return row == (submission,)
 
     def learned(
-        self, sql: Sql, reference: str, delivered: str, reply: str, *, final: bool
+        self, sql: Sql, reference: str, delivered: str, reply: str, reason: str, *, final: bool
     ) -> AccountId | None:
         """What the queue tells of the one recipient behind a reference; whose submission it is. Never raises
         KeyUnavailable."""
@@ -270,7 +270,7 @@ class SubmissionRows:
             return None
         for outcome in one.addressed.outcomes.values():
             if outcome.reference == reference:
-                outcome.delivered, outcome.reply = delivered, reply
+                outcome.delivered, outcome.reply, outcome.reason = delivered, reply, reason
         sql.run("UPDATE jmap_submission SET sealed = ? WHERE id = ?", (self._sealed(one), one.id))
         self._touched(sql, one.account, one.id)
         return one.account

@@ -123,7 +123,7 @@ async def test_what_leaves_is_queued_until_the_queue_knows_and_says_who_can_read
     await jmap.settled(PAUL, Fate.EXPIRED)
     status = await jmap.status(made["id"])
     assert (status[MARIE]["delivered"], status[MARIE]["smtpReply"]) == ("unknown", "250 2.0.0 Merci")
-    assert status[PAUL]["delivered"] == "no"
+    assert (status[PAUL]["delivered"], status[PAUL]["reason"]) == ("no", "not-taken-in-time")
     changes = await jmap.client("EmailSubmission/changes", sinceState=state)
     assert changes["updated"] == [made["id"]]
 
