@@ -18,7 +18,7 @@ from deploy.demo import clients, letters, pki, thief, world
 from deploy.demo.federation_world import Commons
 from tests.peers.federation import NOBODY, Federation, federation
 from tests.peers.postfix.operator import DOMAIN, Partner, Postfix, postfix
-from tests.peers.test_federation_exchange import carrying, machine, report_on, texts
+from tests.peers.test_federation_exchange import carrying, found, machine, report_on, texts
 
 pytestmark = pytest.mark.peers
 
@@ -184,3 +184,81 @@ def test_an_operator_whose_certificate_postfix_does_not_know_hands_nothing_over(
     assert "non distribué" in str(told["Subject"])
     assert Path(served.folder / "mail" / "agnes").exists()
     assert not [one for one in served.letters("agnes") if made.yves.address.encode() in one]
+
+
+# -- as a server of another age, until the end of this file ---------------------------------------------------------
+
+SUBJECT, NAMED = "Bilan de Mme Éluard, à relire", "résumé d’hôpital.pdf"
+
+
+@pytest.fixture(scope="module")
+def bare(three: tuple[Federation, Postfix]) -> tuple[Federation, Postfix]:
+    _, served = three
+    served.offer_no("8bitmime", "smtputf8", "pipelining", "dsn", "size")
+    return three
+
+
+def raw(made: Federation, to: str, kind: str, *parts: str) -> bytes:
+    """As old programs write: eight bits everywhere, in the header too."""
+    head = f"From: Hélène <{made.claire.address}>\r\nTo: {to}\r\nSubject: {SUBJECT}\r\nMIME-Version: 1.0\r\n"
+    body = "".join(f"--b\r\n{part}\r\n" for part in parts)
+    return f'{head}Content-Type: multipart/{kind}; boundary="b"\r\n\r\n{body}--b--\r\n'.encode()
+
+
+def text(words: str) -> str:
+    return f"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n{words}"
+
+
+def test_what_was_written_in_eight_bits_reaches_a_server_that_takes_seven(
+    bare: tuple[Federation, Postfix],
+) -> None:
+    made, served = bare
+    words, to = f"À surveiller : œdème {secrets.token_hex(8)}", served.address("agnes")
+    kind = f'Content-Type: application/pdf; name="{NAMED}"\r\n'
+    attached = f'{kind}Content-Disposition: attachment; filename="{NAMED}"\r\n'
+    attached += "Content-Transfer-Encoding: base64\r\n\r\nJVBERg=="
+    long = "Content-Type: text/csv\r\n\r\n" + "valeur;" * 400
+    submit(made, to, raw(made, to, "mixed", text(words), attached, long))
+    stored = served.await_letter("agnes", b"text/csv")
+    assert stored.isascii()
+    assert max(map(len, stored.splitlines())) <= 998
+    received: EmailMessage = message_from_bytes(stored, policy=policy.default)
+    assert (received["Subject"], received["From"].addresses[0].display_name) == (SUBJECT, "Hélène")
+    first, second, third = received.iter_parts()
+    assert str(first.get_content()).strip() == words
+    assert (second.get_filename(), second.get_content()) == (NAMED, b"%PDF")
+    assert third.get_content().strip() == "valeur;" * 400
+    told = report_on(to, made.here, made.claire)
+    assert machine(told)[1]["Action"] == "relayed"
+
+
+def test_what_its_program_signed_in_eight_bits_is_not_changed_and_comes_back(
+    bare: tuple[Federation, Postfix],
+) -> None:
+    made, served = bare
+    to = served.address("bruno")
+    signature = "Content-Type: application/pkcs7-signature\r\nContent-Transfer-Encoding: base64\r\n\r\nAAAA"
+    submit(made, to, raw(made, to, "signed; micalg=sha-256", text("Signé à la main"), signature))
+
+    def is_it(inner: clients.Opened) -> bool:
+        return "eight-bit-not-offered" in str(inner.message)
+
+    told = found(made.here, made.claire, is_it).message
+    assert "Renvoyez le message sans le signer" in texts(told)
+    assert machine(told)[1]["Status"] == "5.6.3"
+
+
+def test_an_address_with_an_accent_is_refused_in_plain_words(bare: tuple[Federation, Postfix]) -> None:
+    made, served = bare
+    to = served.address("hélène")
+    with smtplib.SMTP("localhost", made.here.ports["submission"], timeout=30) as smtp:
+        smtp.starttls(context=clients.tls(made.commons.ca))
+        smtp.login(made.claire.address, made.claire.password)
+        options = ["SMTPUTF8", "BODY=8BITMIME"]
+        smtp.sendmail(made.claire.address, [to], raw(made, to, "mixed", text("é")), mail_options=options)
+
+    def is_it(inner: clients.Opened) -> bool:
+        return "smtputf8-not-offered" in str(inner.message)
+
+    told = found(made.here, made.claire, is_it).message
+    assert "Écrivez à une adresse sans accents" in texts(told)

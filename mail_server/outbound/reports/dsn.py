@@ -113,8 +113,10 @@ def returned_fields(head: bytes) -> bytes:
 
 
 def _part(kind: str, body: bytes, wide: bool) -> bytes:
+    """Each field ends with a line end of its own, also the last (RFC 3464 §2.1): the delimiter's is not the part's."""
     encoding = b"Content-Transfer-Encoding: 8bit\r\n" if wide else b""
-    return b"Content-Type: " + kind.encode() + b"\r\n" + encoding + b"\r\n" + body.rstrip(b"\r\n")
+    lines = body.rstrip(b"\r\n")
+    return b"Content-Type: %b\r\n%b\r\n%b" % (kind.encode(), encoding, lines + b"\r\n" if lines else b"")
 
 
 def _about_letter(report: Report) -> str:

@@ -35,6 +35,7 @@ class Cause(enum.Enum):
     FULL = "full"
     TOO_LARGE = "too-large"
     TYPES = "types"
+    SIGNED = "signed"
     NOT_LISTED = "not-listed"
     CERTIFICATE = "certificate"
     ASSURANCE = "assurance"
@@ -76,6 +77,12 @@ WHY: Final[Mapping[Cause, Both]] = {
     Cause.TYPES: Both(
         "L’opérateur de votre correspondant ne sait pas traiter les adresses avec des lettres accentuées.",
         "Your correspondent’s operator cannot handle addresses with accented letters.",
+    ),
+    Cause.SIGNED: Both(
+        "Le serveur de votre correspondant ne prend pas les lettres accentuées telles que votre logiciel les a"
+        f" écrites et signées{_NB}: rien ne peut y être changé sans casser la signature.",
+        "Your correspondent’s server does not take accented letters as your program wrote and signed them:"
+        " nothing can be changed there without breaking the signature.",
     ),
     Cause.NOT_LISTED: Both(
         "Le domaine de cette adresse n’est pas, ou plus, dans l’espace de confiance"
@@ -147,6 +154,10 @@ NEXT: Final[Mapping[Cause, Both]] = {
         "Écrivez à une adresse sans accents, ou depuis une adresse sans accents.",
         "Write to an address without accents, or from one.",
     ),
+    Cause.SIGNED: Both(
+        "Renvoyez le message sans le signer, ou réglez votre logiciel pour qu’il signe en sept bits.",
+        "Send the message again without signing it, or set your program to sign in seven bits.",
+    ),
     Cause.NOT_LISTED: Both(
         "Vérifiez ce qui suit le signe @. Si l’adresse est juste, ce correspondant n’est pas joignable par"
         " messagerie sécurisée.",
@@ -202,7 +213,7 @@ NEXT: Final[Mapping[Cause, Both]] = {
 
 _SLUGS: Final[Mapping[str, Cause]] = {
     "smtputf8-not-offered": Cause.TYPES,
-    "eight-bit-not-offered": Cause.REFUSED,
+    "eight-bit-not-offered": Cause.SIGNED,
     "larger-than-offered": Cause.TOO_LARGE,
     "bad-address": Cause.UNKNOWN,
     "null-mx": Cause.UNREACHABLE,

@@ -113,6 +113,15 @@ class Postfix:
         command = ["/usr/sbin/sendmail", "-C", str(self.folder / "etc"), "-i", "-f", sender, *options]
         subprocess.run([*command, *recipients], input=data, check=True, capture_output=True, timeout=30)
 
+    def offer_no(self, *keywords: str) -> None:
+        """From now on its server speaks none of these extensions of SMTP."""
+        told = f"smtpd_discard_ehlo_keywords={','.join(keywords)}"
+        command = ["/usr/sbin/postconf", "-c", str(self.folder / "etc"), "-e", told]
+        subprocess.run(command, check=True, capture_output=True, timeout=30)
+        _control(self.folder, "stop")  # connections that are kept open would still be offered them
+        _control(self.folder, "start")
+        _until_it_listens(self)
+
     def await_log(self, words: str, seconds: float = 20) -> str:
         """The line of its log in which these words stand."""
         deadline = time.monotonic() + seconds

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mail_server import mime
 from mail_server.outbound.interface import Notify, Outcome, Phase, Readable, Verdict
 from mail_server.outbound.reports import words
 from mail_server.outbound.reports.dsn import Composed, Report, compose, returned_fields
@@ -83,6 +84,13 @@ def test_a_report_has_three_parts_and_answers_nothing():
     assert report["Subject"] == "Message non distribué / Message not delivered"
     assert not report.defects
     assert "Disposition-Notification-To" not in report
+
+
+def test_each_field_of_the_machine_s_part_ends_with_its_own_line_end():
+    """RFC 3464 §2.1; the line end before a delimiter is the delimiter's (RFC 2046 §5.1.1)."""
+    data = made(settled()).data
+    tree = mime.parse(data)
+    assert all(part.body(data).endswith(b"\r\n") for part in tree.children[1:])
 
 
 def test_the_machine_reads_what_was_asked_and_what_was_answered():
@@ -215,6 +223,7 @@ def test_every_cause_has_words_and_something_to_do_in_both_languages(why: Cause)
         (outcome(code=554, enhanced="5.0.0"), Fate.FAILED, Cause.REFUSED),
         (outcome(reason="larger-than-offered", code=0, enhanced="5.3.4"), Fate.FAILED, Cause.TOO_LARGE),
         (outcome(reason="smtputf8-not-offered", code=0, enhanced="5.6.7"), Fate.FAILED, Cause.TYPES),
+        (outcome(reason="eight-bit-not-offered", code=0, enhanced="5.6.3"), Fate.FAILED, Cause.SIGNED),
         (Outcome(Verdict.LATER, Phase.ROUTE, "not-listed", 0, "4.7.0"), Fate.EXPIRED, Cause.NOT_LISTED),
         (Outcome(Verdict.LATER, Phase.TRUST, "certificate-revoked"), Fate.EXPIRED, Cause.CERTIFICATE),
         (Outcome(Verdict.LATER, Phase.TRUST, "certificate-unlisted"), Fate.EXPIRED, Cause.CERTIFICATE),
