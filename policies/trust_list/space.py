@@ -103,7 +103,12 @@ class TrustSpace:
         self.counters = Counters()
 
     async def open(self) -> None:
-        """What was in force is in force again; then the file, if there is one. Raises StateDamaged."""
+        """What was in force is in force again; then the file, if there is one. Raises StateDamaged.
+
+        Where no list is configured any more nobody is known, whoever was once: what is kept waits for one.
+        """
+        if self._file is None and self._fetch is None:
+            return
         self._take(await asyncio.to_thread(self._folder.load))
         await self.ripen()
         if self._file is not None and (self._fetch is None or self._kept is None):

@@ -48,6 +48,20 @@ async def test_without_a_list_nobody_is_known(world: World) -> None:
     assert await space.reload() == []
 
 
+async def test_where_the_list_was_taken_out_of_the_configuration_nobody_is_known_any_more(
+    world: World,
+) -> None:
+    world.write(*BASE)
+    await world.open()
+    space = await world.open(trust_list=None)
+    assert space.domains_of(CHU) == frozenset()
+    assert not space.names_domain("chu.fr")
+    assert space.listing is None
+    world.file.unlink()
+    again = await world.open()
+    assert again.domains_of(CHU) == {"chu.fr", "annexe.fr"}, "configured again, the last good one counts"
+
+
 # -- which list takes the place of which
 
 
