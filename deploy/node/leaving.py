@@ -14,7 +14,7 @@ from deploy.node.clock import now
 from deploy.node.config import Config
 from deploy.node.egress import asking_of, gate_of, peer_keys_of
 from deploy.node.ground import Ground
-from deploy.node.outbound import Outbound, blocked_domains, client_of, outbound_of
+from deploy.node.outbound import Outbound, blocked_domains, client_of, named, outbound_of
 from deploy.node.trust import Trust
 from directory.openpgp.certificate import Certificate
 from mail_server.delivery.abroad import AbroadAdmission
@@ -103,6 +103,7 @@ async def filled(ground: Ground, trust: Trust, signer: LetterSigner) -> Outbound
         trail=ground.trail,
         clock=now,
         several_nodes=config.store.is_postgresql(),
+        home=named(ground.home, config.policies.audit_chain),
         blocked=blocked,
     )
     made.gate = gate_of(config, ground.home, named=made.gates_named, audit=audit, clock=now)

@@ -7,12 +7,15 @@ while the doors are open; what was begun is ended in the reverse order, the hand
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from deploy.node.config import Config
 from deploy.node.egress import keep_tidy
 from deploy.node.failures import StartError
+from deploy.node.home import Home
 from mail_server.keys.interface import KeyWrapper
 from mail_server.outbound.client.client import SmtpClient
 from mail_server.outbound.client.security import PeerSecurity
@@ -44,6 +47,7 @@ class Outbound:
     settling: Settling
     clock: Callable[[], int]
     several_nodes: bool
+    home: str  # names this node among those that share the database
     blocked: Blocked
     owing: list[Owing]  # whom the queue tells what became of letters: reports, submissions of the page
     reports: Reports | None = None
@@ -94,6 +98,7 @@ class Outbound:
                 owing=self.owing,
                 blocked=self.blocked,
                 several_nodes=self.several_nodes,
+                home=self.home,
             ),
         )
         await self.dispatcher.start()
@@ -159,6 +164,7 @@ def outbound_of(
     trail: AuditTrail,
     clock: Callable[[], int],
     several_nodes: bool,
+    home: str,
     blocked: Blocked,
     owing: Sequence[Owing] = (),
 ) -> Outbound:
@@ -172,9 +178,17 @@ def outbound_of(
         settling=Settling(keys, schedule, trail, told),
         clock=clock,
         several_nodes=several_nodes,
+        home=home,
         blocked=blocked,
         owing=told,
     )
+
+
+def named(home: Home, chain: str) -> str:
+    """This node among those that share a database, also after a restart. A home is open once (`HomeLock`); a copy of it
+    on another machine, or with a chain of its own, is another node."""
+    told = "\0".join((chain, socket.gethostname(), str(home.path.resolve())))
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def client_of(config: Config, trust: PeerTrust) -> Callable[[], SmtpClient | None]:

@@ -7,7 +7,7 @@ and a commit settles it. Between the peer taking the letter and that commit lies
  1. the connection is cut after the end of content and before its reply arrives (RFC 5321 §4.5.3.2.6, RFC 1047): the
     outcome is `unsure`, and the letter is tried again;
  2. this process ends (kill -9, power) between `handed_at` and the commit that settles it: the letter is taken up
-    again, at the next start (SQLite) or when the lease ends (PostgreSQL);
+    again, at the next start, or by another node when the lease ends (PostgreSQL);
  3. the database cannot take the settling commit: it is tried until it does, or the process ends (case 2);
  4. PostgreSQL: this node is cut off from the database for longer than a lease while the peer reads the content: the
     next node takes the letter up (case 2 seen from the other side). The nodes' clocks must agree by far better than
@@ -70,6 +70,9 @@ class Dependencies:
     owing: Sequence[Owing] = ()
     blocked: Blocked = lambda _domain: False  # whether an administrator blocked the domain's operator
     several_nodes: bool = False  # they share the database
+    home: str = (
+        ""  # names this node among them, the same after a restart: no two that run at once may share it
+    )
 
 
 class Dispatcher:
@@ -79,7 +82,7 @@ class Dispatcher:
         self._settings = settings
         self._needs = needs
         self._random = rng or random.Random()  # noqa: S311 - jitter
-        self._owner = secrets.token_hex(8)
+        self._owner = leases.owner_of(needs.home, secrets.token_hex(8))
         self._lanes = Lanes(settings.connections, settings.connections_of_domain)
         self._memory = Memory(settings.memory_megabytes * 1_000_000)
         self._turns: set[asyncio.Task[None]] = set()
@@ -101,6 +104,8 @@ class Dispatcher:
         """Take up what the last run had in hand, and begin."""
         if not self._needs.several_nodes:
             await self._take_back(None)
+        elif self._needs.home:
+            await self._take_back(None, self._needs.home)
         await self._refresh()
         self._needs.queue.on_wake = self.wake
         self._loop = asyncio.create_task(self._run(), name="outbound")
@@ -165,8 +170,8 @@ class Dispatcher:
             except StoreError as failure:
                 _log.error("the queue cannot be read (%s); tried again", type(failure).__name__)
                 await self._nap(_SETTLE_AGAIN)
-            except Exception:  # whatever it is, letters must go on leaving
-                _log.exception("the dispatcher stumbled; it goes on")
+            except Exception as failure:  # whatever it is, letters must go on leaving
+                _log.error("the dispatcher stumbled (%s); it goes on", type(failure).__name__)
                 await self._nap(_SETTLE_AGAIN)
             else:
                 waiting = self._lanes.until_next(self._needs.clock())
@@ -276,8 +281,9 @@ class Dispatcher:
         )
         try:
             done = await self._written(attempt)
-        except Exception:  # the row goes on saying that it may have left
-            _log.exception("what became of a letter cannot be written")
+        except Exception as failure:  # the row goes on saying that it may have left
+            # Not its words: they may hold what was to be written.
+            _log.error("what became of a letter cannot be written (%s)", type(failure).__name__)
             return
         if done is None:
             return
@@ -337,12 +343,12 @@ class Dispatcher:
             lease = Lease(self._owner, now + self._lease_ms)
             await self._needs.store.write(lambda tx: leases.extend(tx.sql, numbers, lease))
 
-    async def _take_back(self, now: int | None) -> None:
+    async def _take_back(self, now: int | None, home: str = "") -> None:
         all_letters = all_unsure = 0
         letters = _SWEEP_ROWS
         while letters == _SWEEP_ROWS:
             letters, unsure = await self._needs.store.write(
-                lambda tx: leases.take_back(tx.sql, now, _SWEEP_ROWS)
+                lambda tx: leases.take_back(tx.sql, now, _SWEEP_ROWS, home)
             )
             all_letters, all_unsure = all_letters + letters, all_unsure + unsure
             self.counters.possibly_twice += unsure

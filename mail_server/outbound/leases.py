@@ -18,7 +18,7 @@ from mail_server.store.interface import Sql
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    owner: str  # one start of one node
+    owner: str  # one start of one node (`owner_of`)
     until: int  # ms
 
 
@@ -40,6 +40,10 @@ class Claim:
     retry_at: int = 0
     next_due: int | None = None  # of what still waits
     damaged: int = 0  # letters that do not open under this node's key: held, for an administrator
+
+
+def owner_of(home: str, start: str) -> str:
+    return f"{home}.{start}"
 
 
 def claim(sql: Sql, wraps: Wraps, domain: str, now: int, limit: int, lease: Lease) -> Claim:
@@ -122,13 +126,16 @@ def release_all(sql: Sql, owner: str) -> None:
     )
 
 
-def take_back(sql: Sql, now: int | None, limit: int) -> tuple[int, int]:
+def take_back(sql: Sql, now: int | None, limit: int, home: str = "") -> tuple[int, int]:
     """Letters whose node is gone wait again: those whose lease ended by `now`; None: all, for there is one node.
 
-    Returns how many letters, and for how many recipients nobody knows whether they arrived.
+    `home`: those alone that earlier starts of this node had. Returns how many letters, and for how many recipients
+    nobody knows whether they arrived.
     """
     alone = " FOR UPDATE SKIP LOCKED" if sql.dialect == "postgresql" else ""
     ended, bound = ("", ()) if now is None else (" AND lease_until <= ?", (now,))
+    if home:
+        ended, bound = ended + " AND lease_owner LIKE ?", (*bound, owner_of(home, "%"))
     rows = sql.all(
         f"SELECT id, handed_at FROM outbound_letter WHERE state = 1{ended} LIMIT ?{alone}",
         (*bound, limit),

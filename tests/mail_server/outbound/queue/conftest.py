@@ -149,6 +149,7 @@ class Post:
             owing=[self.told],
             blocked=self.blocked.__contains__,
             several_nodes=self.several_nodes,
+            home=self.chain,
         )
         return Dispatcher(self.settings, needs, random.Random(1))
 

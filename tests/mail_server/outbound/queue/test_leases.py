@@ -98,6 +98,29 @@ async def test_a_lease_that_ended_is_taken_up_and_counted_when_bytes_went_out(tw
     assert [each.unsure for number in (sent, unsent) for each in await second.recipients(number)] == [1, 0]
 
 
+async def test_a_node_that_starts_again_takes_up_what_it_had_at_once_and_nothing_of_another(two):
+    first, second = two
+    mine, theirs = await first.lay("mine@b.test"), await first.lay("theirs@c.test")
+    now = first.clock.now
+    for number, domain, owner in ((mine, "b.test", "node.1"), (theirs, "c.test", "node2.1")):
+        lease = Lease(owner, now + 900_000)
+        claimed = await first.store.write(
+            lambda tx, domain=domain, lease=lease: leases.claim(tx.sql, first.wraps, domain, now, 9, lease)
+        )
+        [one] = claimed.letters
+        assert one.letter.id == number
+        assert await first.store.write(
+            lambda tx, one=one, owner=owner: leases.mark_handed(tx.sql, one, owner, now)
+        )
+    await second.start()
+    await first.start()
+    await first.until(lambda: first.operators.took)
+    await asyncio.gather(first.quiet(), second.quiet())
+    assert [address for _, address, _ in first.operators.took] == ["mine@b.test"]
+    assert second.operators.took == []
+    assert first.dispatcher.counters.possibly_twice == 1
+
+
 async def test_who_lost_the_lease_sends_nothing(two):
     first, second = two
     number = await first.lay()
