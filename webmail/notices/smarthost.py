@@ -60,9 +60,13 @@ class Smarthost:
             tls_context=self._context(),
             timeout=_SECONDS,
         )
-        await client.connect()
-        if settings.user and settings.password_file is not None:
-            await client.login(settings.user, settings.password_file.read_text(encoding="utf-8").strip())
+        try:
+            await client.connect()
+            if settings.user and settings.password_file is not None:
+                await client.login(settings.user, settings.password_file.read_text(encoding="utf-8").strip())
+        except BaseException:
+            client.close()  # else each attempt with a wrong password would leave a connection behind
+            raise
         return client
 
     def _context(self) -> ssl.SSLContext | None:

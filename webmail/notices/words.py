@@ -58,7 +58,8 @@ _TEXTS = {
         "Bonjour,\n\n"
         "Pour recevoir ici un avis quand un message arrive, recopiez ce code dans la page\u00a0:\n\n"
         "    {code}\n\n"
-        "Il sert pendant 15 minutes. Si vous n’avez rien demandé, ne faites rien : cette adresse ne recevra pas d’avis."
+        "Il sert pendant 15 minutes. Si vous n’avez rien demandé, ne faites rien\u00a0: cette adresse ne recevra"
+        " pas d’avis."
     ),
     (Kind.CONFIRM, "en"): (
         "Hello,\n\n"
