@@ -307,7 +307,7 @@ async def test_a_gate_that_cannot_start_keeps_nobody_waiting(world: World) -> No
         assert not await gate.ready(60)
 
 
-_SCAN = """
+SCAN = """
 import base64, json, re, sys
 from pathlib import Path
 from directory.openpgp.packets import Tag, spans
@@ -340,7 +340,7 @@ for pid in pids:
 async def test_the_secret_is_in_the_memory_of_the_gates_process_alone(world: World, seal: Seal) -> None:
     gate = await world.started()
     await gate.open(gate.certificate.fingerprint, Form.GATED, seal(WIRE, [gate.certificate]))
-    told = [sys.executable, "-c", _SCAN, str(world.kek), str(world.home), str(os.getpid()), str(gate.pids[0])]
+    told = [sys.executable, "-c", SCAN, str(world.kek), str(world.home), str(os.getpid()), str(gate.pids[0])]
     scanning = await asyncio.to_thread(subprocess.run, told, capture_output=True, text=True)
     if "PermissionError" in scanning.stderr:
         pytest.skip("who runs the tests may not look into a process")
