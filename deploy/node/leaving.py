@@ -18,13 +18,13 @@ from deploy.node.outbound import Outbound, blocked_domains, client_of, named, ou
 from deploy.node.trust import Trust
 from directory.openpgp.certificate import Certificate
 from mail_server.delivery.abroad import AbroadAdmission
-from mail_server.delivery.departing import Departures, Signer
+from mail_server.delivery.departing import Departures
 from mail_server.delivery.exchanges import Exchanges
 from mail_server.delivery.gate import Gate
 from mail_server.outbound.interface import Egress, Form, NotOpened, PeerCertificate, PeerKeys
 from mail_server.outbound.signed import SigningEgress
 from mail_server.sealing.interface import SealingEngine
-from mail_server.signatures.signer import Signer as LetterSigner
+from mail_server.signatures.signer import Signer
 from mail_server.store.interface import Store
 from policies.interface import Decisions, PeerStanding
 from policies.trust_list.peers import Peers
@@ -92,7 +92,7 @@ class Leaving:
     peer_keys: PeerKeys | None = None  # for what the node itself tells people of other operators
 
 
-async def filled(ground: Ground, trust: Trust, signer: LetterSigner) -> Outbound:
+async def filled(ground: Ground, trust: Trust, signer: Signer) -> Outbound:
     """The queue with all that works at it, but for the reports. Raises StartError, KeyUnavailable, StoreError."""
     config, store, keys, audit = ground.config, ground.store, ground.keys, ground.trace.note
     blocked = blocked_domains(trust.space.names_of, ground.operator_blocks.blocked)

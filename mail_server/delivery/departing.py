@@ -16,7 +16,6 @@ import asyncio
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from directory.openpgp.packets import HIDDEN, recipient_key_ids
 from mail_server import mime
@@ -40,6 +39,7 @@ from mail_server.outbound.interface import (
     OutgoingRecipient,
     Readable,
 )
+from mail_server.outbound.signed import Signs
 from mail_server.sealing.interface import SealingEngine, SealingError
 from mail_server.store.interface import NoSpace, Store, Transaction
 from mail_server.store.model import StagedBlob
@@ -49,14 +49,6 @@ from policies.refusal import Refusal
 _FIN = "[FIN]"
 _SIGNED_BY_OTHERS = frozenset({"dkim-signature", "arc-message-signature"})
 _OPERATOR_READS = (Readable.GATED, Readable.SEALED_TO_OPERATOR)
-
-
-class Signer(Protocol):
-    """DKIM (RFC 6376), by keys of the sender's domain."""
-
-    async def signed(self, wire: bytes, domain: str) -> bytes:
-        """The fields to put above these bytes; b"" for none. Raises KeyUnavailable, OSError."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +84,7 @@ class Departures:
         domain: str,
         product: str,
         large: int,
-        signer: Signer | None = None,
+        signer: Signs | None = None,
     ) -> None:
         self._store = store
         self._tags = ConversationTags(store)

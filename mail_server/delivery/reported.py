@@ -56,7 +56,7 @@ class LocalReports:
                 Settled(
                     OutgoingRecipient(account.shown, one.notify, one.orcpt),
                     Fate.DELIVERED,
-                    kept=self._kept(account, letter),
+                    kept=self._kept(account),
                 )
                 for one in asked
                 if (account := self._accounts.by_id(one.account)) is not None
@@ -65,7 +65,7 @@ class LocalReports:
 
         return write
 
-    def _kept(self, account: Account, letter: Letter) -> Kept:
+    def _kept(self, account: Account) -> Kept:
         if account.kind is Kind.PATIENT:
             return Kept.PATIENT  # whether they have opened their space is theirs to tell
         try:

@@ -146,10 +146,6 @@ class Dispatcher:
         self.wake()
 
     @property
-    def handing_over(self) -> int:
-        return len(self._in_hand)
-
-    @property
     def idle(self) -> bool:
         """Whether all that is due was done, and the next thing is waited for."""
         ready = self._wake.is_set() or self._lanes.any_ready(self._needs.clock())

@@ -15,6 +15,8 @@ from mail_server.outbound.interface import Egress, Form, NotOpened
 
 
 class Signs(Protocol):
+    """DKIM (RFC 6376), by keys of the author's domain."""
+
     async def signed(self, wire: bytes, domain: str) -> bytes:
         """Header fields to put above; b"" for none. Raises KeyUnavailable, OSError."""
         ...

@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from mail_server.signatures.marks import tags
 
 LEAST_BITS = 1024  # RFC 8301 §3.2
-GOOD_BITS = 2048
 _MOST_BITS = 8192
 _LARGEST_EXPONENT = (1 << 32) + 1
 

@@ -30,7 +30,7 @@ from mail_server.outbound.interface import Form, NotOpened
 from mail_server.sealing import frames
 from mail_server.sealing.frames import Ask, Slug
 from mail_server.sealing.link import Reply
-from mail_server.sealing.pool import Counters, Pool
+from mail_server.sealing.pool import Pool
 from mail_server.sealing.process import Entry, PoolError
 from mail_server.sealing.settings import SealingSettings
 from policies.interface import Event
@@ -202,10 +202,6 @@ class EgressGate:
     @property
     def pids(self) -> list[int]:
         return self._pool.pids if self._pool is not None else []
-
-    @property
-    def process_counters(self) -> Counters:
-        return self._pool.counters if self._pool is not None else Counters()
 
     # ------------------------------------------------------------ keys
 
