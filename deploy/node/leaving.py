@@ -149,5 +149,6 @@ def leaving(
         product=config.delivery.product,
         large=config.delivery.large_message,
         signer=signer,
+        room=config.outbound.account_megabytes * 1_000_000,
     )
     return Leaving(abroad=abroad, egress=egress, departures=departures, peer_keys=peer_keys)

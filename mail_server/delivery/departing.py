@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from directory.openpgp.packets import HIDDEN, recipient_key_ids
 from mail_server import mime
-from mail_server.accounts.interface import Account, Results
+from mail_server.accounts.interface import Account, Kind, Results
 from mail_server.delivery import gated, outer, wire
 from mail_server.delivery.abroad import PATIENT_LIMIT, sealed_only_refused, too_large_for_a_patient
 from mail_server.delivery.compose import key_packets_for, other_keys
@@ -39,6 +39,7 @@ from mail_server.outbound.interface import (
     OutgoingRecipient,
     Readable,
 )
+from mail_server.outbound.rows import waiting_octets
 from mail_server.outbound.signed import Signs
 from mail_server.sealing.interface import SealingEngine, SealingError
 from mail_server.store.interface import NoSpace, Store, Transaction
@@ -47,6 +48,7 @@ from policies.interface import Event
 from policies.refusal import Refusal
 
 _FIN = "[FIN]"
+_SMALL = 1 << 20  # octets: what is smaller is counted, and not looked at
 _SIGNED_BY_OTHERS = frozenset({"dkim-signature", "arc-message-signature"})
 _OPERATOR_READS = (Readable.GATED, Readable.SEALED_TO_OPERATOR)
 
@@ -85,7 +87,9 @@ class Departures:
         product: str,
         large: int,
         signer: Signs | None = None,
+        room: int = 0,
     ) -> None:
+        """`room`: octets of one account that may wait to leave; 0: any number."""
         self._store = store
         self._tags = ConversationTags(store)
         self._engine = engine
@@ -95,6 +99,7 @@ class Departures:
         self._product = product
         self._large = large
         self._signer = signer
+        self._room = room
 
     # -- before anything is sealed
 
@@ -136,6 +141,7 @@ class Departures:
 
     async def ready(self, envelope: Envelope, letter: Letter, leave: Leave) -> list[Outgoing]:
         """One letter of the queue for each addressee or domain. Raises Refusal."""
+        await self._require_room(envelope, letter, leave.account)
         try:
             contents = await self._contents(envelope, letter, leave)
         except NotOpened:
@@ -164,6 +170,22 @@ class Departures:
         self._queue.wake()
 
     # -- inside
+
+    async def _require_room(self, envelope: Envelope, letter: Letter, account: Account | None) -> None:
+        """What waits lies under nobody's quota, once for each addressee with a certificate: without a bound, one
+        account and a server that is down would fill the disk for all. Raises Refusal."""
+        copies = len({one.address for one in envelope.abroad if one.certificate is not None}) or 1
+        octets = copies * len(letter.data)
+        if not self._room or account is None or account.kind is Kind.APP or octets < _SMALL:
+            return
+        waiting = await self._store.read(lambda reader: waiting_octets(reader.sql, account.id))
+        if waiting + octets > self._room:
+            raise Refusal(
+                452,
+                "4.2.2",
+                "Too many octets of this account wait to leave, please try again later",
+                "too-much-waits",
+            )
 
     async def _contents(self, envelope: Envelope, letter: Letter, leave: Leave) -> list[_Content]:
         to = _distinct(envelope.abroad)

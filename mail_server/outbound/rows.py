@@ -115,6 +115,14 @@ def insert(sql: Sql, wraps: Wraps, schedule: Schedule, letter: Outgoing, content
     return row[0]
 
 
+def waiting_octets(sql: Sql, account: AccountId) -> int:
+    """How much of an account's lies in the queue."""
+    row = sql.one(
+        "SELECT COALESCE(SUM(size), 0) FROM outbound_letter WHERE account = ? AND state < 2", (account,)
+    )
+    return int(row[0]) if row is not None else 0
+
+
 # -- what is read of a letter
 
 COLUMNS = (

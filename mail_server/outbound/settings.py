@@ -49,6 +49,11 @@ class OutboundSettings(BaseModel):
         ge=1,
         description="Letters in memory at once, on their way out; others wait for their turn.",
     )
+    account_megabytes: int = Field(
+        default=4_000,
+        ge=0,
+        description="Letters of one account (systems, APP, apart) that may wait at once; then 452 4.2.2. 0: no limit.",
+    )
     idle_seconds: float = Field(
         default=10, ge=0, le=300, description="How long a connection is kept for the next letter."
     )

@@ -185,6 +185,28 @@ async def test_a_receipt_of_an_account_that_sends_sealed_letters_only_leaves_sea
     assert refusal.reason == "sealed-only-no-certificate"
 
 
+async def test_one_account_does_not_fill_the_queue_with_what_a_server_that_is_down_does_not_take(
+    desk, way
+) -> None:
+    gp, nurse = await desk.account("gp"), await desk.account("nurse")
+    robot = await desk.account("robot", Kind.APP)
+    way.publish("marie")
+    way.publish("paul")
+    desk.node.delivery._departures._room = 5_000_000
+
+    def large(sender) -> bytes:
+        return letter(sender.address) + (b"x" * 998 + b"\r\n") * 1_200
+
+    await desk.send(gp, large(gp), MARIE, PAUL)  # to each a copy of their own
+    refusal = await refused(desk.send(gp, b"X-Other: letter\r\n" + large(gp), MARIE, PAUL))
+    assert (refusal.code, refusal.enhanced, refusal.reason) == (452, "4.2.2", "too-much-waits")
+    await desk.send(gp, letter(gp.address), MARIE)
+    await desk.send(nurse, large(nurse), MARIE, PAUL)  # others are not held up by it
+    for number in range(2):
+        await desk.send(robot, b"X-Number: %d\r\n" % number + large(robot), MARIE, PAUL)
+    assert len(way.laid) == 9
+
+
 # -- how it leaves ----------------------------------------------------------------------------------------------
 
 
