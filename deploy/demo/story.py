@@ -11,7 +11,7 @@ import secrets
 import signal
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from deploy.demo import clients, letters, people, thief, world
+from deploy.demo import clients, letters, people, thief, ways_in, world
 from deploy.demo.browser.page import PageRefused
 from deploy.demo.clients import tls
 from deploy.demo.federation import Federation
@@ -55,9 +55,7 @@ def run_demo(folder: Path, port_base: int, *, once: bool, federated: bool = Fals
             beside.complete(made)
         held = _Story(made, beside).play()
         if not once:
-            _links(made)
-            if beside is not None:
-                _links_of(beside)
+            _links(made, beside)
             _wait(process)
     except (DemoFailed, CommandFailed) as failure:
         _screen.print(str(failure), style="red", markup=False)
@@ -373,13 +371,9 @@ def _size(count: int) -> str:
     return f"{count / 1_000_000:.1f} MB" if count >= 1_000_000 else f"{count // 1000} kB"
 
 
-def _links(made: World) -> None:
+def _links(made: World, beside: Federation | None) -> None:
     _screen.print("\n[bold]It keeps serving. Ctrl-C ends it.[/]")
-    for title, lines in _ways_in(made):
-        _screen.print()
-        _say("▸ ", title, "bold cyan", "bold cyan")
-        for line in lines:
-            _say_line(line)
+    _show(ways_in.here(made))
     _screen.print()
     _say(
         "    ",
@@ -387,83 +381,16 @@ def _links(made: World) -> None:
         f"{made.folder / 'demo.json'}. One thing here is not as it must be on a real node: the key-encryption key "
         "lies on the same disk.",
     )
+    if beside is not None:
+        _show(ways_in.beside(beside))
 
 
-def _links_of(beside: Federation) -> None:
-    """The second operator's ways in."""
-    peer = beside.peer
-    doctor = peer.persons[world.FOREIGN_DOCTOR]
-    _screen.print()
-    _say("▸ ", "And a doctor of the second operator, in a mail program", "bold cyan", "bold cyan")
-    for line in (
-        ("IMAP", f"localhost, port {peer.ports['imaps']} (TLS) or {peer.ports['imap']} (STARTTLS)"),
-        (
-            "SMTP",
-            f"localhost, port {peer.ports['submissions']} (TLS) or {peer.ports['submission']} (STARTTLS)",
-        ),
-        ("login", doctor.address),
-        ("password", doctor.password),
-        ("key", f"{doctor.secret_key}, its passphrase {doctor.passphrase}"),
-    ):
-        _say_line(line)
-    _screen.print()
-    _say("▸ ", "And the servers around them, to be switched", "bold cyan", "bold cyan")
-    for line in (
-        ("ask", f"curl {beside.board.url}"),
-        ("switch", f"curl -X PUT -d halved {beside.board.url}trust-list"),
-        ("then look", f"vaguemestre trust-list fetch --home {beside.folder / 'node'}"),
-    ):
-        _say_line(line)
-
-
-def _ways_in(made: World) -> list[tuple[str, list[Line]]]:
-    """Who a newcomer may be, and what they then need. Codes stand behind the `#`, which browsers never send."""
-    ports, you, patient, gp = made.ports, made.you, made.patient, made.persons[world.GP]
-    page = f"http://localhost:{ports['http']}"
-    code = made.command("enrolment_code", address=gp.address)["code"]
-    return [
-        (
-            f"Be {you.person.given_names.split()[0]}, a patient whose report waits for him: four screens to read it",
-            [
-                ("open", f"{page}/activer#code={you.code}"),
-                ("born", "/".join(reversed(you.person.birth_date.split("-")))),
-                ("five digits", f"{you.person.last_five}, the last of his number {you.person.matricule}"),
-            ],
-        ),
-        (
-            f"Or {patient.person.given_names.split()[0]}, the patient of the story, whose space is open",
-            [
-                ("open", f"{page}/"),
-                ("login", patient.person.matricule),
-                ("password", patient.password),
-            ],
-        ),
-        (
-            "Or her doctor, in the page: a second check is asked for, any application of codes will do",
-            [
-                ("open", f"{page}/activer#code={code}&adresse={gp.address}"),
-                ("key", f"{gp.secret_key}, to be brought along"),
-                ("passphrase", gp.passphrase),
-            ],
-        ),
-        (
-            "Or the same doctor, by her identity provider (of test: it asks who one is, and believes it)",
-            [
-                ("open", f"{page}/connexion"),
-                ("choose", "Pro Santé Connect (essai), then Camille Aubry"),
-            ],
-        ),
-        (
-            "Or her doctor, in a mail program",
-            [
-                ("IMAP", f"localhost, port {ports['imaps']} (TLS) or {ports['imap']} (STARTTLS)"),
-                ("SMTP", f"localhost, port {ports['submissions']} (TLS) or {ports['submission']} (STARTTLS)"),
-                ("login", gp.address),
-                ("password", gp.password),
-                ("authority", str(made.ca)),
-            ],
-        ),
-    ]
+def _show(ways: Sequence[ways_in.Way]) -> None:
+    for title, lines in ways:
+        _screen.print()
+        _say("▸ ", title, "bold cyan", "bold cyan")
+        for line in lines:
+            _say_line(line)
 
 
 def _wait(process: NodeProcess) -> None:
