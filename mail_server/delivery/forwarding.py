@@ -213,7 +213,7 @@ class Forwarding:
             holder = self._accounts.by_id(rule.account)
             if holder is None or not in_service(holder) or rule.address in sent:
                 continue
-            reason = self._stopped(rule, letter)
+            reason = self._stopped(rule, envelope, letter)
             if not reason and self._accounts.is_local_domain(rule.domain):
                 program = self._program(rule)
                 reason = "" if program is not None else "program-gone"
@@ -235,10 +235,12 @@ class Forwarding:
         """After the commit of a letter that went on."""
         self._queue.wake()
 
-    def _stopped(self, rule: Rule, letter: Letter) -> str:
+    def _stopped(self, rule: Rule, envelope: Envelope, letter: Letter) -> str:
         """Why this letter does not go on; "" for nothing."""
         if self._accounts.is_local_domain(rule.domain):
             return ""  # a copy beside the letter goes nowhere from there
+        if not envelope.sender.mail_from:
+            return "from-nobody"  # in our name it would be answered: the report of one that failed, by another one
         if letter.vouched or any(one.name == HOP_FIELD.lower() for one in letter.fields):
             return "sent-on-before"
         if of_a_patient(author_of(letter), self._accounts):

@@ -262,6 +262,17 @@ async def test_a_letter_that_was_sent_on_is_not_sent_on_again(desk, way, others:
     assert await stopped(desk, way, accueil) == ["sent-on-before"]
 
 
+async def test_a_report_is_not_sent_on_in_our_name_whatever_its_subject_says(
+    desk, way, others: Others
+) -> None:
+    """The program's operator gives back what was sent on: sent on again, it would be given back again, for ever."""
+    accueil = await ward(desk)
+    await rule(desk, accueil, ELSEWHERE)
+    given_back = document(f"postmaster@{NEIGHBOUR}", accueil.address, subject="XDM/1.0/DDM+Bilan")
+    await others.hand_over(given_back, accueil.address, mail_from="")
+    assert await stopped(desk, way, accueil) == ["from-nobody"]
+
+
 async def test_nor_one_whose_author_is_not_who_handed_it_over(desk, way, others: Others) -> None:
     accueil = await ward(desk)
     await rule(desk, accueil, ELSEWHERE)
