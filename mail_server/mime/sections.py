@@ -85,11 +85,11 @@ def decoded_body(message: bytes, part: Part) -> bytes:
     if encoding == "base64":
         return decode_base64(body)
     if encoding == "quoted-printable":
-        return b"".join(map(_decoded_lines, _lines(body)))
+        return b"".join(map(_decoded_lines, whole_lines(body)))
     raise UnknownEncoding
 
 
-def _lines(body: bytes) -> Iterator[bytes]:
+def whole_lines(body: bytes) -> Iterator[bytes]:
     """Whole lines, in slices: one call over megabytes would keep all other threads waiting."""
     start = 0
     while start < len(body):

@@ -15,11 +15,10 @@ from mail_server.mime.ascii_header import ascii_header
 from mail_server.mime.build import base64_lines
 from mail_server.mime.headers import first, select
 from mail_server.mime.parts import Part, parse
-from mail_server.mime.sections import IDENTITY
+from mail_server.mime.sections import IDENTITY, whole_lines
 
 _CLOSED = frozenset({"signed", "encrypted"})
 _LONGEST = 999  # 998 octets and the CR before the LF (RFC 5321 §4.5.3.1.6)
-_SLICE = 1 << 16  # one call over megabytes would keep all other threads waiting
 _ENCODING = "content-transfer-encoding"
 
 
@@ -56,19 +55,10 @@ def _is_closed(part: Part) -> bool:
 def _unfit(message: bytes, part: Part) -> bool:
     if part.children or part.encoding not in IDENTITY or part.type in ("multipart", "message"):
         return False
-    for piece in _slices(part.body(message)):
+    for piece in whole_lines(part.body(message)):
         if not piece.isascii() or max(map(len, piece.split(b"\n"))) > _LONGEST:
             return True
     return False
-
-
-def _slices(body: bytes) -> Iterator[bytes]:
-    """Whole lines together; a line longer than a slice stays whole."""
-    start = 0
-    while start < len(body):
-        end = body.find(b"\n", start + _SLICE) + 1 or len(body)
-        yield body[start:end]
-        start = end
 
 
 def _written(message: bytes, part: Part) -> bytes:
@@ -105,7 +95,7 @@ def _inside(message: bytes, part: Part) -> bytes:
 def _printable(body: bytes) -> bytes:
     """Quoted-printable (RFC 2045 §6.7), lines as they are."""
     made: list[bytes] = []
-    for piece in _slices(body):
+    for piece in whole_lines(body):
         lines = piece.split(b"\r\n")
         encoded = (binascii.b2a_qp(line, istext=False).replace(b"=\n", b"=\r\n") for line in lines)
         made.append(b"\r\n".join(encoded))

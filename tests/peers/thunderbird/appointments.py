@@ -12,16 +12,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from desktop import SCREEN, picture, screen, thunderbird
+from lines import told_by_lines
 from marionette import Marionette, MarionetteError
-from run import CHROME, START_SECONDS, account_of, prepared
+from run import CHROME, START_SECONDS, prepared
 
 # Of its calendar and of its computer: its event dialogue reads a proposed time by the computer's clock, and takes what
 # it read for a time in the calendar's zone. Where the two differ, every proposal is off by their difference.
@@ -32,33 +31,6 @@ _TOLD = {
     "calendar.timezone.local": _ZONE,
     "calendar.timezone.useSystemTimezone": False,
 }
-
-
-def main() -> int:
-    options = _options()
-    demo = json.loads(options.demo_json.read_text())
-    account = account_of(demo["accounts"], options.address)
-    options.out.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="thunderbird-"))
-    try:
-        _serve(demo, account, options, folder)
-    except (MarionetteError, TimeoutError) as failure:
-        print(json.dumps({"failed": str(failure)}), flush=True)
-        return 1
-    finally:
-        if (folder / "thunderbird.log").exists():
-            shutil.copy(folder / "thunderbird.log", options.out / "thunderbird.log")
-        shutil.rmtree(folder, ignore_errors=True)
-    return 0
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--demo-json", type=Path, required=True, help="written by the demo")
-    parser.add_argument("--out", type=Path, required=True, help="folder for pictures and the log")
-    parser.add_argument("--address", required=True, help="which account")
-    parser.add_argument("--seconds", type=float, default=60, help="how long to wait for each step")
-    return parser.parse_args()
 
 
 def _serve(demo: dict[str, Any], account: dict[str, Any], options: argparse.Namespace, folder: Path) -> None:
@@ -118,4 +90,4 @@ def _opened(control: Marionette, server: str, subject: str, known: int, seconds:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(told_by_lines(__doc__ or "", _serve))

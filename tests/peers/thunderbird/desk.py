@@ -13,15 +13,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from desktop import SCREEN, picture, screen, thunderbird
-from marionette import Marionette, MarionetteError
-from run import CHROME, START_SECONDS, account_of, prepared
+from lines import told_by_lines
+from marionette import Marionette
+from run import CHROME, START_SECONDS, prepared
 
 _TOLD = {
     "browser.dom.window.dump.enabled": True,
@@ -33,35 +32,6 @@ _TOLD = {
     "mail.mdn.report.outside_domain": 2,
     "mail.mdn.report.other": 2,
 }
-
-
-def main() -> int:
-    options = _options()
-    demo = json.loads(options.demo_json.read_text())
-    account = account_of(demo["accounts"], options.address)
-    options.out.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="thunderbird-"))
-    try:
-        _serve(demo, account, options, folder)
-    except (MarionetteError, TimeoutError) as failure:
-        print(json.dumps({"failed": str(failure)}), flush=True)
-        return 1
-    finally:
-        if (folder / "thunderbird.log").exists():
-            shutil.copy(folder / "thunderbird.log", options.out / "thunderbird.log")
-        shutil.rmtree(folder, ignore_errors=True)
-    return 0
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument(
-        "--demo-json", type=Path, required=True, help="accounts and doors, as the demo writes them"
-    )
-    parser.add_argument("--out", type=Path, required=True, help="folder for pictures and the log")
-    parser.add_argument("--address", required=True, help="which account")
-    parser.add_argument("--seconds", type=float, default=60, help="how long to wait for each step")
-    return parser.parse_args()
 
 
 def _serve(demo: dict[str, Any], account: dict[str, Any], options: argparse.Namespace, folder: Path) -> None:
@@ -105,4 +75,4 @@ def _done(control: Marionette, server: str, asked: dict[str, Any], seconds: floa
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(told_by_lines(__doc__ or "", _serve))
