@@ -11,6 +11,7 @@ from typing import Any
 
 from deploy.node.composition import Node
 from deploy.node.control import CommandFailed
+from mail_server.delivery.gate import domain_of
 from mail_server.outbound.egress.gate import EgressGate
 from mail_server.outbound.interface import NotOpened
 from mail_server.outbound.peers.keys import Shown
@@ -64,6 +65,8 @@ class EgressCommands:
         published = self._node.outbound.published
         if published is None:
             raise CommandFailed("Other operators are not asked for certificates: see [outbound] wkd.")
+        if self._node.accounts.is_local_domain(domain_of(address)):
+            raise CommandFailed(f"{address} is an address of this operator, not of another.")
         try:
             shown = await (published.refresh if refresh else published.show)(address)
         except Silent as failure:

@@ -25,6 +25,7 @@ from policies.interface import Event
 _STEP = 50  # letters of one commit: those of the doors wait for it
 _MOST_LISTED = 1000
 _MOST_NUMBERS = 500
+_LARGEST_NUMBER = (1 << 63) - 1  # of a row
 
 
 class QueueCommands:
@@ -38,7 +39,7 @@ class QueueCommands:
         self, domain: str = "", account: str = "", state: str = "open", after: int = 0, limit: int = 100
     ) -> dict[str, Any]:
         chosen = self._chosen([], domain, account, state)
-        limit = max(1, min(limit, _MOST_LISTED))
+        limit, after = max(1, min(limit, _MOST_LISTED)), max(0, min(after, _LARGEST_NUMBER))
 
         def read(reader: Reader) -> tuple[int, list[Line]]:
             return administration.count(reader.sql, chosen), administration.lines(
@@ -96,6 +97,7 @@ class QueueCommands:
         }
 
     async def _shown(self, number: int, *, addresses: bool) -> dict[str, Any]:
+        _require_numbers([number])
         wraps = Wraps(self._node.keys)
 
         def read(reader: Reader) -> dict[str, Any] | None:
@@ -266,6 +268,7 @@ class QueueCommands:
     def _chosen(self, numbers: list[int], domain: str, account: str, state: str) -> Selection:
         if len(numbers) > _MOST_NUMBERS:
             raise CommandFailed(f"At most {_MOST_NUMBERS} letters at once: choose a domain or an account.")
+        _require_numbers(numbers)
         try:
             shown = Shown(state)
         except ValueError:
@@ -277,6 +280,13 @@ class QueueCommands:
                 raise CommandFailed(f"There is no account {account}.")
             whose = found.id
         return Selection(tuple(numbers), domain.lower().rstrip("."), whose, shown)
+
+
+def _require_numbers(numbers: list[int]) -> None:
+    """No database has a row beyond: SQLite would raise."""
+    for number in numbers:
+        if not 0 < number <= _LARGEST_NUMBER:
+            raise CommandFailed(f"There is no letter {number} in the queue.")
 
 
 def _told(line: Line) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from mail_server.store.interface import Store
 from policies.interface import AuditTrail
 from policies.trust_list.space import TrustSpace
 from webmail.notices.service import AddressRefused, Notices
+from webmail.notices.words import LANGUAGES
 
 if TYPE_CHECKING:
     from deploy.node.composition import Node
@@ -68,6 +69,8 @@ class NoticeCommands:
         account = self._node.accounts.by_address(address)
         if account is None:
             raise CommandFailed(f"There is no account {address}.")
+        if language not in LANGUAGES:
+            raise CommandFailed(f"--language is one of {', '.join(LANGUAGES)}.")
         notices = self._node.notices
         if notice is not None and notice.lower() == NONE:
             await notices.forget(account.id, self._by)

@@ -41,6 +41,12 @@ async def ask(node: Node, command: str, **arguments: Any) -> Any:
     return await Console(node, this_user()).handle(command, arguments)
 
 
+async def test_a_notice_in_a_language_that_has_no_words_is_refused(node: Node) -> None:
+    gp = await node.accounts.add(f"gp@{DOMAIN}", Kind.PER)
+    with pytest.raises(CommandFailed, match="fr, en"):
+        await ask(node, "account_notice_address", address=gp.address, notice="gp@exemple.fr", language="de")
+
+
 async def test_an_administrator_sets_sealed_only_and_results_and_the_trace_knows_who(node: Node) -> None:
     gp = await node.accounts.add(f"gp@{DOMAIN}", Kind.PER)
     robot = await node.accounts.add(f"robot@{DOMAIN}", Kind.APP)

@@ -142,6 +142,19 @@ async def test_letters_are_chosen_by_domain_account_and_number(node: Node, ask: 
         await ask("queue_cancel")
 
 
+@pytest.mark.parametrize("number", [-1, 0, 9_999, 1 << 63, 10**30])
+async def test_a_number_that_no_letter_has_is_told_in_words(node: Node, ask: Any, number: int) -> None:
+    await lay(node)
+    for command in ("queue_show", "queue_addresses"):
+        with pytest.raises(CommandFailed, match="There is no letter"):
+            await ask(command, number=number)
+    assert (await ask("queue_list", after=number))["total"] == 1
+    if not 0 < number < 1 << 63:
+        for command in ("queue_retry", "queue_cancel", "queue_hold"):
+            with pytest.raises(CommandFailed, match="There is no letter"):
+                await ask(command, numbers=[number])
+
+
 async def test_what_is_cancelled_is_gone_with_its_bytes_and_who_was_in_hand_is_let_finish(
     node: Node, ask: Any
 ) -> None:
@@ -323,5 +336,5 @@ def test_the_command_line_lists_shows_and_holds(home: Path) -> None:
     assert "1 letter held." in run("hold", str(number))
     assert "held" in run("list", "--state", "held")
     assert "1 letter cancelled." in run("cancel", str(number), "--yes")
-    assert "No such letter" in run("list")
+    assert "Nothing waits." in run("list")
     assert "cancelled" in run("show", str(number))
