@@ -160,28 +160,15 @@ async def _before(stack: AsyncExitStack, ground: Ground, pool: Pool) -> _Before:
         outbound=outbound,
         reports=reports,
         out=leaving(
-            config,
+            ground,
             outbound,
-            store=store,
             engine=sealing.engine,
             gate=gate,
-            decisions=decisions,
             exchanges=writing.exchanges,
             domains=domains,
             signer=letter_signer,
         ),
-        forwarding=forwarding_of(
-            config,
-            outbound,
-            store=store,
-            accounts=accounts,
-            planner=sealing.planner,
-            trail=trail,
-            engine=sealing.engine,
-            domains=domains,
-            signer=letter_signer,
-            clock=now,
-        ),
+        forwarding=forwarding_of(ground, outbound, sealing, domains, letter_signer),
     )
 
 

@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from deploy.node.config import Config
+from deploy.node.clock import now
+from deploy.node.ground import Ground
 from deploy.node.outbound import Outbound
+from deploy.node.sealing import Sealing
 from deploy.node.signatures import authserv_id
 from directory.openpgp.certificate import Certificate
-from mail_server.accounts.interface import Accounts
 from mail_server.delivery.abroad import Domains
 from mail_server.delivery.forwarding import Forwarding, ForwardingRules
-from mail_server.delivery.plan import Planner
 from mail_server.outbound.interface import NotOpened
-from mail_server.sealing.interface import SealingEngine
 from mail_server.signatures.signer import Signer
-from mail_server.store.interface import Store
-from policies.interface import AuditTrail
 
 
 def forwarding_of(
-    config: Config,
-    outbound: Outbound,
-    *,
-    store: Store,
-    accounts: Accounts,
-    planner: Planner,
-    trail: AuditTrail,
-    engine: SealingEngine,
-    domains: Domains,
-    signer: Signer,
-    clock: Callable[[], int],
+    ground: Ground, outbound: Outbound, sealing: Sealing, domains: Domains, signer: Signer
 ) -> Forwarding:
+    config, store, accounts, trail = ground.config, ground.store, ground.accounts, ground.trail
+
     def gate() -> Certificate:
         if outbound.egress is None:
             raise NotOpened("gate-closed")
@@ -43,16 +30,16 @@ def forwarding_of(
             accounts=accounts,
             trail=trail,
             domains=domains if config.outbound.enabled else None,
-            clock=clock,
+            clock=now,
         ),
         store=store,
         accounts=accounts,
-        planner=planner,
+        planner=sealing.planner,
         trail=trail,
-        engine=engine,
+        engine=sealing.engine,
         queue=outbound.queue,
         gate=gate,
         signer=signer,
         authserv_id=authserv_id(config),
-        clock=clock,
+        clock=now,
     )

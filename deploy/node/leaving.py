@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import partial
 
 from deploy.node.clock import now
-from deploy.node.config import Config
 from deploy.node.egress import asking_of, gate_of, peer_keys_of
 from deploy.node.ground import Ground
 from deploy.node.outbound import Outbound, blocked_domains, client_of, named, outbound_of
@@ -25,8 +24,7 @@ from mail_server.outbound.interface import Egress, Form, NotOpened, PeerCertific
 from mail_server.outbound.signed import SigningEgress
 from mail_server.sealing.interface import SealingEngine
 from mail_server.signatures.signer import Signer
-from mail_server.store.interface import Store
-from policies.interface import Decisions, PeerStanding
+from policies.interface import PeerStanding
 from policies.trust_list.peers import Peers
 from policies.trust_list.space import TrustSpace
 from policies.trust_list.standing import Age
@@ -118,30 +116,29 @@ async def filled(ground: Ground, trust: Trust, signer: Signer) -> Outbound:
 
 
 def leaving(
-    config: Config,
+    ground: Ground,
     outbound: Outbound,
     *,
-    store: Store,
     engine: SealingEngine,
     gate: Gate,
-    decisions: Decisions,
     exchanges: Exchanges,
     domains: ListedDomains,
     signer: Signer,
 ) -> Leaving:
+    config = ground.config
     if not config.outbound.enabled:
         return Leaving()
     peer_keys = _PeerKeys(outbound)
     abroad = AbroadAdmission(
         gate=gate,
-        decisions=decisions,
+        decisions=ground.decisions,
         exchanges=exchanges,
         domains=domains,
         peer_keys=peer_keys,
     )
     egress = _Egress(outbound)
     departures = Departures(
-        store=store,
+        store=ground.store,
         engine=engine,
         queue=outbound.queue,
         egress=egress,
