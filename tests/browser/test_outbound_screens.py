@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.probes import axe
+from tests.browser.probes import axe, letters
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -167,3 +167,31 @@ def test_a_document_is_shared_readable_only_after_a_yes(visit: Visit) -> None:
     sheet.get_by_role("button", name="Envoyer", exact=True).click()
     warning.get_by_role("button", name="Envoyer quand même").click()
     expect(page.get_by_text("Envoyé.", exact=True)).to_be_visible()
+
+
+# ---------------------------------------------------------------------------------------------------- large letters
+
+
+@pytest.mark.parametrize(("path", "scene"), [("/reglages/autres-operateurs", "per"), ("/reglages/avis", "")])
+def test_settings_of_other_operators_and_notices_fit_with_letters_twice_as_large(
+    visit: Visit, path: str, scene: str
+) -> None:
+    page = visit(path, scene, 320)
+    letters(page, 32)
+    page.reload()
+    expect(page.locator("main form, main fieldset").first).to_be_visible()
+    assert not overflows(page)
+
+
+def test_the_warning_is_read_in_words_with_letters_twice_as_large(visit: Visit) -> None:
+    page = visit("/ecrire", "per", 320)
+    letters(page, 32)
+    write_to(page, WARD)
+    fill(page)
+    page.get_by_role("button", name="Envoyer").click()
+    title = page.get_by_role("dialog").get_by_role("heading")
+    expect(title).to_be_visible()
+    wide = title.bounding_box()
+    assert wide is not None
+    assert wide["width"] > 160  # and not a letter a line
+    assert not page.get_by_role("dialog").evaluate("(one) => one.scrollWidth > one.clientWidth")

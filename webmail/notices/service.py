@@ -265,9 +265,11 @@ class Notices:
         return await self._store.read(lambda reader: rows.waiting(reader.sql))
 
     async def _run(self) -> None:
+        # A letter lays its notice down and wakes nobody: it is looked for as often as it may be late.
+        longest = min(max(self._settings.delay_minutes * 60, 1.0), _LONGEST_SLEEP)
         while True:
             self._wake.clear()
-            pause = _LONGEST_SLEEP
+            pause = longest
             try:
                 await self.send_due()
                 following = await self._store.read(lambda reader: rows.next_due(reader.sql))
@@ -278,7 +280,7 @@ class Notices:
             except Exception as failure:  # one bad row must not end the sending of all others
                 _log.error("notices failed: %s", type(failure).__name__)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(max(pause, 1.0), _LONGEST_SLEEP)):
+                async with asyncio.timeout(min(max(pause, 1.0), longest)):
                     await self._wake.wait()
 
     async def send_due(self) -> int:
