@@ -1,4 +1,5 @@
-"""What the whole run shares: a PostgreSQL of our own (loopback by Unix socket only), and no peer missing unseen."""
+"""What the whole run shares: a PostgreSQL of our own (loopback by Unix socket only), no peer missing unseen, and
+rules that are read once."""
 
 from __future__ import annotations
 
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+
+from policies import corpus, ruleset
 
 _BIN = Path("/usr/lib/postgresql/15/bin")
 
@@ -34,6 +37,34 @@ def pytest_runtest_makereport(
     ):
         report.outcome = "failed"
     return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def rules_read_once() -> Iterator[None]:
+    """Over a thousand tests open a node of their own: the same text of rules is parsed, and asked the corpus, once.
+
+    Whoever reads another text has it read and asked as ever.
+    """
+    texts = ruleset._texts  # pyright: ignore[reportPrivateUsage]
+    read, asked = ruleset.read, corpus.differences
+    sets: dict[object, ruleset.RuleSet] = {}
+    answers: dict[str, tuple[corpus.Difference, ...]] = {}
+
+    def read_once(folder: Path, local: Path | None = None) -> ruleset.RuleSet:
+        text = (str(texts(folder, schema=True)), str(local and texts(local, schema=False)))
+        if text not in sets:
+            sets[text] = read(folder, local)
+        return sets[text]
+
+    def asked_once(rules: ruleset.RuleSet) -> tuple[corpus.Difference, ...]:
+        if rules.digest not in answers:
+            answers[rules.digest] = asked(rules)
+        return answers[rules.digest]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ruleset, "read", read_once)
+        patch.setattr(corpus, "differences", asked_once)
+        yield
 
 
 @pytest.fixture(scope="session")
