@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from mail_server.mime import Field
 
 MOST_SIGNATURES = 5  # verified of one letter
+_MOST_READ = 25  # fields of one letter: thousands would hold the loop, and no letter has so many
+_MOST_NAMES = 500  # in h=
 MOST_SETS = 5  # of an ARC chain; more hands than that carry no letter here
 _LONGEST = 16_384  # octets of a signature's field
 _TAG = re.compile(r"[A-Za-z][A-Za-z0-9_]*+")
@@ -73,7 +75,7 @@ class Marks:
 
 def read(fields: Sequence[Field], author_domain: str) -> Marks:
     """The signatures of the author's domain come first, then the others, as far as they are verified at all."""
-    found = [one for one in fields if one.name == "dkim-signature"]
+    found = [one for one in fields if one.name == "dkim-signature"][:_MOST_READ]
     signatures = [signature(one, at) for at, one in enumerate(found)]
     signatures.sort(key=lambda one: (one.domain != author_domain, one.index))
     return Marks(tuple(signatures[:MOST_SIGNATURES]), chain(fields))
@@ -117,6 +119,8 @@ def chain(fields: Sequence[Field]) -> Chain | None:
     parts: dict[str, list[tuple[int, Field]]] = {name: [] for name in _ARC_PARTS}
     for one in fields:
         if one.name in parts:
+            if len(parts[one.name]) > MOST_SETS:
+                return Chain(fault="too many sets")
             found = _INSTANCE.match(_text(one))
             parts[one.name].append((int(found[1]) if found else 0, one))
     count = max(len(found) for found in parts.values())
@@ -161,7 +165,7 @@ def _message_signature(one: Field, instance: int) -> Mark:
 def _mark(told: Mapping[str, str], index: int) -> Mark:
     domain, selector = told.get("d", "").lower(), told.get("s", "").lower()
     stamped, ending = _number(told.get("t")), _number(told.get("x"))
-    names = tuple(one.strip().lower() for one in told.get("h", "").split(":"))
+    names = tuple(one.strip().lower() for one in told.get("h", "").split(":", _MOST_NAMES))
     mark = Mark(
         index=index,
         domain=domain if _is_name(domain) else "",
@@ -179,7 +183,7 @@ def _mark(told: Mapping[str, str], index: int) -> Mark:
         "d= or s=": not mark.domain or not mark.selector,
         "a=": mark.algorithm not in _ALGORITHMS,  # RFC 8301 §3.1: rsa-sha1 is not to be verified
         "c=": len(canonical) > 2 or not set(canonical) <= _CANONICAL,
-        "h=": not all(_NAME.fullmatch(one) for one in names),
+        "h=": len(names) > _MOST_NAMES or not all(_NAME.fullmatch(one) for one in names),
         "b=": _BASE64.fullmatch(_solid(told.get("b", ""))) is None,
         "bh=": _BASE64.fullmatch(_solid(told.get("bh", ""))) is None,
         "q=": told.get("q", "dns/txt") != "dns/txt",

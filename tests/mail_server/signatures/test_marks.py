@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,6 +50,27 @@ def test_a_signature_is_read() -> None:
 )
 def test_what_is_not_as_the_standard_has_it_is_a_fault(change: tuple[str, str], fault: str) -> None:
     assert mark(GOOD.replace(*change, 1)).fault == fault
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        "DKIM-Signature:\r\n",
+        f"DKIM-Signature: {GOOD}\r\n",
+        "ARC-Seal: i=1;\r\n",
+        "DKIM-Signature: h=" + "a:" * 8000,
+    ],
+)
+def test_a_header_full_of_signatures_does_not_hold_the_loop(one: str) -> None:
+    fields = mime.fields((one.rstrip() + "\r\n").encode() * (mime.MAX_HEADER // len(one)))
+    started = time.process_time()
+    marks.read(fields, "a.test")
+    assert time.process_time() - started < 0.02
+
+
+def test_more_names_than_any_letter_has_fields_are_a_fault() -> None:
+    assert mark(GOOD.replace("h=from:to", "h=from:" + ":".join(["a"] * 499))).fault == ""
+    assert mark(GOOD.replace("h=from:to", "h=from:" + ":".join(["a"] * 500))).fault == "h="
 
 
 def test_a_field_of_enormous_size_is_not_read() -> None:
