@@ -226,6 +226,21 @@ def test_what_is_uploaded_and_imported_comes_back_to_the_byte(program: Begin, li
 
 
 @pytest.mark.parametrize("library", BOTH)
+def test_what_becomes_of_a_letter_to_another_operator_is_told_in_words_that_libraries_know(
+    made: world.World, program: Begin, library: str
+) -> None:
+    """RFC 8621 §7: our own properties stand beside those of the standard, and are in nobody's way."""
+    one = program(library, world.LABORATORY)
+    drafts, sent, to = one.folder("drafts"), one.folder("sent"), world.FOREIGN_DOCTOR
+    subject = f"Vers ailleurs par {library}"
+    made_ = one.do("write", drafts=drafts, sent=sent, to=to, subject=subject, text="Bonjour.\n")
+    assert one.do("submission", submission=made_["submission"])["delivered"] == {to: "queued"}
+    rows = made.command("queue_list", domain=world.FOREIGN_DOMAIN)["letters"]
+    made.command("queue_cancel", numbers=[row["id"] for row in rows])
+    assert one.do("submission", submission=made_["submission"])["delivered"] == {to: "no"}
+
+
+@pytest.mark.parametrize("library", BOTH)
 def test_a_draft_is_made_sent_and_filed_in_one_request(
     made: world.World, program: Begin, library: str
 ) -> None:
