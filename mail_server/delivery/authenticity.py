@@ -13,6 +13,7 @@ name is taken away before anybody reads it (RFC 8601 §5); what is verified is t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -129,11 +130,11 @@ def covers(fields: Sequence[Field], names: Sequence[str]) -> bool:
     Each name stands in h= as often as in the letter: one more field, above those that are signed, is somebody else's
     (RFC 6376 §8.15). Two of what RFC 5322 §3.6 wants once are never covered, signed or not.
     """
-    found = [one.name for one in fields]
+    found, signed = Counter(one.name for one in fields), Counter(names)
     acting = {name for name in found if name in _ACTS or name.startswith(PRIVATE)}
-    if any(found.count(name) > 1 for name in _ONCE):
+    if any(found[name] > 1 for name in _ONCE):
         return False
-    return all(found.count(name) <= names.count(name) for name in acting)
+    return all(found[name] <= signed[name] for name in acting)
 
 
 def author_of(letter: Letter) -> str:
