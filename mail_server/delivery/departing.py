@@ -7,7 +7,7 @@ gate opens it.
 
 Invariants: nothing is laid down that the node could open by itself; where sealing fails nothing leaves and nothing is
 accepted; an addressee who asked for sealed only is never served by the gate; nobody's copy but the gate's own has the
-gate's key packet; what is signed (DKIM) is what leaves; the trace has the domain and the outcome, never an address.
+gate's key packet; what is signed (DKIM) is what leaves.
 """
 
 from __future__ import annotations
@@ -44,7 +44,6 @@ from mail_server.outbound.signed import Signs
 from mail_server.sealing.interface import SealingEngine, SealingError
 from mail_server.store.interface import NoSpace, Store, Transaction
 from mail_server.store.model import StagedBlob
-from policies.interface import Event
 from policies.refusal import Refusal
 
 _FIN = "[FIN]"
@@ -376,27 +375,3 @@ def _auto_submitted(letter: Letter) -> bool:
         one.name == "auto-submitted" and one.value.strip().lower() not in (b"", b"no")
         for one in letter.fields
     )
-
-
-def sent_events(
-    letters: Sequence[Outgoing], leave: Leave, envelope: Envelope, behalf: str, kind: str
-) -> list[Event]:
-    """What the trace has of letters that were laid into the queue."""
-    peer = envelope.sender.peer
-    return [
-        Event(
-            action="send-out",
-            at=leave.at,
-            actor=leave.actor,
-            subject=one.account or "",
-            outcome=one.readable.value,
-            reference=one.reference,
-            session=peer.session,
-            network=peer.address,
-            behalf=behalf,
-            kind=kind,
-            door=peer.protocol,
-            detail={"domain": one.domain, "recipients": str(len(one.recipients))},
-        )
-        for one in letters
-    ]

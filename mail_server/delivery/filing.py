@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from mail_server.accounts.interface import Accounts
 from mail_server.delivery import common_sent
-from mail_server.delivery.departing import Departures, Leave, sent_events
+from mail_server.delivery.departing import Departures, Leave
 from mail_server.delivery.exchanges import Note
 from mail_server.delivery.interface import Envelope, Sender
 from mail_server.delivery.keeping import no_space
@@ -88,7 +88,7 @@ class Filing:
             ]
             if self._departures is not None and letter.leave is not None and letter.outgoing:
                 self._departures.lay(transaction, letter.outgoing)
-                events += sent_events(letter.outgoing, letter.leave, envelope, behalf, letter.kind)
+                events += _sent_events(letter.outgoing, letter.leave, envelope, behalf, letter.kind)
             self._trail.append(transaction.sql, events)
             if letter.leave is not None:
                 return letter.leave.reference
@@ -160,6 +160,30 @@ def _event(
         kind=copy.findings.coarse_class.name.lower(),
         door=sender.peer.protocol,
     )
+
+
+def _sent_events(
+    letters: Sequence[Outgoing], leave: Leave, envelope: Envelope, behalf: str, kind: str
+) -> list[Event]:
+    """What the trace has of letters that were laid into the queue."""
+    peer = envelope.sender.peer
+    return [
+        Event(
+            action="send-out",
+            at=leave.at,
+            actor=leave.actor,
+            subject=one.account or "",
+            outcome=one.readable.value,
+            reference=one.reference,
+            session=peer.session,
+            network=peer.address,
+            behalf=behalf,
+            kind=kind,
+            door=peer.protocol,
+            detail={"domain": one.domain, "recipients": str(len(one.recipients))},
+        )
+        for one in letters
+    ]
 
 
 def actor_of(sender: Sender) -> str:
