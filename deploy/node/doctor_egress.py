@@ -77,4 +77,4 @@ def gate_finding(found: dict[str, Any]) -> Finding:
             _SUBJECT, "warning", f"Its key is {age} days old: `vaguemestre egress rotate` makes another."
         )
     waiting = sum(one["letters"] for one in keys)
-    return Finding(_SUBJECT, "good", f"Runs; key of {age} days, {waiting} letters wait for it.")
+    return Finding(_SUBJECT, "good", f"Runs; key of {age} day(s), {waiting} letter(s) wait for it.")

@@ -143,7 +143,11 @@ class DeliveryService(Keeping):
             acting = self._feedback.acting(envelope, address) if self._feedback else None
             if acting is not None:
                 return acting
-            if self._abroad is not None and self._leaves(envelope.sender, address):
+            if self._leaves(envelope.sender, address):
+                if self._abroad is None:
+                    raise Refusal(
+                        550, "5.7.1", "This server sends no letters to other operators", "relay-refused"
+                    )
                 self._links.require_recipient(domain_of(address), envelope.parameters.size)
                 return await self._abroad.admit(envelope, writer, address, asked)
             recipient = self._gate.recipient(writer, address, await self._exchanges.facts(writer, address))

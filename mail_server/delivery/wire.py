@@ -41,7 +41,8 @@ class Wire:
 
 
 def asks_sealed_only(fields: Sequence[Field]) -> bool:
-    return any(one.name == SEAL_FIELD.lower() and one.value.strip().lower() == b"only" for one in fields)
+    """`Vaguemestre-Seal: only`; also with another value: who asks for a seal and mistypes it is not sent readable."""
+    return any(one.name == SEAL_FIELD.lower() for one in fields)
 
 
 def completed(letter: Letter, domain: str, at: int) -> bytes:

@@ -93,7 +93,7 @@ def test_doctor_fails_when_others_may_read_the_keystore_or_a_copy_lies_about(hom
 @pytest.mark.parametrize(
     ("changes", "verdict", "words"),
     [
-        ({}, "good", "Runs; key of 3 days, 2 letters"),
+        ({}, "good", "Runs; key of 3 day(s), 2 letter(s)"),
         ({"alive": False}, "failed", "does not run"),
         ({"needed": False, "alive": False}, "good", "nothing leaves"),
         ({"now": 400 * DAY}, "warning", "egress rotate"),

@@ -448,10 +448,11 @@ async def test_an_account_sends_sealed_or_not_at_all_once_it_asks_so(desk, way) 
     assert (await desk.envelope(gp, MARIE)).abroad
 
 
-async def test_a_letter_asks_for_sealed_only_in_its_header(desk, way) -> None:
+@pytest.mark.parametrize("value", ["only", "ONLY", "onyl"])
+async def test_a_letter_asks_for_sealed_only_in_its_header_also_mistyped(desk, way, value: str) -> None:
     gp = await desk.account("gp")
     way.publish("marie")
-    asking = letter(gp.address, more="Vaguemestre-Seal: only\r\n")
+    asking = letter(gp.address, more=f"Vaguemestre-Seal: {value}\r\n")
     refusal = await refused(desk.send(gp, asking, MARIE, PAUL))
     assert refusal.reason == "sealed-only-no-certificate"
     assert await way.queued() == []
