@@ -37,16 +37,21 @@ def server_context(settings: TlsSettings, *, ask_client: bool) -> ssl.SSLContext
             raise StartError(
                 "No authority for client certificates: set `client_ca` in the [tls] section, or close port smtp."
             )
-        try:
-            context.load_verify_locations(settings.client_ca)
-        except (FileNotFoundError, ssl.SSLError):
-            raise StartError(f"Client authorities {settings.client_ca} cannot be read.") from None
+        load_authorities(context, settings.client_ca)
         context.verify_mode = ssl.CERT_OPTIONAL
         # A ticket would carry a certificate past its revocation or the authority's withdrawal.
         context.options |= ssl.OP_NO_TICKET
         context.num_tickets = 0
         context.verify_flags |= ssl.VERIFY_X509_STRICT
     return context
+
+
+def load_authorities(context: ssl.SSLContext, file: Path) -> None:
+    """Raises StartError."""
+    try:
+        context.load_verify_locations(file)
+    except OSError:  # not there, not readable, or no certificates in it
+        raise StartError(f"Client authorities {file} cannot be read.") from None
 
 
 def _why(error: OSError) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from deploy.node.config import Config
 from deploy.node.failures import StartError
+from deploy.node.tls import load_authorities
 from mail_server.store.interface import Store
 from policies.interface import Event, SqlConnection
 from policies.trust_list import fetching, standing
@@ -83,6 +84,8 @@ async def trust_of(
     clock: Callable[[], int],
 ) -> Trust:
     """Raises StartError, StateDamaged."""
+    if config.tls.client_ca is not None:  # said once, and before anybody logs that nothing can be checked
+        load_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), config.tls.client_ca)
 
     async def write(work: Callable[[SqlConnection], None]) -> None:
         await store.write(lambda transaction: work(transaction.sql))
