@@ -82,7 +82,7 @@ def town() -> Iterator[Town]:
         "introspection_memory": 0,
     }
     port_base = world.free_port_base()
-    page = f"https://localhost:{port_base + world.ports_at(port_base)['https']}"
+    page = f"https://localhost:{world.ports_at(port_base)['https']}"
     anyone = ssl.create_default_context()
     anyone.check_hostname = False  # the node's certificate is made after the provider
     anyone.verify_mode = ssl.CERT_NONE

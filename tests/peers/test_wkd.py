@@ -47,14 +47,15 @@ def over_https(ca: Path, port: int, path: str, host: str, method: str = "GET") -
 
 
 def advanced(made: world.World, address: str) -> Answer:
-    return published(made.ca, made.ports["https"], address)
+    """Of this operator, whatever the address."""
+    return published(made.ca, made.ports["https"], address, ADVANCED_HOST)
 
 
-def published(ca: Path, port: int, address: str) -> Answer:
-    """By the advanced method."""
+def published(ca: Path, port: int, address: str, host: str = "") -> Answer:
+    """By the advanced method; without `host`, of the operator whose address it is."""
     local, _, domain = address.partition("@")
     path = f"/.well-known/openpgpkey/{domain}/hu/{wkd_hash(local)}?l={local}"
-    return over_https(ca, port, path, f"openpgpkey.{domain}")
+    return over_https(ca, port, path, host or f"openpgpkey.{domain}")
 
 
 def shown_by_gpg(certificate: bytes) -> str:
