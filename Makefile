@@ -18,8 +18,9 @@ BENCH_PACKAGES := $(DEMO_PACKAGES) procps openssl strace gcc libc6-dev libssl-de
 	liblua5.4-0 libsodium23 libstemmer0d libtirpc3 libunwind8 libwrap0
 
 # Two lanes of about the same length: real peers and browsers, which wait more than they work; beside them the quick
-# folders, then the tests that kill and starve. tests/bench is for `make bench`.
+# folders, then the tests that kill and starve, then two operators. tests/bench is for `make bench`.
 SLOW_TESTS := tests/peers tests/browser
+FEDERATION_TESTS := $(wildcard tests/peers/test_federation_*.py)
 LAST_TESTS := tests/faults
 QUICK_TESTS := $(filter-out $(SLOW_TESTS) $(LAST_TESTS) tests/bench tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 
@@ -34,9 +35,9 @@ test: debian-test environment peers page ## Lint, types, arrows between packages
 	@$(MAKE) --no-print-directory checks
 	@echo "--> tests (those with peers and browsers run beside the others, and are shown after them)"
 	@export EVERY_PEER=1; log=.venv/slow-tests.log; \
-	$(BIN)/pytest $(ARGS) $(wildcard $(SLOW_TESTS)) >$$log 2>&1 & slow=$$!; \
+	$(BIN)/pytest $(ARGS) $(FEDERATION_TESTS:%=--ignore=%) $(wildcard $(SLOW_TESTS)) >$$log 2>&1 & slow=$$!; \
 	trap 'kill $$slow; wait $$slow; exit 130' INT TERM; \
-	$(BIN)/pytest $(ARGS) $(QUICK_TESTS) $(wildcard $(LAST_TESTS)) && quick=0 || quick=$$?; \
+	$(BIN)/pytest $(ARGS) $(QUICK_TESTS) $(wildcard $(LAST_TESTS)) $(FEDERATION_TESTS) && quick=0 || quick=$$?; \
 	tail --lines=+1 --follow --pid=$$slow $$log; \
 	wait $$slow && [ $$quick -eq 0 ]
 
