@@ -92,6 +92,7 @@ def test_who_gave_an_address_is_told_there_that_a_letter_came_and_nothing_else(
     visitor.activate(space.person, space.code, PASSWORD)
     page.goto(f"{served.origin}/reglages/avis")
     french = locale.startswith("fr")
+    page.get_by_role("textbox", name="Votre adresse e-mail").wait_for()
     if not french:
         page.get_by_role("button", name="English").or_(page.get_by_role("link", name="English")).click()
     before = len(smarthost.taken)
