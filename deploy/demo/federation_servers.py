@@ -13,6 +13,7 @@ import enum
 import ssl
 import tempfile
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -62,7 +63,7 @@ class _Answer:
     kind: str
 
 
-class _Server:
+class _Server(ABC):
     """A small HTTP server in threads of its own, which can stop listening and listen again on the same port."""
 
     def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
@@ -72,8 +73,8 @@ class _Server:
         self._listening: ThreadingHTTPServer | None = None
         self._thread: threading.Thread | None = None
 
-    def answer(self, path: str) -> _Answer:
-        raise NotImplementedError
+    @abstractmethod
+    def answer(self, path: str) -> _Answer: ...
 
     def listen(self) -> None:
         if self._listening is not None:
