@@ -17,6 +17,10 @@ from pydantic_core import PydanticUndefined
 
 from deploy.node.administrators import AdministratorsSettings
 from deploy.node.inactivity import LifeSettings
+from directory.fhir.settings import FhirSettings
+from directory.ldap.settings import LdapSettings
+from directory.publication.settings import PublicationSettings
+from directory.settings import DirectorySettings
 from mail_server.accounts.oidc.settings import OidcSettings
 from mail_server.accounts.settings import AccountsSettings
 from mail_server.delivery.feedback_settings import MorningSettings
@@ -142,6 +146,10 @@ class Config(BaseModel):
     smtp: SmtpSettings
     imap: ImapSettings = Field(default_factory=ImapSettings)
     jmap: JmapSettings = Field(default_factory=JmapSettings)
+    directory: DirectorySettings = Field(default_factory=DirectorySettings)
+    ldap: LdapSettings = Field(default_factory=LdapSettings)
+    fhir: FhirSettings = Field(default_factory=FhirSettings)
+    publication: PublicationSettings = Field(default_factory=PublicationSettings)
     web: WebSettings = Field(default_factory=WebSettings)
     page: PageSettings = Field(default_factory=PageSettings)
     notices: NoticesSettings = Field(default_factory=NoticesSettings)

@@ -11,8 +11,14 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, inspect, text
 
 from deploy.node.migrations.environment import include_object
-from deploy.node.migrations.metadata import directory_metadata, mail_metadata
-from deploy.node.migrations.run import config_for, engine_url, migrate_directory, migrate_mail
+from deploy.node.migrations.metadata import directory_metadata, listings_metadata, mail_metadata
+from deploy.node.migrations.run import (
+    config_for,
+    engine_url,
+    migrate_directory,
+    migrate_listings,
+    migrate_mail,
+)
 from mail_server.conversations.roots import thread_root
 
 
@@ -23,11 +29,12 @@ def url(request, tmp_path):
     return request.getfixturevalue("make_postgresql_database")()
 
 
-@pytest.mark.parametrize("environment", ["mail", "directory"])
+@pytest.mark.parametrize("environment", ["mail", "directory", "listings"])
 def test_migrations_and_tables_agree(url, environment):
     migrate, metadata = {
         "mail": (migrate_mail, mail_metadata()),
         "directory": (migrate_directory, [directory_metadata()]),
+        "listings": (migrate_listings, [listings_metadata()]),
     }[environment]
     migrate(url)
     migrate(url)

@@ -13,11 +13,15 @@ Kind = Literal[
 ]
 
 
-def run(metadata: MetaData | list[MetaData]) -> None:
+_INDEX_OF_CARDS = {"index", "card_index"}  # a generated column of PostgreSQL, and its GIN index
+
+
+def run(metadata: MetaData | list[MetaData], version_table: str = "alembic_version") -> None:
     connection = context.config.attributes["connection"]
     context.configure(
         connection=connection,
         target_metadata=metadata,
+        version_table=version_table,
         include_object=include_object,
         render_as_batch=connection.dialect.name == "sqlite",
         transaction_per_migration=False,
@@ -26,7 +30,7 @@ def run(metadata: MetaData | list[MetaData]) -> None:
 
 
 def include_object(
-    _object: SchemaItem, _name: str | None, kind: str, reflected: bool, compare_to: SchemaItem | None
+    _object: SchemaItem, name: str | None, kind: str, reflected: bool, compare_to: SchemaItem | None
 ) -> bool:
-    """Autogenerate never proposes to drop a table it finds and does not know (FTS5 makes several)."""
-    return not (kind == "table" and reflected and compare_to is None)
+    """Autogenerate never proposes to drop what it finds and does not know: FTS5's tables, the index of cards."""
+    return not (reflected and compare_to is None and (kind == "table" or name in _INDEX_OF_CARDS))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import MetaData
 
+import directory.listings.tables
 import directory.tables
 import mail_server.accounts.tables
 import mail_server.conversations.tables
@@ -44,3 +45,7 @@ def mail_metadata() -> list[MetaData]:
 
 def directory_metadata() -> MetaData:
     return directory.tables.metadata
+
+
+def listings_metadata() -> MetaData:
+    return directory.listings.tables.metadata

@@ -28,6 +28,11 @@ def migrate_directory(url: str) -> None:
     _migrate("directory", url)
 
 
+def migrate_listings(url: str) -> None:
+    """Bring listings.db, or its tables in PostgreSQL, to the newest schema."""
+    _migrate("listings", url)
+
+
 def config_for(environment: str, connection: Connection) -> Config:
     """Alembic's configuration of one environment, on an open connection."""
     config = Config()

@@ -1,0 +1,194 @@
+"""Professionals, organisations, situations, mailboxes; the cards that searches show, and their index."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+_SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def _texts(*names: str) -> list[sa.Column[str]]:
+    return [sa.Column(name, sa.Text(), nullable=False, server_default="") for name in names]
+
+
+def _number(name: str, default: int = 0) -> sa.Column[int]:
+    return sa.Column(name, sa.BigInteger(), nullable=False, server_default=str(default))
+
+
+def _flag(name: str) -> sa.Column[int]:
+    return sa.Column(name, sa.SmallInteger(), nullable=False, server_default="0")
+
+
+def upgrade() -> None:
+    op.create_table(
+        "professional",
+        sa.Column("national_id", sa.Text(), primary_key=True),
+        *_texts("title", "family", "given", "profession_code", "profession", "category_code", "category"),
+        _number("updated_at"),
+        sa.Column("struck_off_at", sa.BigInteger()),
+    )
+    op.create_table(
+        "organisation",
+        sa.Column("national_id", sa.Text(), primary_key=True),
+        *_texts(
+            "name",
+            "brand",
+            "siret",
+            "siren",
+            "finess",
+            "finess_legal",
+            "recipient_line",
+            "building_line",
+            "street",
+            "locality_line",
+            "routing_line",
+            "postcode",
+            "commune_code",
+            "commune",
+            "department",
+            "country",
+            "name_words",
+        ),
+        _number("updated_at"),
+    )
+    op.create_table(
+        "situation",
+        sa.Column("id", sa.BigInteger(), primary_key=True, autoincrement=False),
+        *_texts(
+            "national_id",
+            "organisation_id",
+            "speciality_code",
+            "speciality",
+            "mode_code",
+            "mode",
+            "recipient_line",
+            "building_line",
+            "street",
+            "locality_line",
+            "routing_line",
+            "postcode",
+            "commune_code",
+            "commune",
+            "department",
+            "country",
+            "origin",
+        ),
+        _number("updated_at"),
+        sa.Column("card", sa.BigInteger()),
+    )
+    op.create_table(
+        "mailbox",
+        sa.Column("address", sa.Text(), primary_key=True),
+        *_texts(
+            "kind",
+            "organisation_id",
+            "speciality_code",
+            "speciality",
+            "service",
+            "description",
+            "responsible",
+            "phone",
+        ),
+        _flag("digitization"),
+        _number("rank", 1),
+        _flag("red_list"),
+        *_texts("origin", "publisher", "title", "family", "given"),
+        _number("updated_at"),
+        sa.Column("card", sa.BigInteger()),
+    )
+    op.create_table(
+        "mailbox_holder",
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("national_id", sa.Text(), nullable=False),
+        sa.Column("position", sa.SmallInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("address", "national_id"),
+    )
+    op.create_table(
+        "card",
+        sa.Column("id", _SERIAL, primary_key=True, autoincrement=True),
+        *_texts(
+            "kind",
+            "address",
+            "national_id",
+            "title",
+            "family",
+            "given",
+            "profession_code",
+            "profession",
+            "speciality_code",
+            "speciality",
+            "organisation_id",
+            "organisation",
+            "service",
+            "description",
+            "street",
+            "postcode",
+            "commune",
+            "department",
+        ),
+        _flag("digitization"),
+        _number("rank", 1),
+        *_texts("origin"),
+        _number("updated_at"),
+        *_texts("name_words", "what_words", "where_words"),
+    )
+    op.create_table(
+        "word",
+        sa.Column("id", _SERIAL, primary_key=True, autoincrement=True),
+        sa.Column("word", sa.Text(), nullable=False, unique=True),
+    )
+    op.create_table(
+        "line",
+        sa.Column("source", sa.SmallInteger(), nullable=False),
+        sa.Column("hash", sa.BigInteger(), nullable=False),
+        *_texts("owner"),
+        sa.PrimaryKeyConstraint("source", "hash"),
+    )
+    op.create_table(
+        "import_run",
+        sa.Column("id", sa.Text(), primary_key=True),
+        *_texts("source", "file", "digest"),
+        _number("started_at"),
+        sa.Column("done_at", sa.BigInteger()),
+        *_texts("state"),
+        _number("lines"),
+        _number("added"),
+        _number("changed"),
+        _number("removed"),
+        _number("wrong"),
+    )
+    op.create_table(
+        "state",
+        sa.Column("name", sa.Text(), primary_key=True),
+        _number("value"),
+    )
+    op.create_index("card_of_address", "card", ["address"])
+    op.create_index("card_of_national_id", "card", ["national_id"])
+    op.create_index("mailbox_of_organisation", "mailbox", ["organisation_id"])
+    op.create_index("mailbox_of_professional", "mailbox_holder", ["national_id"])
+    op.create_index("organisation_name", "organisation", ["name_words"])
+    op.create_index("situation_in_organisation", "situation", ["organisation_id"])
+    op.create_index("situation_of_professional", "situation", ["national_id"])
+    _search_index(op.get_bind().dialect.name)
+
+
+def _search_index(dialect: str) -> None:
+    """Words as `search.words` made them: neither database folds or stems anything itself."""
+    if dialect == "sqlite":
+        op.execute(
+            "CREATE VIRTUAL TABLE card_index USING fts5(name_words, what_words, where_words,"
+            " content='card', content_rowid='id', tokenize='unicode61 remove_diacritics 0', prefix='1 2 3')"
+        )
+        return
+    op.execute(
+        "ALTER TABLE card ADD COLUMN index tsvector GENERATED ALWAYS AS ("
+        "setweight(to_tsvector('simple', name_words), 'A') || setweight(to_tsvector('simple', what_words), 'C')"
+        " || setweight(to_tsvector('simple', where_words), 'D')) STORED"
+    )
+    op.create_index("card_index", "card", ["index"], postgresql_using="gin")

@@ -1,0 +1,193 @@
+"""The way to the listings' tables: plain SQL on the driver's own connections, for both databases.
+
+`read` and `write` run a function over one connection, in whichever thread calls; give them to a thread from the loop.
+Statements are written with `?`; what differs between the two databases stands in one small module per dialect
+(`search/`, `imports/`).
+
+Invariants: `write` is durable when it returns, and whole or not at all; readers never wait for a writer; SQLite writers
+(a node, an import in a process of its own) take turns by `BEGIN IMMEDIATE` and wait for each other up to half a minute.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import sqlite3
+from collections.abc import Callable, Generator, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal, LiteralString, Protocol, TypeVar, cast
+
+import psycopg
+
+T = TypeVar("T")
+Dialect = Literal["sqlite", "postgresql"]
+_WAIT = 30.0  # seconds for another writer's turn
+_KEPT = 8  # idle connections
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "cache_size=-65536",
+    "mmap_size=1073741824",
+    "temp_store=MEMORY",
+)
+
+
+class Sql(Protocol):
+    """Statements on one connection, inside one transaction."""
+
+    @property
+    def dialect(self) -> Dialect: ...
+    def run(self, statement: str, parameters: Sequence[Any] = ()) -> int:
+        """How many rows it touched."""
+        ...
+
+    def one(self, statement: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None: ...
+    def all(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]: ...
+    def many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None: ...
+    @property
+    def raw(self) -> Any:
+        """The driver's connection: `sqlite3.Connection`, `psycopg.Connection`; for COPY and the like."""
+        ...
+
+
+class ListingsDatabase:
+    """On a file's path, or a PostgreSQL address, whose schema is already made (migrations)."""
+
+    def __init__(self, where: Path | str) -> None:
+        self._where = where
+        self._idle: queue.SimpleQueue[_Connection] = queue.SimpleQueue()
+        self.dialect: Dialect = "sqlite" if isinstance(where, Path) else "postgresql"
+
+    def read(self, work: Callable[[Sql], T]) -> T:
+        """Over one state of the database."""
+        with self._borrowed() as connection:
+            connection.begin(write=False)
+            try:
+                return work(connection)
+            finally:
+                connection.rollback()
+
+    def write(self, work: Callable[[Sql], T]) -> T:
+        with self._borrowed() as connection:
+            connection.begin(write=True)
+            try:
+                result = work(connection)
+            except BaseException:
+                connection.rollback()
+                raise
+            connection.commit()
+            return result
+
+    def close(self) -> None:
+        while True:
+            try:
+                self._idle.get_nowait().close()
+            except queue.Empty:
+                return
+
+    @contextlib.contextmanager
+    def _borrowed(self) -> Generator[_Connection]:
+        try:
+            connection = self._idle.get_nowait()
+        except queue.Empty:
+            connection = _open(self._where)
+        try:
+            yield connection
+        finally:
+            if connection.usable and self._idle.qsize() < _KEPT:
+                self._idle.put(connection)
+            else:
+                connection.close()
+
+
+class _Connection(Sql, Protocol):
+    @property
+    def usable(self) -> bool: ...
+    def begin(self, *, write: bool) -> None: ...
+    def commit(self) -> None: ...
+    def rollback(self) -> None: ...
+    def close(self) -> None: ...
+
+
+def _open(where: Path | str) -> _Connection:
+    return _Sqlite(where) if isinstance(where, Path) else _PostgreSql(where)
+
+
+class _Sqlite:
+    dialect: Dialect = "sqlite"
+    usable = True
+
+    def __init__(self, path: Path) -> None:
+        self.raw: Any = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
+        for pragma in _PRAGMAS:
+            self.raw.execute(f"PRAGMA {pragma}").close()
+
+    def run(self, statement: str, parameters: Sequence[Any] = ()) -> int:
+        return self.raw.execute(statement, parameters).rowcount
+
+    def one(self, statement: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None:
+        cursor = self.raw.execute(statement, parameters)
+        row = cursor.fetchone()
+        cursor.close()
+        return row
+
+    def all(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return self.raw.execute(statement, parameters).fetchall()
+
+    def many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        self.raw.executemany(statement, rows)
+
+    def begin(self, *, write: bool) -> None:
+        self.raw.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    def commit(self) -> None:
+        self.raw.execute("COMMIT")
+
+    def rollback(self) -> None:
+        if self.raw.in_transaction:
+            self.raw.execute("ROLLBACK")
+
+    def close(self) -> None:
+        self.raw.close()
+
+
+class _PostgreSql:
+    dialect: Dialect = "postgresql"
+
+    def __init__(self, url: str) -> None:
+        self.raw: Any = psycopg.connect(url, autocommit=True)
+
+    @property
+    def usable(self) -> bool:
+        return not self.raw.closed and not self.raw.broken
+
+    def run(self, statement: str, parameters: Sequence[Any] = ()) -> int:
+        return self.raw.execute(_marks(statement), parameters).rowcount
+
+    def one(self, statement: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None:
+        return self.raw.execute(_marks(statement), parameters).fetchone()
+
+    def all(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return self.raw.execute(_marks(statement), parameters).fetchall()
+
+    def many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        with self.raw.cursor() as cursor:
+            cursor.executemany(_marks(statement), rows)
+
+    def begin(self, *, write: bool) -> None:
+        self.raw.execute("BEGIN" if write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+    def commit(self) -> None:
+        self.raw.execute("COMMIT")
+
+    def rollback(self) -> None:
+        if self.usable:
+            self.raw.execute("ROLLBACK")
+
+    def close(self) -> None:
+        self.raw.close()
+
+
+def _marks(statement: str) -> LiteralString:
+    """`?` as psycopg writes it. No statement here has a question mark or a percent sign of its own."""
+    return cast("LiteralString", statement.replace("%", "%%").replace("?", "%s"))
