@@ -241,6 +241,10 @@ def _node(before: _Before, delivery: DeliveryService) -> Node:
         accounts=accounts,
         profiles=ground.profiles,
         directory=ground.directory,
+        listings_database=ground.listings_database,
+        listings=ground.listings,
+        own_listings=ground.own_listings,
+        harvest=ground.harvest,
         decisions=ground.decisions,
         administrators=Administrators(
             config.administrators,

@@ -178,6 +178,8 @@ class Doors:
             for server in self._servers:
                 await server.start()
                 opening.push_async_callback(server.stop)
+            self._node.own_listings.start()
+            opening.push_async_callback(self._node.own_listings.stop)
             await self._node.outbound.start()
             opening.callback(self._node.outbound.begin_stop)
             self._stack = opening.pop_all()

@@ -7,6 +7,8 @@ what was opened is closed in the reverse order, the store last.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Generator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -16,11 +18,16 @@ from deploy.node.audit_heads import HeadsWriter
 from deploy.node.clock import now
 from deploy.node.config import Config
 from deploy.node.failures import StartError
+from deploy.node.harvest import harvest_of
 from deploy.node.home import Home
-from deploy.node.migrations.run import migrate_directory, migrate_mail
+from deploy.node.listings import OwnListings
+from deploy.node.migrations.run import engine_url, migrate_directory, migrate_listings, migrate_mail
 from deploy.node.policy_alarm import PolicyAlarm
 from deploy.node.rules import load_rules
 from deploy.node.trace import Trace
+from directory.harvest import Allowance
+from directory.listings.database import ListingsDatabase
+from directory.listings.service import ListingsService
 from directory.service import DirectoryService
 from mail_server.accounts.profile_book import ProfileBook
 from mail_server.accounts.service import AccountService
@@ -49,6 +56,10 @@ class Ground:
     accounts: AccountService
     profiles: ProfileBook
     directory: DirectoryService
+    listings_database: ListingsDatabase
+    listings: ListingsService
+    own_listings: OwnListings
+    harvest: Allowance
     limits: Limits
 
 
@@ -79,8 +90,16 @@ async def ground_of(stack: AsyncExitStack, home: Home, config: Config) -> Ground
     stack.push_async_callback(accounts.flush)
     profiles = ProfileBook(store, trail)
     await profiles.start()
-    directory = DirectoryService.open(home.directory_database)
+    directory = DirectoryService.open(engine_url(config.directory.url(home.path)))
     stack.callback(directory.close)
+    listings_database = ListingsDatabase(config.directory.listings_place(home.path))
+    stack.callback(listings_database.close)
+    listings = ListingsService(listings_database, now)
+    stack.callback(listings.close)
+    own_listings = OwnListings(
+        accounts=accounts, profiles=profiles, directory=directory, database=listings_database, clock=now
+    )
+    stack.push_async_callback(own_listings.stop)
     return Ground(
         home=home,
         config=config,
@@ -94,20 +113,38 @@ async def ground_of(stack: AsyncExitStack, home: Home, config: Config) -> Ground
         accounts=accounts,
         profiles=profiles,
         directory=directory,
+        listings_database=listings_database,
+        listings=listings,
+        own_listings=own_listings,
+        harvest=harvest_of(config.directory, trace.note, now),
         limits=Limits(config.limits),
     )
 
 
 def migrate(home: Home, config: Config) -> None:
-    """Bring both databases to the newest schema. Raises StartError when PostgreSQL does not let us in."""
+    """Bring all databases to the newest schema. Raises StartError when PostgreSQL does not let us in."""
+    store, directory = config.store, config.directory
+    if directory.is_postgresql() and directory.database == store.database:
+        raise StartError(
+            "`directory.database` names the database of the letters. Give the directory one of its own: both have "
+            "a table `mailbox`."
+        )
+    with _telling_who_is_away("store.database", store.is_postgresql()):
+        migrate_mail(store.url(home.path))
+    with _telling_who_is_away("directory.database", directory.is_postgresql()):
+        migrate_directory(directory.url(home.path))
+        migrate_listings(directory.listings_url(home.path))
+
+
+@contextlib.contextmanager
+def _telling_who_is_away(key: str, postgresql: bool) -> Generator[None]:
     try:
-        migrate_mail(config.store.url(home.path))
+        yield
     except OperationalError:
-        if not config.store.is_postgresql():
+        if not postgresql:
             raise
         # The driver's own words may hold the address with its password.
         raise StartError(
-            "PostgreSQL does not answer: is it running, and does `store.database` name an existing database, "
+            f"PostgreSQL does not answer: is it running, and does `{key}` name an existing database, "
             "its user and password?"
         ) from None
-    migrate_directory(f"sqlite:///{home.directory_database}")

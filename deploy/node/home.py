@@ -27,6 +27,11 @@ class Home:
         return self.path / "directory.db"
 
     @property
+    def listings_database(self) -> Path:
+        """What the directory tells: imports, accounts and publication give it again. In no backup."""
+        return self.path / "listings.db"
+
+    @property
     def authority(self) -> Path:
         return self.path / "authority"
 

@@ -19,9 +19,13 @@ from deploy.node.config import Config
 from deploy.node.correspondence import Correspondence
 from deploy.node.home import Home
 from deploy.node.inactivity import Inactivity
+from deploy.node.listings import OwnListings
 from deploy.node.outbound import Outbound
 from deploy.node.trace import Trace
 from deploy.node.trust import Trust
+from directory.harvest import Allowance
+from directory.listings.database import ListingsDatabase
+from directory.listings.service import ListingsService
 from directory.service import DirectoryService
 from mail_server.accounts.access import Access
 from mail_server.accounts.authenticator import PasswordAuthenticator
@@ -68,6 +72,10 @@ class Node:
     accounts: AccountService
     profiles: ProfileBook
     directory: DirectoryService
+    listings_database: ListingsDatabase
+    listings: ListingsService
+    own_listings: OwnListings
+    harvest: Allowance
     decisions: CedarDecisions
     administrators: Administrators
     trust: Trust

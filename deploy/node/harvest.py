@@ -1,0 +1,40 @@
+"""The account of what each asker was shown, with its sweeps told to the trace.
+
+Invariants: told from any thread; an address of the network is named as its place, an account or a key by its id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from directory.harvest import Allowance, Sweep
+from directory.settings import DirectorySettings
+from policies.interface import Event
+
+
+def harvest_of(
+    settings: DirectorySettings, audit: Callable[[Sequence[Event]], None], clock: Callable[[], int]
+) -> Allowance:
+    """To be made on the loop that writes the trace."""
+    loop = asyncio.get_running_loop()
+
+    def noted(sweep: Sweep) -> None:
+        loop.call_soon_threadsafe(audit, [_event(sweep)])
+
+    return Allowance(settings.shown_per_hour, settings.shown_per_hour_trusted, clock=clock, noted=noted)
+
+
+def _event(sweep: Sweep) -> Event:
+    kind, _, who = sweep.asker.partition(":")
+    of_network = kind in ("net", "near")
+    return Event(
+        "harvest",
+        sweep.at,
+        # Only accounts are parties of the trace; a key has its id among the details.
+        who if kind == "account" else "unknown",
+        outcome=sweep.outcome,
+        network=who if of_network else "",
+        detail={"protocol": sweep.door, "count": str(sweep.count)} | ({"key": who} if kind == "key" else {}),
+        door=sweep.door,
+    )
