@@ -141,6 +141,8 @@ class _Reader:
             "open_account": self._open_account,
             "share": self._share,
             "make_app_password": self._make_app_password,
+            "look_up": self._look_up,
+            "describe": self._describe,
             "administer": self._administer,
         }
 
@@ -232,6 +234,14 @@ class _Reader:
             acr=int(_after(words, "acr", "0")),
             strong="strong" in words,
             fresh="fresh" in words,
+        )
+
+    def _look_up(self, words: list[str]) -> Question:
+        return questions.may_look_up(self._entity(words[0]))
+
+    def _describe(self, words: list[str]) -> Question:
+        return questions.may_describe(
+            self._entity(words[0]), self._entity(words[2]), words[4], rights=_after(words, "with", "")
         )
 
     def _administer(self, words: list[str]) -> Question:

@@ -47,6 +47,8 @@ CONTEXTS: Mapping[str, Mapping[str, Attribute]] = {
     "open_account": {"rights": (), "needed": "r"},
     "share": {"role": "member", "rights": ()},
     "make_app_password": {"acr": 0, "strong": False, "fresh": False},
+    "look_up": {},
+    "describe": {"field": "red_list", "rights": ()},
     "administer": {"power": "look"},
 }
 

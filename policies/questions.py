@@ -24,6 +24,8 @@ class Caller(enum.StrEnum):
     OPEN_ACCOUNT = "accounts.open_account"
     SHARE = "accounts.share"
     MAKE_APP_PASSWORD = "accounts.make_app_password"  # noqa: S105 - the name of a place
+    LOOK_UP = "accounts.look_up"
+    DESCRIBE = "accounts.describe"
     ADMINISTER = "console.administer"
 
 
@@ -37,6 +39,8 @@ ACTIONS_OF: dict[Caller, frozenset[str]] = {
     Caller.OPEN_ACCOUNT: frozenset({"open_account"}),
     Caller.SHARE: frozenset({"share"}),
     Caller.MAKE_APP_PASSWORD: frozenset({"make_app_password"}),
+    Caller.LOOK_UP: frozenset({"look_up"}),
+    Caller.DESCRIBE: frozenset({"describe"}),
     Caller.ADMINISTER: frozenset({"administer"}),
 }
 
@@ -243,6 +247,16 @@ def may_make_app_password(person: Entity, target: Entity, *, acr: int, strong: b
     """May `person` make a password of a mail program for `target`, after this login?"""
     context: dict[str, Attribute] = {"acr": acr, "strong": strong, "fresh": fresh}
     return Question(person, "make_app_password", target, context)
+
+
+def may_look_up(person: Entity) -> Question:
+    """May this account look somebody up in the directory?"""
+    return Question(person, "look_up", NODE)
+
+
+def may_describe(person: Entity, target: Entity, field: str, *, rights: str = "") -> Question:
+    """May `person`, who has `rights` in `target`, say this of that mailbox in the directory (or hide it)?"""
+    return Question(person, "describe", target, {"field": field, "rights": tuple(rights)})
 
 
 def may_administer(by: Entity, power: str, target: Entity = NODE) -> Question:

@@ -27,7 +27,7 @@ from policies.trust_list import blocks
 from policies.trust_list.names import NameRefused, canonical
 
 _REASON_LONGEST = 200
-_OF_RIGHTS = frozenset({"submit", "open_account", "share"})
+_OF_RIGHTS = frozenset({"submit", "open_account", "share", "describe"})
 
 
 class PolicyCommands:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from mail_server.accounts.entities import EVERY_RIGHT, account_entity, rights_in
-from mail_server.accounts.interface import Account, Accounts
+from mail_server.accounts.interface import Account, Accounts, Kind
 from mail_server.store.model import AccountId
 from policies import questions
 from policies.interface import Decisions
@@ -56,6 +56,30 @@ class Access:
     def shared_with(self, person: AccountId) -> list[Account]:
         """Accounts of others in which the person may do anything at all, by address."""
         return [each for each in self._accounts.shared_with(person) if self.rights(person, each.id)]
+
+    def may_look_up(self, person: AccountId) -> bool:
+        """Whether they may look somebody up in the directory. Without rules: professionals alone."""
+        speaker = self._accounts.by_id(person)
+        if speaker is None:
+            return False
+        if self._decisions is None:
+            return speaker.kind is Kind.PER and not speaker.suspended
+        question = questions.may_look_up(account_entity(speaker, self._clock()))
+        return self._decisions.decide(question).allowed
+
+    def may_describe(self, person: AccountId, account: AccountId, field: str) -> bool:
+        """Whether they may say this of that mailbox in the directory. Without rules: nobody."""
+        speaker, target = self._accounts.by_id(person), self._accounts.by_id(account)
+        if speaker is None or target is None or self._decisions is None:
+            return False
+        at = self._clock()
+        question = questions.may_describe(
+            account_entity(speaker, at),
+            account_entity(target, at),
+            field,
+            rights="" if person == account else rights_in(target, person, at),
+        )
+        return self._decisions.decide(question).allowed
 
     def _allowed(self, speaker: Account, target: Account, needed: str) -> bool:
         if speaker.suspended or target.suspended or target.closed:

@@ -79,6 +79,9 @@ def _values(name: str, like: Attribute) -> st.SearchStrategy[Attribute]:
         "standing": st.sampled_from(("none", "open", "closed", "odd")),
         "role": st.sampled_from(("member", "delegate", "odd")),
         "power": st.sampled_from([*POWERS, "everything"]),
+        "field": st.sampled_from(
+            ("red_list", "rank", "description", "service", "family_name", "id_nat_struct")
+        ),
         "acr": st.integers(0, 3),
         "codes": st.lists(
             st.sampled_from([*sorted(questions.CONFIDENTIALITY), "N"]), unique=True, max_size=4
@@ -148,6 +151,26 @@ def test_a_patient_writes_first_only_where_the_addressee_lets_them(
     )
     between = to.attributes["kind"] == "PATIENT" or bool(context["to_patient"])
     assert answer(question)[0] == (not between and (to.attributes["contact"] == "open" or opted))
+
+
+@given(accounts(), accounts(), contexts("describe"))
+@MANY
+def test_what_the_directory_tells_of_a_mailbox_is_said_by_its_holder_or_an_administering_member(
+    who: Entity, target: Entity, context: dict[str, Attribute]
+) -> None:
+    question = asked(who, "describe", target, context)
+    if answer(question)[0]:
+        who, target = question.principal, question.resource
+        member = who.id in cast("tuple[str, ...]", target.attributes["members"])
+        assert who.attributes["kind"] == "PER"
+        assert context["field"] not in ("family_name", "id_nat_struct")
+        assert who.id == target.id or (member and "a" in cast("tuple[str, ...]", context["rights"]))
+
+
+@given(accounts(kind="PATIENT"))
+@MANY
+def test_no_patient_looks_in_the_directory(who: Entity) -> None:
+    assert not answer(asked(who, "look_up", questions.NODE, {}))[0]
 
 
 @given(speakers, accounts(), contexts("carry"))
@@ -331,9 +354,13 @@ def test_no_local_rule_grants_what_a_shipped_rule_forbids(
         ),
         "hold_in_custody": (st.just(questions.NODE), accounts()),
         "log_in": (accounts(), st.just(questions.NODE)),
+        "look_up": (accounts(), st.just(questions.NODE)),
         "administer": (administrators, st.just(questions.NODE)),
         **{each: (speakers, accounts()) for each in ("receive", "write_to", "close_exchange", "carry")},
-        **{each: (accounts(), accounts()) for each in ("open_account", "share", "make_app_password")},
+        **{
+            each: (accounts(), accounts())
+            for each in ("open_account", "share", "make_app_password", "describe")
+        },
     }
     principal, resource = ends[action]
     question = asked(data.draw(principal), action, data.draw(resource), data.draw(contexts(action)))
@@ -365,7 +392,7 @@ def test_an_attribute_unknown_missing_or_of_another_type_is_refused_with_the_ala
         action, questions.administrator("eve") if action == "administer" else data.draw(accounts())
     )
     resource = {"hand_over": Entity("Domain", "x.fr", {"name": "x.fr"})}.get(
-        action, questions.NODE if action in ("log_in", "administer") else data.draw(accounts())
+        action, questions.NODE if action in ("log_in", "administer", "look_up") else data.draw(accounts())
     )
     context = dict(data.draw(contexts(action)))
     if how == "more" or not context:

@@ -86,6 +86,12 @@ async def test_every_question_is_asked_by_the_product_and_every_question_has_a_r
     assert changes.may_add_app_password(page_session(gp.id)) == "app-password-without-strong-login"
     assert "make_app_password" in asked
 
+    # accounts: look_up, describe
+    assert node.access.may_look_up(gp.id)
+    assert "look_up" in asked
+    assert not node.access.may_describe(gp.id, ward.id, "description")
+    assert "describe" in asked
+
     # console: administer
     await Console(node, this_user()).handle("status", {})
     assert asked == set[str]().union(*questions.ACTIONS_OF.values())
