@@ -13,12 +13,14 @@ from contextlib import AsyncExitStack
 from fastapi import APIRouter
 
 from deploy.node import limits_shown, page_standing, queue_standing, reports_standing, rules, trust_standing
+from deploy.node.autoconfig import profile_signer, services_of
 from deploy.node.composition import Node, now
 from deploy.node.failures import StartError
 from deploy.node.https import Listener, WebServer, application
 from deploy.node.metrics import Metrics
 from deploy.node.publication import Published
 from deploy.node.tls import ReplaceableContext, server_context
+from directory.autoconfig.routes import autoconfiguration
 from directory.publication.wkd import web_key_directory
 from mail_server.accounts.interface import Kind
 from mail_server.accounts.life import in_service
@@ -56,7 +58,8 @@ class Doors:
         node.outbound.owing.append(self._jmap.departed)
         limits_shown.watch_doors(node, self._smtp, self._imap, self._jmap)
         wkd = web_key_directory(Published(node), _is_public(node))
-        pages = application([*node.page.routers, self._jmap.router, self._page(), wkd])
+        settings = autoconfiguration(services_of(config), profile_signer(config.tls))
+        pages = application([*node.page.routers, self._jmap.router, self._page(), wkd, settings])
         web, front = config.web, self._tls.front
         self._servers = [
             *([WebServer(pages, Listener(web.host, web.port, front))] if web.port else []),
