@@ -13,6 +13,7 @@ import typer
 
 from deploy.node.cli_accounts import account
 from deploy.node.cli_audit import audit
+from deploy.node.cli_directory import directory
 from deploy.node.cli_egress import egress, key_peer
 from deploy.node.cli_identity import national_id
 from deploy.node.cli_life import limits, operator
@@ -68,6 +69,7 @@ app.add_typer(operator, name="operator")
 app.add_typer(report, name="report")
 app.add_typer(queue, name="queue")
 app.add_typer(dkim, name="dkim")
+app.add_typer(directory, name="directory")
 
 
 # -- the node ---------------------------------------------------------------------------------------------
