@@ -43,10 +43,13 @@ professional = sa.Table(
     _text("profession"),
     _text("category_code"),
     _text("category"),
-    _number("updated_at"),
+    _text("family_words"),
+    _text("given_words"),
+    _number("updated_at"),  # also of what is shown of them: a mailbox or a situation that comes, goes or changes
     sa.Column(
         "struck_off_at", sa.BigInteger
     ),  # gone from the national file, or said so; then nothing of them is shown
+    sa.Index("professional_family", "family_words"),
 )
 
 organisation = sa.Table(
@@ -147,7 +150,9 @@ card = sa.Table(
     _text("name_words"),  # person; else service and description
     _text("what_words"),  # profession, speciality, organisation, the address's own words
     _text("where_words"),  # commune, postcode, department's number and name
-    sa.Index("card_of_address", "address"),
+    # Beginnings of names and addresses, by octets, whatever a database's collation.
+    sa.Index("card_by_name", "name_words", postgresql_ops={"name_words": "text_pattern_ops"}),
+    sa.Index("card_of_address", "address", postgresql_ops={"address": "text_pattern_ops"}),
     sa.Index("card_of_national_id", "national_id"),
 )
 

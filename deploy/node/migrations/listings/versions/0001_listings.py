@@ -30,6 +30,7 @@ def upgrade() -> None:
         "professional",
         sa.Column("national_id", sa.Text(), primary_key=True),
         *_texts("title", "family", "given", "profession_code", "profession", "category_code", "category"),
+        *_texts("family_words", "given_words"),
         _number("updated_at"),
         sa.Column("struck_off_at", sa.BigInteger()),
     )
@@ -168,10 +169,10 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), primary_key=True),
         _number("value"),
     )
-    op.create_index("card_of_address", "card", ["address"])
     op.create_index("card_of_national_id", "card", ["national_id"])
     op.create_index("mailbox_of_organisation", "mailbox", ["organisation_id"])
     op.create_index("mailbox_of_professional", "mailbox_holder", ["national_id"])
+    op.create_index("professional_family", "professional", ["family_words"])
     op.create_index("organisation_name", "organisation", ["name_words"])
     op.create_index("situation_in_organisation", "situation", ["organisation_id"])
     op.create_index("situation_of_professional", "situation", ["national_id"])
@@ -179,16 +180,23 @@ def upgrade() -> None:
 
 
 def _search_index(dialect: str) -> None:
-    """Words as `search.words` made them: neither database folds or stems anything itself."""
+    """Words as `search.documents` made them: neither database folds, stems or takes anything apart itself."""
     if dialect == "sqlite":
+        # Only which cards have a word (detail=none): columns are compared once a card is found.
         op.execute(
             "CREATE VIRTUAL TABLE card_index USING fts5(name_words, what_words, where_words,"
-            " content='card', content_rowid='id', tokenize='unicode61 remove_diacritics 0', prefix='1 2 3')"
+            " content='card', content_rowid='id', tokenize='unicode61 remove_diacritics 0', prefix='1 2 3',"
+            " detail=none)"
         )
+        op.create_index("card_by_name", "card", ["name_words"])
+        op.create_index("card_of_address", "card", ["address"])
         return
-    op.execute(
-        "ALTER TABLE card ADD COLUMN index tsvector GENERATED ALWAYS AS ("
-        "setweight(to_tsvector('simple', name_words), 'A') || setweight(to_tsvector('simple', what_words), 'C')"
-        " || setweight(to_tsvector('simple', where_words), 'D')) STORED"
+    parts = " || ".join(
+        f"array_to_tsvector(string_to_array({column}, ' '))"
+        for column in ("name_words", "what_words", "where_words")
     )
+    op.execute(f"ALTER TABLE card ADD COLUMN index tsvector GENERATED ALWAYS AS ({parts}) STORED")
     op.create_index("card_index", "card", ["index"], postgresql_using="gin")
+    # Beginnings of names and addresses, by octets, whatever the database's collation.
+    for name, column in (("card_by_name", "name_words"), ("card_of_address", "address")):
+        op.create_index(name, "card", [column], postgresql_ops={column: "text_pattern_ops"})
