@@ -133,6 +133,11 @@ class Allowance:
     def askers(self) -> int:
         return len(self._accounts)
 
+    @property
+    def marks(self) -> int:
+        """Of what was shown, kept of all askers together."""
+        return self._marks
+
     def require(self, asker: str, *, trusted: bool = False, door: str = "") -> None:
         now = self._clock()
         with self._turn:

@@ -6,7 +6,7 @@ Invariants: memory follows the database; the trace names the fields that changed
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -30,6 +30,8 @@ class ProfileBook:
         self._audit = audit
         self._known: dict[AccountId, Profile] = {}
         self._writing = asyncio.Lock()
+        self.changed: list[Callable[[AccountId], None]] = []
+        """Told right after a change shows in memory."""
 
     async def start(self) -> None:
         """Read every profile. Also to see what another node changed."""
@@ -55,6 +57,8 @@ class ProfileBook:
 
             await self._store.write(write)
             self._known[account.id] = profile
+        for listener in self.changed:
+            listener(account.id)
         return profile
 
 
