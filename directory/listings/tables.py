@@ -64,8 +64,18 @@ organisation = sa.Table(
     _text("finess_legal"),
     *_place(),
     _text("name_words"),  # of name and brand
+    _text("origin"),
     _number("updated_at"),
     sa.Index("organisation_name", "name_words"),
+)
+
+# Organisations that changed, and have more cards than one transaction makes anew.
+organisation_due = sa.Table(
+    "organisation_due",
+    metadata,
+    sa.Column("national_id", sa.Text, primary_key=True),
+    _text("after"),  # the last address that is done
+    _number("after_situation", -1),  # the last situation that is done
 )
 
 situation = sa.Table(
@@ -90,6 +100,7 @@ mailbox = sa.Table(
     "mailbox",
     metadata,
     sa.Column("address", sa.Text, primary_key=True),  # lower case
+    _text("domain"),
     _text("kind"),
     _text("organisation_id"),
     _text("speciality_code"),
@@ -108,6 +119,7 @@ mailbox = sa.Table(
     _text("given"),
     _number("updated_at"),
     sa.Column("card", sa.BigInteger),  # NULL on the red list, or of somebody struck off
+    sa.Index("mailbox_of_domain", "domain"),
     sa.Index("mailbox_of_organisation", "organisation_id"),
 )
 
@@ -119,6 +131,7 @@ mailbox_holder = sa.Table(
     sa.Column("position", sa.SmallInteger, nullable=False),  # 0: the holder, or the responsible practitioner
     sa.PrimaryKeyConstraint("address", "national_id"),
     sa.Index("mailbox_of_professional", "national_id"),
+    sqlite_with_rowid=False,
 )
 
 card = sa.Table(
@@ -164,14 +177,15 @@ word = sa.Table(
     sa.Column("word", sa.Text, nullable=False, unique=True),
 )
 
-# What was imported, line by line: a line that is there again costs nothing.
+# What was imported, line by line: a line that is there again costs nothing. Written at the end and read whole, so it
+# has no index but its number: an index of hashes would touch a page for each line.
 line = sa.Table(
     "line",
     metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
     sa.Column("source", sa.SmallInteger, nullable=False),
-    sa.Column("hash", sa.BigInteger, nullable=False),  # of the line's normal form
+    sa.Column("hash", sa.BigInteger, nullable=False),
     _text("owner"),  # the mailbox's address, or the situation's id
-    sa.PrimaryKeyConstraint("source", "hash"),
 )
 
 import_run = sa.Table(

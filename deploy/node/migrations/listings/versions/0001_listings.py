@@ -29,7 +29,7 @@ def upgrade() -> None:
     op.create_table(
         "professional",
         sa.Column("national_id", sa.Text(), primary_key=True),
-        *_texts("title", "family", "given", "profession_code", "profession", "category_code", "category"),
+        *_texts("title", "family", "given", "profession_code", "profession", "category_code", "category", "origin"),
         *_texts("family_words", "given_words"),
         _number("updated_at"),
         sa.Column("struck_off_at", sa.BigInteger()),
@@ -55,8 +55,15 @@ def upgrade() -> None:
             "department",
             "country",
             "name_words",
+            "origin",
         ),
         _number("updated_at"),
+    )
+    op.create_table(
+        "organisation_due",
+        sa.Column("national_id", sa.Text(), primary_key=True),
+        *_texts("after"),
+        _number("after_situation", -1),
     )
     op.create_table(
         "situation",
@@ -87,6 +94,7 @@ def upgrade() -> None:
         "mailbox",
         sa.Column("address", sa.Text(), primary_key=True),
         *_texts(
+            "domain",
             "kind",
             "organisation_id",
             "speciality_code",
@@ -109,6 +117,7 @@ def upgrade() -> None:
         sa.Column("national_id", sa.Text(), nullable=False),
         sa.Column("position", sa.SmallInteger(), nullable=False),
         sa.PrimaryKeyConstraint("address", "national_id"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "card",
@@ -146,10 +155,10 @@ def upgrade() -> None:
     )
     op.create_table(
         "line",
+        sa.Column("id", _SERIAL, primary_key=True, autoincrement=True),
         sa.Column("source", sa.SmallInteger(), nullable=False),
         sa.Column("hash", sa.BigInteger(), nullable=False),
         *_texts("owner"),
-        sa.PrimaryKeyConstraint("source", "hash"),
     )
     op.create_table(
         "import_run",
@@ -170,6 +179,7 @@ def upgrade() -> None:
         _number("value"),
     )
     op.create_index("card_of_national_id", "card", ["national_id"])
+    op.create_index("mailbox_of_domain", "mailbox", ["domain"])
     op.create_index("mailbox_of_organisation", "mailbox", ["organisation_id"])
     op.create_index("mailbox_of_professional", "mailbox_holder", ["national_id"])
     op.create_index("professional_family", "professional", ["family_words"])

@@ -1,0 +1,108 @@
+"""What of a card can be found, as words: who it is, what they are, where.
+
+Words are `search.words.normalised`, "st" and "ste" written out. Beside what is shown stand the other ways people
+type it: a compound name in one word and by its initials ("Marie-Claire": marieclaire, mc), a department by its name,
+an arrondissement by its number, and marks that no one types, by which fields are looked for ("0p10": profession 10).
+
+Invariants: pure; the same card makes the same document; `name` begins with the family name.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from directory.model import Card
+from directory.search.departments import NAMES
+from directory.search.words import words
+
+LONGEST_WORD = 40
+_MOST_WORDS = 60  # in one column: a description of any length stays a small document
+_EVERYWHERE = frozenset({"mssante", "fr", "com", "org", "net"})  # in most addresses: they find nobody
+_WRITTEN_OUT = {"st": "saint", "ste": "sainte"}
+_DISTRICT = re.compile(r"^(?:75[01]|6900|130)(0?[1-9]|1\d|20)$")  # of Paris, Lyon, Marseille
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Words of a card, separated by single spaces: the columns `name_words`, `what_words`, `where_words`."""
+
+    name: str  # person; service and description
+    what: str  # profession, speciality, organisation, the address's own words; marks
+    where: str  # commune, postcode, arrondissement, department's number and name
+
+
+def document(card: Card, organisation_names: Sequence[str] = ()) -> Document:
+    """What finds `card`. `organisation_names`: others than the one it shows (brand, name of the legal entity)."""
+    family, given = _plain(card.family), _plain(card.given)
+    name = [*family, *given, *_compounds(family), *_compounds(given)]
+    name += [*_plain(card.service), *_plain(card.description)]
+    what = [*_plain(card.profession.label), *_plain(card.speciality.label), *_plain(card.organisation)]
+    for other in organisation_names:
+        what += _plain(other)
+    what += [one for one in words(card.address) if one not in _EVERYWHERE]
+    return Document(
+        _joined(name), _joined([*_marks(card), *what]), _where(card.commune, card.postcode, card.department)
+    )
+
+
+def mark_of_kind(kind: str) -> str:
+    return f"0k{kind.lower()}"
+
+
+def mark_of_profession(code: str) -> str:
+    return f"0p{_bare(code)}"
+
+
+def mark_of_speciality(code: str) -> str:
+    return f"0s{_bare(code)}"
+
+
+def mark_of_organisation(national_id: str) -> str:
+    return f"0o{_bare(national_id)}"
+
+
+def _marks(card: Card) -> list[str]:
+    marks = [mark_of_kind(card.kind)] if card.kind else []
+    if card.profession.code:
+        marks.append(mark_of_profession(card.profession.code))
+    if card.speciality.code:
+        marks.append(mark_of_speciality(card.speciality.code))
+    if card.organisation_id:
+        marks.append(mark_of_organisation(card.organisation_id))
+    return marks
+
+
+def _bare(code: str) -> str:
+    """One word, whatever signs a code has."""
+    return "".join(words(code))
+
+
+def _plain(text: str) -> list[str]:
+    return [_WRITTEN_OUT.get(one, one) for one in words(text)] if text else []
+
+
+def _compounds(parts: list[str]) -> list[str]:
+    """ "jean pierre": jeanpierre and jp; "le gall": legall."""
+    if len(parts) < 2:
+        return []
+    return ["".join(parts), "".join(part[0] for part in parts)]
+
+
+@functools.lru_cache(maxsize=65_536)
+def _where(commune: str, postcode: str, department: str) -> str:
+    number = department.lower()
+    found = [*_plain(commune), *words(postcode)]
+    if number:
+        found += [number, *NAMES.get(number, "").split()]
+    if district := _DISTRICT.match(postcode):
+        found.append(str(int(district[1])))
+    return _joined(found)
+
+
+def _joined(found: Iterable[str]) -> str:
+    """Each word once, in their order; neither a word nor a document grows without bound."""
+    kept = dict.fromkeys(one[:LONGEST_WORD] for one in found)
+    return " ".join(list(kept)[:_MOST_WORDS])
