@@ -7,9 +7,9 @@ revocation once known is never lost; one key never serves two addresses.
 
 from __future__ import annotations
 
-import hashlib
 import threading
-from dataclasses import dataclass, field
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,50 +17,36 @@ import pysequoia
 from sqlalchemy import (
     Connection,
     Engine,
-    Row,
     create_engine,
     delete,
     event,
     insert,
+    make_url,
     select,
     update,
 )
 from sqlalchemy.exc import IntegrityError
 
-from directory import tables
+from directory import history, tables
+from directory.history import count_up
 from directory.interface import CertificateStanding, Standing
+from directory.memory import Memory
+from directory.memory import wkd_hash as wkd_hash  # others know it by this name
 from directory.openpgp.certificate import Certificate
 from directory.openpgp.gate import Inspected, inspect
 from directory.openpgp.reasons import refusal
 from directory.openpgp.revocation import with_revocation
-from directory.publication.zbase32 import zbase32
-
-
-@dataclass(frozen=True, slots=True)
-class PublishedCertificate:
-    """One certificate an address has or had, for lists and audits."""
-
-    fingerprint: str
-    address: str
-    published_at: int
-    not_after: int | None
-    revoked_at: int | None
-    superseded_at: int | None
-    operator_held: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """The current certificate of an address, in memory."""
-
-    certificate: Certificate
-    revoked: bool
-    served: bytes | None = field(repr=False)  # None: withdrawn without a revocation of its own
+from directory.records import Entry, Family, Period, PublishedCertificate, Why, entry_of, published_of
+from directory.x509 import keeping
+from directory.x509.gate import Authorities, Passed, pass_certificate
 
 
 def open_database(url: str) -> Engine:
     """An engine on `directory.db` (or PostgreSQL) whose commits are durable."""
-    engine = create_engine(url)
+    parsed = make_url(url)
+    if parsed.get_backend_name() in ("postgresql", "postgres"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    engine = create_engine(parsed)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _durable)
     return engine
@@ -72,22 +58,14 @@ def _durable(connection: Any, _record: object) -> None:
         connection.execute(f"PRAGMA {pragma}").close()
 
 
-def wkd_hash(local_part: str) -> str:
-    """The name of an address's file in a Web Key Directory (draft-koch-openpgp-webkey-service §3.1)."""
-    # SHA-1 is what the draft says; it names a file and protects nothing.
-    return zbase32(hashlib.sha1(local_part.lower().encode("utf-8"), usedforsecurity=False).digest())
-
-
 class DirectoryService:
     """`interface.Directory` over SQLAlchemy Core. Reads may come from any thread; writes take turns."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._turn = threading.Lock()
-        self._current: dict[str, _Entry] = {}
-        self._listed: frozenset[str] = frozenset()
-        self._by_hash: dict[tuple[str, str], str] = {}
-        self._domains: frozenset[str] = frozenset()
+        self._memory = Memory()
+        self._seen = 0  # the counter of changes up to which memory is complete
         self.reload()
 
     @classmethod
@@ -103,7 +81,7 @@ class DirectoryService:
 
     def certificate(self, address: str, at: int) -> CertificateStanding:
         """The holder's certificate at time `at` (ms)."""
-        entry = self._current.get(address.lower())
+        entry = self._memory.current.get(address.lower())
         if entry is None:
             return CertificateStanding(Standing.NONE)
         if entry.revoked:
@@ -115,36 +93,38 @@ class DirectoryService:
 
     def published(self, address: str) -> bytes | None:
         """Binary certificate as WKD must serve it; with its revocation when the holder gave one."""
-        entry = self._current.get(address.lower())
+        entry = self._memory.current.get(address.lower())
         return None if entry is None else entry.served
+
+    def by_key(self, key: str) -> tuple[str, bytes] | None:
+        """Address and certificate that a fingerprint (40 hex digits) or key id (16) names, of a subkey too.
+
+        Also one that was replaced, since letters it signed are still about; nothing of one that was withdrawn.
+        """
+        entry = self._memory.by_key(key)
+        if entry is None or entry.served is None:
+            return None
+        return entry.certificate.address, entry.served
+
+    def x509(self, address: str, at: int | None = None) -> tuple[bytes, ...]:
+        """S/MIME certificates (DER) in force at `at` (ms; now when left out)."""
+        at = time.time_ns() // 1_000_000 if at is None else at
+        return tuple(one.data for one in self._memory.x509.get(address.lower(), ()) if one.in_time(at))
 
     def address_by_wkd_hash(self, domain: str, name: str) -> str | None:
         """The address whose certificate lies under this name in the domain's Web Key Directory."""
-        return self._by_hash.get((domain.lower(), name.lower()))
+        return self._memory.address_by_wkd_hash(domain, name)
 
     def has_domain(self, domain: str) -> bool:
         """Whether any address of this domain has a certificate."""
-        return domain.lower() in self._domains
+        return domain.lower() in self._memory.domains
 
     def is_listed(self, address: str) -> bool:
         """Whether publication may show this address."""
-        return address.lower() in self._listed
-
-    def reload(self) -> None:
-        """Read the whole directory again (start, or another node wrote)."""
-        with self._turn, self._engine.connect() as connection:
-            rows = connection.execute(
-                select(tables.certificate).where(tables.certificate.c.superseded_at.is_(None))
-            )
-            current = {row.address: _entry(row) for row in rows}
-            listed = frozenset(connection.execute(select(tables.listing.c.address)).scalars())
-            self._current = current
-            self._listed = listed
-            self._by_hash = {_hashed(address): address for address in current}
-            self._domains = frozenset(domain for domain, _ in self._by_hash)
+        return address.lower() in self._memory.listed
 
     def history(self, address: str) -> list[PublishedCertificate]:
-        """Every certificate this address has or had, newest first. Reads the database."""
+        """Every OpenPGP certificate this address has or had, newest first. Reads the database."""
         columns = tables.certificate.c
         with self._engine.connect() as connection:
             rows = connection.execute(
@@ -152,18 +132,61 @@ class DirectoryService:
                 .where(columns.address == address.lower())
                 .order_by(columns.published_at.desc())
             )
-            return [
-                PublishedCertificate(
-                    row.fingerprint,
-                    row.address,
-                    row.published_at,
-                    row.not_after,
-                    row.revoked_at,
-                    row.superseded_at,
-                    row.operator_held,
-                )
-                for row in rows
-            ]
+            return [published_of(row) for row in rows]
+
+    def periods(self, address: str, at: int) -> list[Period]:
+        """From when until when it had which certificate, OpenPGP and X.509, newest first. Reads the database."""
+        with self._engine.connect() as connection:
+            return history.periods(connection, address.lower(), at)
+
+    # ------------------------------------------------------------ following
+
+    def reload(self) -> None:
+        """Read the whole directory again (start, or the database was given back)."""
+        with self._turn, self._engine.connect() as connection:
+            self._read_all(connection)
+
+    def refresh(self) -> bool:
+        """Take in what another node wrote; one small look-up when nothing did. Whether something had changed."""
+        with self._turn, self._engine.connect() as connection:
+            counter = history.counter(connection)
+            if counter == self._seen:
+                return False
+            if counter < self._seen:
+                self._read_all(connection)
+            else:
+                self._take(connection, self._memory, self._seen)
+                self._seen = counter
+            return True
+
+    def _read_all(self, connection: Connection) -> None:
+        counter = history.counter(connection)  # first: what is written meanwhile is read again
+        memory = Memory()
+        self._take(connection, memory, -1)
+        self._memory, self._seen = memory, counter
+
+    def _take(self, connection: Connection, memory: Memory, since: int) -> None:
+        """The rows that changed after the counter stood at `since`."""
+        table = tables.certificate
+        rows = connection.execute(
+            select(table).where(table.c.changed > since).order_by(table.c.superseded_at.is_(None))
+        ).all()
+        for row in rows:
+            memory.put(entry_of(row))
+        keys = tables.certificate_key.c
+        named = connection.execute(
+            select(keys.fingerprint, keys.certificate)
+            .join(table, table.c.fingerprint == keys.certificate)
+            .where(table.c.changed > since)
+        )
+        memory.name_keys((row.fingerprint, row.certificate) for row in named)
+        keeping.take(connection, memory, since)
+        memory.listed = set(connection.execute(select(tables.listing.c.address)).scalars())
+
+    def _wrote(self, counter: int) -> None:
+        """Our own change stands in memory already; one of another node before it is read at the next look."""
+        if counter == self._seen + 1:
+            self._seen = counter
 
     # ------------------------------------------------------------ writing
 
@@ -174,12 +197,17 @@ class DirectoryService:
         with self._turn:
             try:
                 with self._engine.begin() as connection:
+                    counter = count_up(connection)
                     passed = self._merged(connection, passed, address, at)
-                    self._own_keys(connection, passed, address)
-                    self._write(connection, passed, address, at)
+                    claims = {identity.hex(): key for identity, key in passed.identities}
+                    claim_keys(connection, claims, address, passed.certificate.fingerprint)
+                    self._write(connection, passed, address, at, counter)
+                    history.begin(connection, address, Family.OPENPGP, passed.certificate.fingerprint, at)
             except IntegrityError:  # another node published one of these keys meanwhile
                 raise refusal("key-of-another") from None
-            self._keep(address, _Entry(passed.certificate, revoked=False, served=passed.published))
+            self._memory.put(Entry(passed.certificate, False, True, passed.published))
+            self._memory.name_keys((key, passed.certificate.fingerprint) for _, key in passed.identities)
+            self._wrote(counter)
         return passed.certificate
 
     def revoke(self, address: str, fingerprint: str, at: int, revocation: bytes | None = None) -> None:
@@ -189,6 +217,7 @@ class DirectoryService:
         wanted = (columns.fingerprint == fingerprint.upper()) & (columns.address == address)
         with self._turn:
             with self._engine.begin() as connection:
+                counter = count_up(connection)
                 row = connection.execute(select(tables.certificate).where(wanted)).first()
                 if row is None:
                     raise KeyError(fingerprint)
@@ -196,28 +225,66 @@ class DirectoryService:
                     "data": row.data if revocation is None else with_revocation(row.data, revocation),
                     "revoked_at": at if row.revoked_at is None else row.revoked_at,
                     "revocation_known": row.revocation_known or revocation is not None,
+                    "changed": counter,
                 }
                 connection.execute(update(tables.certificate).where(wanted).values(**values))
                 changed = connection.execute(select(tables.certificate).where(wanted)).one()
-            if changed.superseded_at is None:
-                self._keep(address, _entry(changed))
+                why = Why.REVOKED if changed.revocation_known else Why.WITHDRAWN
+                history.end(connection, row.fingerprint, at, why)
+            self._memory.put(entry_of(changed))
+            self._wrote(counter)
+
+    def publish_x509(
+        self, address: str, certificate: bytes, at: int, authorities: Authorities | None = None
+    ) -> Passed:
+        """Gate and publish (PEM or DER) in place of the one before. Raises CertificateRefused; durable on return."""
+        passed = pass_certificate(certificate, address, at, authorities)
+        with self._turn:
+            try:
+                with self._engine.begin() as connection:
+                    counter = count_up(connection)
+                    claims = {one.hex(): passed.fingerprint[:40] for one in passed.identities}
+                    claim_keys(connection, claims, passed.address, passed.fingerprint[:40])
+                    entry = keeping.put(connection, passed, at, counter)
+            except IntegrityError:
+                raise refusal("key-of-another") from None
+            self._memory.put_x509(entry)
+            self._wrote(counter)
+        return passed
+
+    def revoke_x509(self, address: str, fingerprint: str, at: int, *, withdrawn: bool = False) -> None:
+        """Show it no longer; `withdrawn`: it may be published again. Raises KeyError if it is not in force."""
+        address, fingerprint = address.lower(), fingerprint.upper()
+        with self._turn:
+            with self._engine.begin() as connection:
+                counter = count_up(connection)
+                keeping.end(connection, address, fingerprint, at, counter, revoked=not withdrawn)
+            self._memory.drop_x509(address, fingerprint)
+            self._wrote(counter)
 
     def show(self, address: str, at: int) -> None:
         """Let publication show this address."""
-        address = address.lower()
-        with self._turn:
-            with self._engine.begin() as connection:
-                known = select(tables.listing.c.address).where(tables.listing.c.address == address)
-                if connection.execute(known).first() is None:
-                    connection.execute(insert(tables.listing).values(address=address, listed_at=at))
-            self._listed |= {address}
+        self.list_exactly([address], [], at)
 
     def hide(self, address: str) -> None:
         """No longer show it."""
+        self.list_exactly([], [address], 0)
+
+    def list_exactly(self, shown: Iterable[str], hidden: Iterable[str], at: int) -> None:
+        """Show these and hide those, in one durable step."""
+        wanted = {address.lower() for address in shown}
+        gone = {address.lower() for address in hidden}
         with self._turn:
             with self._engine.begin() as connection:
-                connection.execute(delete(tables.listing).where(tables.listing.c.address == address.lower()))
-            self._listed -= {address.lower()}
+                counter = count_up(connection)
+                known = set(connection.execute(select(tables.listing.c.address)).scalars())
+                if new := sorted(wanted - known):
+                    rows = [{"address": address, "listed_at": at} for address in new]
+                    connection.execute(insert(tables.listing), rows)
+                for address in sorted(gone & known):
+                    connection.execute(delete(tables.listing).where(tables.listing.c.address == address))
+            self._memory.listed = (self._memory.listed | wanted) - gone
+            self._wrote(counter)
 
     def _merged(self, connection: Connection, passed: Inspected, address: str, at: int) -> Inspected:
         """The certificate joined to what was known of it: an older copy never takes a revocation back."""
@@ -237,37 +304,13 @@ class DirectoryService:
             raise refusal("not-a-certificate") from None
         return inspect(joined, address, at)
 
-    def _own_keys(self, connection: Connection, passed: Inspected, address: str) -> None:
-        """Claim every key of the certificate for this address, or refuse."""
-        columns = tables.certificate_key.c
-        wanted = {identity.hex(): fingerprint for identity, fingerprint in passed.identities}
-        known = connection.execute(
-            select(columns.identity, columns.address).where(columns.identity.in_(wanted))
-        ).all()
-        if any(row.address != address for row in known):
-            raise refusal("key-of-another")
-        missing = wanted.keys() - {row.identity for row in known}
-        if missing:
-            connection.execute(
-                insert(tables.certificate_key),
-                [
-                    {
-                        "identity": identity,
-                        "address": address,
-                        "fingerprint": wanted[identity],
-                        "certificate": passed.certificate.fingerprint,
-                    }
-                    for identity in sorted(missing)
-                ],
-            )
-
-    def _write(self, connection: Connection, passed: Inspected, address: str, at: int) -> None:
+    def _write(self, connection: Connection, passed: Inspected, address: str, at: int, counter: int) -> None:
         columns = tables.certificate.c
         gated = passed.certificate
         connection.execute(
             update(tables.certificate)
             .where(columns.address == address, columns.superseded_at.is_(None))
-            .values(superseded_at=at)
+            .values(superseded_at=at, changed=counter)
         )
         values = {
             "address": address,
@@ -280,32 +323,32 @@ class DirectoryService:
             "revoked_at": None,
             "revocation_known": False,
             "superseded_at": None,
+            "changed": counter,
         }
         same = columns.fingerprint == gated.fingerprint
         if connection.execute(update(tables.certificate).where(same).values(**values)).rowcount == 0:
             connection.execute(insert(tables.certificate).values(fingerprint=gated.fingerprint, **values))
 
-    def _keep(self, address: str, entry: _Entry) -> None:
-        self._current[address] = entry
-        domain, name = _hashed(address)
-        self._by_hash[domain, name] = address
-        self._domains |= {domain}
 
-
-def _hashed(address: str) -> tuple[str, str]:
-    local_part, _, domain = address.rpartition("@")
-    return domain, wkd_hash(local_part)
-
-
-def _entry(row: Row[Any]) -> _Entry:
-    certificate = Certificate(
-        fingerprint=row.fingerprint,
-        encryption_key_id=row.encryption_key_id,
-        address=row.address,
-        minimised=bytes(row.minimised),
-        not_after=row.not_after,
-        operator_held=bool(row.operator_held),
-    )
-    revoked = row.revoked_at is not None
-    served = None if revoked and not row.revocation_known else bytes(row.data)
-    return _Entry(certificate, revoked, served)
+def claim_keys(connection: Connection, claims: dict[str, str], address: str, certificate: str) -> None:
+    """Every key of a certificate (its identity, its fingerprint) for this address, or refuse."""
+    columns = tables.certificate_key.c
+    known = connection.execute(
+        select(columns.identity, columns.address).where(columns.identity.in_(claims))
+    ).all()
+    if any(row.address != address for row in known):
+        raise refusal("key-of-another")
+    missing = claims.keys() - {row.identity for row in known}
+    if missing:
+        connection.execute(
+            insert(tables.certificate_key),
+            [
+                {
+                    "identity": identity,
+                    "address": address,
+                    "fingerprint": claims[identity],
+                    "certificate": certificate,
+                }
+                for identity in sorted(missing)
+            ],
+        )

@@ -51,7 +51,7 @@ certificate = Table(
     Index("certificate_of_address", "address"),
 )
 
-# S/MIME certificates; an address may have several at a time (an old and a new one).
+# S/MIME certificates; an address has one in force at a time.
 x509_certificate = Table(
     "x509_certificate",
     metadata,

@@ -236,11 +236,14 @@ class PublicKey:
     @property
     def identity(self) -> bytes:
         """The same for the same key material, whatever creation time or algorithm number it is dressed in."""
-        family = b"rsa" if self.algorithm in RSA_FAMILY else str(int(self.algorithm)).encode()
-        curve = self.curve.value if self.curve is not None else b""
-        material = self.numbers if self.numbers else (self.body[6:],)
-        parts = (family, curve, *material)
-        return hashlib.sha256(b"".join(len(part).to_bytes(4, "big") + part for part in parts)).digest()
+        return key_identity(self.algorithm, self.curve, self.numbers if self.numbers else (self.body[6:],))
+
+
+def key_identity(algorithm: int, curve: Curve | None, material: tuple[bytes, ...]) -> bytes:
+    """Names key material; X.509 asks it for the same numbers in its own dress."""
+    family = b"rsa" if algorithm in RSA_FAMILY else str(int(algorithm)).encode()
+    parts = (family, curve.value if curve is not None else b"", *material)
+    return hashlib.sha256(b"".join(len(part).to_bytes(4, "big") + part for part in parts)).digest()
 
 
 def hash_form(body: bytes) -> bytes:
