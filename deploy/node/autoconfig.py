@@ -1,7 +1,7 @@
 """What of the configuration mail programs are told, and what signs their profiles.
 
-Invariants: a port that is closed, or any free one, is told to nobody; patients' domain is not one that mail programs are
-set up for: their space has its page.
+Invariants: a port that is closed, or any free one, is told to nobody; patients' domain is not one that mail programs
+are set up for: their space has its page.
 """
 
 from __future__ import annotations
