@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import MetaData
 
+import directory.fhir.tables  # adds to the tables of directory.db
 import directory.listings.tables
 import directory.tables
 import mail_server.accounts.tables
