@@ -4,7 +4,7 @@ Words are `search.words.normalised`, "st" and "ste" written out. Beside what is 
 type it: a compound name in one word and by its initials ("Marie-Claire": marieclaire, mc), a department by its name,
 an arrondissement by its number, and marks that no one types, by which fields are looked for ("0p10": profession 10).
 
-Invariants: pure; the same card makes the same document; `name` begins with the family name.
+Invariants: pure; the same card makes the same document; `name` is family, given names and the rest, "|" between.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from directory.search.departments import NAMES
 from directory.search.words import words
 
 LONGEST_WORD = 40
+APART = "|"  # between the family name, the given names and the rest
 _MOST_WORDS = 60  # in one column: a description of any length stays a small document
 _EVERYWHERE = frozenset({"mssante", "fr", "com", "org", "net"})  # in most addresses: they find nobody
 _WRITTEN_OUT = {"st": "saint", "ste": "sainte"}
@@ -36,16 +37,24 @@ class Document:
 
 def document(card: Card, organisation_names: Sequence[str] = ()) -> Document:
     """What finds `card`. `organisation_names`: others than the one it shows (brand, name of the legal entity)."""
-    family, given = _plain(card.family), _plain(card.given)
-    name = [*family, *given, *_compounds(family), *_compounds(given)]
-    name += [*_plain(card.service), *_plain(card.description)]
     what = [*_plain(card.profession.label), *_plain(card.speciality.label), *_plain(card.organisation)]
     for other in organisation_names:
         what += _plain(other)
     what += [one for one in words(card.address) if one not in _EVERYWHERE]
     return Document(
-        _joined(name), _joined([*_marks(card), *what]), _where(card.commune, card.postcode, card.department)
+        _name(card), _joined([*_marks(card), *what]), _where(card.commune, card.postcode, card.department)
     )
+
+
+def _name(card: Card) -> str:
+    """Family, given names and the rest, apart: so that each is found alone."""
+    rest = [*_plain(card.service), *_plain(card.description)]
+    if not card.family and not card.given:
+        return _joined(rest)
+    family, given = _plain(card.family), _plain(card.given)
+    if len(family) > 1 or len(given) > 1:
+        rest = [*_compounds(family), *_compounds(given), *rest]
+    return f"{_joined(family)} {APART} {_joined(given)} {APART} {_joined(rest)}".strip()
 
 
 def mark_of_kind(kind: str) -> str:
@@ -80,11 +89,22 @@ def _bare(code: str) -> str:
     return "".join(words(code))
 
 
-def _plain(text: str) -> list[str]:
-    return [_WRITTEN_OUT.get(one, one) for one in words(text)] if text else []
+def _plain(text: str) -> tuple[str, ...]:
+    if not text:
+        return ()
+    return _plain_once(text) if len(text) <= _REMEMBERED else _plain_now(text)
 
 
-def _compounds(parts: list[str]) -> list[str]:
+def _plain_now(text: str) -> tuple[str, ...]:
+    return tuple(_WRITTEN_OUT.get(one, one) for one in words(text))
+
+
+# Labels and names come again a thousand times in an import; a description comes once.
+_REMEMBERED = 100
+_plain_once = functools.lru_cache(maxsize=65_536)(_plain_now)
+
+
+def _compounds(parts: tuple[str, ...]) -> list[str]:
     """ "jean pierre": jeanpierre and jp; "le gall": legall."""
     if len(parts) < 2:
         return []

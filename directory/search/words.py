@@ -33,18 +33,27 @@ def normalised(text: str) -> str:
     """As it is indexed and compared: "Cœur-de-Lion, Zoé" is "coeur de lion zoe"."""
     if text.isascii():
         lowered = text.lower()
-        if lowered.isalnum():
-            return lowered
-    else:
-        lowered = _unmarked(text)
-    return " ".join("".join(one if one.isalnum() else " " for one in lowered).split())
+        return lowered if lowered.isalnum() else " ".join(lowered.translate(_SIGNS).split())
+    return _unmarked(text)
 
 
 def words(text: str) -> list[str]:
     return normalised(text).split()
 
 
-@functools.lru_cache(maxsize=65_536)
+_SIGNS = {code: " " for code in range(128) if not chr(code).isalnum()}
+
+
 def _unmarked(text: str) -> str:
+    return _unmarked_once(text) if len(text) <= _REMEMBERED else _unmarked_now(text)
+
+
+def _unmarked_now(text: str) -> str:
     apart = unicodedata.normalize("NFKD", text.translate(_APART))
-    return "".join(one for one in apart if not unicodedata.combining(one)).casefold()
+    plain = "".join(one for one in apart if not unicodedata.combining(one)).casefold()
+    return " ".join("".join(one if one.isalnum() else " " for one in plain).split())
+
+
+# Names come again and again; long texts are nobody's name.
+_REMEMBERED = 80
+_unmarked_once = functools.lru_cache(maxsize=65_536)(_unmarked_now)
