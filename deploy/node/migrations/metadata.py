@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import MetaData
 
-import directory.fhir.tables  # adds to the tables of directory.db
+import directory.fhir.tables  # pyright: ignore[reportUnusedImport]  # adds to directory.db
 import directory.listings.tables
+import directory.publication.client.tables  # pyright: ignore[reportUnusedImport]  # adds to directory.db
 import directory.tables
 import mail_server.accounts.tables
 import mail_server.conversations.tables
