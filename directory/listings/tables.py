@@ -43,9 +43,12 @@ professional = sa.Table(
     _text("profession"),
     _text("category_code"),
     _text("category"),
+    _text("origin"),  # the best of who told: the national files, us, others
     _text("family_words"),
     _text("given_words"),
-    _number("updated_at"),  # also of what is shown of them: a mailbox or a situation that comes, goes or changes
+    _number(
+        "updated_at"
+    ),  # also of what is shown of them: a mailbox or a situation that comes, goes or changes
     sa.Column(
         "struck_off_at", sa.BigInteger
     ),  # gone from the national file, or said so; then nothing of them is shown

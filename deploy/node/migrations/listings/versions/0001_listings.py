@@ -29,7 +29,9 @@ def upgrade() -> None:
     op.create_table(
         "professional",
         sa.Column("national_id", sa.Text(), primary_key=True),
-        *_texts("title", "family", "given", "profession_code", "profession", "category_code", "category", "origin"),
+        *_texts(
+            "title", "family", "given", "profession_code", "profession", "category_code", "category", "origin"
+        ),
         *_texts("family_words", "given_words"),
         _number("updated_at"),
         sa.Column("struck_off_at", sa.BigInteger()),
