@@ -15,7 +15,8 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-_NOT_AWAITED = ("metrics", "identity")  # the first opens last of all, the second is no port of the node
+# The first opens last of all, the second is no port of the node; letters wait for no look into the directory.
+_NOT_AWAITED = ("metrics", "identity", "ldap", "ldaps")
 Place = str | tuple[str, int]  # a socket in a folder, or host and port
 
 

@@ -18,6 +18,8 @@ PORTS = {
     "http": 80,
     "metrics": 464,
     "identity": 90,
+    "ldap": 389,
+    "ldaps": 636,
 }
 
 

@@ -229,6 +229,7 @@ def door_sections(ports: Mapping[str, int]) -> dict[str, dict[str, Any]]:
             "plain_port": ports["http"],
             "contact": "02 61 91 00 42",
         },
+        "ldap": {"host": "127.0.0.1", "port": ports["ldap"], "tls_port": ports["ldaps"]},
         "metrics": {"port": ports["metrics"]},
     }
 
@@ -368,9 +369,9 @@ def describe(world: World) -> dict[str, Any]:
         "node": str(world.node),
         "page": f"http://localhost:{ports['http']}/",
         "endpoints": {
-            name: ports[name] for name in ("smtp", "submission", "submissions", "imap", "imaps", "https")
-        }
-        | {"ldap": None, "ldaps": None},
+            name: ports[name]
+            for name in ("smtp", "submission", "submissions", "imap", "imaps", "https", "ldap", "ldaps")
+        },
         "accounts": accounts,
         "hospital": {
             "address": HOSPITAL,

@@ -18,12 +18,14 @@ from deploy.node.audit_heads import HeadsWriter
 from deploy.node.clock import now
 from deploy.node.config import Config
 from deploy.node.failures import StartError
+from deploy.node.following import following
 from deploy.node.harvest import harvest_of
 from deploy.node.home import Home
 from deploy.node.listings import OwnListings
 from deploy.node.migrations.run import engine_url, migrate_directory, migrate_listings, migrate_mail
 from deploy.node.policy_alarm import PolicyAlarm
 from deploy.node.rules import load_rules
+from deploy.node.struck_off import StruckOff
 from deploy.node.trace import Trace
 from directory.harvest import Allowance
 from directory.listings.database import ListingsDatabase
@@ -59,6 +61,7 @@ class Ground:
     listings_database: ListingsDatabase
     listings: ListingsService
     own_listings: OwnListings
+    struck_off: StruckOff
     harvest: Allowance
     limits: Limits
 
@@ -96,8 +99,15 @@ async def ground_of(stack: AsyncExitStack, home: Home, config: Config) -> Ground
     stack.callback(listings_database.close)
     listings = ListingsService(listings_database, now)
     stack.callback(listings.close)
+    struck_off = StruckOff(accounts, listings_database, trace.note, now)
     own_listings = OwnListings(
-        accounts=accounts, profiles=profiles, directory=directory, database=listings_database, clock=now
+        accounts=accounts,
+        profiles=profiles,
+        directory=directory,
+        database=listings_database,
+        struck_off=struck_off if config.directory.struck_off else None,
+        follow=following(config, store, accounts, profiles),
+        clock=now,
     )
     stack.push_async_callback(own_listings.stop)
     return Ground(
@@ -116,6 +126,7 @@ async def ground_of(stack: AsyncExitStack, home: Home, config: Config) -> Ground
         listings_database=listings_database,
         listings=listings,
         own_listings=own_listings,
+        struck_off=struck_off,
         harvest=harvest_of(config.directory, trace.note, now),
         limits=Limits(config.limits),
     )

@@ -1,7 +1,11 @@
 """Our own accounts in the directory: whoever may be found is listed, whoever may not is not, within the same minute.
 
-Invariants: patients are never listed; who is suspended, closed or has no right to practise is not; `sync` is a
-difference, so that asking for it costs nothing when nothing changed, and several nodes that do it come to the same.
+Also the other way: who is gone from the national directory loses access here, and has it again when they are back
+(`struck_off`). Both are one look, taken when an account or a profile changes, when an import ends, and twice a minute.
+
+Invariants: `sync` is a difference: asking for it when nothing changed costs one small question to the database; what it
+lists is durable when it returns; several nodes that share a directory come to the same, each after reading what the
+others changed.
 """
 
 from __future__ import annotations
@@ -9,18 +13,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
-from deploy.node import logs
-from directory.listings.database import ListingsDatabase
+from deploy.node import logs, own_mailboxes
+from deploy.node.struck_off import StruckOff
+from directory.listings.database import ListingsDatabase, Sql
+from directory.listings.writing import put_mailboxes, remove_mailboxes
+from directory.model import Mailbox, Origin
 from directory.service import DirectoryService
-from mail_server.accounts.interface import Account, Kind
-from mail_server.accounts.life import in_service
 from mail_server.accounts.profile_book import ProfileBook
 from mail_server.accounts.service import AccountService
 
 _log = logging.getLogger("vaguemestre.directory")
+T = TypeVar("T")
 _EVERY = 30.0  # seconds
+_AT_ONCE = 100  # mailboxes of one transaction: an import in another process waits for its turn meanwhile
 
 
 class OwnListings:
@@ -31,25 +39,49 @@ class OwnListings:
         profiles: ProfileBook,
         directory: DirectoryService,
         database: ListingsDatabase,
+        struck_off: StruckOff | None,
+        follow: Callable[[], Awaitable[None]] | None,
         clock: Callable[[], int],
     ) -> None:
+        """`struck_off`: None where the national directory's word is not acted on. `follow` reads what other nodes
+        changed of accounts and profiles; None where there are none."""
         self._accounts = accounts
         self._profiles = profiles
         self._directory = directory
         self._database = database
+        self._struck_off = struck_off
+        self._follow = follow
         self._clock = clock
         self._turn = asyncio.Lock()
         self._wanted = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._ending = False
+        self._put: dict[str, Mailbox] = {}
+        self._generation: int | None = None
+
+    def is_red(self, address: str) -> bool:
+        """Whether an address of ours is never to be shown. From memory."""
+        account = self._accounts.by_address(address)
+        return account is not None and self._profiles.of(account.id).red_list
 
     async def sync(self) -> None:
         """List what is to be listed and nothing else; durable when it returns."""
         async with self._turn:
-            told = [(each.address, _listed(each)) for each in self._accounts.all()]
-            await asyncio.to_thread(
-                self._show, [one for one in told if self._directory.is_listed(one[0]) != one[1]]
-            )
+            if self._follow is not None:
+                await self._follow()
+            if self._struck_off is not None:
+                await self._struck_off.look()
+            accounts = self._accounts.all()
+            wanted = own_mailboxes.mailboxes(accounts, self._profiles)
+            shown = {address for address, mailbox in wanted.items() if not mailbox.red_list}
+            changes = [
+                (account.address, account.address in shown)
+                for account in accounts
+                if self._directory.is_listed(account.address) != (account.address in shown)
+            ]
+            if changes:
+                await asyncio.to_thread(self._show, changes)
+            await asyncio.to_thread(self._bring, wanted)
 
     def soon(self) -> None:
         """Something changed: `sync` follows behind the answer, once for all that changes together."""
@@ -58,6 +90,7 @@ class OwnListings:
     def start(self) -> None:
         """Keep in step while the node runs."""
         self._accounts.changed.append(lambda _change: self.soon())
+        self._profiles.changed.append(lambda _account: self.soon())
         self._keeper = asyncio.create_task(self._keep())
 
     async def stop(self) -> None:
@@ -77,6 +110,8 @@ class OwnListings:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wanted.wait(), _EVERY)
 
+    # -- in a thread
+
     def _show(self, changes: Sequence[tuple[str, bool]]) -> None:
         for address, listed in changes:
             if listed:
@@ -84,6 +119,42 @@ class OwnListings:
             else:
                 self._directory.hide(address)
 
+    def _bring(self, wanted: Mapping[str, Mailbox]) -> None:
+        """Make the mailboxes of our own in the listings these. Somebody else may have written there since."""
+        generation = self._database.read(_generation)
+        if wanted == self._put and generation == self._generation:
+            return
+        listed = self._database.read(_own_addresses)
+        gone = listed - wanted.keys()
+        changed = [
+            mailbox
+            for address, mailbox in wanted.items()
+            if address not in listed or self._put.get(address) != mailbox
+        ]
+        self._remove(gone)
+        for mailboxes in _slices(changed):
+            self._write(mailboxes)
+        self._put = dict(wanted)
+        self._generation = self._database.read(_generation) if changed or gone else generation
 
-def _listed(account: Account) -> bool:
-    return account.kind is not Kind.PATIENT and in_service(account)
+    def _write(self, mailboxes: Sequence[Mailbox]) -> None:
+        self._database.write(lambda sql: put_mailboxes(sql, mailboxes, at=self._clock()))
+
+    def _remove(self, addresses: Iterable[str]) -> None:
+        for some in _slices(sorted(addresses)):
+            self._database.write(
+                lambda sql, some=some: remove_mailboxes(sql, some, self._clock(), Origin.OWN)
+            )
+
+
+def _slices(every: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (every[start : start + _AT_ONCE] for start in range(0, len(every), _AT_ONCE))
+
+
+def _generation(sql: Sql) -> int:
+    row = sql.one("SELECT value FROM state WHERE name = ?", ("generation",))
+    return 0 if row is None else int(row[0])
+
+
+def _own_addresses(sql: Sql) -> set[str]:
+    return {row[0] for row in sql.all("SELECT address FROM mailbox WHERE origin = ?", (Origin.OWN.value,))}

@@ -21,6 +21,7 @@ from deploy.node.home import Home
 from deploy.node.inactivity import Inactivity
 from deploy.node.listings import OwnListings
 from deploy.node.outbound import Outbound
+from deploy.node.struck_off import StruckOff
 from deploy.node.trace import Trace
 from deploy.node.trust import Trust
 from directory.harvest import Allowance
@@ -75,6 +76,7 @@ class Node:
     listings_database: ListingsDatabase
     listings: ListingsService
     own_listings: OwnListings
+    struck_off: StruckOff
     harvest: Allowance
     decisions: CedarDecisions
     administrators: Administrators

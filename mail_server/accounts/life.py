@@ -116,8 +116,10 @@ class AccountLife(Professionals):
             return
         await self._live(
             account,
-            "UPDATE account SET practising = ? WHERE id = ?",
-            (int(practising), account),
+            # Said by somebody: from then on it is not the national directory's word, which alone would undo it.
+            "UPDATE account SET practising = ?, struck_off_at = CASE WHEN ? = 1 THEN struck_off_at END"
+            " WHERE id = ?",
+            (int(practising), int(practising), account),
             "practice-regained" if practising else "practice-lost",
             Act(by, means, network, _sentence(reason)),
             What.PRACTICE_REGAINED if practising else What.PRACTICE_LOST,

@@ -13,7 +13,7 @@ from mail_server.accounts.book import SHARED
 from mail_server.accounts.changes import AccountError, Change, What
 from mail_server.accounts.interface import Kind
 from mail_server.accounts.known import now_ms
-from mail_server.accounts.life import AccountLife
+from mail_server.accounts.struck_off import StruckOff
 from mail_server.store.interface import Sql
 from mail_server.store.model import AccountId
 from policies.interface import Event
@@ -21,7 +21,7 @@ from policies.interface import Event
 TAKES_COPIES = SHARED | {Kind.PER}
 
 
-class PracticeSoftware(AccountLife):
+class PracticeSoftware(StruckOff):
     async def software_set(
         self,
         account: AccountId,

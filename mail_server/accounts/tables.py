@@ -24,6 +24,8 @@ account = sa.Table(
     ),  # a sentence, for administrators
     sa.Column("national_id", sa.Text, nullable=False, server_default="", index=True),  # "8" + RPPS; PER alone
     sa.Column("practising", sa.SmallInteger, nullable=False, server_default="1"),
+    # Lost because the national directory no longer has them: when it said so. Nothing else is undone by it.
+    sa.Column("struck_off_at", sa.BigInteger),
     sa.Column("contact", sa.Text, nullable=False, server_default="replies_only"),
     sa.Column("sector", sa.Text, nullable=False, server_default=""),
     sa.Column("seen_per_person", sa.SmallInteger, nullable=False, server_default="0"),

@@ -42,6 +42,7 @@ _TECHNICAL = (
     # limits
     "limit",
     "throttled",
+    "harvest",
 )
 _FUNCTIONAL = (
     # letters
@@ -116,6 +117,7 @@ _FUNCTIONAL = (
     "account-reinstate",
     "account-close",
     "practice-lost",
+    "listing-struck-off",
     "practice-regained",
     "member-add",
     "member-remove",

@@ -221,6 +221,7 @@ class _Node:
                 },
                 "imap": {"host": "127.0.0.1", "port": _NODE + 43, "tls_port": _NODE + 93},
                 "web": {"host": "127.0.0.1", "port": _NODE + 44},
+                "ldap": {"port": False, "tls_port": False},
                 "metrics": {"port": self._ports["metrics"]},
                 "outbound": {"routes": {THERE: f"127.0.0.1:{_RECEIVER}"}, "use_mx": False, "wkd": False},
             },

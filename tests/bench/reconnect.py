@@ -166,6 +166,7 @@ def _make_node(folder: Path) -> None:
                 "handshake_timeout": _PATIENCE,
                 "login_timeout": _PATIENCE,
             },
+            "ldap": {"port": False, "tls_port": False},
             "web": {"port": 0},
             "oidc": {"providers": [provider]},
         },

@@ -118,6 +118,7 @@ def _make_node(folder: Path, home: Path, ports: dict[str, int]) -> None:
             },
             "imap": {"host": "127.0.0.1", "port": ports["imap"], "tls_port": ports["imaps"]},
             "web": {"host": "127.0.0.1", "port": ports["https"]},
+            "ldap": {"port": False, "tls_port": False},
             "metrics": {"port": ports["metrics"]},
         },
     )
