@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import sqlite3
+import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, LiteralString, Protocol, TypeVar, cast
@@ -23,6 +24,8 @@ T = TypeVar("T")
 Dialect = Literal["sqlite", "postgresql"]
 _WAIT = 30.0  # seconds for another writer's turn
 _KEPT = 8  # idle connections
+_STEPS = 20_000  # of SQLite's machine between two looks at the clock
+_PLANNED = "SET LOCAL enable_seqscan = off; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off"
 _PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=FULL",
@@ -58,10 +61,10 @@ class ListingsDatabase:
         self._idle: queue.SimpleQueue[_Connection] = queue.SimpleQueue()
         self.dialect: Dialect = "sqlite" if isinstance(where, Path) else "postgresql"
 
-    def read(self, work: Callable[[Sql], T]) -> T:
-        """Over one state of the database."""
+    def read(self, work: Callable[[Sql], T], within: float | None = None) -> T:
+        """Over one state of the database. Statements still running after `within` seconds fail (`cut_short`)."""
         with self._borrowed() as connection:
-            connection.begin(write=False)
+            connection.begin(write=False, within=within)
             try:
                 return work(connection)
             finally:
@@ -103,7 +106,7 @@ class ListingsDatabase:
 class _Connection(Sql, Protocol):
     @property
     def usable(self) -> bool: ...
-    def begin(self, *, write: bool) -> None: ...
+    def begin(self, *, write: bool, within: float | None = None) -> None: ...
     def commit(self) -> None: ...
     def rollback(self) -> None: ...
     def close(self) -> None: ...
@@ -118,6 +121,7 @@ class _Sqlite:
     usable = True
 
     def __init__(self, path: Path) -> None:
+        self._bounded = False
         self.raw: Any = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
         for pragma in _PRAGMAS:
             self.raw.execute(f"PRAGMA {pragma}").close()
@@ -137,13 +141,20 @@ class _Sqlite:
     def many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
         self.raw.executemany(statement, rows)
 
-    def begin(self, *, write: bool) -> None:
+    def begin(self, *, write: bool, within: float | None = None) -> None:
         self.raw.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+        if within is not None:
+            end = time.monotonic() + within
+            self._bounded = True
+            self.raw.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
 
     def commit(self) -> None:
         self.raw.execute("COMMIT")
 
     def rollback(self) -> None:
+        if self._bounded:
+            self._bounded = False
+            self.raw.set_progress_handler(None, 0)
         if self.raw.in_transaction:
             self.raw.execute("ROLLBACK")
 
@@ -174,8 +185,12 @@ class _PostgreSql:
         with self.raw.cursor() as cursor:
             cursor.executemany(_marks(statement), rows)
 
-    def begin(self, *, write: bool) -> None:
-        self.raw.execute("BEGIN" if write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    def begin(self, *, write: bool, within: float | None = None) -> None:
+        begin = "BEGIN" if write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        if within is not None:
+            # In one round trip. Each statement is planned for its own words: a plan for any words reads whole tables.
+            begin += f"; SET LOCAL statement_timeout = {max(1, int(within * 1000))}; {_PLANNED}"
+        self.raw.execute(begin)
 
     def commit(self) -> None:
         self.raw.execute("COMMIT")
@@ -186,6 +201,13 @@ class _PostgreSql:
 
     def close(self) -> None:
         self.raw.close()
+
+
+def cut_short(failure: BaseException) -> bool:
+    """Whether a statement failed because its time was over."""
+    if isinstance(failure, sqlite3.OperationalError):
+        return failure.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT
+    return isinstance(failure, psycopg.errors.QueryCanceled)
 
 
 def _marks(statement: str) -> LiteralString:

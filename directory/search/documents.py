@@ -4,7 +4,10 @@ Words are `search.words.normalised`, "st" and "ste" written out. Beside what is 
 type it: a compound name in one word and by its initials ("Marie-Claire": marieclaire, mc), a department by its name,
 an arrondissement by its number, and marks that no one types, by which fields are looked for ("0p10": profession 10).
 
-Invariants: pure; the same card makes the same document; `name` is family, given names and the rest, "|" between.
+A "|" stands between the parts of a column: in `name` family, given names, the rest (nothing of it where nobody has
+a name); in `what` marks, practice, organisation, address; in `where` commune, the rest.
+
+Invariants: pure; the same card makes the same document; a column has all its "|", or none.
 """
 
 from __future__ import annotations
@@ -19,9 +22,9 @@ from directory.search.departments import NAMES
 from directory.search.words import words
 
 LONGEST_WORD = 40
-APART = "|"  # between the family name, the given names and the rest
+APART = "|"
 _MOST_WORDS = 60  # in one column: a description of any length stays a small document
-_EVERYWHERE = frozenset({"mssante", "fr", "com", "org", "net"})  # in most addresses: they find nobody
+EVERYWHERE = frozenset({"mssante", "fr", "com", "org", "net"})  # in most addresses: they find nobody
 _WRITTEN_OUT = {"st": "saint", "ste": "sainte"}
 _DISTRICT = re.compile(r"^(?:75[01]|6900|130)(0?[1-9]|1\d|20)$")  # of Paris, Lyon, Marseille
 
@@ -37,13 +40,25 @@ class Document:
 
 def document(card: Card, organisation_names: Sequence[str] = ()) -> Document:
     """What finds `card`. `organisation_names`: others than the one it shows (brand, name of the legal entity)."""
-    what = [*_plain(card.profession.label), *_plain(card.speciality.label), *_plain(card.organisation)]
+    places = [*_plain(card.organisation)]
     for other in organisation_names:
-        what += _plain(other)
-    what += [one for one in words(card.address) if one not in _EVERYWHERE]
-    return Document(
-        _name(card), _joined([*_marks(card), *what]), _where(card.commune, card.postcode, card.department)
+        places += _plain(other)
+    what = (
+        " ".join(_marks(card)),
+        _practice(card.profession.label, card.speciality.label),
+        _joined(places),
+        _joined(one for one in words(card.address) if one not in EVERYWHERE),
     )
+    return Document(_name(card), _apart(what), _where(card.commune, card.postcode, card.department))
+
+
+def _apart(regions: Sequence[str]) -> str:
+    return f" {APART} ".join(regions).replace("  ", " ").strip()
+
+
+@functools.lru_cache(maxsize=8192)
+def _practice(profession: str, speciality: str) -> str:
+    return _joined((*_plain(profession), *_plain(speciality)))
 
 
 def _name(card: Card) -> str:
@@ -54,7 +69,7 @@ def _name(card: Card) -> str:
     family, given = _plain(card.family), _plain(card.given)
     if len(family) > 1 or len(given) > 1:
         rest = [*_compounds(family), *_compounds(given), *rest]
-    return f"{_joined(family)} {APART} {_joined(given)} {APART} {_joined(rest)}".strip()
+    return _apart((_joined(family), _joined(given), _joined(rest)))
 
 
 def mark_of_kind(kind: str) -> str:
@@ -114,12 +129,12 @@ def _compounds(parts: tuple[str, ...]) -> list[str]:
 @functools.lru_cache(maxsize=65_536)
 def _where(commune: str, postcode: str, department: str) -> str:
     number = department.lower()
-    found = [*_plain(commune), *words(postcode)]
+    found = words(postcode)
     if number:
         found += [number, *NAMES.get(number, "").split()]
     if district := _DISTRICT.match(postcode):
         found.append(str(int(district[1])))
-    return _joined(found)
+    return _apart((_joined(_plain(commune)), _joined(found)))
 
 
 def _joined(found: Iterable[str]) -> str:
