@@ -244,6 +244,7 @@ def _node(before: _Before, delivery: DeliveryService) -> Node:
         listings_database=ground.listings_database,
         listings=ground.listings,
         own_listings=ground.own_listings,
+        publications=ground.publications,
         struck_off=ground.struck_off,
         harvest=ground.harvest,
         decisions=ground.decisions,

@@ -131,6 +131,7 @@ class Doors:
                 "Domains that are not asked for a while, for their silence.",
                 lambda: float(published.circuit.open),
             )
+        metrics.counters("publication", lambda: node.publications.counters)
         metrics.counters("outbound", lambda: node.outbound.counters)
         metrics.counters("outbound_signatures", lambda: node.signer.counters)
         metrics.counters("signatures", lambda: node.verifier.counters)
@@ -181,6 +182,8 @@ class Doors:
             for server in self._servers:
                 await server.start()
                 opening.push_async_callback(server.stop)
+            self._node.publications.start()
+            opening.push_async_callback(self._node.publications.stop)
             self._node.own_listings.start()
             opening.push_async_callback(self._node.own_listings.stop)
             await self._node.outbound.start()
@@ -209,6 +212,7 @@ class Doors:
         again = await rules.reload(self._node.decisions, self._node.trace.note, now())
         kept += again["problems"]
         kept += self._node.outbound.reload()
+        kept += self._node.publications.reload()
         return kept + await self._node.trust.reload()
 
 

@@ -17,12 +17,14 @@ from sqlalchemy.exc import OperationalError
 from deploy.node.audit_heads import HeadsWriter
 from deploy.node.clock import now
 from deploy.node.config import Config
+from deploy.node.directory_publication import Publications
 from deploy.node.failures import StartError
 from deploy.node.following import following
 from deploy.node.harvest import harvest_of
 from deploy.node.home import Home
 from deploy.node.listings import OwnListings
 from deploy.node.migrations.run import engine_url, migrate_directory, migrate_listings, migrate_mail
+from deploy.node.outbound import named
 from deploy.node.policy_alarm import PolicyAlarm
 from deploy.node.rules import load_rules
 from deploy.node.struck_off import StruckOff
@@ -30,7 +32,8 @@ from deploy.node.trace import Trace
 from directory.harvest import Allowance
 from directory.listings.database import ListingsDatabase
 from directory.listings.service import ListingsService
-from directory.service import DirectoryService
+from directory.publication.client.queue import PublicationQueue
+from directory.service import DirectoryService, open_database
 from mail_server.accounts.profile_book import ProfileBook
 from mail_server.accounts.service import AccountService
 from mail_server.keys.interface import KeyWrapper
@@ -60,6 +63,7 @@ class Ground:
     directory: DirectoryService
     listings_database: ListingsDatabase
     listings: ListingsService
+    publications: Publications
     own_listings: OwnListings
     struck_off: StruckOff
     harvest: Allowance
@@ -99,6 +103,19 @@ async def ground_of(stack: AsyncExitStack, home: Home, config: Config) -> Ground
     stack.callback(listings_database.close)
     listings = ListingsService(listings_database, now)
     stack.callback(listings.close)
+    publications = Publications(
+        PublicationQueue(
+            open_database(engine_url(config.directory.url(home.path))),
+            named(home, policies.audit_chain),
+            config.publication.national_directory,
+        ),
+        config.publication,
+        accounts,
+        trace.note,
+        now,
+    )
+    stack.callback(publications.close)
+    await publications.open()
     struck_off = StruckOff(accounts, listings_database, trace.note, now)
     own_listings = OwnListings(
         accounts=accounts,
@@ -108,6 +125,7 @@ async def ground_of(stack: AsyncExitStack, home: Home, config: Config) -> Ground
         struck_off=struck_off if config.directory.struck_off else None,
         follow=following(config, store, accounts, profiles),
         clock=now,
+        publications=publications,
     )
     stack.push_async_callback(own_listings.stop)
     return Ground(
@@ -125,6 +143,7 @@ async def ground_of(stack: AsyncExitStack, home: Home, config: Config) -> Ground
         directory=directory,
         listings_database=listings_database,
         listings=listings,
+        publications=publications,
         own_listings=own_listings,
         struck_off=struck_off,
         harvest=harvest_of(config.directory, trace.note, now),

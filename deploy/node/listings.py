@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from typing import TypeVar
 
 from deploy.node import logs, own_mailboxes
+from deploy.node.directory_publication import Publications
 from deploy.node.struck_off import StruckOff
 from directory.listings.database import ListingsDatabase, Sql
 from directory.listings.writing import put_mailboxes, remove_mailboxes
@@ -42,9 +43,11 @@ class OwnListings:
         struck_off: StruckOff | None,
         follow: Callable[[], Awaitable[None]] | None,
         clock: Callable[[], int],
+        publications: Publications | None = None,
     ) -> None:
         """`struck_off`: None where the national directory's word is not acted on. `follow` reads what other nodes
-        changed of accounts and profiles; None where there are none."""
+        changed of accounts and profiles; None where there are none. `publications` brings the same to the national
+        directory, and knows whom an administrator withdrew."""
         self._accounts = accounts
         self._profiles = profiles
         self._directory = directory
@@ -52,6 +55,7 @@ class OwnListings:
         self._struck_off = struck_off
         self._follow = follow
         self._clock = clock
+        self._publications = publications
         self._turn = asyncio.Lock()
         self._wanted = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
@@ -62,7 +66,10 @@ class OwnListings:
     def is_red(self, address: str) -> bool:
         """Whether an address of ours is never to be shown. From memory."""
         account = self._accounts.by_address(address)
-        return account is not None and self._profiles.of(account.id).red_list
+        if account is None:
+            return False
+        withdrawn = self._publications is not None and account.address in self._publications.withdrawn()
+        return withdrawn or self._profiles.of(account.id).red_list
 
     async def sync(self) -> None:
         """List what is to be listed and nothing else; durable when it returns."""
@@ -73,6 +80,10 @@ class OwnListings:
                 await self._struck_off.look()
             accounts = self._accounts.all()
             wanted = own_mailboxes.mailboxes(accounts, self._profiles)
+            if self._publications is not None:
+                await self._publications.sync(wanted)
+                withdrawn = self._publications.withdrawn()
+                wanted = {address: one for address, one in wanted.items() if address not in withdrawn}
             shown = {address for address, mailbox in wanted.items() if not mailbox.red_list}
             changes = [
                 (account.address, account.address in shown)

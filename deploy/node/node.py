@@ -17,6 +17,7 @@ from deploy.node.audit_heads import HeadsWriter
 from deploy.node.clock import now
 from deploy.node.config import Config
 from deploy.node.correspondence import Correspondence
+from deploy.node.directory_publication import Publications
 from deploy.node.home import Home
 from deploy.node.inactivity import Inactivity
 from deploy.node.listings import OwnListings
@@ -76,6 +77,7 @@ class Node:
     listings_database: ListingsDatabase
     listings: ListingsService
     own_listings: OwnListings
+    publications: Publications
     struck_off: StruckOff
     harvest: Allowance
     decisions: CedarDecisions

@@ -63,6 +63,7 @@ class Publisher:
         self.shut = ""  # what it says of our key, where it does not take it
         self._not_before = 0
         self._silent = 0
+        self._left: list[NationalDirectory] = []  # an answer may be under way there
         self._wanted = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
 
@@ -72,12 +73,19 @@ class Publisher:
     def start(self) -> None:
         self._keeper = asyncio.create_task(self._keep())
 
+    def use(self, remote: NationalDirectory) -> None:
+        """From the next question on: another key, another authority."""
+        self._left.append(self._remote)
+        self._remote, self.shut, self._not_before = remote, "", 0
+        self.soon()
+
     async def stop(self) -> None:
         """At once: what is being asked is asked again after the next start."""
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
-        await self._remote.close()
+        for remote in (*self._left, self._remote):
+            await remote.close()
 
     async def _keep(self) -> None:
         while True:

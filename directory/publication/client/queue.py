@@ -23,9 +23,10 @@ _MANY = 500  # rows of one transaction
 class PublicationQueue:
     """`node`: names this process among those that share the database, also after it was started again."""
 
-    def __init__(self, engine: Engine, node: str) -> None:
+    def __init__(self, engine: Engine, node: str, base: str = "") -> None:
         self._engine = engine
         self._node = node
+        self._base = base
 
     def close(self) -> None:
         self._engine.dispose()
@@ -78,6 +79,18 @@ class PublicationQueue:
         return found[0], found[1], found[2]
 
     # -- writing
+
+    def settle(self) -> int:
+        """At start: what another national directory has of ours is not what the one of now has."""
+        with self._engine.begin() as connection:
+            return connection.execute(
+                update(publication)
+                .where(_COLUMNS.directory != self._base)
+                .values(
+                    directory=self._base, published="", attempted="", published_at=None, refused_for=None, reason="",
+                    words="", tries=0, next_at=0,
+                )
+            ).rowcount  # fmt: skip
 
     def want(self, wanted: Mapping[str, str], at: int) -> None:
         """What these addresses should be from now on; what is asked for now is asked again with it."""
@@ -178,7 +191,7 @@ class PublicationQueue:
         changes = {name: value for name, value in row.items() if name != "address"}
         return (
             dialect.insert(publication)
-            .values(**row, next_at=at)
+            .values(**row, directory=self._base, next_at=at)
             .on_conflict_do_update(index_elements=["address"], set_={**changes, "tries": 0, "next_at": at})
         )
 

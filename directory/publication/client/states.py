@@ -14,7 +14,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from directory.model import Kind
+from directory.model import Kind, Mailbox
 
 PRACTITIONER, ORGANISATION = "Practitioner", "Organization"
 
@@ -41,6 +41,25 @@ class Entry:
 
     def as_text(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def entry_for(mailbox: Mailbox) -> Entry:
+    """What of a mailbox of ours the national directory is told."""
+    people = tuple(holder.national_id for holder in mailbox.holders)
+    structure = mailbox.organisation.national_id if mailbox.organisation is not None else ""
+    of_people = mailbox.kind in (Kind.PER, Kind.CAB)
+    return Entry(
+        address=mailbox.address,
+        kind=mailbox.kind,
+        holder=(people[0] if people else "") if of_people else structure,
+        co_holders=people[1:] if mailbox.kind is Kind.CAB else (),
+        red_list=mailbox.red_list,
+        rank=mailbox.rank,
+        description=mailbox.description,
+        service=mailbox.service,
+        responsible=mailbox.responsible,
+        digitization=mailbox.digitization,
+    )
 
 
 def entry_of(text: str) -> Entry | None:

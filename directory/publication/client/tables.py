@@ -14,6 +14,9 @@ publication = Table(
     "publication",
     metadata,
     Column("address", String, primary_key=True),  # lower case
+    Column(
+        "directory", Text, nullable=False, server_default=""
+    ),  # the address of the one that `published` is of
     Column("wanted", Text, nullable=False, server_default=""),  # states.Entry as text; "": not to be there
     Column("published", Text, nullable=False, server_default=""),
     Column("attempted", Text, nullable=False, server_default=""),

@@ -15,6 +15,7 @@ def upgrade() -> None:
     op.create_table(
         "publication",
         sa.Column("address", sa.String(), primary_key=True),
+        sa.Column("directory", sa.Text(), nullable=False, server_default=""),
         sa.Column("wanted", sa.Text(), nullable=False, server_default=""),
         sa.Column("published", sa.Text(), nullable=False, server_default=""),
         sa.Column("attempted", sa.Text(), nullable=False, server_default=""),
