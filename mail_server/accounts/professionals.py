@@ -6,7 +6,8 @@ what a provider's session had opened, since another person is meant from then on
 
 from __future__ import annotations
 
-from mail_server.accounts import national_id as national_ids
+from directory.identifiers.national import parse_person
+from directory.identifiers.refused import IdentifierRefused
 from mail_server.accounts.changes import AccountError, Change, What
 from mail_server.accounts.interface import Kind
 from mail_server.accounts.known import now_ms
@@ -25,12 +26,10 @@ class Professionals(PatientSpaces):
         """From now on a provider's login for this identifier is this account's; "" unbinds. Raises AccountError."""
         if self._known(account).kind is not Kind.PER:
             raise AccountError("not-a-person", "Only a personal account (PER) has a national identifier.")
-        number = national_ids.normal(national_id) if national_id.strip() else ""
-        if number is None:
-            raise AccountError(
-                "bad-national-id",
-                "A national identifier is 8 and the 11 digits of an RPPS number, or 0 and an ADELI number.",
-            )
+        try:
+            number = parse_person(national_id).value if national_id.strip() else ""
+        except IdentifierRefused as wrong:
+            raise AccountError("bad-national-id", wrong.en) from None
 
         def write(sql: Sql) -> None:
             taken = "SELECT 1 FROM account WHERE national_id = ? AND id <> ? AND closed IS NULL"

@@ -9,20 +9,17 @@ Invariants: pure; a profile holds only fields of its kind; identifiers have thei
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 
-from mail_server.accounts import national_id
+from directory.identifiers.national import PersonId, StructureId, parse_person, parse_structure
+from directory.identifiers.refused import IdentifierRefused
 from mail_server.accounts.changes import AccountError
 from mail_server.accounts.interface import Kind
 
 _LONGEST = 120
 _RANKS = range(1, 100)
 _YES = {"yes": True, "oui": True, "true": True, "no": False, "non": False, "false": False}
-# IdNat_Struct: "1" and a FINESS number, "3" and a SIRET, "4" and an RPPS number with the rank of the practice.
-_FINESS = re.compile(r"1((?:[0-9]{2}|2[AB])[0-9]{7})")
-_SIRET = re.compile(r"3([0-9]{14})")
-_PRACTICE = re.compile(r"4([0-9]{11})[0-9]{2,3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,26 +96,19 @@ def _red_list(typed: str) -> bool:
 
 
 def _people(typed: str) -> tuple[str, ...]:
-    found = [national_id.normal(one) for one in re.split(r"[,;]", typed) if one.strip()]
-    if None in found:
-        raise AccountError(
-            "identifier-refused", 'A practitioner is "8" and an RPPS number, or "0" and an ADELI number.'
-        )
-    return tuple(dict.fromkeys(one for one in found if one))
+    found = [_identifier(one, parse_person) for one in re.split(r"[,;]", typed) if one.strip()]
+    return tuple(dict.fromkeys(found))
 
 
 def _structure(typed: str) -> str:
-    text = "".join(typed.split()).upper()
-    if not text:
-        return ""
-    if (found := _FINESS.fullmatch(text)) and (not found[1].isdigit() or national_id.luhn_holds(found[1])):
-        return text
-    if (found := _SIRET.fullmatch(text) or _PRACTICE.fullmatch(text)) and national_id.luhn_holds(found[1]):
-        return text
-    raise AccountError(
-        "identifier-refused",
-        'A structure is "1" and a FINESS number, "3" and a SIRET number, or "4", an RPPS number and a rank.',
-    )
+    return _identifier(typed, parse_structure) if typed.strip() else ""
+
+
+def _identifier(typed: str, parse: Callable[[str], PersonId | StructureId]) -> str:
+    try:
+        return parse(typed).value
+    except IdentifierRefused as wrong:
+        raise AccountError("identifier-refused", wrong.en) from None
 
 
 _READERS = {"rank": _rank, "red_list": _red_list, "id_pp": _people, "id_nat_struct": _structure}
