@@ -54,6 +54,7 @@ from webmail.spaces.challenges import Challenges
 from webmail.spaces.conversations import Exchanges, Writing, conversation_routes
 from webmail.spaces.enrolments import Enrolments
 from webmail.spaces.keys import Keys
+from webmail.spaces.listings import Looking, OwnListing, Picker, listing_routes
 from webmail.spaces.lookups import Addressees, Conversations, Lookups
 from webmail.spaces.outbound import OutboundChoice, outbound_routes
 from webmail.spaces.past import Past
@@ -88,6 +89,7 @@ class Parts:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     profile_of: Callable[[AccountId], Profile] = lambda _: Profile()
+    looking: Looking | None = None  # the directory; None: nobody is looked up on this page
 
 
 class PageApi:
@@ -128,6 +130,9 @@ class PageApi:
         if parts.sharing is not None:
             past = Past(ground, parts.sharing)
             self.routers.append(reader_routes(front, Readers(ground, parts.sharing, past), past))
+        if parts.looking is not None:
+            own = OwnListing(ground, parts.looking)
+            self.routers.append(listing_routes(front, Picker(ground, parts.looking), own))
         if parts.notices is not None:
             self.routers.append(notice_routes(ground, front, parts.notices))
         self.wakes = Wakes(ground)

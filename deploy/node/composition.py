@@ -30,6 +30,7 @@ from deploy.node.outbound import Outbound
 from deploy.node.page import page_of
 from deploy.node.sealing import Sealing, sealing_of
 from deploy.node.signatures import authserv_id, signer, verifier
+from deploy.node.suggestions import suggestions_of
 from deploy.node.telling import reports_of, tell_through
 from deploy.node.trust import Trust, trust_of
 from mail_server.accounts.access import Access
@@ -47,6 +48,7 @@ from mail_server.delivery.reseal import Resealer
 from mail_server.delivery.service import DeliveryService
 from mail_server.delivery.sharing import ReaderChanges
 from mail_server.delivery.structured import Structured
+from mail_server.delivery.suggestions import Suggestions
 from mail_server.outbound.reports.owed import Reports
 from mail_server.payloads.reader import Reader
 from mail_server.sealing.pool import Pool
@@ -70,6 +72,7 @@ class _Before:
     verifier: Verifier
     gate: Gate
     writing: Correspondence
+    suggestions: Suggestions
     rates: Rates
     reader: Reader
     structured: Structured
@@ -141,7 +144,18 @@ async def _before(stack: AsyncExitStack, ground: Ground, pool: Pool) -> _Before:
     outbound = await filled(ground, trust, letter_signer)
     stack.push_async_callback(outbound.close)
     outbound.owing.append(writing.feedback)
-    reports = reports_of(config, outbound, store=store, accounts=accounts, keys=keys, trail=trail, clock=now)
+    suggestions = suggestions_of(ground, trust)
+    stack.callback(suggestions.close)
+    reports = reports_of(
+        config,
+        outbound,
+        store=store,
+        accounts=accounts,
+        keys=keys,
+        trail=trail,
+        clock=now,
+        meant=suggestions.of_report,
+    )
     domains = ListedDomains(trust.space, trust.peers, blocked)
     return _Before(
         ground=ground,
@@ -153,6 +167,7 @@ async def _before(stack: AsyncExitStack, ground: Ground, pool: Pool) -> _Before:
         verifier=letter_verifier,
         gate=gate,
         writing=writing,
+        suggestions=suggestions,
         rates=Rates(ground.limits, accounts, accounts.patient_domain),
         reader=reader,
         structured=Structured(reader, decisions),
@@ -201,6 +216,7 @@ def _delivery(before: _Before) -> DeliveryService:
         ),
         structured=before.structured,
         rates=before.rates,
+        suggestions=before.suggestions,
         authenticity=Authenticity(
             verifier=before.verifier,
             authserv_id=authserv_id(config),
@@ -292,6 +308,7 @@ def _node(before: _Before, delivery: DeliveryService) -> Node:
             rates=before.rates,
             abroad=before.out.abroad,
             egress=before.out.egress,
+            suggestions=before.suggestions,
         ),
         access=Access(accounts, ground.decisions, now),
         notices=before.notices,

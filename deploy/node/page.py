@@ -7,6 +7,7 @@ from deploy.node.node import Node
 from webmail.api import PageApi, Parts
 from webmail.login.routes import OperatorInfo
 from webmail.spaces.conversations import Writing
+from webmail.spaces.listings import Looking
 
 
 async def page_of(node: Node) -> PageApi:
@@ -35,6 +36,14 @@ async def page_of(node: Node) -> PageApi:
         profile_of=node.profiles.of,
         sharing=node.sharing,
         notices=node.notices,
+        looking=Looking(
+            listings=node.listings,
+            harvest=node.harvest,
+            access=node.access,
+            profiles=node.profiles,
+            listed=node.own_listings.sync,
+            searches_per_minute=node.config.page.searches_per_minute,
+        ),
     )
     operator = OperatorInfo(
         name=node.config.node.operator,

@@ -16,6 +16,7 @@ from mail_server.delivery.reported import FiledReports
 from mail_server.keys.interface import KeyWrapper
 from mail_server.outbound.reports.owed import Reports, Sign
 from mail_server.store.interface import Store
+from mail_server.store.model import AccountId
 from policies.interface import AuditTrail
 
 
@@ -28,6 +29,7 @@ def reports_of(
     keys: KeyWrapper,
     trail: AuditTrail,
     clock: Callable[[], int],
+    meant: Callable[[AccountId, str], tuple[str, ...]],
 ) -> Reports:
     """The queue tells them what became of letters from now on."""
     made = Reports(
@@ -38,6 +40,7 @@ def reports_of(
         domain=config.accounts.domains[0],
         clock=clock,
         zone=ZoneInfo(config.reports.time_zone),
+        meant=meant,
     )
     outbound.owing.append(made)
     outbound.reports = made

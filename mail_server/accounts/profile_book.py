@@ -44,12 +44,25 @@ class ProfileBook:
         """ECO.2.2.7; "" when nobody said who it is."""
         return display_name(self.of(account.id), account.kind)
 
-    async def change(self, account: Account, given: Mapping[str, str], by: str) -> Profile:
-        """Set fields, as typed. Raises AccountError."""
+    async def change(
+        self,
+        account: Account,
+        given: Mapping[str, str],
+        by: str,
+        *,
+        means: str = "",
+        session: str = "",
+        network: str = "",
+    ) -> Profile:
+        """Set fields, as typed. `means`, `session`, `network`: of who does it, for the trace. Raises AccountError."""
         async with self._writing:
             profile = changed(self.of(account.id), account.kind, given)
-            detail = {"count": str(len(given)), "kind": account.kind.value}
-            event = Event("profile-change", now_ms(), by, account.id, detail=detail)
+            detail = {"count": str(len(given)), "kind": account.kind.value} | (
+                {"means": means} if means else {}
+            )
+            event = Event(
+                "profile-change", now_ms(), by, account.id, session=session, network=network, detail=detail
+            )
 
             def write(tx: Transaction) -> None:
                 _write(tx.sql, account.id, profile)

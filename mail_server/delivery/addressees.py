@@ -17,6 +17,7 @@ from mail_server.delivery.exchanges import Exchanges
 from mail_server.delivery.gate import Gate
 from mail_server.delivery.plan import Planner, Treatment
 from mail_server.delivery.rates import Rates
+from mail_server.delivery.suggestions import Suggestions
 from mail_server.keys.interface import KeyUnavailable, OperatorKeys
 from mail_server.outbound.interface import Egress, NotOpened
 from policies.interface import Event
@@ -37,6 +38,9 @@ class Addressee:
         repr=False
     )  # binary; the letter is encrypted to every one of them
     patient: bool = False  # an exchange with them can be ended
+    suggestions: tuple[str, ...] = field(
+        default=(), repr=False
+    )  # at another operator, and the directory does not know it: who else may be meant
 
 
 class Addressees:
@@ -51,10 +55,12 @@ class Addressees:
         rates: Rates | None = None,
         abroad: AbroadAdmission | None = None,
         egress: Egress | None = None,
+        suggestions: Suggestions | None = None,
     ) -> None:
         """`abroad`, `egress`: where letters leave for other operators."""
         self._abroad = abroad
         self._egress = egress
+        self._suggestions = suggestions
         self._gate = gate
         self._planner = planner
         self._exchanges = exchanges
@@ -75,6 +81,8 @@ class Addressees:
             if self._rates is not None and self._rates.tried_by(speaker, address, refusal):
                 events.append(Event("probing", at, speaker.id, outcome="limit-unknown-patients"))
             self._audit(events)
+            if self._suggestions is not None:
+                raise await self._suggestions.told(refusal, speaker.id, address) from None
             raise
 
     async def _addressee(self, speaker: Account, address: str) -> Addressee:
@@ -91,13 +99,14 @@ class Addressees:
 
     async def _elsewhere(self, abroad: AbroadAdmission, speaker: Account, address: str) -> Addressee:
         to, found = await abroad.addressee(speaker, address)
+        near = await self._suggestions.beside(speaker.id, to.address) if self._suggestions else ()
         if found is not None:
             guard = "sealed-to-operator" if found.operator_held else "sealed"
-            return Addressee(to.address, guard, (found.certificate.minimised,), to.patient)
+            return Addressee(to.address, guard, (found.certificate.minimised,), to.patient, near)
         try:
             if self._egress is None:
                 raise NotOpened("gate-closed")
-            return Addressee(to.address, "gate", (self._egress.certificate.minimised,), to.patient)
+            return Addressee(to.address, "gate", (self._egress.certificate.minimised,), to.patient, near)
         except NotOpened:
             raise Refusal(
                 451,

@@ -49,6 +49,7 @@ from mail_server.delivery.receipts import ReceiptsAsked
 from mail_server.delivery.settings import DeliverySettings
 from mail_server.delivery.software import software_plans
 from mail_server.delivery.structured import Structured
+from mail_server.delivery.suggestions import Suggestions
 from mail_server.keys.interface import OperatorKeys
 from mail_server.outbound.interface import Outgoing, Readable
 from mail_server.store.interface import Store, TagTaken, Transaction
@@ -86,6 +87,7 @@ class DeliveryService(Keeping):
         peer_certificates: PeerCertificates | None = None,
         abroad: AbroadAdmission | None = None,
         departures: Departures | None = None,
+        suggestions: Suggestions | None = None,
         more_notes: Sequence[Callable[[Envelope, Letter], Note | None]] = (),
     ) -> None:
         """`abroad`, `departures`: letters leave for other operators; None: they are refused at RCPT TO."""
@@ -115,6 +117,7 @@ class DeliveryService(Keeping):
         self._more_notes = more_notes
         self._certificates = CertificatesMade(operator_keys, audit)
         self._abroad = abroad
+        self._suggestions = suggestions
         self._filing = Filing(accounts=accounts, store=store, trail=trail, audit=audit, departures=departures)
 
     async def admit_sender(
@@ -160,6 +163,9 @@ class DeliveryService(Keeping):
             self._audit(events)
             if self._feedback is not None:
                 await self._feedback.refused_recipient(envelope.sender, address, refusal)
+            who = envelope.sender.identity
+            if self._suggestions is not None and who is not None:
+                raise await self._suggestions.told(refusal, who.account, address) from None
             raise
 
     def _leaves(self, sender: Sender, address: str) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -163,6 +163,11 @@ class TrustSpace:
         if domain is not None:
             return key in self._force.pending.get(domain, ())
         return any(key in keys for keys in self._force.pending.values())
+
+    @property
+    def domains(self) -> Collection[str]:
+        """Every domain of the list in force."""
+        return self._force.by_domain.keys()
 
     def names_domain(self, domain: str) -> bool:
         return domain in self._force.by_domain

@@ -24,8 +24,9 @@ import sqlalchemy as sa
 from deploy.demo.browser import derivations
 from deploy.demo.browser.keys import BareKey, make_bare_key
 from deploy.node.https import application
-from deploy.node.migrations.metadata import directory_metadata, mail_metadata
+from deploy.node.migrations.metadata import mail_metadata
 from directory.service import DirectoryService, open_database
+from directory.tables import create as create_directory
 from mail_server.accounts import ins
 from mail_server.accounts.interface import Account, Kind
 from mail_server.accounts.oidc.service import OidcService
@@ -49,6 +50,7 @@ from webmail.login.routes import OperatorInfo
 from webmail.login.settings import PageSettings
 from webmail.notices.service import Notices
 from webmail.spaces.conversations import Writing
+from webmail.spaces.listings import Looking
 
 DOMAIN = "mss.essai.test"
 ORIGIN = "http://localhost"
@@ -112,6 +114,7 @@ class Office:
     oidc: OidcService | None = None
     writing: Writing | None = None
     notices: Notices | None = None
+    looking: Looking | None = None
     page: PageApi = field(init=False)
     app: Any = field(init=False)
     slept: list[float] = field(default_factory=list)
@@ -138,6 +141,7 @@ class Office:
             oidc=self.oidc,
             writing=self.writing,
             notices=self.notices,
+            looking=self.looking,
             sleep=sleep,
             clock=self.clock,
         )
@@ -387,7 +391,7 @@ async def office(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
         metadata.create_all(engine)
     engine.dispose()
     listing = open_database(f"sqlite:///{tmp_path / 'directory.db'}")
-    directory_metadata().create_all(listing)
+    create_directory(listing)
     keys = AesKeyWrapper(secrets.token_bytes(32))
     store = open_store(settings, tmp_path, keys)
     await store.start()

@@ -73,6 +73,12 @@ class PageSettings(BaseModel):
         default=60, ge=1, description="Addresses that one account may ask certificates of in a minute."
     )
 
+    searches_per_minute: int = Field(
+        default=240,
+        ge=10,
+        description="Searches in the directory that one professional may make in a minute, a letter at a time.",
+    )
+
     @field_validator("public_url")
     @classmethod
     def _plain_origin(cls, url: str) -> str:

@@ -75,6 +75,7 @@ _ACTIONS = {
     "send-expired": "left-failed",
     "send-cancelled": "left-failed",
     "outbound-set": "leaving-set",
+    "profile-change": "listing-set",
     "notice": "notice",
     "notice-address-asked": "notice-address-asked",
     "notice-address": "notice-address",

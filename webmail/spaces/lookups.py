@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from mail_server.accounts.interface import Account
+from mail_server.delivery.suggestions import NotMeant
 from mail_server.store.interface import Reader
 from policies.refusal import Refusal
 from webmail.login.ground import Ground
 from webmail.login.problems import Problem
 from webmail.login.sessions import PageSession
+from webmail.spaces.per_minute import PerMinute
 
 MOST = 50  # addresses of one request
-_MINUTE = 60_000
-_YEAR = 365 * 24 * 60 * _MINUTE
-_ASKERS = 10_000
+_YEAR = 365 * 86_400_000
 _PHARMACY = "SA33"  # TRE_R02
 
 
@@ -35,6 +35,8 @@ class Addressee(Protocol):
     def certificates(self) -> tuple[bytes, ...]: ...
     @property
     def patient(self) -> bool: ...
+    @property
+    def suggestions(self) -> tuple[str, ...]: ...
 
 
 class Addressees(Protocol):
@@ -69,12 +71,7 @@ class Found:
     addressee: Addressee | None
     error: str = ""
     sentence: str = ""
-
-
-@dataclass(slots=True)
-class _Spent:
-    since: int
-    count: int = 0
+    suggestions: tuple[str, ...] = field(default=(), repr=False)  # who else may have been meant
 
 
 class Lookups:
@@ -82,7 +79,7 @@ class Lookups:
         self._ground = ground
         self._addressees = addressees
         self._conversations = conversations
-        self._spent: dict[str, _Spent] = {}
+        self._rate = PerMinute(max(ground.settings.lookups_per_minute, MOST), ground.clock)
 
     async def certificates(self, session: PageSession, addresses: Sequence[str]) -> list[Found]:
         speaker = self._ground.account(session)
@@ -91,7 +88,10 @@ class Lookups:
 
     async def _one(self, speaker: Account, address: str) -> Found:
         try:
-            return Found(address, await self._addressees.addressee(speaker, address))
+            found = await self._addressees.addressee(speaker, address)
+            return Found(address, found, suggestions=found.suggestions)
+        except NotMeant as refusal:
+            return Found(address, None, refusal.reason, refusal.sentence, refusal.suggestions)
         except Refusal as refusal:
             return Found(address, None, refusal.reason, refusal.sentence)
 
@@ -115,14 +115,9 @@ class Lookups:
 
     def _spend(self, speaker: Account, count: int) -> None:
         """Raises Problem too-many."""
-        now = self._ground.clock()
-        if len(self._spent) > _ASKERS:
-            self._spent = {key: one for key, one in self._spent.items() if now - one.since < _MINUTE}
-        spent = self._spent.get(speaker.id)
-        if spent is None or now - spent.since >= _MINUTE:
-            spent = self._spent[speaker.id] = _Spent(now)
-        if spent.count + count > max(self._ground.settings.lookups_per_minute, MOST):
+        try:
+            self._rate.spend(speaker.id, count)
+        except Problem:
             self._ground.counters.crowded_lookups += 1
-            raise Problem("too-many", retry_after=max(1, (spent.since + _MINUTE - now) // 1000))
-        spent.count += count
+            raise
         self._ground.counters.lookups += count

@@ -184,14 +184,15 @@ def unrestricted(front: Front, request: Request) -> PageSession:
 
 
 def _addressee(found: Found) -> dict[str, Any]:
+    near = {"suggestions": list(found.suggestions)} if found.suggestions else {}
     if found.addressee is None:
-        return {"address": found.asked, "error": found.error, "message": found.sentence}
+        return {"address": found.asked, "error": found.error, "message": found.sentence} | near
     return {
         "address": found.addressee.address,
         "guard": found.addressee.guard,
         "certificates": [text(one) for one in found.addressee.certificates],
         "patient": found.addressee.patient,
-    }
+    } | near
 
 
 def number_asked(request: Request, name: str, otherwise: int) -> int:

@@ -13,7 +13,7 @@ import hashlib
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -28,6 +28,7 @@ from mail_server.outbound.interface import (
     OutgoingRecipient,
     Readable,
 )
+from mail_server.outbound.reports import words
 from mail_server.outbound.reports.dsn import Composed, Report, compose
 from mail_server.outbound.reports.interface import Fate, Settled, Told
 from mail_server.outbound.reports.rows import Owed, OwedRows, Unreadable
@@ -108,13 +109,16 @@ class Reports:
         domain: str,
         clock: Callable[[], int],
         zone: ZoneInfo | None = None,
+        meant: Callable[[AccountId, str], tuple[str, ...]] = lambda _account, _address: (),
     ) -> None:
+        """`meant`: addresses that the account may have meant by one that nobody has; called in a thread."""
         self._store = store
         self._accounts = accounts
         self._trail = trail
         self._domain = domain
         self._clock = clock
         self._zone = zone or ZoneInfo("Europe/Paris")
+        self._meant = meant
         self._rows = OwedRows(keys)
         self._files: Files | None = None
         self._queue: OutboundQueue | None = None
@@ -247,7 +251,17 @@ class Reports:
         order = {fate: number for number, fate in enumerate(Fate)}
         worst_first = (Fate.FAILED, Fate.EXPIRED, Fate.CANCELLED, Fate.DELAYED)
         order |= {fate: number - len(worst_first) for number, fate in enumerate(worst_first)}
-        return told, sorted(last.values(), key=lambda line: order[line.settled.fate])
+        lines = sorted(last.values(), key=lambda line: order[line.settled.fate])
+        if account := rows[0].account:
+            lines = [self._asking(AccountId(account), line) for line in lines]
+        return told, lines
+
+    def _asking(self, account: AccountId, line: Line) -> Line:
+        """Who mistyped an address learns whom they may have meant, as far as that may be told to them."""
+        settled = line.settled
+        if settled.fate is not Fate.FAILED or words.cause(settled) is not words.Cause.UNKNOWN:
+            return line
+        return replace(line, meant=self._meant(account, settled.recipient.address))
 
     async def _to_account(self, rows: Sequence[Owed], told: Told, lines: Sequence[Line]) -> bool:
         account = self._accounts.by_id(AccountId(rows[0].account))

@@ -25,6 +25,7 @@ class Line:
 
     settled: Settled
     readable: Readable = Readable.SEALED
+    meant: tuple[str, ...] = ()  # of an address that nobody has: who else may have been meant
 
 
 class Cause(enum.Enum):
@@ -387,8 +388,17 @@ class _Writer:
             first = [self._in(gave_up), *first]
         elif line.fate is Fate.FAILED:
             first = [self._in(Both("Non distribué.", "Not delivered.")), *first]
+        if told.meant:
+            first.append(self._meant(told.meant))
         doing = f"À faire{_NB}: " if self._french else "What to do: "
         return [*first, doing + self._in(NEXT[why]), *self._said(line.last)]
+
+    def _meant(self, addresses: Sequence[str]) -> str:
+        if self._french:
+            return (
+                f"L’annuaire connaît une adresse proche. Vouliez-vous écrire à {' ou '.join(addresses)}{_NB}?"
+            )
+        return f"The directory knows an address near it. Did you mean {' or '.join(addresses)}?"
 
     def _delayed(self, line: Settled) -> list[str]:
         until = self._time(line.until) if line.until else ""
