@@ -96,6 +96,7 @@ POWER_OF: dict[str, Power] = {
     "queue_show": Power.OPERATION,
     "queue_addresses": Power.SPACES,  # they may name patients
     "queue_standing": Power.LOOK,
+    "directory_standing": Power.LOOK,
     "queue_retry": Power.OPERATION,
     "queue_cancel": Power.OPERATION,
     "queue_hold": Power.OPERATION,

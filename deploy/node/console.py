@@ -24,6 +24,7 @@ from deploy.node import page_standing
 from deploy.node.administrators import User, this_user
 from deploy.node.composition import Node, now, opened
 from deploy.node.console_audit import AuditCommands
+from deploy.node.console_directory_standing import DirectoryStandingCommands
 from deploy.node.console_egress import EgressCommands
 from deploy.node.console_identity import IdentityCommands
 from deploy.node.console_life import LifeCommands
@@ -136,6 +137,7 @@ class Console:
             "queue_show": queue.queue_show,
             "queue_addresses": queue.queue_addresses,
             "queue_standing": queue.queue_standing,
+            "directory_standing": DirectoryStandingCommands(node).directory_standing,
             "audit_show": trace.audit_show,
             "audit_heads": trace.audit_heads,
             "audit_export": trace.audit_export,

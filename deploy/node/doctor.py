@@ -27,6 +27,7 @@ from cryptography import x509
 
 from deploy.node.config import Config, ConfigError, load
 from deploy.node.control import NodeDown, ask
+from deploy.node.directory_standing import directory_findings, running_directory
 from deploy.node.doctor_audit import audit_findings
 from deploy.node.doctor_egress import keystore_finding, running_gate
 from deploy.node.doctor_life import life_findings
@@ -76,6 +77,7 @@ async def examine_node(home: Path, config: Path | None, probe: Probe | None = No
     findings.append(keystore_finding(settings, home))
     findings += await signature_findings(settings, home, time.time_ns() // 1_000_000)
     findings += life_findings(settings)
+    findings += directory_findings(settings)
     findings += _machine(settings, home)
     findings += [one async for one in _running(settings, home)]
     if probe is not None:
@@ -180,6 +182,8 @@ async def _running(settings: Config, home: Path) -> AsyncIterator[Finding]:
         yield finding
     yield await running_queue(home)
     yield await running_gate(home)
+    for finding in await running_directory(home):
+        yield finding
 
 
 def _reached_at(settings: Config) -> tuple[str, str]:

@@ -12,7 +12,15 @@ from contextlib import AsyncExitStack
 
 from fastapi import APIRouter
 
-from deploy.node import limits_shown, page_standing, queue_standing, reports_standing, rules, trust_standing
+from deploy.node import (
+    directory_standing,
+    limits_shown,
+    page_standing,
+    queue_standing,
+    reports_standing,
+    rules,
+    trust_standing,
+)
 from deploy.node.autoconfig import profile_signer, services_of
 from deploy.node.composition import Node, now
 from deploy.node.failures import StartError
@@ -147,6 +155,7 @@ class Doors:
         metrics.families(lambda: limits_shown.families(node.limits))
         metrics.families(lambda: trust_standing.families(node))
         metrics.looked_up(page_standing.SHOWN, lambda: page_standing.shown(node, now()))
+        directory_standing.watch(metrics, node)
         feedback = node.correspondence.feedback
         metrics.counters("reports", lambda: feedback.counters)
         metrics.counters("notices", lambda: node.notices.counters)
