@@ -27,7 +27,7 @@ _OTHERS = {
         "A professional is 8 and the RPPS number, or 0 and the ADELI number.",
     ),
     "structure-prefix": (
-        "L’identifiant d’une structure est 1 et un numéro FINESS, 2 SIREN, 3 SIRET, 4 RPPS et un rang, 0 ADELI et un rang.",
+        "L’identifiant d’une structure est 1 et un numéro FINESS, 2 SIREN, 3 SIRET, 4 RPPS et rang, 0 ADELI et rang.",
         "A structure is 1 and a FINESS number, 2 SIREN, 3 SIRET, 4 RPPS and a rank, 0 ADELI and a rank.",
     ),
     "structure-rank": (
