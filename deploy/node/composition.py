@@ -28,6 +28,7 @@ from deploy.node.node import Node
 from deploy.node.notices import notices_of
 from deploy.node.outbound import Outbound
 from deploy.node.page import page_of
+from deploy.node.publication import Published
 from deploy.node.sealing import Sealing, sealing_of
 from deploy.node.signatures import authserv_id, signer, verifier
 from deploy.node.suggestions import suggestions_of
@@ -316,6 +317,15 @@ def _node(before: _Before, delivery: DeliveryService) -> Node:
         verifier=before.verifier,
         forwarding=before.forwarding,
         outbound=before.outbound,
+        published=Published(
+            directory=ground.directory,
+            accounts=accounts,
+            operator_keys=sealing.operator_keys,
+            closing=writing.certificates,
+            is_red=ground.own_listings.is_red,
+            largest=config.delivery.max_message_size,
+            clock=now,
+        ),
     )
     node.sharing = ReaderChanges(
         accounts=accounts,

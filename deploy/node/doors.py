@@ -7,7 +7,6 @@ rule or list keeps the old one and says so.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from fastapi import APIRouter
@@ -25,13 +24,11 @@ from deploy.node.autoconfig import profile_signer, services_of
 from deploy.node.composition import Node, now
 from deploy.node.failures import StartError
 from deploy.node.https import Listener, WebServer, application
+from deploy.node.key_following import KeyFollower
 from deploy.node.metrics import Metrics
-from deploy.node.publication import Published
+from deploy.node.publication_routes import publication_routes
 from deploy.node.tls import ReplaceableContext, server_context
 from directory.autoconfig.routes import autoconfiguration
-from directory.publication.wkd import web_key_directory
-from mail_server.accounts.interface import Kind
-from mail_server.accounts.life import in_service
 from mail_server.delivery.interface import Road
 from mail_server.imap.server import ImapDoor
 from mail_server.jmap.door import JmapDoor
@@ -65,9 +62,11 @@ class Doors:
         self._jmap = self._jmap_door()
         node.outbound.owing.append(self._jmap.departed)
         limits_shown.watch_doors(node, self._smtp, self._imap, self._jmap)
-        wkd = web_key_directory(Published(node), _is_public(node))
+        self._following = KeyFollower(node.directory, several_nodes=config.directory.is_postgresql())
         settings = autoconfiguration(services_of(config), profile_signer(config.tls))
-        pages = application([*node.page.routers, self._jmap.router, self._page(), wkd, settings])
+        pages = application(
+            [*node.page.routers, self._jmap.router, self._page(), settings, *publication_routes(node)]
+        )
         web, front = config.web, self._tls.front
         self._servers = [
             *([WebServer(pages, Listener(web.host, web.port, front))] if web.port else []),
@@ -195,6 +194,8 @@ class Doors:
             opening.push_async_callback(self._node.publications.stop)
             self._node.own_listings.start()
             opening.push_async_callback(self._node.own_listings.stop)
+            self._following.start()
+            opening.push_async_callback(self._following.stop)
             await self._node.outbound.start()
             opening.callback(self._node.outbound.begin_stop)
             self._stack = opening.pop_all()
@@ -223,16 +224,3 @@ class Doors:
         kept += self._node.outbound.reload()
         kept += self._node.publications.reload()
         return kept + await self._node.trust.reload()
-
-
-def _is_public(node: Node) -> Callable[[str], bool]:
-    """Professionals' certificates are published; a patient's never is: to have one is to be enrolled."""
-
-    def public(address: str) -> bool:
-        account = node.accounts.by_address(address)
-        if node.correspondence.certificates.certificate(address) is not None:
-            return True
-        # Who is closed or has no right to practise any more is published no more (row 29).
-        return account is not None and account.kind is not Kind.PATIENT and in_service(account)
-
-    return public

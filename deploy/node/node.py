@@ -22,12 +22,14 @@ from deploy.node.home import Home
 from deploy.node.inactivity import Inactivity
 from deploy.node.listings import OwnListings
 from deploy.node.outbound import Outbound
+from deploy.node.publication import Published
 from deploy.node.struck_off import StruckOff
 from deploy.node.trace import Trace
 from deploy.node.trust import Trust
 from directory.harvest import Allowance
 from directory.listings.database import ListingsDatabase
 from directory.listings.service import ListingsService
+from directory.model import Capability
 from directory.service import DirectoryService
 from mail_server.accounts.access import Access
 from mail_server.accounts.authenticator import PasswordAuthenticator
@@ -109,9 +111,14 @@ class Node:
     verifier: Verifier
     forwarding: Forwarding
     outbound: Outbound
+    published: Published
     sharing: ReaderChanges = field(init=False)
     page: PageApi = field(init=False)
     _work: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
+
+    def capability_of(self, address: str) -> Capability | None:
+        """What can be sent to an address of ours; None for who is not shown to anybody."""
+        return self.published.capability(address)
 
     async def maintain(self) -> None:
         """What a running node does by the hour: renew the signing key in time, write last uses of passwords,

@@ -41,6 +41,7 @@ MINIMUM_RSA_BITS = 2048
 # ANSSI's rules admit 2048 bits until the end of 2030, and ask for 3072 from then on.
 LONG_RSA_BITS = 3072
 SHORT_RSA_UNTIL = 1_924_992_000  # 2031-01-01T00:00:00Z, seconds
+FAR_FUTURE = 0xFFFFFFFF - 600  # when every signature has been made, for what is only described
 CLOCK_SKEW = 600  # seconds a signer's clock may be ahead of ours
 OPERATOR_HELD_NOTATION = "operator-held@vaguemestre.example"
 _REMEMBERED = 1024
@@ -119,6 +120,24 @@ def inspect(data: bytes, address: str, at: int) -> Inspected:
         operator_held=any(name == OPERATOR_HELD_NOTATION for name, _ in certification.notations),
     )
     return Inspected(certificate, _publishable(parts, address), _identities(parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a certificate says of itself, whether it passes or not."""
+
+    revoked: bool
+    expires: int | None  # seconds
+
+
+def standing_of(parts: Transferable) -> Standing:
+    """For indexes of key servers; nothing is sealed on its word."""
+    ends = [_end_of(parts.primary, _direct(parts, FAR_FUTURE))]
+    for part in parts.user_ids:
+        covered = over_user_id(parts.primary, part.user_id)
+        made = _newest(part.signatures, CERTIFICATIONS, parts.primary, covered, FAR_FUTURE).made
+        ends.append(_end_of(parts.primary, made))
+    return Standing(_revoked(parts), min((end for end in ends if end is not None), default=None))
 
 
 def address_of(user_id: bytes) -> str | None:

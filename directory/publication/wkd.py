@@ -7,19 +7,15 @@ not; answers are binary certificates that hold the asked user id alone; nothing 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from fastapi import APIRouter, Request, Response
 
+from directory.memory import wkd_hash
+from directory.publication.answers import found, looked_up_at, not_found
+
 _ROOT = "/.well-known/openpgpkey"
-# The draft wants any page's script to be able to read it; an hour is the longest a key change may go unseen.
-_HEADERS = {
-    "Access-Control-Allow-Origin": "*",
-    "Cache-Control": "public, max-age=3600",
-    "X-Content-Type-Options": "nosniff",
-}
-_METHODS = ["GET", "HEAD"]
 
 
 class Published(Protocol):
@@ -30,41 +26,50 @@ class Published(Protocol):
     def has_domain(self, domain: str) -> bool: ...
 
 
-def web_key_directory(directory: Published, is_public: Callable[[str], bool]) -> APIRouter:
-    """Routes to include in the node's HTTPS application, at its root."""
+def web_key_directory(
+    directory: Published,
+    is_public: Callable[[str], bool],
+    policy_lines: Callable[[str], Sequence[str]] = lambda _domain: (),
+) -> APIRouter:
+    """Routes to include in the node's HTTPS application, at its root.
+
+    `policy_lines`: what the policy file of a domain says beside being there.
+    """
     router = APIRouter(include_in_schema=False)
 
-    def certificate(domain: str, name: str) -> Response:
+    def certificate(domain: str, name: str, request: Request) -> Response:
+        # The local part, where it is told, must be the one whose hash is asked for (draft §3.1).
+        if any(wkd_hash(told) != name.lower() for told in request.query_params.getlist("l")):
+            return not_found()
         address = directory.address_by_wkd_hash(domain, name)
         if address is None or not is_public(address):
-            return _not_found()
+            return not_found()
         data = directory.published(address)
-        if data is None:
-            return _not_found()
-        return Response(data, media_type="application/octet-stream", headers=_HEADERS)
+        return not_found() if data is None else found(request, data, "application/octet-stream")
 
-    def policy(domain: str) -> Response:
-        # An empty policy file says that the directory is there (draft §4.5); nothing is submitted by mail.
+    def policy(domain: str, request: Request) -> Response:
+        # A policy file, be it empty, says that the directory is there (draft §4.5).
         if not directory.has_domain(domain):
-            return _not_found()
-        return Response(b"", media_type="text/plain", headers=_HEADERS)
+            return not_found()
+        text = "".join(f"{line}\n" for line in policy_lines(domain.lower()))
+        return found(request, text.encode("ascii"), "text/plain")
 
-    @router.api_route(f"{_ROOT}/hu/{{name}}", methods=_METHODS)
-    async def direct(name: str, request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
-        return certificate(_host(request), name)
+    async def direct(name: str, request: Request) -> Response:
+        return certificate(_host(request), name, request)
 
-    @router.api_route(f"{_ROOT}/policy", methods=_METHODS)
-    async def direct_policy(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
-        return policy(_host(request))
+    async def direct_policy(request: Request) -> Response:
+        return policy(_host(request), request)
 
-    @router.api_route(f"{_ROOT}/{{domain}}/hu/{{name}}", methods=_METHODS)
-    async def advanced(domain: str, name: str) -> Response:  # pyright: ignore[reportUnusedFunction]
-        return certificate(domain, name)
+    async def advanced(domain: str, name: str, request: Request) -> Response:
+        return certificate(domain, name, request)
 
-    @router.api_route(f"{_ROOT}/{{domain}}/policy", methods=_METHODS)
-    async def advanced_policy(domain: str) -> Response:  # pyright: ignore[reportUnusedFunction]
-        return policy(domain)
+    async def advanced_policy(domain: str, request: Request) -> Response:
+        return policy(domain, request)
 
+    looked_up_at(router, f"{_ROOT}/hu/{{name}}", direct)
+    looked_up_at(router, f"{_ROOT}/policy", direct_policy)
+    looked_up_at(router, f"{_ROOT}/{{domain}}/hu/{{name}}", advanced)
+    looked_up_at(router, f"{_ROOT}/{{domain}}/policy", advanced_policy)
     return router
 
 
@@ -72,7 +77,3 @@ def _host(request: Request) -> str:
     """The domain asked for, without its port. A name may end with the root's dot."""
     host = request.headers.get("host", "")
     return host.rpartition(":")[0].rstrip(".") if ":" in host else host.rstrip(".")
-
-
-def _not_found() -> Response:
-    return Response(status_code=404, media_type="text/plain", headers=_HEADERS)

@@ -37,6 +37,7 @@ class Keystore:
         self._path = path
         self._entries: dict[str, Entry] = _read(path)
         self._pending: dict[str, Entry | None] = {}
+        self.written = 0  # how often: who keeps something made of it looks whether it is still so
         self._pending_lock = threading.Lock()
         self._file_lock = threading.Lock()
 
@@ -72,6 +73,7 @@ class Keystore:
                     self._pending.pop(name, None)  # its caller is told; others try again themselves
                 raise
             self._entries = kept
+            self.written += 1
 
 
 def copy_keystore(source: Path, target: Path) -> None:

@@ -88,6 +88,11 @@ class GnuPgOperatorKeys:
     def destroy(self, account: str) -> None:
         self._keystore.destroy(_name(account))
 
+    @property
+    def written(self) -> int:
+        """A number that differs once a key was made or destroyed."""
+        return self._keystore.written
+
     def accounts(self) -> list[str]:
         """Accounts that have an operator-held key."""
         prefix = _name("")

@@ -37,10 +37,14 @@ class Site:
     def __init__(self, port: int) -> None:
         self._port = port
 
-    def ask(self, path: str, host: str, method: str = "GET") -> Answer:
+    def ask(self, path: str, host: str, method: str = "GET", tag: str = "") -> Answer:
         link = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
         try:
-            link.request(method, f"/.well-known/openpgpkey/{path}", headers={"Host": host})
+            link.request(
+                method,
+                f"/.well-known/openpgpkey/{path}",
+                headers={"Host": host} | ({"If-None-Match": tag} if tag else {}),
+            )
             got = link.getresponse()
             return Answer(got.status, {k.lower(): v for k, v in got.getheaders()}, got.read())
         finally:
@@ -133,6 +137,26 @@ def test_a_patient_cannot_be_told_from_nobody(site: Site) -> None:
 )
 def test_whatever_else_is_asked_is_not_found(site: Site, path: str, host: str) -> None:
     assert site.ask(path, host).status == 404
+
+
+def test_the_local_part_that_is_told_must_be_the_one_that_is_hashed(site: Site) -> None:
+    assert site.ask(f"hu/{NAME}?l=somebody.else", "cabinet.mss.example").status == 404
+    assert site.ask(f"hu/{NAME}?l=ZOE.MARTIN", "cabinet.mss.example").status == 200
+
+
+def test_a_change_is_seen_within_a_minute_and_no_change_costs_no_body(site: Site) -> None:
+    first = site.ask(f"hu/{NAME}", "cabinet.mss.example")
+    assert first.headers["cache-control"] == "public, max-age=60"
+    again = site.ask(f"hu/{NAME}", "cabinet.mss.example", tag=first.headers["etag"])
+    assert (again.status, again.body) == (304, b"")
+    assert site.ask(f"hu/{NAME}", "cabinet.mss.example", tag='"another"').status == 200
+
+
+def test_a_browser_may_ask_first(site: Site) -> None:
+    answer = site.ask(f"hu/{NAME}", "cabinet.mss.example", "OPTIONS")
+    assert answer.status == 204
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.headers["access-control-allow-methods"] == "GET, HEAD, OPTIONS"
 
 
 def test_the_policy_file_is_there_for_our_domains_alone(site: Site) -> None:
