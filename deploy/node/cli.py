@@ -14,6 +14,7 @@ import typer
 from deploy.node.cli_accounts import account
 from deploy.node.cli_audit import audit
 from deploy.node.cli_directory import directory
+from deploy.node.cli_directory_publish import add_publication
 from deploy.node.cli_egress import egress, key_peer
 from deploy.node.cli_identity import national_id
 from deploy.node.cli_life import limits, operator
@@ -55,6 +56,7 @@ account.command("national-id")(national_id)
 account.command("profile")(profile)
 account.command("morning-letter")(morning_letter)
 add_outbound(account, space)
+add_publication(directory)
 report.command("check")(check_documents)
 app.add_typer(account, name="account")
 app.add_typer(space, name="space")

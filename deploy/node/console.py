@@ -24,6 +24,7 @@ from deploy.node import page_standing
 from deploy.node.administrators import User, this_user
 from deploy.node.composition import Node, now, opened
 from deploy.node.console_audit import AuditCommands
+from deploy.node.console_directory_publish import PublicationCommands
 from deploy.node.console_directory_standing import DirectoryStandingCommands
 from deploy.node.console_egress import EgressCommands
 from deploy.node.console_identity import IdentityCommands
@@ -71,6 +72,7 @@ class Console:
         egress = EgressCommands(node, by)
         queue = QueueCommands(node, by)
         signatures = SignatureCommands(node, by)
+        listed = PublicationCommands(node, by)
         self._commands: dict[str, Callable[..., Awaitable[Any]]] = {
             "status": self.status,
             "account_morning_letter": reports.account_morning_letter,
@@ -137,6 +139,11 @@ class Console:
             "queue_show": queue.queue_show,
             "queue_addresses": queue.queue_addresses,
             "queue_standing": queue.queue_standing,
+            "directory_publish": listed.directory_publish,
+            "directory_withdraw": listed.directory_withdraw,
+            "directory_publications": listed.directory_publications,
+            "directory_report": listed.directory_report,
+            "directory_autoconfig": listed.directory_autoconfig,
             "directory_standing": DirectoryStandingCommands(node).directory_standing,
             "audit_show": trace.audit_show,
             "audit_heads": trace.audit_heads,
