@@ -97,6 +97,11 @@ POWER_OF: dict[str, Power] = {
     "queue_addresses": Power.SPACES,  # they may name patients
     "queue_standing": Power.LOOK,
     "directory_standing": Power.LOOK,
+    "directory_autoconfig": Power.LOOK,
+    "directory_publish": Power.ACCOUNTS,
+    "directory_withdraw": Power.ACCOUNTS,
+    "directory_publications": Power.ACCOUNTS,
+    "directory_report": Power.ACCOUNTS,
     "queue_retry": Power.OPERATION,
     "queue_cancel": Power.OPERATION,
     "queue_hold": Power.OPERATION,

@@ -118,6 +118,8 @@ _FUNCTIONAL = (
     "account-close",
     "practice-lost",
     "listing-struck-off",
+    "listing-published",
+    "listing-withdrawn",
     "practice-regained",
     "member-add",
     "member-remove",
