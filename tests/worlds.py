@@ -25,8 +25,8 @@ def own_world(name: str) -> Generator[tuple[world.World, world.NodeProcess]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def new_home(folder: Path, domain: str) -> Path:
-    """A node's home below `folder`, as `init` makes it, small enough for a test."""
+def new_home(folder: Path, domain: str, sections: world.Sections | None = None) -> Path:
+    """A node's home below `folder`, as `init` makes it, small enough for a test; `sections` go over it."""
     wishes = Wishes(
         home=folder / "node",
         config=None,
@@ -34,7 +34,7 @@ def new_home(folder: Path, domain: str) -> Path:
         kek=folder / "kek" / "kek",
         hostname="localhost",
         trust_list=None,
-        sections={"sealing": {"workers": 1}, "store": {"readers": 1}},
+        sections={"sealing": {"workers": 1}, "store": {"readers": 1}, **(sections or {})},
     )
     asyncio.run(initialise(wishes))
     return folder / "node"

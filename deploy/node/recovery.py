@@ -1,4 +1,5 @@
-"""Check, backup and restore of a whole node: the store, the directory, the authority, the configuration.
+"""Check, backup and restore of a whole node: the store, the directory (not the listings, which can be had again), the
+authority, the configuration.
 
 Invariants: a backup never holds the KEK nor the keystore; the keystore's one copy lies apart and replaces the one
 before, so that a destroyed key is gone there too; what is restored is verified before it is placed.
@@ -17,6 +18,7 @@ from typing import Any
 from deploy.node.composition import Node
 from deploy.node.config import load, render
 from deploy.node.control import Report, unheard
+from deploy.node.directory_backup import copy_directory, restore_directory
 from deploy.node.failures import StartError
 from deploy.node.ground import migrate
 from deploy.node.home import Home
@@ -24,7 +26,7 @@ from deploy.node.queue_standing import faults
 from deploy.node.trust import FOLDER as TRUST_FOLDER
 from mail_server.keys.keystore import copy_keystore
 from mail_server.outbound.administration import hold_all
-from mail_server.store.backup import backup_store, snapshot_sqlite
+from mail_server.store.backup import backup_store
 from mail_server.store.check import check_store
 from mail_server.store.restore import restore_store
 from mail_server.store.settings import StoreSettings
@@ -33,7 +35,6 @@ from policies.trust_list.kept import Folder
 
 _PACE_SECONDS = 0.1
 _STORE = "store"
-_DIRECTORY = "directory.db"
 _AUTHORITY = "authority"
 _TRUST = "trust-list"
 _CONFIG = "vaguemestre.toml"
@@ -84,7 +85,7 @@ def _copy_all(node: Node, to: Path, keystore_to: Path | None, progress: Callable
     home = node.home
     to.mkdir(mode=0o700, parents=True, exist_ok=True)
     backup_store(node.config.store, home.path, node.keys, to / _STORE, progress)
-    snapshot_sqlite(home.directory_database, to / _DIRECTORY)
+    copy_directory(node.config, home, to)
     shutil.copytree(home.authority, to / _AUTHORITY, ignore=shutil.ignore_patterns("S.*", "*.lock"))
     # Without it the first list after a restore would have nothing to be compared with.
     Folder(home.path / TRUST_FOLDER).copy_to(Folder(to / _TRUST))
@@ -115,7 +116,7 @@ async def restore_home(
     target.make()
     progress = partial(_paced(report), "segments of letters")
     manifest = await asyncio.to_thread(restore_store, config.store, home, source / _STORE, progress)
-    shutil.copy2(source / _DIRECTORY, target.directory_database)
+    await asyncio.to_thread(restore_directory, config, target, source)
     shutil.copytree(source / _AUTHORITY, target.authority, dirs_exist_ok=True)
     shutil.copy2(source / _CONFIG, target.config)
     await asyncio.to_thread(Folder(source / _TRUST).copy_to, Folder(home / TRUST_FOLDER))

@@ -15,7 +15,7 @@ import shutil
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -68,7 +68,7 @@ def backup_store(
         raise BackupRefused(f"a backup lies there already: {target}")
     digests: dict[str, str] = {}
     if settings.is_postgresql():
-        digests[POSTGRESQL_COPY] = _dump(settings.database, target / POSTGRESQL_COPY)
+        digests[POSTGRESQL_COPY] = dump_postgresql(settings.database, target / POSTGRESQL_COPY)
         lengths = _lengths(settings, home)
     else:
         snapshot_sqlite(home / "mail.db", target / SQLITE_COPY)
@@ -122,13 +122,21 @@ def _lengths(settings: StoreSettings, where: Path) -> dict[int, int]:
         driver.close()
 
 
-def _dump(database: str, target: Path) -> str:
+def dump_postgresql(database: str, target: Path, without: Sequence[str] = ()) -> str:
+    """The whole database, or what of it is in no table named in `without`; fsynced. Its digest. Raises BackupRefused."""
     program = shutil.which("pg_dump")
     if program is None:
         raise BackupRefused("pg_dump is not installed: install PostgreSQL's client programs to make a backup")
     connection, environment = without_password(database)
     done = subprocess.run(
-        [program, "--format=custom", "--no-owner", f"--file={target}", f"--dbname={connection}"],
+        [
+            program,
+            "--format=custom",
+            "--no-owner",
+            *(f"--exclude-table={table}" for table in without),
+            f"--file={target}",
+            f"--dbname={connection}",
+        ],
         env=environment,
         capture_output=True,
         check=False,

@@ -89,7 +89,7 @@ def restore_store(
             (half / "mail.db").replace(home / "mail.db")
             shutil.rmtree(half)
         else:
-            _load(settings.database, source / POSTGRESQL_COPY)
+            load_postgresql(settings.database, source / POSTGRESQL_COPY)
             _renew(settings, home)
         sync_folder(home)
     return manifest
@@ -133,7 +133,8 @@ def _renew(settings: StoreSettings, where: Path) -> None:
         driver.close()
 
 
-def _load(database: str, dump: Path) -> None:
+def load_postgresql(database: str, dump: Path) -> None:
+    """Into a database where none of it is. Raises BackupRefused."""
     program = shutil.which("pg_restore")
     if program is None:
         raise BackupRefused("pg_restore is not installed: install PostgreSQL's client programs")

@@ -51,3 +51,8 @@ def directory_metadata() -> MetaData:
 
 def listings_metadata() -> MetaData:
     return directory.listings.tables.metadata
+
+
+def listings_tables() -> list[str]:
+    """Every table of the listings, with that of their versions: what can be had again."""
+    return [*sorted(listings_metadata().tables), "alembic_version_listings"]
