@@ -99,4 +99,3 @@ def _edits(word: str) -> Iterator[str]:
                 yield before + letter + rest
         for letter in _LETTERS:
             yield before + letter + after
-

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from directory.search.documents import LONGEST_WORD
 from directory.search.peoples_words import begun, phrase
-from directory.search.words import words
+from directory.search.words import storable, words
 
 LONGEST = 400  # characters of a query that are read
 MOST_TERMS = 12
@@ -21,10 +21,29 @@ SHORT = 2  # letters of an initial, or of an article
 
 _TITLES = frozenset({"dr", "docteur", "professeur", "monsieur", "madame", "mme", "mr", "mlle"})
 _SMALL = frozenset(
-    {"de", "du", "des", "la", "le", "les", "d", "l", "a", "et", "en", "au", "aux", "sur", "sous", "pour", "chez"}
+    {
+        "de",
+        "du",
+        "des",
+        "la",
+        "le",
+        "les",
+        "d",
+        "l",
+        "a",
+        "et",
+        "en",
+        "au",
+        "aux",
+        "sur",
+        "sous",
+        "pour",
+        "chez",
+    }
 )
 _NOTHING = frozenset({"arrondissement", "cedex", "mssante"})
 _ORDINAL = re.compile(r"^0*(\d{1,2})(?:er|e|eme|ieme)$")
+_ABBREVIATED = 3  # letters
 _AROUND = " \t<>\"'(),;:[]"
 
 
@@ -53,6 +72,12 @@ class Term:
         return self.ways[0][0] if len(self.ways) == 1 and len(self.ways[0]) == 1 else None
 
     @property
+    def literal(self) -> str:
+        """The one word that was typed; "" where there are several, or a number."""
+        word = self.ways[0][0].text if len(self.ways[0]) == 1 else ""
+        return word if word.isalpha() else ""
+
+    @property
     def short(self) -> bool:
         """Too short to be looked up in the index of beginnings: it leaves nearly everybody."""
         word = self.plain
@@ -66,7 +91,7 @@ class Typed:
 
 
 def typed(text: str) -> Typed:
-    pieces = text[:LONGEST].split()
+    pieces = storable(text[:LONGEST]).split()
     addresses: list[str] = []
     rest: list[str] = []
     for piece in pieces:
@@ -109,7 +134,12 @@ def _plain(word: str, *, last: bool) -> Term:
 
 def _official(as_typed: list[str], official: tuple[tuple[str, ...], ...]) -> Term:
     ways = dict.fromkeys([tuple(as_typed), *official])
-    return Term(tuple(tuple(map(_word, way)) for way in ways))
+    return Term(tuple(tuple(map(_abbreviated, way)) for way in ways))
+
+
+def _abbreviated(text: str) -> Word:
+    """ "ch", "orl" are whole words: nearly everything else begins so."""
+    return Word(text, begins=len(text) > _ABBREVIATED)
 
 
 def _word(text: str) -> Word:

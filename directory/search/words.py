@@ -37,6 +37,11 @@ def normalised(text: str) -> str:
     return _unmarked(text)
 
 
+def storable(text: str) -> str:
+    """As a database takes it: PostgreSQL has no room for NUL, nobody for half a character."""
+    return text.replace("\0", "").encode("utf-8", "ignore").decode("utf-8")
+
+
 def words(text: str) -> list[str]:
     return normalised(text).split()
 
