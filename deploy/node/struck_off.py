@@ -60,12 +60,12 @@ class StruckOff:
             account = ours[national_id]
             before = acted_on.get(account.id)
             if at is None and before is not None:
-                await self._accounts.take_back(account.id)
-                back.append(account)
+                if await self._accounts.take_back(account.id):
+                    back.append(account)
             # The same word a second time: an administrator knew better.
-            elif at is not None and at != before and account.practising:
-                await self._accounts.strike_off(account.id, at)
-                out.append(account)
+            elif at is not None and at != before and account.practising:  # noqa: SIM102 - what is asked, what is done
+                if await self._accounts.strike_off(account.id, at):
+                    out.append(account)
         now = self._clock()
         events = [_event(account, now, "lost") for account in out]
         events += [_event(account, now, "regained") for account in back]
