@@ -29,3 +29,15 @@ class LdapSettings(BaseModel):
     connections_of_place: int = Field(
         default=50, ge=1, description="Connections at once from one network place."
     )
+    searches: int = Field(default=4, ge=1, le=64, description="Searches at work at once, of all connections.")
+    searches_of_connection: int = Field(
+        default=2, ge=1, le=64, description="Searches at work at once of one connection; the others wait."
+    )
+    handshake_timeout: float = Field(
+        default=20, gt=0, le=120, description="Seconds that a TLS handshake may take."
+    )
+    stall_timeout: float = Field(
+        default=30,
+        gt=0,
+        description="Seconds after which a client that reads nothing of its answers is cut off.",
+    )
