@@ -26,6 +26,7 @@ APART = "|"
 _MOST_WORDS = 60  # in one column: a description of any length stays a small document
 EVERYWHERE = frozenset({"mssante", "fr", "com", "org", "net"})  # in most addresses: they find nobody
 _WRITTEN_OUT = {"st": "saint", "ste": "sainte"}
+_INITIALS = re.compile(r"\b\w\.\s?\w\b")
 _DISTRICT = re.compile(r"^(?:75[01]|6900|130)(0?[1-9]|1\d|20)$")  # of Paris, Lyon, Marseille
 
 
@@ -111,7 +112,21 @@ def _plain(text: str) -> tuple[str, ...]:
 
 
 def _plain_now(text: str) -> tuple[str, ...]:
-    return tuple(_WRITTEN_OUT.get(one, one) for one in words(text))
+    found = [_WRITTEN_OUT.get(one, one) for one in words(text)]
+    return tuple(_lettered(found) if _INITIALS.search(text) else found)
+
+
+def _lettered(found: list[str]) -> list[str]:
+    """With "O.R.L", "C.H.U." also as one word."""
+    made: list[str] = []
+    letters = ""
+    for one in [*found, ""]:
+        if len(one) == 1:
+            letters += one
+        elif letters:
+            made.append(letters)
+            letters = ""
+    return [*found, *(one for one in made if len(one) > 1)]
 
 
 # Labels and names come again a thousand times in an import; a description comes once.

@@ -229,6 +229,13 @@ def holds(term: Term) -> tuple[str, list[object]]:
 # -- order ------------------------------------------------------------------------------------------------
 
 
+_WHOEVER = (
+    "CASE WHEN c.kind = '' THEN 1 ELSE 0 END",
+    "CASE WHEN c.rank > 1 THEN 1 ELSE 0 END",
+    "CASE WHEN c.origin = 'own' THEN 0 ELSE 1 END",
+)
+
+
 def order(
     asked: Sequence[Term], taken: Sequence[Sequence[str]], dialect: Dialect
 ) -> tuple[str, list[object]]:
@@ -244,17 +251,14 @@ def order(
             cases = " ".join(f"WHEN {_ALL} LIKE ? THEN {place}" for place in range(len(wanted)))
             parts.append(f"CASE {cases} ELSE {len(wanted)} END")
             values += [f"% {one} %" for one in wanted]
-    misses = " + ".join(parts) or "0"
+    by = [" + ".join(parts)] if parts else []
     names = [near[0] if near else term.typed for term, near in zip(asked, taken, strict=True)]
-    family, name = "0", "0"
     if names:
-        family = "CASE WHEN " + " OR ".join(["c.name_words LIKE ?"] * len(names)) + " THEN 0 ELSE 1 END"
+        by.append("CASE WHEN " + " OR ".join(["c.name_words LIKE ?"] * len(names)) + " THEN 0 ELSE 1 END")
         values += [f"{one}%" for one in names]
-        name = " + ".join(["CASE WHEN (' ' || c.name_words) LIKE ? THEN 0 ELSE 1 END"] * len(names))
+        by.append(" + ".join(["CASE WHEN (' ' || c.name_words) LIKE ? THEN 0 ELSE 1 END"] * len(names)))
         values += [f"% {one}%" for one in names]
-    last = 'c.name_words COLLATE "C"' if dialect == "postgresql" else "c.name_words"
-    told = (
-        f"{misses}, {family}, {name}, CASE WHEN c.kind = '' THEN 1 ELSE 0 END,"
-        f" CASE WHEN c.rank > 1 THEN 1 ELSE 0 END, CASE WHEN c.origin = 'own' THEN 0 ELSE 1 END, {last}, c.id"
-    )
+    by += _WHOEVER
+    by.append('c.name_words COLLATE "C"' if dialect == "postgresql" else "c.name_words")
+    told = ", ".join([*by, "c.id"])
     return told, values

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from directory.search.documents import LONGEST_WORD
+from directory.search.documents import EVERYWHERE, LONGEST_WORD
 from directory.search.peoples_words import begun, phrase
 from directory.search.words import storable, words
 
@@ -99,8 +99,17 @@ def typed(text: str) -> Typed:
         if "@" in address[1:]:
             addresses.append(address)
         else:
-            rest += words(piece)
+            rest += _words(piece)
     return Typed(terms(rest), tuple(addresses[:MOST_TERMS]))
+
+
+def _words(piece: str) -> list[str]:
+    found = words(piece)
+    if len(found) > 1 and all(len(one) == 1 for one in found):
+        return ["".join(found)]  # "C.H.U."
+    if piece.startswith("@"):
+        return [one for one in found if one not in EVERYWHERE]
+    return found
 
 
 def terms(found: list[str]) -> tuple[Term, ...]:
