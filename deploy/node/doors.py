@@ -25,8 +25,10 @@ from deploy.node.composition import Node, now
 from deploy.node.failures import StartError
 from deploy.node.https import Listener, WebServer, application
 from deploy.node.key_following import KeyFollower
+from deploy.node.ldap import ldap_door
 from deploy.node.metrics import Metrics
-from deploy.node.publication_routes import publication_routes
+from deploy.node.peer_door import PeerLookups, peer_routes
+from deploy.node.publication_routes import peer_lookups, publication_routes
 from deploy.node.tls import ReplaceableContext, server_context
 from directory.autoconfig.routes import autoconfiguration
 from mail_server.delivery.interface import Road
@@ -59,6 +61,7 @@ class Doors:
             closings=node.correspondence.closings,
             receipts=node.correspondence.receipts,
         )
+        self._ldap = ldap_door(node, server_context(config.tls, ask_client=True))
         self._jmap = self._jmap_door()
         node.outbound.owing.append(self._jmap.departed)
         limits_shown.watch_doors(node, self._smtp, self._imap, self._jmap)
@@ -67,6 +70,8 @@ class Doors:
         pages = application(
             [*node.page.routers, self._jmap.router, self._page(), settings, *publication_routes(node)]
         )
+        self._peers_tls: ReplaceableContext | None = None
+        self._peer_lookups: PeerLookups | None = None
         web, front = config.web, self._tls.front
         self._servers = [
             *([WebServer(pages, Listener(web.host, web.port, front))] if web.port else []),
@@ -75,6 +80,7 @@ class Doors:
                 if config.web.plain_port
                 else []
             ),
+            *([self._peers(web.host, web.peers_port)] if web.peers_port else []),
             *([self._metrics().server(config.metrics.port)] if config.metrics.port else []),
         ]
 
@@ -117,11 +123,21 @@ class Doors:
             )
         )
 
+    def _peers(self, host: str, port: int) -> WebServer:
+        """A port of its own: there alone a client certificate is asked for, which browsers would put to people."""
+        self._peers_tls = ReplaceableContext(server_context(self._node.config.tls, ask_client=True))
+        self._peer_lookups = peer_lookups(self._node)
+        pages = application([peer_routes(self._peer_lookups)])
+        return WebServer(pages, Listener(host, port, self._peers_tls.front))
+
     def _metrics(self) -> Metrics:
         node = self._node
         metrics = Metrics()
         metrics.counters("smtp", lambda: self._smtp.counters)
         metrics.counters("imap", lambda: self._imap.counters, gauges={"open", "append_octets"})
+        metrics.counters("ldap", lambda: self._ldap.counters, gauges={"open", "searching"})
+        if (lookups := self._peer_lookups) is not None:
+            metrics.counters("peer_lookups", lambda: lookups.counters)
         metrics.counters("jmap", lambda: self._jmap.counters, gauges={"listeners", "upload_octets"})
         metrics.counters("page", lambda: node.page.counters)
         metrics.counters("oidc", lambda: node.oidc.counters, gauges={"sessions_open"})
@@ -183,6 +199,8 @@ class Doors:
             opening.push_async_callback(self._imap.stop)
             await self._jmap.start()
             opening.push_async_callback(self._jmap.stop)
+            await self._ldap.start()
+            opening.push_async_callback(self._ldap.stop)
             self._node.correspondence.start()
             opening.push_async_callback(self._node.correspondence.stop)
             self._node.notices.start()
@@ -216,7 +234,10 @@ class Doors:
         try:
             self._smtp.reload_tls(self._smtp_tls())
             self._imap.reload_tls(server_context(self._node.config.tls, ask_client=True))
+            self._ldap.reload_tls(server_context(self._node.config.tls, ask_client=True))
             self._tls.use(server_context(self._node.config.tls, ask_client=False))
+            if self._peers_tls is not None:
+                self._peers_tls.use(server_context(self._node.config.tls, ask_client=True))
         except StartError as failure:
             kept.append(str(failure))
         again = await rules.reload(self._node.decisions, self._node.trace.note, now())

@@ -168,7 +168,7 @@ class Peer:
 
     address: str  # IP, for limits and the audit
     port: int
-    protocol: str  # "smtp", "submission", "imap", "jmap", "page"
+    protocol: str  # "smtp", "submission", "imap", "jmap", "ldap", "page"
     session: str  # opaque id, in every log line and audit entry of the session
     tls: bool
     certificate: bytes | None = None  # DER, chain already verified by the TLS layer

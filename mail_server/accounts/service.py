@@ -32,7 +32,7 @@ from policies.interface import AuditTrail, Event
 from policies.trust_list import names
 
 # Port 25 is for operators, who come by certificate: a password for it would serve nothing.
-PROTOCOLS = frozenset({"imap", "submission", "jmap"})
+PROTOCOLS = frozenset({"imap", "submission", "jmap", "ldap"})
 _LABEL_LONGEST = 80
 
 

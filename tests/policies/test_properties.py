@@ -22,7 +22,7 @@ IDS = ("me", "you", "they")
 LETTERS = "aeiklprstwx"
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "EXTERNAL", "OAUTHBEARER", "XOAUTH2", "PASSWORD",
               "PASSKEY", "RECOVERY", "CODE", "PROVIDER", "PAGE", "HELD", "")  # fmt: skip
-PROTOCOLS = ("imap", "submission", "smtp", "jmap", "page", "")
+PROTOCOLS = ("imap", "submission", "smtp", "jmap", "ldap", "page", "")
 POWERS = [power.value for power in questions.Power]
 
 ids = st.sampled_from(IDS)

@@ -159,9 +159,9 @@ class PasskeyAnswer(Body):
 
 class AppPassword(Body):
     label: Annotated[Label, StringConstraints(min_length=1)]
-    protocols: Annotated[list[Literal["imap", "submission", "jmap"]], Field(min_length=1, max_length=3)] = (
-        Field(default_factory=lambda: list(PROGRAMS))
-    )
+    protocols: Annotated[
+        list[Literal["imap", "submission", "jmap", "ldap"]], Field(min_length=1, max_length=4)
+    ] = Field(default_factory=lambda: list(PROGRAMS))
     days: int = Field(default=90, ge=1, le=365)
     network: Annotated[str, StringConstraints(max_length=1000)] = ""
 

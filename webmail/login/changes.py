@@ -33,7 +33,7 @@ from webmail.login.tries import CodeTries
 _TOTP_LIFETIME = 10 * 60_000
 _MOST_PASSKEYS = 10
 _DAY = 86_400_000
-PROGRAMS = ("imap", "submission", "jmap")
+PROGRAMS = ("imap", "submission", "jmap", "ldap")
 
 
 @dataclass(frozen=True, slots=True)
