@@ -26,6 +26,12 @@ class DirectorySettings(BaseModel):
     shown_per_hour_trusted: int = Field(
         default=3000, ge=10, description="The same for who is logged in, or has an API key."
     )
+    asked_per_hour_by_operators: int = Field(
+        default=20_000,
+        ge=10,
+        description="Different patients of ours whose certificates one operator may ask for in an hour; at twice as "
+        "many it is refused for a while.",
+    )
     largest_fall: float = Field(
         default=0.05,
         ge=0,

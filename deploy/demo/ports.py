@@ -16,6 +16,7 @@ PORTS = {
     "imaps": 993,
     "https": 443,
     "http": 80,
+    "peers": 444,
     "metrics": 464,
     "identity": 90,
     "ldap": 389,

@@ -227,6 +227,7 @@ def door_sections(ports: Mapping[str, int]) -> dict[str, dict[str, Any]]:
             "host": "127.0.0.1",
             "port": ports["https"],
             "plain_port": ports["http"],
+            "peers_port": ports["peers"],
             "contact": "02 61 91 00 42",
         },
         "ldap": {"host": "127.0.0.1", "port": ports["ldap"], "tls_port": ports["ldaps"]},

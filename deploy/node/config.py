@@ -98,6 +98,11 @@ class WebSettings(BaseModel):
         default=None,
         description="The same without TLS, on 127.0.0.1 only: behind a proxy, or for a demonstration.",
     )
+    peers_port: int | None = Field(
+        default=None,
+        description="Where listed operators ask, over mutual TLS, for certificates that are not public: patients'."
+        " Closed: their letters to patients here leave readable by this operator.",
+    )
     mail_host: str = Field(default="", description="Name of the mail server shown on the help page.")
     contact: str = Field(default="", description="Telephone number or address shown for help.")
 

@@ -16,13 +16,15 @@ from deploy.node.config import Config
 from deploy.node.failures import StartError
 from deploy.node.home import Home
 from mail_server.keys.interface import KeyWrapper
+from mail_server.outbound.client.security import PeerSecurity
 from mail_server.outbound.egress.gate import EgressGate, Place
 from mail_server.outbound.interface import NotOpened
 from mail_server.outbound.peers.book import Book
 from mail_server.outbound.peers.keys import PublishedCertificates
+from mail_server.outbound.peers.restricted import RestrictedDirectory
 from mail_server.outbound.peers.wkd import WkdClient, tls_of
 from mail_server.store.interface import Store
-from policies.interface import Event
+from policies.interface import Event, PeerTrust
 
 _log = logging.getLogger("vaguemestre.node")
 _LOCAL_PART = "egress"
@@ -57,7 +59,7 @@ async def peer_keys_of(
     *,
     store: Store,
     keys: KeyWrapper,
-    listed: Callable[[str], bool],
+    trust: PeerTrust,
     audit: Audit,
     clock: Callable[[], int],
 ) -> PublishedCertificates | None:
@@ -72,9 +74,27 @@ async def peer_keys_of(
         return None
     book = Book(store, keys)
     await book.open()
-    return PublishedCertificates(
-        config.outbound, book=book, directory=client, listed=listed, audit=audit, clock=clock
+    found = PublishedCertificates(
+        config.outbound, book=book, directory=client, listed=trust.listed, audit=audit, clock=clock
     )
+    found.restricted = await asyncio.to_thread(_restricted, config, trust, found)
+    return found
+
+
+def _restricted(config: Config, trust: PeerTrust, found: PublishedCertificates) -> RestrictedDirectory | None:
+    """What is told to operators alone is asked with the certificate that letters leave with; None without one."""
+    settings, tls = config.outbound, config.tls
+    certificate, key = settings.certificate or tls.certificate, settings.key or tls.key
+    if certificate is None or key is None or tls.client_ca is None:
+        return None
+    try:
+        security = PeerSecurity(certificate, key, tls.client_ca)
+    except OSError:
+        _log.warning(
+            "the certificate shown to other operators cannot be used: their patients are not asked for"
+        )
+        return None
+    return RestrictedDirectory(security, trust, found.policy, seconds=_SECONDS)
 
 
 def asking_of(config: Config) -> WkdClient | None:

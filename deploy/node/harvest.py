@@ -17,12 +17,25 @@ def harvest_of(
     settings: DirectorySettings, audit: Callable[[Sequence[Event]], None], clock: Callable[[], int]
 ) -> Allowance:
     """To be made on the loop that writes the trace."""
+    return _of(settings.shown_per_hour, settings.shown_per_hour_trusted, audit, clock)
+
+
+def harvest_of_peers(
+    settings: DirectorySettings, audit: Callable[[Sequence[Event]], None], clock: Callable[[], int]
+) -> Allowance:
+    """Of listed operators, who ask for those they have letters for."""
+    return _of(settings.shown_per_hour, settings.asked_per_hour_by_operators, audit, clock)
+
+
+def _of(
+    shown: int, trusted: int, audit: Callable[[Sequence[Event]], None], clock: Callable[[], int]
+) -> Allowance:
     loop = asyncio.get_running_loop()
 
     def noted(sweep: Sweep) -> None:
         loop.call_soon_threadsafe(audit, [_event(sweep)])
 
-    return Allowance(settings.shown_per_hour, settings.shown_per_hour_trusted, clock=clock, noted=noted)
+    return Allowance(shown, trusted, clock=clock, noted=noted)
 
 
 def _event(sweep: Sweep) -> Event:

@@ -179,6 +179,10 @@ class _GuardedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        # `request.state.client_certificate`: DER, verified by TLS; no server of this kind tells it otherwise.
+        tls = cast("ssl.SSLObject | None", transport.get_extra_info("ssl_object"))
+        shown = tls.getpeercert(binary_form=True) if tls is not None else None
+        self.app_state = {**self.app_state, "client_certificate": shown}
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:

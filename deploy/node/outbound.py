@@ -131,6 +131,8 @@ class Outbound:
         try:
             if self.client is not None:
                 self.client.reload()
+            if self.published is not None and self.published.restricted is not None:
+                self.published.restricted.reload()
             if self.published is not None and (asking := self.asking()) is not None:
                 self.published.use(asking)
         except OSError:

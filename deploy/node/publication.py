@@ -70,6 +70,9 @@ class Published:
         """Whether it may be shown is another question: `is_public`."""
         if (own := self._directory.published(address)) is not None:
             return own
+        return self.operator_held(address)
+
+    def operator_held(self, address: str) -> bytes | None:
         if (closing := self._closing.certificate(address)) is not None:
             return closing
         account = self._accounts.by_address(address)

@@ -69,10 +69,14 @@ class ReplaceableContext:
     """
 
     def __init__(self, current: ssl.SSLContext) -> None:
+        """What the first context asks of clients, a later one cannot change: OpenSSL keeps it from `front`."""
         self._current = current
         self.front = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.front.minimum_version = ssl.TLSVersion.TLSv1_2
-        self.front.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+        self.front.options |= current.options | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+        self.front.verify_mode = current.verify_mode
+        self.front.verify_flags |= current.verify_flags
+        self.front.num_tickets = current.num_tickets
 
         def hand_over(
             connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _: ssl.SSLContext

@@ -79,6 +79,7 @@ _FUNCTIONAL = (
     "forward-set",
     "egress-key",
     "peer-key",
+    "certificate-lookup",
     "dkim-rotate",
     # notices to ordinary addresses
     "notice",

@@ -29,6 +29,11 @@ class Known:
     state: State
     published: bytes = field(repr=False)
     answered_at: int  # ms
+    lasts: int | None = (
+        None  # ms that the operator lets it be used without asking again; None: it did not say
+    )
+    tag: str = ""  # with which to ask whether it still stands
+    named: str = field(default="", repr=False)  # the address the certificate names, where it is another one
 
     @property
     def domain(self) -> str:
@@ -57,14 +62,28 @@ class Book:
             told = cast("dict[str, Any]", json.loads(self._keys.unwrap(bytes(sealed), _purpose(mark))))
             if told["address"] != address:
                 return None
-            return Known(address, State(state), base64.b64decode(told["published"]), int(answered_at))
+            return Known(
+                address,
+                State(state),
+                base64.b64decode(told["published"]),
+                int(answered_at),
+                told.get("lasts"),
+                told.get("tag", ""),
+                told.get("named", ""),
+            )
         except (KeyUnavailable, ValueError, KeyError, TypeError):
             return None
 
     async def write(self, known: Known) -> None:
         """Durable on return."""
         mark = self._mark(known.address)
-        told = {"address": known.address, "published": base64.b64encode(known.published).decode()}
+        told = {
+            "address": known.address,
+            "published": base64.b64encode(known.published).decode(),
+            "lasts": known.lasts,
+            "tag": known.tag,
+            "named": known.named,
+        }
         sealed = self._keys.wrap(json.dumps(told).encode(), _purpose(mark))
 
         def put(transaction: Transaction) -> None:

@@ -1,9 +1,9 @@
 """Certificates of other operators' addressees: from memory, from the database, or asked of their operator.
 
-Invariants: implements `interface.PeerKeys`. Only domains of the trust list are asked, and never about a patient's
-number; questions about one address are one question; an operator that is silent holds nobody up for more than
-`_PATIENCE`, and the next ones not at all; silence does not take a known certificate away before its time of grace is
-over; what a revoked certificate has no successor for is refused, never sent in clear.
+Invariants: implements `interface.PeerKeys`. Only domains of the trust list are asked, and never in public about a
+patient's number (`restricted` asks for those); questions about one address are one question; an operator that is silent
+holds nobody up for more than `_PATIENCE`, and the next ones not at all; silence does not take a known certificate away
+before its time of grace is over; what a revoked certificate has no successor for is refused, never sent in clear.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mail_server.outbound.interface import PeerCertificate
 from mail_server.outbound.peers.answers import Judged, State, judge
 from mail_server.outbound.peers.book import Book, Known
 from mail_server.outbound.peers.circuit import Circuit
-from mail_server.outbound.peers.wkd import Silent
+from mail_server.outbound.peers.wkd import Answer, Silent
 from mail_server.outbound.settings import OutboundSettings
 from mail_server.store.interface import StoreError
 from policies.interface import Event
@@ -34,6 +34,7 @@ _REMEMBERED = 10_000  # answers in memory
 _DAY = 86_400_000
 _HOUR = 3_600_000
 _MINUTE = 60_000
+_SHORTEST = _MINUTE  # an operator that lets nothing be kept is not asked more often
 # A patient's 15 digits (or 13 without their key, or 22 with a date) are nobody's to look up in public.
 _NUMBER = re.compile(r"\d{13}")
 _DOMAIN = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
@@ -42,8 +43,16 @@ _DOMAIN = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
 class Directory(Protocol):
     """Who asks: `wkd.WkdClient`."""
 
-    async def fetch(self, address: str, *, known: bool = False) -> bytes: ...
+    async def ask(self, address: str, *, known: bool = False, tag: str = "") -> Answer: ...
+    async def policy(self, domain: str) -> bytes: ...
     async def close(self) -> None: ...
+
+
+class Restricted(Protocol):
+    """Who asks where operators tell each other alone: `restricted.RestrictedDirectory`."""
+
+    async def ask(self, address: str) -> Answer: ...
+    def reload(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -59,6 +68,8 @@ class PeerCounters:
     spared: int = 0  # questions not put to a domain that is silent
     graced: int = 0  # certificates used while their operator is silent
     changed: int = 0
+    unchanged: int = 0  # answers that the one before still stands
+    restricted: int = 0  # certificates that are given to operators alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +111,7 @@ class PublishedCertificates:
         self._listed = listed
         self._audit = audit
         self._clock = clock
+        self.restricted: Restricted | None = None  # set by who has a certificate to show
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._flights: dict[str, asyncio.Task[_Entry | None]] = {}
         self._behind: set[asyncio.Task[Any]] = set()
@@ -119,6 +131,10 @@ class PublishedCertificates:
             elif entry is not None:
                 entry = self._graced(entry)
         return _usable(entry)
+
+    async def policy(self, domain: str) -> bytes:
+        """The policy file of a domain's Web Key Directory. Raises Silent."""
+        return await self._directory.policy(domain)
 
     async def refresh(self, address: str) -> Shown:
         """Ask now, whatever is known. Raises Silent."""
@@ -179,7 +195,7 @@ class PublishedCertificates:
             self._settings.wkd
             and at
             and local
-            and not _NUMBER.search(local)
+            and (self.restricted is not None or not _NUMBER.search(local))
             and _DOMAIN.fullmatch(domain)
             and self._listed(domain)
         )
@@ -205,7 +221,7 @@ class PublishedCertificates:
     async def _remember(self, known: Known) -> _Entry:
         """Judged now: a certificate ends without its operator saying anything."""
         now = self._clock()
-        judged = await asyncio.to_thread(judge, known.published, known.address, now)
+        judged = await asyncio.to_thread(judge, known.published, known.named or known.address, now)
         entry = self._entries[known.address] = _Entry(known, judged, now)
         self._entries.move_to_end(known.address)
         if len(self._entries) > _REMEMBERED:
@@ -215,6 +231,10 @@ class PublishedCertificates:
     def _fresh(self, entry: _Entry) -> bool:
         if entry.judged.state is State.VALID:
             lasts = self._settings.certificate_hours * _HOUR
+            if (
+                entry.known.lasts is not None
+            ):  # sooner, where the operator wants it: a revocation is seen as soon
+                lasts = min(lasts, max(entry.known.lasts, _SHORTEST))
         elif entry.known.state is State.VALID:
             return False  # it has ended since: its holder may have another
         else:
@@ -272,27 +292,49 @@ class PublishedCertificates:
                 self.counters.spared += 1
                 raise Silent("left-alone")
             self.counters.asked += 1
-            known = before is not None and before.known.state is not State.NONE
-            published = await self._fetch(address, domain, known=known)
+            known = before.known if before is not None and before.known.state is not State.NONE else None
+            answer = await self._fetch(address, domain, known)
         finally:
             places.release()
         now = self._clock()
-        judged = await asyncio.to_thread(judge, published, address, now)
-        entry = await self._remember(Known(address, judged.state, published, now))
+        published, tag, named = answer.data, answer.tag, answer.named
+        if answer.unchanged and known is not None:
+            self.counters.unchanged += 1
+            published, named = known.published, known.named
+        judged = await asyncio.to_thread(judge, published, named or address, now)
+        entry = await self._remember(Known(address, judged.state, published, now, answer.lasts, tag, named))
         self._count(entry.judged.state)
         self._note(domain, before, entry)
         self._later(self._keep(entry.known))
         return entry
 
-    async def _fetch(self, address: str, domain: str, *, known: bool) -> bytes:
+    async def _fetch(self, address: str, domain: str, known: Known | None) -> Answer:
         try:
-            published = await self._directory.fetch(address, known=known)
+            answer = await self._published_or_told(address, known)
         except Silent:
             self.counters.silent += 1
             self.circuit.silent(domain)
             raise
         self.circuit.answered(domain)
-        return published
+        return answer
+
+    async def _published_or_told(self, address: str, known: Known | None) -> Answer:
+        """In public, unless the address tells who a patient is; then where operators tell each other alone."""
+        answer = Answer(b"")
+        public = not _NUMBER.search(address.rpartition("@")[0])
+        if public:
+            tag = known.tag if known is not None and not known.named else ""
+            answer = await self._directory.ask(address, known=known is not None and not known.named, tag=tag)
+        if answer.data or answer.unchanged or self.restricted is None:
+            return answer
+        try:
+            told = await self.restricted.ask(address)
+        except Silent:
+            if public and known is None:
+                return answer  # few are on a red list: for the others the public answer is the answer
+            raise
+        self.counters.restricted += bool(told.data)
+        return told if told.data else answer
 
     def _count(self, state: State) -> None:
         if state is State.VALID:
@@ -329,7 +371,8 @@ def _fingerprint(entry: _Entry) -> str:
     """Of the certificate that was good when its operator said so, ended or not since."""
     certificate = entry.judged.certificate
     if certificate is None and entry.known.state is State.VALID:
-        certificate = judge(entry.known.published, entry.known.address, entry.known.answered_at).certificate
+        known = entry.known
+        certificate = judge(known.published, known.named or known.address, known.answered_at).certificate
     return certificate.fingerprint if certificate is not None else ""
 
 

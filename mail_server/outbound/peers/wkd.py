@@ -16,6 +16,7 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
@@ -29,10 +30,13 @@ for _library in ("httpx", "httpcore"):
     logging.getLogger(_library).setLevel(logging.WARNING)
 
 _OK = 200
+_UNCHANGED = 304
 _NONE = frozenset({404, 410})
 _NO_SUCH_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
 _METHOD_SECONDS = 600.0  # how long it is remembered that a domain has no host of the advanced method
 _HTTPS = 443
+_LONGEST_AGE = 9  # digits
+_LARGEST_POLICY = 16 * 1024
 
 
 class Silent(Exception):
@@ -41,6 +45,29 @@ class Silent(Exception):
     def __init__(self, slug: str) -> None:
         super().__init__(slug)
         self.slug = slug
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an operator says of one address."""
+
+    data: bytes = field(repr=False)  # b"": there is nothing
+    lasts: int | None = None  # ms that it may be used without asking again; None: it did not say
+    tag: str = ""  # with which to ask whether it is still the same (RFC 9110 §8.8.3)
+    unchanged: bool = False  # the answer before still stands; `data` is empty
+    named: str = field(default="", repr=False)  # the address the certificate names, where it is another one
+
+
+def lasts_of(cache_control: str) -> int | None:
+    """Milliseconds that an answer may be used without asking again (RFC 9111 §5.2.2); None: it does not say."""
+    for directive in cache_control.lower().split(","):
+        name, _, value = directive.strip().partition("=")
+        value = value.strip('"')
+        if name in ("no-store", "no-cache"):
+            return 0
+        if name == "max-age" and value.isascii() and value.isdigit() and len(value) <= _LONGEST_AGE:
+            return int(value) * 1000
+    return None
 
 
 def tls_of(authorities: Path) -> ssl.SSLContext:
@@ -84,12 +111,24 @@ class WkdClient:
 
         `known`: something was published for it before.
         """
+        return (await self.ask(address, known=known)).data
+
+    async def ask(self, address: str, *, known: bool = False, tag: str = "") -> Answer:
+        """As `fetch`. `tag`: of the answer before, which is then not sent again where it still stands."""
         local, _, domain = address.rpartition("@")
-        domain = domain.lower()
+        name = f"hu/{wkd_hash(local)}?l={quote(local, safe='')}"
+        return await self._within(domain.lower(), name, known=known, tag=tag)
+
+    async def policy(self, domain: str) -> bytes:
+        """The policy file of a domain; b"" for none. Raises Silent."""
+        found = (await self._within(domain.lower(), "policy", known=False, tag="")).data
+        return found[:_LARGEST_POLICY]
+
+    async def _within(self, domain: str, name: str, *, known: bool, tag: str) -> Answer:
         try:
             # httpx counts each step of an answer apart: a peer that drips has a clock over all of it, too.
             async with asyncio.timeout(self._seconds):
-                return await self._ask(local, domain, known=known)
+                return await self._ask(domain, name, known=known, tag=tag)
         except (TimeoutError, httpx.TimeoutException):
             raise Silent("timeout") from None
         except httpx.ConnectError as failure:
@@ -97,19 +136,18 @@ class WkdClient:
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError):
             raise Silent("protocol") from None
 
-    async def _ask(self, local: str, domain: str, *, known: bool) -> bytes:
-        name = f"hu/{wkd_hash(local)}?l={quote(local, safe='')}"
+    async def _ask(self, domain: str, name: str, *, known: bool, tag: str) -> Answer:
         host = f"openpgpkey.{domain}"
         path = f"/.well-known/openpgpkey/{domain}/{name}"
         directly = domain not in self._routes and not await self._exists(host, domain)
         if directly:
             host, path = domain, f"/.well-known/openpgpkey/{name}"
-        published = await self._get(*_where(self._routes.get(domain, ""), host), path)
-        if directly and published:
+        answer = await self._get(*_where(self._routes.get(domain, ""), host), path, tag)
+        if directly and (answer.data or answer.unchanged):
             self._published_directly.add(domain)
         elif directly and known and domain not in self._published_directly:
             raise Silent("other-method")
-        return published
+        return answer
 
     async def _exists(self, host: str, domain: str) -> bool:
         """Whether the host of the advanced method has an address."""
@@ -126,17 +164,21 @@ class WkdClient:
         self._direct.pop(domain, None)
         return True
 
-    async def _get(self, place: str, host: str, path: str) -> bytes:
+    async def _get(self, place: str, host: str, path: str, tag: str) -> Answer:
         """`place` is connected to; `host` is who must be there."""
+        headers = {"host": host} | ({"if-none-match": tag} if tag else {})
         request = self._client.build_request(
-            "GET", f"https://{place}{path}", headers={"host": host}, extensions={"sni_hostname": host}
+            "GET", f"https://{place}{path}", headers=headers, extensions={"sni_hostname": host}
         )
         request.extensions["timeout"] = self._client.timeout.as_dict()
         response = await self._client.send(request, stream=True)
         try:
             self._client.cookies.clear()
+            lasts = lasts_of(response.headers.get("cache-control", ""))
             if response.status_code in _NONE:
-                return b""
+                return Answer(b"", lasts)
+            if response.status_code == _UNCHANGED and tag:
+                return Answer(b"", lasts, tag, unchanged=True)
             if response.status_code != _OK:
                 raise Silent("redirect" if response.is_redirect else "status")
             if response.headers.get("content-encoding", "identity").lower() != "identity":
@@ -146,11 +188,17 @@ class WkdClient:
                 received += piece
                 if len(received) > MAX_CERTIFICATE:
                     raise Silent("too-large")
-            if not received:
+            if not received and not path.endswith("policy"):
                 raise Silent("protocol")
-            return bytes(received)
+            return Answer(bytes(received), lasts, _tag(response.headers.get("etag", "")))
         finally:
             await response.aclose()
+
+
+def _tag(told: str) -> str:
+    """What is sent back as it came: nothing else than a short entity tag."""
+    fits = len(told) <= 128 and told.isascii() and told.isprintable() and told.endswith('"')
+    return told if fits and told.removeprefix("W/").startswith('"') else ""
 
 
 def _where(route: str, host: str) -> tuple[str, str]:
