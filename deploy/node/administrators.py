@@ -97,6 +97,8 @@ POWER_OF: dict[str, Power] = {
     "queue_addresses": Power.SPACES,  # they may name patients
     "queue_standing": Power.LOOK,
     "directory_standing": Power.LOOK,
+    "directory_search": Power.LOOK,
+    "directory_show": Power.LOOK,
     "directory_autoconfig": Power.LOOK,
     "directory_publish": Power.ACCOUNTS,
     "directory_withdraw": Power.ACCOUNTS,

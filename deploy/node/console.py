@@ -24,6 +24,7 @@ from deploy.node import page_standing
 from deploy.node.administrators import User, this_user
 from deploy.node.composition import Node, now, opened
 from deploy.node.console_audit import AuditCommands
+from deploy.node.console_directory import DirectoryCommands
 from deploy.node.console_directory_publish import PublicationCommands
 from deploy.node.console_directory_standing import DirectoryStandingCommands
 from deploy.node.console_egress import EgressCommands
@@ -70,6 +71,7 @@ class Console:
         trust = TrustCommands(node, user.by)
         reports = ReportCommands(node, by)
         egress = EgressCommands(node, by)
+        directory = DirectoryCommands(node, by)
         queue = QueueCommands(node, by)
         signatures = SignatureCommands(node, by)
         listed = PublicationCommands(node, by)
@@ -116,6 +118,8 @@ class Console:
             "key_revoke": self.key_revoke,
             "key_list": self.key_list,
             "key_peer": egress.key_peer,
+            "directory_search": directory.directory_search,
+            "directory_show": directory.directory_show,
             "egress_show": egress.egress_show,
             "egress_rotate": egress.egress_rotate,
             "space_add": spaces.space_add,

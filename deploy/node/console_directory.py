@@ -1,0 +1,214 @@
+"""`directory search`, `directory show`: what the listings tell an administrator; never more than anybody is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from deploy.node.composition import Node
+from deploy.node.control import CommandFailed
+from directory.identifiers.national import parse_person, parse_structure
+from directory.identifiers.refused import IdentifierRefused
+from directory.listings.interface import Kept, Query
+from directory.model import Card, Kind, Mailbox, Organisation, Place, Professional, Situation
+from directory.service import PublishedCertificate
+
+
+class DirectoryCommands:
+    def __init__(self, node: Node, by: str) -> None:
+        self._node = node
+        self._by = by
+
+    async def directory_search(
+        self,
+        words: str,
+        kinds: Sequence[str] = (),
+        profession: str = "",
+        department: str = "",
+        limit: int = 20,
+    ) -> dict[str, Any]:
+        try:
+            wanted = frozenset(Kind(one.upper()) for one in kinds) or frozenset(Kind)
+        except ValueError:
+            raise CommandFailed("Kinds are PER, ORG, APP and CAB.") from None
+        query = Query(
+            words,
+            kinds=wanted,
+            profession=profession,
+            department=department,
+            limit=limit,
+            with_address=False,
+        )
+        found = await asyncio.to_thread(self._node.listings.search, query)
+        return {
+            "found": [_card(card) for card in found.cards],
+            "more": found.more,
+            "corrected": [list(pair) for pair in found.corrected],
+        }
+
+    async def directory_show(self, what: str) -> dict[str, Any]:
+        """An address, or an identifier: of a person (8…, 0…), of an organisation (1…, 2…, 3…, 4…)."""
+        plain = what.strip()
+        if "@" in plain:
+            return await self._shown_address(plain.lower())
+        compact = "".join(plain.split())
+        try:
+            person = parse_person(compact)
+        except IdentifierRefused as no_person:
+            refused = no_person
+        else:
+            if (found := await asyncio.to_thread(self._person, person.value)) is not None:
+                return found
+            refused = None
+        try:
+            structure = parse_structure(compact)
+        except IdentifierRefused as no_structure:
+            if refused is None:
+                raise CommandFailed(f"The directory shows nobody with the identifier {compact}.") from None
+            nearer = refused if compact[:1] == "8" or refused.reason == "too-long" else no_structure
+            raise CommandFailed(nearer.en) from None
+        if (found := await asyncio.to_thread(self._organisation, structure.value)) is not None:
+            return found
+        raise CommandFailed(f"The directory shows nothing with the identifier {compact}.")
+
+    async def _shown_address(self, address: str) -> dict[str, Any]:
+        found = await asyncio.to_thread(self._address, address)
+        if found is None:
+            meant = await asyncio.to_thread(self._node.listings.suggest, address)
+            hint = f" Did you mean {' or '.join(meant)}?" if meant else ""
+            raise CommandFailed(f"The directory shows no mailbox {address}.{hint}")
+        return found
+
+    def _address(self, address: str) -> dict[str, Any] | None:
+        kept = self._node.listings.mailbox(address)
+        if kept is None:
+            return None
+        history = self._node.directory.history(address)
+        return {"mailbox": _mailbox(kept) | {"certificates": [_certificate(one) for one in history]}}
+
+    def _person(self, national_id: str) -> dict[str, Any] | None:
+        listings = self._node.listings
+        kept = listings.professional(national_id)
+        if kept is None:
+            return None
+        return {
+            "person": _person(kept.value) | {"updated": _day(kept.updated_at)},
+            "situations": [_situation(one) for one in listings.situations_of(national_id)],
+            "mailboxes": [_mailbox(one) for one in listings.mailboxes_of(national_id)],
+        }
+
+    def _organisation(self, national_id: str) -> dict[str, Any] | None:
+        listings = self._node.listings
+        kept = listings.organisation(national_id)
+        if kept is None:
+            return None
+        return {
+            "organisation": _organisation(kept.value) | {"updated": _day(kept.updated_at)},
+            "mailboxes": [_mailbox(one) for one in listings.mailboxes_of(national_id)],
+        }
+
+
+def _card(card: Card) -> dict[str, Any]:
+    return {
+        "name": card.name,
+        "kind": card.kind.value if card.kind else None,
+        "address": card.address,
+        "national_id": card.national_id,
+        "profession": card.profession.label,
+        "speciality": card.speciality.label,
+        "organisation": card.organisation,
+        "postcode": card.postcode,
+        "commune": card.commune,
+        "department": card.department,
+        "paperless": card.digitization,
+        "origin": card.origin.value,
+    }
+
+
+def _person(value: Professional) -> dict[str, Any]:
+    return {
+        "national_id": value.national_id,
+        "title": value.title,
+        "family": value.family,
+        "given": value.given,
+        "profession": value.profession.label,
+        "category": value.category.label,
+    }
+
+
+def _organisation(value: Organisation) -> dict[str, Any]:
+    return {
+        "national_id": value.national_id,
+        "name": value.name,
+        "brand": value.brand,
+        "siret": value.siret,
+        "siren": value.siren,
+        "finess": value.finess,
+        "finess_legal": value.finess_legal,
+        "place": _place(value.place),
+    }
+
+
+def _place(place: Place) -> str:
+    """On one line, as it would stand on an envelope."""
+    town = place.routing_line or " ".join(part for part in (place.postcode, place.commune) if part)
+    lines = (
+        place.recipient_line,
+        place.building_line,
+        place.street,
+        place.locality_line,
+        town,
+        place.country,
+    )
+    return ", ".join(line for line in lines if line)
+
+
+def _situation(kept: Kept[Situation]) -> dict[str, Any]:
+    value = kept.value
+    organisation = value.organisation
+    return {
+        "id": kept.key,
+        "speciality": value.speciality.label,
+        "mode": value.mode.label,
+        "organisation": None if organisation is None else organisation.brand or organisation.name,
+        "organisation_id": None if organisation is None else organisation.national_id,
+        "place": _place(value.place),
+        "updated": _day(kept.updated_at),
+    }
+
+
+def _mailbox(kept: Kept[Mailbox]) -> dict[str, Any]:
+    value = kept.value
+    organisation = value.organisation
+    return {
+        "address": value.address,
+        "kind": value.kind.value,
+        "holders": [_person(one) for one in value.holders],
+        "name": " ".join(part for part in (value.title, value.given, value.family) if part),
+        "organisation": None if organisation is None else organisation.brand or organisation.name,
+        "organisation_id": None if organisation is None else organisation.national_id,
+        "speciality": value.speciality.label,
+        "service": value.service,
+        "description": value.description,
+        "paperless": value.digitization,
+        "rank": value.rank,
+        "origin": value.origin.value,
+        "updated": _day(kept.updated_at),
+    }
+
+
+def _certificate(one: PublishedCertificate) -> dict[str, Any]:
+    return {
+        "fingerprint": one.fingerprint,
+        "published": _day(one.published_at),
+        "not_after": _day(one.not_after),
+        "revoked": _day(one.revoked_at),
+        "replaced": _day(one.superseded_at),
+        "held_by": "operator" if one.operator_held else "holder",
+    }
+
+
+def _day(at: int | None) -> str | None:
+    return None if at is None else datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d")
