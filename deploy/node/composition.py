@@ -260,6 +260,7 @@ def _node(before: _Before, delivery: DeliveryService) -> Node:
         directory=ground.directory,
         listings_database=ground.listings_database,
         listings=ground.listings,
+        api_keys=ground.api_keys,
         own_listings=ground.own_listings,
         publications=ground.publications,
         struck_off=ground.struck_off,

@@ -23,6 +23,7 @@ from deploy.node import (
 from deploy.node.autoconfig import profile_signer, services_of
 from deploy.node.composition import Node, now
 from deploy.node.failures import StartError
+from deploy.node.fhir import NodeFhir
 from deploy.node.https import Listener, WebServer, application
 from deploy.node.key_following import KeyFollower
 from deploy.node.ldap import ldap_door
@@ -67,8 +68,16 @@ class Doors:
         limits_shown.watch_doors(node, self._smtp, self._imap, self._jmap)
         self._following = KeyFollower(node.directory, several_nodes=config.directory.is_postgresql())
         settings = autoconfiguration(services_of(config), profile_signer(config.tls))
+        self._fhir = NodeFhir(node)
         pages = application(
-            [*node.page.routers, self._jmap.router, self._page(), settings, *publication_routes(node)]
+            [
+                *node.page.routers,
+                self._jmap.router,
+                self._page(),
+                settings,
+                *publication_routes(node),
+                *([self._fhir.door.router] if config.fhir.enabled else []),
+            ]
         )
         self._peers_tls: ReplaceableContext | None = None
         self._peer_lookups: PeerLookups | None = None
@@ -138,6 +147,7 @@ class Doors:
         metrics.counters("ldap", lambda: self._ldap.counters, gauges={"open", "searching"})
         if (lookups := self._peer_lookups) is not None:
             metrics.counters("peer_lookups", lambda: lookups.counters)
+        metrics.counters("fhir", lambda: self._fhir.door.counters)
         metrics.counters("jmap", lambda: self._jmap.counters, gauges={"listeners", "upload_octets"})
         metrics.counters("page", lambda: node.page.counters)
         metrics.counters("oidc", lambda: node.oidc.counters, gauges={"sessions_open"})
@@ -205,6 +215,7 @@ class Doors:
             opening.push_async_callback(self._node.correspondence.stop)
             self._node.notices.start()
             opening.push_async_callback(self._node.notices.stop)
+            opening.push_async_callback(self._fhir.stop)
             for server in self._servers:
                 await server.start()
                 opening.push_async_callback(server.stop)

@@ -29,6 +29,7 @@ from deploy.node.policy_alarm import PolicyAlarm
 from deploy.node.rules import load_rules
 from deploy.node.struck_off import StruckOff
 from deploy.node.trace import Trace
+from directory.fhir.keys import ApiKeys
 from directory.harvest import Allowance
 from directory.listings.database import ListingsDatabase
 from directory.listings.service import ListingsService
@@ -63,6 +64,7 @@ class Ground:
     directory: DirectoryService
     listings_database: ListingsDatabase
     listings: ListingsService
+    api_keys: ApiKeys
     publications: Publications
     own_listings: OwnListings
     struck_off: StruckOff
@@ -103,6 +105,8 @@ async def ground_of(stack: AsyncExitStack, home: Home, config: Config) -> Ground
     stack.callback(listings_database.close)
     listings = ListingsService(listings_database, now)
     stack.callback(listings.close)
+    api_keys = ApiKeys(open_database(engine_url(config.directory.url(home.path))), now)
+    stack.callback(api_keys.close)
     publications = Publications(
         PublicationQueue(
             open_database(engine_url(config.directory.url(home.path))),
@@ -143,6 +147,7 @@ async def ground_of(stack: AsyncExitStack, home: Home, config: Config) -> Ground
         directory=directory,
         listings_database=listings_database,
         listings=listings,
+        api_keys=api_keys,
         publications=publications,
         own_listings=own_listings,
         struck_off=struck_off,

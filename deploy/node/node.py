@@ -26,6 +26,7 @@ from deploy.node.publication import Published
 from deploy.node.struck_off import StruckOff
 from deploy.node.trace import Trace
 from deploy.node.trust import Trust
+from directory.fhir.keys import ApiKeys
 from directory.harvest import Allowance
 from directory.listings.database import ListingsDatabase
 from directory.listings.service import ListingsService
@@ -78,6 +79,7 @@ class Node:
     directory: DirectoryService
     listings_database: ListingsDatabase
     listings: ListingsService
+    api_keys: ApiKeys
     own_listings: OwnListings
     publications: Publications
     struck_off: StruckOff

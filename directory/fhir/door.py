@@ -1,0 +1,355 @@
+"""The FHIR door: /fhir/v2 on the HTTPS port, for programs that have an API key.
+
+Reads and searches of Practitioner, PractitionerRole, Organization and HealthcareService, a CapabilityStatement, and
+the PATCH by which other operators publish their mailboxes (`publishing`).
+
+Invariants: every answer is a FHIR resource, errors an OperationOutcome without a library's text; without a key that is
+in force nothing but /metadata is told; all work on the database is done in threads of its own, a bounded number at a
+time, each for a bounded time; what is shown is counted by `harvest` before it is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from fastapi import APIRouter, Request, Response
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
+
+from directory.fhir.answers import Answer, not_modified, resource_answer, searched
+from directory.fhir.capability import PUBLISHED_ON, capability_statement
+from directory.fhir.codes import MEDIA_TYPE, ROOT
+from directory.fhir.entries import Type
+from directory.fhir.keys import PUBLISH, READ, ApiKey, ApiKeys
+from directory.fhir.loading import Loader
+from directory.fhir.locators import Locators
+from directory.fhir.outcome import FhirRefusal, Issue, operation_outcome
+from directory.fhir.parameters import format_of, pairs_of, parsed
+from directory.fhir.publishing import Publication, Publisher, Target
+from directory.fhir.rate import Rate
+from directory.fhir.resources import Resources
+from directory.fhir.selection import TookTooLong, TooMuchIncluded
+from directory.fhir.settings import FhirSettings
+from directory.harvest import Harvest, TooMuch
+from directory.listings.database import ListingsDatabase, Sql, cut_short
+
+_log = logging.getLogger("vaguemestre.fhir")
+T = TypeVar("T")
+_THREADS = 4
+_MOST_WAITING = 64
+_LARGEST_BODY = 128 * 1024
+_FORM = "application/x-www-form-urlencoded"
+_PATCH_TYPES = {MEDIA_TYPE, "application/json"}
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
+_HEADERS = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
+KEY_HEADER = "ESANTE-API-KEY"
+
+
+@dataclass(slots=True)
+class Counters:
+    reads: int = 0
+    searches: int = 0
+    publications: int = 0
+    refused: int = 0  # calls answered with 4xx
+    without_key: int = 0
+    throttled: int = 0
+    cut_short: int = 0  # searches that took too long
+    failed: int = 0  # 5xx
+
+
+class FhirDoor:
+    """`told` hears of each publication that changed something, in the loop's thread, before the answer is sent."""
+
+    def __init__(
+        self,
+        settings: FhirSettings,
+        *,
+        database: ListingsDatabase,
+        keys: ApiKeys,
+        harvest: Harvest,
+        clock: Callable[[], int],
+        told: Callable[[Publication], None],
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._keys = keys
+        self._harvest = harvest
+        self._clock = clock
+        self._told = told
+        self._rate = Rate(settings.calls_per_second)
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="fhir")
+        self._waiting = 0
+        self._made: tuple[Locators, Resources] | None = None
+        self.counters = Counters()
+        self.router = self._routes()
+
+    async def stop(self) -> None:
+        """Wait for what is under way; what waits is not begun any more."""
+        await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)
+
+    # ------------------------------------------------------------ routes
+
+    def _routes(self) -> APIRouter:
+        router = APIRouter(include_in_schema=False)
+        for type_ in Type:
+            place = f"{ROOT}/{type_}"
+            router.add_api_route(place, self._guarded(self._search_by_get, type_), methods=["GET"])
+            router.add_api_route(
+                f"{place}/_search", self._guarded(self._search_by_post, type_), methods=["POST"]
+            )
+            router.add_api_route(
+                f"{place}/{{resource_id}}", self._guarded(self._read, type_), methods=["GET"]
+            )
+            if type_ in PUBLISHED_ON:
+                router.add_api_route(place, self._guarded(self._patch, type_), methods=["PATCH"])
+                router.add_api_route(
+                    f"{place}/{{resource_id}}", self._guarded(self._patch, type_), methods=["PATCH"]
+                )
+        router.add_api_route(f"{ROOT}/metadata", self._guarded(self._metadata), methods=["GET"])
+        # Whatever else: also in FHIR's words.
+        router.add_api_route(f"{ROOT}/{{rest:path}}", self._guarded(self._nowhere), methods=_METHODS)
+        router.add_api_route(ROOT, self._guarded(self._nowhere), methods=_METHODS)
+        return router
+
+    def _guarded(
+        self, handler: Callable[..., Awaitable[Answer]], *arguments: Any
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def answered(request: Request) -> Response:
+            try:
+                answer = await handler(request, *arguments)
+            except FhirRefusal as refusal:
+                answer = self._refused(refusal)
+            except TooMuch as harvested:
+                self.counters.throttled += 1
+                answer = _problem(
+                    429,
+                    [Issue("throttled", "Too many different entries were shown to this key in an hour.")],
+                    {"Retry-After": str(harvested.retry_after)},
+                )
+            except ClientDisconnect:
+                answer = Answer(400, b"")
+            except Exception as fault:  # its text may hold what the database does
+                self.counters.failed += 1
+                _log.error("a request failed: %s", type(fault).__name__)
+                answer = _problem(500, [Issue("exception", "This went wrong here; nothing was changed.")])
+            headers = {**_HEADERS, **answer.headers}
+            return Response(answer.body, answer.status, headers, f"{MEDIA_TYPE}; charset=utf-8")
+
+        return answered
+
+    def _refused(self, refusal: FhirRefusal) -> Answer:
+        if refusal.status >= 500:
+            self.counters.failed += 1
+        else:
+            self.counters.refused += 1
+        return _problem(refusal.status, refusal.issues, refusal.headers)
+
+    # ------------------------------------------------------------ handlers
+
+    async def _metadata(self, request: Request) -> Answer:
+        format_of(pairs_of(request.scope["query_string"]), request.headers.get("accept", ""))
+        return resource_answer(200, capability_statement(_base(request)))
+
+    async def _nowhere(self, request: Request) -> Answer:
+        there = _allowed(request.url.path)
+        if there is None:
+            raise FhirRefusal(404, "not-found", "There is nothing here; see /metadata.")
+        raise FhirRefusal(
+            405,
+            "not-supported",
+            "This cannot be done here; see /metadata.",
+            headers={"Allow": ", ".join(there)},
+        )
+
+    async def _read(self, request: Request, type_: Type) -> Answer:
+        key = await self._admitted(request, READ)
+        pairs = pairs_of(request.scope["query_string"])
+        format_of(pairs, request.headers.get("accept", ""))
+        search = parsed(type_, [(name, value) for name, value in pairs if name != "_format"], page=1)
+        if search.criteria or search.token or search.include or search.revinclude:
+            raise FhirRefusal(
+                400, "not-supported", "One resource is read: only _elements and _format go with it."
+            )
+        self.counters.reads += 1
+        self._harvest.require(_asker(key), trusted=True, door="fhir")
+        locators, resources = await self._tools()
+        locator = locators.read(request.path_params["resource_id"])
+
+        def work(sql: Sql) -> Any:
+            entry = Loader(sql).one(locator) if locator is not None else None
+            if entry is None or entry.type is not type_:
+                raise FhirRefusal(404, "not-found", "There is no such resource.")
+            return entry, resources.of(entry, search.elements)
+
+        entry, resource = await self._threaded(
+            lambda: self._database.read(work, self._settings.longest_search)
+        )
+        await self._counted(key, entry.shown)
+        answer = resource_answer(200, resource)
+        return not_modified(answer) if _is_known(request.headers, answer.headers["ETag"]) else answer
+
+    async def _search_by_get(self, request: Request, type_: Type) -> Answer:
+        return await self._search(request, type_, pairs_of(request.scope["query_string"]))
+
+    async def _search_by_post(self, request: Request, type_: Type) -> Answer:
+        key = await self._admitted(request, READ)
+        if _media_type(request.headers) != _FORM:
+            raise FhirRefusal(415, "not-supported", f"A search is posted as {_FORM}.")
+        pairs = pairs_of(request.scope["query_string"]) + pairs_of(await _body(request))
+        return await self._search(request, type_, pairs, key)
+
+    async def _search(
+        self, request: Request, type_: Type, pairs: list[tuple[str, str]], admitted: ApiKey | None = None
+    ) -> Answer:
+        key = admitted or await self._admitted(request, READ)
+        format_of(pairs, request.headers.get("accept", ""))
+        lenient = "handling=lenient" in request.headers.get("prefer", "").replace(" ", "").lower()
+        search = parsed(type_, pairs, page=self._settings.page, lenient=lenient)
+        self.counters.searches += 1
+        self._harvest.require(_asker(key), trusted=True, door="fhir")
+        locators, resources = await self._tools()
+        within, now, base = self._settings.longest_search, self._clock(), _base(request)
+        until = time.monotonic() + within
+
+        def work(sql: Sql) -> tuple[Answer, list[str]]:
+            return searched(sql, search, locators, resources, key.id, base, now, until)
+
+        try:
+            answer, shown = await self._threaded(lambda: self._database.read(work, within))
+        except TooMuchIncluded:
+            raise FhirRefusal(
+                400, "too-costly", "Too much would be included: ask for fewer with _count, or without it."
+            ) from None
+        await self._counted(key, shown)
+        return answer
+
+    async def _patch(self, request: Request, type_: Type) -> Answer:
+        key = await self._admitted(request, PUBLISH)
+        pairs = pairs_of(request.scope["query_string"])
+        format_of(pairs, request.headers.get("accept", ""))
+        if _media_type(request.headers) not in _PATCH_TYPES:
+            raise FhirRefusal(415, "not-supported", f"A patch is FHIR Parameters, as {MEDIA_TYPE}.")
+        body = await _body(request)
+        self.counters.publications += 1
+        locators, resources = await self._tools()
+        target = Target(
+            type_,
+            request.path_params.get("resource_id", ""),
+            tuple((name, value) for name, value in pairs if name != "_format"),
+            request.headers.get("if-match", ""),
+        )
+        publisher = Publisher(key, locators, resources, self._clock())
+
+        def work() -> Publication:
+            operations = publisher.operations(type_, body)
+            return self._database.write(lambda sql: publisher.publish(sql, target, operations))
+
+        done = await self._threaded(work, patient=True)
+        if done.changes:
+            self._told(done)
+        answer = resource_answer(200, done.resource)
+        if "return=minimal" in request.headers.get("prefer", "").replace(" ", "").lower():
+            return Answer(200, b"", answer.headers)
+        return answer
+
+    # ------------------------------------------------------------ what they share
+
+    async def _admitted(self, request: Request, right: str) -> ApiKey:
+        """The key it is asked with, within its rate."""
+        given = request.headers.get(KEY_HEADER, "")
+        key = await self._threaded(lambda: self._keys.find(given)) if given else None
+        if key is None:
+            self.counters.without_key += 1
+            words = "No key, or none in force, is in the header ESANTE-API-KEY."
+            raise FhirRefusal(401, "login", words, headers={"WWW-Authenticate": 'ApiKey realm="fhir"'})
+        if not self._rate.take(key.id):
+            self.counters.throttled += 1
+            most = self._settings.calls_per_second
+            raise FhirRefusal(
+                429, "throttled", f"No more than {most} calls a second.", headers={"Retry-After": "1"}
+            )
+        if right not in key.rights:
+            raise FhirRefusal(403, "forbidden", f"This key may not {right}.")
+        return key
+
+    async def _counted(self, key: ApiKey, shown: list[str]) -> None:
+        delay = self._harvest.shown(_asker(key), shown, trusted=True, door="fhir")
+        if delay > 0:
+            await asyncio.sleep(delay)
+
+    async def _tools(self) -> tuple[Locators, Resources]:
+        if self._made is None:
+            locators = Locators(await self._threaded(lambda: self._keys.secret("fhir")))
+            self._made = locators, Resources(locators)
+        return self._made
+
+    async def _threaded(self, work: Callable[[], T], *, patient: bool = False) -> T:
+        """`patient`: it writes, and is waited for to its end, so that what was done is told."""
+        if self._waiting >= _MOST_WAITING:
+            raise FhirRefusal(503, "transient", "Too many ask at once.", headers={"Retry-After": "2"})
+        self._waiting += 1
+        try:
+            task = asyncio.get_running_loop().run_in_executor(self._pool, work)
+            if patient:
+                return await asyncio.shield(task)
+            return await asyncio.wait_for(task, self._settings.longest_search + 1)
+        except Exception as fault:
+            if isinstance(fault, TimeoutError | TookTooLong) or cut_short(fault):
+                self.counters.cut_short += 1
+                words = f"This took longer than {self._settings.longest_search:g} seconds; ask for less."
+                raise FhirRefusal(503, "timeout", words, headers={"Retry-After": "5"}) from None
+            raise
+        finally:
+            self._waiting -= 1
+
+
+def _problem(status: int, issues: Sequence[Issue], headers: dict[str, str] | None = None) -> Answer:
+    body = json.dumps(operation_outcome(issues), ensure_ascii=False).encode("utf-8")
+    return Answer(status, body, {**(headers or {}), "Cache-Control": "no-store"})
+
+
+def _asker(key: ApiKey) -> str:
+    return f"key:{key.id}"
+
+
+def _base(request: Request) -> str:
+    return f"{request.url.scheme}://{request.url.netloc}"
+
+
+def _media_type(headers: Headers) -> str:
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _is_known(headers: Headers, etag: str) -> bool:
+    """If-None-Match (RFC 9110 §13.1.2), weakly compared."""
+    wanted = etag.removeprefix("W/")
+    held = [one.strip().removeprefix("W/") for one in headers.get("if-none-match", "").split(",")]
+    return wanted in held
+
+
+def _allowed(path: str) -> list[str] | None:
+    """What can be done at a place of ours; None where there is none."""
+    parts = path.removeprefix(ROOT).strip("/").split("/")
+    if parts == ["metadata"]:
+        return ["GET"]
+    if parts[0] not in list(Type) or len(parts) > 2:
+        return None
+    if parts[1:] == ["_search"]:
+        return ["POST"]
+    return ["GET", "PATCH"] if Type(parts[0]) in PUBLISHED_ON else ["GET"]
+
+
+async def _body(request: Request) -> bytes:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _LARGEST_BODY:
+            raise FhirRefusal(413, "too-long", f"No more than {_LARGEST_BODY} octets are taken.")
+    return body
