@@ -62,7 +62,7 @@ class Commons:
     def operator(self, domain: str, number: int, **more: Any) -> pki.Leaf:
         """A certificate as an operator has, valid for the names of this machine too."""
         organisation = pki.Organisation.with_finess(f"OPERATEUR {number} TEST", number, "Isère (38)")
-        names = (f"openpgpkey.{domain}",)
+        names = (f"openpgpkey.{domain}", f"openpgpkey.patient.{domain}")
         return self.authority.issue_operator(f"smtp.{domain}", organisation, names=names, local=True, **more)
 
     def admit(self, dn: str, *domains: str) -> None:
