@@ -17,8 +17,8 @@ export default defineConfig(({ mode }) => ({
   publicDir: "public",
   plugins: [svelte(), carried.page(), modules("modules.json")],
   resolve: {
-    // Only src/work.ts, rights.ts, record.ts and agenda.ts import these, so that nothing else has to know whom it speaks to.
-    alias: mode === "fake" ? [{ find: /^\.\/lib\/(account|mail|rights|record|agenda)\.ts$/, replacement: `${fake}/$1.ts` }] : [],
+    // Only src/work.ts, rights.ts, record.ts, agenda.ts and directory.ts import these, so that nothing else has to know whom it speaks to.
+    alias: mode === "fake" ? [{ find: /^\.\/lib\/(account|mail|rights|record|agenda|directory)\.ts$/, replacement: `${fake}/$1.ts` }] : [],
   },
   server: { fs: { allow: [repository] } },
   worker: {
@@ -62,7 +62,7 @@ export default defineConfig(({ mode }) => ({
             { name: "sheet", test: /svelte[\\/].*bindings[\\/]select|src[\\/]screens[\\/]record[\\/](DocumentSheet|Heading|Sections|Blocks|Runs|Results|RangeBar|Entries|FileRow|Picture|RecordNav|ShareDialog|attached|drawings|moments|states|flags|refusals|units|more_parts)/, includeDependenciesRecursively: false },
             { name: "files", test: /src[\\/]screens[\\/]mail[\\/](saving|kinds)/, includeDependenciesRecursively: false },
             { name: "items", test: /src[\\/]lib[\\/](items|record_holder|record_language|record_link|record_own|for_professional)|src[\\/]worker[\\/]record[\\/](resources|octets)/, includeDependenciesRecursively: false },
-            { name: "common", test: /src[\\/]screens[\\/]account[\\/](arrival|proof|refusal|parts[\\/](Address|Card))|src[\\/]lib[\\/]provider_path/, includeDependenciesRecursively: false },
+            { name: "common", test: /src[\\/]screens[\\/]account[\\/](arrival|operator|proof|refusal|parts[\\/](Address|Card))|src[\\/]lib[\\/]provider_path/, includeDependenciesRecursively: false },
             { name: "account", test: /src[\\/]lib[\\/](account|api|link|workers|contract|bytes|mail_boxes)/, includeDependenciesRecursively: false },
             {
               name: "letters",

@@ -131,6 +131,9 @@ function lettersOf(id: string): Kept[] {
   return invented();
 }
 
+/** Whom the directory shows (`directory.ts`). */
+const LISTED = /^(zoe\.martin|paul\.martin|martine\.leroy|secretariat\.cardio|labo|cabinet\.des\.lilas|hostile|sara)@/;
+
 export const mail: MailWork = {
   async boxes() {
     await answer();
@@ -178,6 +181,9 @@ export const mail: MailWork = {
       const known = CORRESPONDENTS.find((one) => one.person.address === address.trim().toLowerCase());
       if (address.startsWith("pharmacie")) return { address, guard: "sealed" as const };
       if (address.endsWith("@mss.chu-voisin.example")) return { address, guard: gated(address) ? ("gate" as const) : ("sealed-to-operator" as const) };
+      if (LISTED.test(address)) return { address, guard: "sealed" as const };
+      if (address === "zoe.martain@chu.vallees.example") throw new Refused("recipient-unknown", { near: { address, suggestions: ["zoe.martin@chu.vallees.example"] } });
+      if (address === "zoe.martn@chu.vallees.example") return { address, guard: "sealed" as const, suggestions: ["zoe.martin@chu.vallees.example"] };
       if (!known) throw new Refused("not-a-correspondent", { status: 403 });
       if (!known.open) throw new Refused("conversation-closed", { status: 403 });
       if (gated(address)) return { address, guard: "gate" as const };

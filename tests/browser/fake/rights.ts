@@ -1,5 +1,5 @@
 // Who may, who reads and who writes, without a server: each answer of the contract, and what may be done with it.
-import { Refused, type AppPassword, type Blocked, type Exchange, type Leaving, type NoticeAddress, type ReadAccount, type RightsWork } from "../../../webmail/ui/src/lib/contract.ts";
+import { Refused, type AppPassword, type Blocked, type Exchange, type Leaving, type Listing, type NoticeAddress, type ReadAccount, type RightsWork } from "../../../webmail/ui/src/lib/contract.ts";
 import { isFresh, NOW, prove, refuseStale, vouched } from "./account.ts";
 import { pause, scene } from "./scene.ts";
 
@@ -35,6 +35,16 @@ let blocks: Blocked[] = scene("empty") ? [] : [{ address: "publicite@labo-nord.v
 let contact = "replies_only";
 let leaving: Leaving = { sealedOnly: false, results: "readable" };
 let notices: NoticeAddress = { offered: !scene("nonotices"), shown: "", language: "fr", confirmed: false, refused: false };
+let listed: Listing[] = [
+  {
+    account: "A2", address: "claire.martin@cabinet.vallees.example", kind: "PER", own: true, may: ["redList", "rank"], redList: false, rank: 1, description: "", service: "",
+    shown: { name: "Dr Claire Martin", profession: "Médecin", speciality: "Médecine générale", organisation: "Cabinet des Vallées", service: "", description: "", rank: 1 },
+  },
+  {
+    account: "A9", address: "cardiologie@hopital.vallees.example", kind: "ORG", own: false, may: ["redList", "rank", "description", "service"], redList: true, rank: 1,
+    description: "", service: "Cardiologie", shown: null,
+  },
+];
 const copied = new Set<string>(); // accounts whose documents the software gets too
 
 async function answer(): Promise<void> {
@@ -158,6 +168,21 @@ export const rights: RightsWork = {
     if (wanted.sealedOnly === false) refuseStale();
     leaving = { ...leaving, ...wanted };
     return leaving;
+  },
+  async listings() {
+    await answer();
+    return listed;
+  },
+  async describe(account, told) {
+    await answer();
+    if (told.description?.includes("interdit")) throw new Refused("bad-request");
+    listed = listed.map((one) => {
+      if (one.account !== account) return one;
+      const next = { ...one, ...told };
+      const shown = { name: "Cardiologie", profession: "", speciality: "", organisation: "Hôpital des Vallées", ...one.shown, service: next.service, description: next.description, rank: next.rank };
+      return { ...next, shown: next.redList ? null : shown };
+    });
+    return listed.find((one) => one.account === account)!;
   },
   async noticeAddress() {
     await answer();

@@ -6,6 +6,7 @@ import type access from "./access.fr.json";
 import type account from "./account.fr.json";
 import type agenda from "./agenda.fr.json";
 import type compose from "./compose.fr.json";
+import type directory from "./directory.fr.json";
 import { speech, type Language, type Tree } from "./language.svelte.ts";
 import type mail from "./mail.fr.json";
 import type record from "./record.fr.json";
@@ -22,6 +23,7 @@ interface Words {
   security: typeof security;
   mail: typeof mail;
   compose: typeof compose;
+  directory: typeof directory;
   seldom: typeof seldom;
   record: typeof record;
   agenda: typeof agenda;

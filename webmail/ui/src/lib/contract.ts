@@ -5,10 +5,16 @@ export class Refused extends Error {
   constructor(
     /** A slug: words.account.errors[slug] has the sentence; "offline" when the server does not answer. */
     readonly slug: string,
-    readonly detail: { triesLeft?: number; retryAfter?: number; reference?: string; status?: number; reason?: string } = {},
+    readonly detail: { triesLeft?: number; retryAfter?: number; reference?: string; status?: number; reason?: string; near?: Near } = {},
   ) {
     super(slug);
   }
+}
+
+/** An address that may be mistyped, and whom else it may mean. */
+export interface Near {
+  address: string;
+  suggestions: readonly string[];
 }
 
 export type Kind = "PATIENT" | "PER";
@@ -232,6 +238,7 @@ export interface Addressee {
   /** The last two are at another operator: sealed to a certificate that it holds, or readable by it. */
   guard: "sealed" | "custody" | "waiting" | "sealed-to-operator" | "gate";
   patient?: boolean;
+  suggestions?: readonly string[]; // the directory does not know the address: who else may be meant
 }
 
 export interface MailWork {
@@ -327,6 +334,20 @@ export interface Leaving {
   results: "readable" | "always" | "asked";
 }
 
+/** What the directory tells of a mailbox; `shown` is null where it shows nothing of it. */
+export interface Listing {
+  account: string;
+  address: string;
+  kind: string;
+  own: boolean;
+  may: readonly ("redList" | "rank" | "description" | "service")[];
+  redList: boolean;
+  rank: number;
+  description: string;
+  service: string;
+  shown: { name: string; profession: string; speciality: string; organisation: string; service: string; description: string; rank: number } | null;
+}
+
 /** Where a holder is told of new letters, cut short; "" when nowhere. */
 export interface NoticeAddress {
   offered: boolean;
@@ -364,6 +385,9 @@ export interface RightsWork {
   setPracticeCopy(on: boolean, account?: string): Promise<void>;
   leaving(account?: string): Promise<Leaving>;
   setLeaving(wanted: Partial<Leaving>, account?: string): Promise<Leaving>;
+  /** One's own mailbox and the shared ones that one may describe. */
+  listings(): Promise<Listing[]>;
+  describe(account: string, told: Partial<Pick<Listing, "redList" | "rank" | "description" | "service">>): Promise<Listing>;
   noticeAddress(): Promise<NoticeAddress>;
   setNoticeAddress(address: string, language: string): Promise<NoticeAddress>;
   confirmNoticeAddress(code: string): Promise<NoticeAddress>;

@@ -337,8 +337,8 @@ export const mail: MailWork = {
 
   async check(addresses) {
     const found = await certified(addresses, true);
-    for (const one of found) if (one.error !== undefined) throw new Refused(one.error);
-    return found.map(({ address, guard, patient = false }) => ({ address, guard: guard ?? "sealed", patient }));
+    for (const { error, address, suggestions = [] } of found) if (error !== undefined) throw new Refused(error, { near: { address, suggestions } });
+    return found.map(({ address, guard, patient = false, suggestions }) => ({ address, guard: guard ?? "sealed", patient, suggestions }));
   },
 
   async prepare(file) {

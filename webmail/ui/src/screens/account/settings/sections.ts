@@ -2,7 +2,7 @@
 import type { IconName } from "../../../components/Icon.svelte";
 import type { Session } from "../../../lib/contract.ts";
 
-export type SectionName = "password" | "passkeys" | "sheet" | "oldSheet" | "sessions" | "totp" | "history" | "operator" | "display" | "key" | "programs" | "readers" | "blocks" | "contact" | "copy" | "notices" | "leaving";
+export type SectionName = "password" | "passkeys" | "sheet" | "oldSheet" | "sessions" | "totp" | "history" | "operator" | "display" | "key" | "programs" | "readers" | "blocks" | "contact" | "copy" | "notices" | "leaving" | "listing";
 
 export const SECTIONS: Readonly<Record<SectionName, { path: string; icon: IconName; who: "all" | "PER" | "PATIENT" }>> = {
   password: { path: "mot-de-passe", icon: "lock", who: "all" },
@@ -19,6 +19,7 @@ export const SECTIONS: Readonly<Record<SectionName, { path: string; icon: IconNa
   readers: { path: "lecteurs", icon: "people", who: "PER" },
   contact: { path: "premier-message", icon: "pen", who: "PER" },
   copy: { path: "copie-logiciel", icon: "copy", who: "PER" },
+  listing: { path: "annuaire", icon: "search", who: "PER" },
   leaving: { path: "autres-operateurs", icon: "sent", who: "PER" },
   notices: { path: "avis", icon: "inbox", who: "PATIENT" },
   blocks: { path: "adresses-bloquees", icon: "close", who: "PATIENT" },
@@ -26,7 +27,7 @@ export const SECTIONS: Readonly<Record<SectionName, { path: string; icon: IconNa
 
 /** The four that protect against loss and theft stand above, on a card of their own. */
 export const GROUPS: readonly { title: "access" | "work" | "trust" | "comfort"; names: readonly SectionName[] }[] = [
-  { title: "work", names: ["key", "programs", "readers", "contact", "copy", "leaving"] },
+  { title: "work", names: ["key", "programs", "readers", "contact", "listing", "copy", "leaving"] },
   { title: "access", names: ["notices", "sessions", "oldSheet", "blocks"] },
   { title: "trust", names: ["history", "operator"] },
   { title: "comfort", names: ["display"] },
