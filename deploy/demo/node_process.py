@@ -15,8 +15,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-# The first opens last of all, the second is no port of the node; letters wait for no look into the directory.
-_NOT_AWAITED = ("metrics", "identity", "ldap", "ldaps")
+_NOT_AWAITED = ("metrics", "identity")  # the first opens last of all, the second is no port of the node
 Place = str | tuple[str, int]  # a socket in a folder, or host and port
 
 

@@ -124,11 +124,11 @@ class OwnListings:
     # -- in a thread
 
     def _show(self, changes: Sequence[tuple[str, bool]]) -> None:
-        for address, listed in changes:
-            if listed:
-                self._directory.show(address, self._clock())
-            else:
-                self._directory.hide(address)
+        self._directory.list_exactly(
+            [address for address, listed in changes if listed],
+            [address for address, listed in changes if not listed],
+            self._clock(),
+        )
 
     def _bring(self, wanted: Mapping[str, Mailbox]) -> None:
         """Make the mailboxes of our own in the listings these. Somebody else may have written there since."""
