@@ -29,7 +29,7 @@ from deploy.node.config import Config, ConfigError, load
 from deploy.node.control import NodeDown, ask
 from deploy.node.directory_standing import directory_findings, running_directory
 from deploy.node.doctor_audit import audit_findings
-from deploy.node.doctor_directory import directory_findings, running_directory
+from deploy.node.doctor_directory import publication_findings, running_publication
 from deploy.node.doctor_egress import keystore_finding, running_gate
 from deploy.node.doctor_life import life_findings
 from deploy.node.doctor_outbound import outbound_findings
@@ -71,7 +71,7 @@ async def examine_node(home: Path, config: Path | None, probe: Probe | None = No
     findings += _kek(settings, home)
     findings += _certificate(settings)
     findings += page_findings(settings)
-    findings += directory_findings(settings)
+    findings += publication_findings(settings)
     findings += policy_findings(settings, home)
     findings += trust_findings(settings, home)
     findings += outbound_findings(settings)
@@ -179,7 +179,7 @@ async def _running(settings: Config, home: Path) -> AsyncIterator[Finding]:
     yield await _answers("imap", imap, settings.imap.port)
     async for finding in running_page(settings, home):
         yield finding
-    async for finding in running_directory(settings, home):
+    async for finding in running_publication(settings, home):
         yield finding
     yield await running_reports(home)
     for finding in await running_trust(settings, home):

@@ -37,7 +37,7 @@ _SECONDS = 10.0
 # -- what the files say ---------------------------------------------------------------------------------------
 
 
-def directory_findings(settings: Config) -> Iterator[Finding]:
+def publication_findings(settings: Config) -> Iterator[Finding]:
     yield from _names(settings)
     yield from _national(settings)
 
@@ -91,7 +91,7 @@ def _national(settings: Config) -> Iterator[Finding]:
 # -- what the running node says -------------------------------------------------------------------------------
 
 
-async def running_directory(settings: Config, home: Path) -> AsyncIterator[Finding]:
+async def running_publication(settings: Config, home: Path) -> AsyncIterator[Finding]:
     """Of a node that runs."""
     for domain in settings.accounts.domains:
         finding = await _told(settings, domain)
