@@ -4,10 +4,10 @@ Words are `search.words.normalised`, "st" and "ste" written out. Beside what is 
 type it: a compound name in one word and by its initials ("Marie-Claire": marieclaire, mc), a department by its name,
 an arrondissement by its number, and marks that no one types, by which fields are looked for ("0p10": profession 10).
 
-A "|" stands between the parts of a column: in `name` family, given names, the rest (nothing of it where nobody has
+A "," stands between the parts of a column: in `name` family, given names, the rest (nothing of it where nobody has
 a name); in `what` marks, practice, organisation, address; in `where` commune, the rest.
 
-Invariants: pure; the same card makes the same document; a column has all its "|", or none.
+Invariants: pure; the same card makes the same document; a column has all its ",", or none.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from directory.search.departments import NAMES
 from directory.search.words import words
 
 LONGEST_WORD = 40
-APART = "|"
+APART = ","  # before letters and digits, so that MARTIN comes before MARTIN DURAND
 _MOST_WORDS = 60  # in one column: a description of any length stays a small document
 EVERYWHERE = frozenset({"mssante", "fr", "com", "org", "net"})  # in most addresses: they find nobody
 _WRITTEN_OUT = {"st": "saint", "ste": "sainte"}

@@ -1,6 +1,6 @@
 """A search as SQL: what the index is asked, what a card's columns must hold beside, in which order cards come.
 
-Parts of a column of words are told apart by their "|": `_FAMILY` is what LIKE compares a family name with.
+Parts of a column of words are told apart by their ",": `_FAMILY` is what LIKE compares a family name with.
 
 Invariants: values are parameters, always; what stands in a statement comes from this module; the same search finds the
 same cards in both databases. Words are letters and digits, so LIKE's own signs come in addresses alone, escaped.
@@ -32,11 +32,11 @@ _ALL = "(' ' || c.name_words || ' ' || c.what_words || ' ' || c.where_words || '
 _WHOLE_POSTCODE = 5
 _IDENTIFIER = 9  # digits, at least, of an organisation's
 
-_FAMILY = ("c.name_words", "% {}%|%|%")
-_GIVEN = ("c.name_words", "%|% {}%|%")
-_PRACTICE = ("c.what_words", "%|% {}%|%|%")
-_ORGANISATION = ("c.what_words", "%|%|% {}%|%")
-_COMMUNE = ("c.where_words", "% {}%|%")
+_FAMILY = ("c.name_words", "% {}%,%,%")
+_GIVEN = ("c.name_words", "%,% {}%,%")
+_PRACTICE = ("c.what_words", "%,% {}%,%,%")
+_ORGANISATION = ("c.what_words", "%,%,% {}%,%")
+_COMMUNE = ("c.where_words", "% {}%,%")
 
 
 @dataclass(slots=True)

@@ -24,6 +24,8 @@ _LONGEST = 254  # RFC 5321 §4.5.3.1.3
 _SIGNS = re.compile(r"([._+-]+)")
 _MOST_ASKED = 120
 _MOST_PARTS = 5
+_SHORTEST_NEAR = 2  # letters
+_LONGEST_PART = 64
 _NEAR_DOMAINS = 4
 _SLICE = 2_000
 
@@ -83,13 +85,24 @@ def _locals(local: str, lexicon: Lexicon) -> Iterator[str]:
     for some in islice(product(*unknown), _MOST_ASKED // 3):
         yield _together(some, signs)
     for at, part in enumerate(plain):
+        for one, other in _halves(part, lexicon):
+            yield from (
+                _together([*plain[:at], f"{one}{sign}{other}", *plain[at + 1 :]], signs) for sign in "-."
+            )
         for other in _near(part, lexicon):
             yield _together([*plain[:at], other, *plain[at + 1 :]], signs)
 
 
+def _halves(part: str, lexicon: Lexicon) -> Iterator[tuple[str, str]]:
+    """ "marieclaire": marie and claire."""
+    for at in range(SHORTEST, min(len(part), _LONGEST_PART) - SHORTEST + 1):
+        if part[:at] in lexicon and part[at:] in lexicon:
+            yield part[:at], part[at:]
+
+
 def _near(part: str, lexicon: Lexicon) -> list[str]:
     """The word itself first: it may stand in another place."""
-    if len(part) < SHORTEST:
+    if len(part) < _SHORTEST_NEAR:
         return [part]
     return [part, *lexicon.one_edit(part), *lexicon.two_edits(part)]
 

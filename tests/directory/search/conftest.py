@@ -47,7 +47,9 @@ def _person(
 def _mailbox(
     local: str, person: Professional, place: Place, speciality: Coded = GENERAL, **more: object
 ) -> Mailbox:
-    practice = Organisation(f"4{person.national_id}01", f"Cabinet {person.family}", place=place)
+    practice = Organisation(
+        f"4{person.national_id}{place.postcode[-1]}", f"Cabinet {person.family}", place=place
+    )
     made = Mailbox(
         address=f"{local}@medecin.mssante.fr",
         kind=Kind.PER,

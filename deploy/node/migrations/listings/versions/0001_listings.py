@@ -204,7 +204,7 @@ def _search_index(dialect: str) -> None:
         op.create_index("card_of_address", "card", ["address"])
         return
     parts = " || ".join(
-        f"array_to_tsvector(array_remove(string_to_array({column}, ' '), '|'))"
+        f"array_to_tsvector(array_remove(string_to_array({column}, ' '), ','))"
         for column in ("name_words", "what_words", "where_words")
     )
     op.execute(f"ALTER TABLE card ADD COLUMN index tsvector GENERATED ALWAYS AS ({parts}) STORED")
