@@ -53,13 +53,13 @@ ACTIVITY_HEADER = (
 _ADDRESS = (
     "L2COMPLEMENTLOCALISATION|L3COMPLEMENTDISTRIBUTION|L4NUMEROVOIE|L4COMPLEMENTNUMEROVOIE|NL4TYPEVOIE|L4LIBELLEVOIE|"
     "L5LIEUDITMENTION|L6LIGNEACHEMINEMENT|Code postal|Département|Pays"
-).split("|")  # noqa: SIM905
+)
 MAILBOX_HEADER = (
     "Type de BAL|Adresse BAL|Type Identifiant PP|Identifiant PP|Identification nationale PP|"
     "Type identifiant structure|Identification Structure|Service de rattachement|Civilité d'exercice|Nom d'exercice|"
     "Prénom d'exercice|Catégorie profession|Libellé de catégorie profession|Code Profession|Libellé Profession|"
     "Code savoir-faire|Libellé savoir-faire|Dématérialisation|Raison Sociale structure BAL|"
-    "Enseigne commerciale structure BAL|" + "|".join(f"{one} structure BAL" for one in _ADDRESS)
+    "Enseigne commerciale structure BAL|" + "|".join(f"{one} structure BAL" for one in _ADDRESS.split("|"))
 )
 _MASK = (1 << 64) - 1
 _BY_THOUSAND = [row for row in PROFESSIONS for _ in range(row[3])]

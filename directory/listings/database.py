@@ -57,7 +57,7 @@ class ListingsDatabase:
     """On a file's path, or a PostgreSQL address, whose schema is already made (migrations)."""
 
     def __init__(self, where: Path | str) -> None:
-        self._where = where
+        self.where = where
         self._idle: queue.SimpleQueue[_Connection] = queue.SimpleQueue()
         self.dialect: Dialect = "sqlite" if isinstance(where, Path) else "postgresql"
 
@@ -93,7 +93,7 @@ class ListingsDatabase:
         try:
             connection = self._idle.get_nowait()
         except queue.Empty:
-            connection = _open(self._where)
+            connection = _open(self.where)
         try:
             yield connection
         finally:

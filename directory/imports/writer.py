@@ -1,0 +1,215 @@
+"""What an import writes: some owners at a time, in transactions short enough that the node's own writes wait little.
+
+Invariants: a transaction holds what lines say and their hashes together; its size follows the clock, not the file;
+nothing is struck off before the whole file has been read.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any
+
+from directory.imports import known_lines
+from directory.imports.reports import Report
+from directory.imports.wrong import LineWrong
+from directory.listings.database import ListingsDatabase, Sql
+from directory.listings.known import several
+from directory.listings.writing import (
+    Written,
+    put_mailboxes,
+    put_situations,
+    reinstate,
+    remove_mailboxes,
+    remove_situations,
+    settle,
+    strike_off,
+)
+from directory.model import Mailbox, Origin, Situation
+from directory.search.index import Vocabulary
+
+if TYPE_CHECKING:
+    from directory.imports.run import Outcome
+
+_AIM = 0.1  # seconds that a transaction is to take
+_FEWEST, _MOST = 20, 4000  # owners of one
+_Line = tuple[int, int, bytes, bool]  # number, hash, octets, whether it is known already
+_Ready = tuple[str, Mailbox | Situation, list[int]]  # owner, value, hashes that are new
+
+
+class Writer:
+    def __init__(
+        self,
+        database: ListingsDatabase,
+        form: Any,
+        outcome: Outcome,
+        wrong: Report,
+        changes: Report,
+        clock: Callable[[], int],
+        *,
+        dry_run: bool,
+    ) -> None:
+        self._database = database
+        self._form = form
+        self._outcome = outcome
+        self._wrong = wrong
+        self._changes = changes
+        self._clock = clock
+        self._dry = dry_run
+        self._at = clock()
+        self._size = 200
+        self._ready: list[_Ready] = []
+        self._vocabulary = Vocabulary()
+        self._kept: set[str] = set()  # owners, or people, of lines that are wrong
+        self._written: set[str] = set()  # owners that were gone and are not
+        self.gone_owners: Collection[str] = ()
+
+    def take(self, lines: Sequence[_Line]) -> None:
+        """All lines of one owner (or, rarely, of several that look alike)."""
+        by_owner: dict[str, list[tuple[Any, int, bool, int]]] = {}
+        for number, hashed, line, known in lines:
+            try:
+                value = self._form.value(line)
+            except LineWrong as wrong:
+                self._outcome.wrong += 1
+                self._wrong.tell(number, wrong.column, wrong.reason)
+                if kept := self._form.kept_key(line):
+                    self._kept.add(kept)
+                continue
+            by_owner.setdefault(self._form.owner(value), []).append((value, hashed, known, number))
+        for owner, found in by_owner.items():
+            values = [one[0] for one in found]
+            if len(values) > 1 and self._form.surplus(values):
+                self._outcome.repeated += len(values) - 1
+                self._wrong.tell(found[1][3], "", f"repeated {len(values)} times; one is taken")
+            value = values[0] if len(values) == 1 else self._form.merged(values)
+            hashes = list(dict.fromkeys(one[1] for one in found if not one[2]))
+            self._ready.append((owner, value, hashes))
+            if owner in self.gone_owners:
+                self._written.add(owner)
+        if len(self._ready) >= self._size:
+            self.flush()
+
+    def flush(self) -> None:
+        while self._ready:
+            some, self._ready = self._ready[: self._size], self._ready[self._size :]
+            begun = time.monotonic()
+            if self._dry:
+                self._compare(some)
+                continue
+            self._database.write(lambda sql, some=some: self._put(sql, some))
+            self._timed(len(some), time.monotonic() - begun)
+
+    def _timed(self, count: int, took: float) -> None:
+        fitting = int(count * _AIM / max(took, 0.001))
+        self._size = max(_FEWEST, min(_MOST, fitting, self._size * 2))
+
+    def _put(self, sql: Sql, some: Sequence[_Ready]) -> None:
+        values: list[Any] = [value for _, value, _ in some]
+        if self._form.number == 1:
+            written = put_mailboxes(sql, values, at=self._at, vocabulary=self._vocabulary)
+        else:
+            written = put_situations(sql, values, self._at, self._vocabulary)
+            self._reinstate(sql, values)
+        refused = set(written.refused)
+        known_lines.add(
+            sql,
+            self._form.number,
+            # What has a better owner is looked at again each time: it may be free by then.
+            [(hashed, owner) for owner, _, hashes in some if owner not in refused for hashed in hashes],
+        )
+        self._count(written)
+
+    def _reinstate(self, sql: Sql, values: Sequence[Situation]) -> None:
+        people = {one.professional.national_id for one in values}
+        asked = "SELECT national_id FROM professional WHERE struck_off_at IS NOT NULL AND national_id IN ({})"
+        back = [row[0] for row in several(sql, asked, people)]
+        if back:
+            reinstate(sql, back, self._at)
+            self._outcome.reinstated += back
+
+    def _count(self, written: Written) -> None:
+        outcome = self._outcome
+        outcome.added += len(written.added)
+        outcome.changed += len(written.changed)
+        outcome.removed += len(written.removed)
+        outcome.refused += len(written.refused)
+        for what, which in (
+            ("added", written.added),
+            ("changed", written.changed),
+            ("removed", written.removed),
+            ("not ours to change", written.refused),
+        ):
+            for one in which:
+                self._changes.tell(what, one)
+
+    def _compare(self, some: Sequence[_Ready]) -> None:
+        """What would become of them."""
+        table, key = ("mailbox", "address") if self._form.number == 1 else ("situation", "id")
+        owners: list[Any] = [owner if self._form.number == 1 else int(owner) for owner, _, _ in some]
+        asked = f"SELECT {key} FROM {table} WHERE {key} IN ({{}})"  # noqa: S608
+        there = {str(row[0]) for row in self._database.read(lambda sql: several(sql, asked, owners))}
+        self._count(
+            Written(
+                tuple(owner for owner, _, _ in some if owner not in there),
+                tuple(owner for owner, _, _ in some if owner in there),
+            )
+        )
+
+    # -- what is gone
+
+    def remove(self, gone: dict[str, list[int]]) -> None:
+        """Owners whose lines are no longer in the file, with the numbers of these lines."""
+        changed = [number for owner in self._written for number in gone.get(owner, ())]
+        left = {owner: numbers for owner, numbers in gone.items() if owner not in self._written}
+        kept = self._kept_of(left)
+        self._outcome.kept = len(kept)
+        removed = sorted(owner for owner in left if owner not in kept)
+        if self._dry:
+            self._count(Written(removed=tuple(removed)))
+            return
+        for start in range(0, len(changed), 1000):
+            numbers = changed[start : start + 1000]
+            self._database.write(lambda sql, numbers=numbers: known_lines.forget(sql, numbers))
+        while removed:
+            some, removed = removed[: self._size], removed[self._size :]
+            begun = time.monotonic()
+            self._database.write(lambda sql, some=some: self._drop(sql, some, left))
+            self._timed(len(some), time.monotonic() - begun)
+
+    def _kept_of(self, left: dict[str, list[int]]) -> set[str]:
+        """Whose only line is wrong now: nobody said that they are gone."""
+        if not self._kept:
+            return set()
+        if self._form.number == 1:
+            return self._kept & left.keys()
+        asked = "SELECT id, national_id FROM situation WHERE id IN ({})"
+        ids = [int(owner) for owner in left]
+        rows = self._database.read(lambda sql: several(sql, asked, ids))
+        return {str(row[0]) for row in rows if row[1] in self._kept}
+
+    def _drop(self, sql: Sql, some: Sequence[str], gone: dict[str, list[int]]) -> None:
+        if self._form.number == 1:
+            written = remove_mailboxes(sql, some, self._at, Origin.NATIONAL)
+        else:
+            asked = "SELECT DISTINCT national_id FROM situation WHERE id IN ({})"
+            people = [row[0] for row in several(sql, asked, [int(one) for one in some])]
+            written = remove_situations(sql, some, self._at)
+            self._strike(sql, people)
+        known_lines.forget(sql, [number for owner in some for number in gone[owner]])
+        self._count(written)
+
+    def _strike(self, sql: Sql, people: Sequence[str]) -> None:
+        """Who practises nowhere any more."""
+        asked = "SELECT DISTINCT national_id FROM situation WHERE origin = 'national' AND national_id IN ({})"
+        left = {row[0] for row in several(sql, asked, people)}
+        off = strike_off(sql, [one for one in people if one not in left], self._at).changed
+        self._outcome.struck_off += off
+        for one in off:
+            self._changes.tell("struck off", one)
+
+    def settle(self) -> None:
+        if self._dry:
+            return
+        while self._database.write(lambda sql: settle(sql, self._at, vocabulary=self._vocabulary)):
+            continue
