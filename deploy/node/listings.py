@@ -1,7 +1,7 @@
 """Our own accounts in the directory: whoever may be found is listed, whoever may not is not, within the same minute.
 
 Also the other way: who is gone from the national directory loses access here, and has it again when they are back
-(`struck_off`). Both are one look, taken when an account or a profile changes, when an import ends, and twice a minute.
+(`struck_off`). Both are one look, taken when an account or a profile changes, when an import wrote, and twice a minute.
 
 Invariants: `sync` is a difference: asking for it when nothing changed costs one small question to the database; what it
 lists is durable when it returns; several nodes that share a directory come to the same, each after reading what the
@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
@@ -29,6 +30,7 @@ from mail_server.accounts.service import AccountService
 _log = logging.getLogger("vaguemestre.directory")
 T = TypeVar("T")
 _EVERY = 30.0  # seconds
+_GLANCE = 5.0  # between two looks at whether anybody wrote into the listings
 _AT_ONCE = 100  # mailboxes of one transaction: an import in another process waits for its turn meanwhile
 
 
@@ -118,8 +120,18 @@ class OwnListings:
                 await self.sync()
             except Exception as failure:  # what is listed would stand still for good
                 _log.error("own listings not brought up to date (%s); tried again", logs.told(failure))
+            await self._until_due()
+
+    async def _until_due(self) -> None:
+        """Until something here changed, or somebody wrote into the listings, or half a minute is over."""
+        began = time.monotonic()
+        while time.monotonic() - began < _EVERY:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), _EVERY)
+                await asyncio.wait_for(self._wanted.wait(), min(_GLANCE, _EVERY))
+                return
+            with contextlib.suppress(Exception):  # `sync` says what stands in the way
+                if await asyncio.to_thread(self._database.read, _generation) != self._generation:
+                    return
 
     # -- in a thread
 
