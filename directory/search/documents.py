@@ -143,7 +143,7 @@ def _compounds(parts: tuple[str, ...]) -> list[str]:
 
 @functools.lru_cache(maxsize=65_536)
 def _where(commune: str, postcode: str, department: str) -> str:
-    number = department.lower()
+    number = _bare(department)
     found = words(postcode)
     if number:
         found += [number, *NAMES.get(number, "").split()]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from deploy.node.migrations.run import migrate_listings
 from directory.listings import writing
-from directory.listings.database import ListingsDatabase
+from directory.listings.database import ListingsDatabase, Sql
 from directory.listings.interface import Query
 from directory.listings.service import ListingsService
 from directory.model import Card, Coded, Kind, Mailbox, Organisation, Origin, Place, Professional, Situation
@@ -45,7 +46,7 @@ def _person(
 
 
 def _mailbox(
-    local: str, person: Professional, place: Place, speciality: Coded = GENERAL, **more: object
+    local: str, person: Professional, place: Place, speciality: Coded = GENERAL, **more: Any
 ) -> Mailbox:
     practice = Organisation(
         f"4{person.national_id}{place.postcode[-1]}", f"Cabinet {person.family}", place=place
@@ -99,6 +100,7 @@ SITUATIONS = [
 ]
 
 Found = Callable[..., list[str]]
+"""`found(text, **fields of Query)`: local parts of the addresses, in their order."""
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
@@ -112,16 +114,16 @@ def database(
         where = request.getfixturevalue("make_postgresql_database")()
         migrate_listings(str(where))
     opened = ListingsDatabase(where)
-    opened.write(lambda sql: fill(sql))
+    opened.write(fill)
     yield opened
     opened.close()
 
 
-def fill(sql: object) -> None:
+def fill(sql: Sql) -> None:
     struck = _mailbox("tom.radie", STRUCK, LYON3)
-    writing.put_mailboxes(sql, [*MAILBOXES, struck], at=1)  # pyright: ignore
-    writing.put_situations(sql, SITUATIONS, at=1)  # pyright: ignore
-    writing.strike_off(sql, [STRUCK.national_id], at=2)  # pyright: ignore
+    writing.put_mailboxes(sql, [*MAILBOXES, struck], at=1)
+    writing.put_situations(sql, SITUATIONS, at=1)
+    writing.strike_off(sql, [STRUCK.national_id], at=2)
 
 
 class Clock:
@@ -146,8 +148,8 @@ def service(database: ListingsDatabase, clock: Clock) -> ListingsService:
 def found(service: ListingsService) -> Found:
     """Local parts of the addresses, or family names of those who have none, in their order."""
 
-    def asked(text: str = "", **fields: object) -> list[str]:
-        return [told(card) for card in service.search(Query(text, **fields)).cards]  # pyright: ignore
+    def asked(text: str = "", **fields: Any) -> list[str]:
+        return [told(card) for card in service.search(Query(text, **fields)).cards]
 
     return asked
 

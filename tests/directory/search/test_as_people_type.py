@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
+from directory.listings.interface import Query
+from directory.listings.service import ListingsService
+
 EVERYBODY_MARTIN = {"zoe.martin", "jean.martin", "jeanne.martinez", "jp.martin", "martin.leroux"}
+
+Found = Callable[..., list[str]]
 
 
 @pytest.mark.parametrize(
@@ -49,7 +56,7 @@ EVERYBODY_MARTIN = {"zoe.martin", "jean.martin", "jeanne.martinez", "jp.martin",
         ("comptes rendus chu", "robot"),
     ],
 )
-def test_a_name_is_found_as_it_is_typed(found, text: str, who: str) -> None:
+def test_a_name_is_found_as_it_is_typed(found: Found, text: str, who: str) -> None:
     assert who in found(text)
     assert found(text, ranked=False), "and in the order of ids"
 
@@ -64,7 +71,7 @@ def test_a_name_is_found_as_it_is_typed(found, text: str, who: str) -> None:
         ("généraliste étienne", {"marie-claire.dupont"}),
         ("médecin généraliste saint-etienne", {"marie-claire.dupont"}),
         ("medecin traitant st etienne", {"marie-claire.dupont"}),
-        ("generalis ste", set()),
+        ("generalis ste", set[str]()),
         ("sage femme lyon", {"anne.darc"}),
         ("infirmière ajaccio", {"edith.oeuvrard"}),
         ("infirmiere 2A", {"edith.oeuvrard"}),
@@ -83,7 +90,7 @@ def test_a_name_is_found_as_it_is_typed(found, text: str, who: str) -> None:
         ("pierre st-étienne", {"paul.saintpierre"}),
     ],
 )
-def test_a_profession_and_a_place_are_found_in_peoples_words(found, text: str, who: set[str]) -> None:
+def test_a_profession_and_a_place_are_found_in_peoples_words(found: Found, text: str, who: set[str]) -> None:
     assert set(found(text, typos=False)) == who
 
 
@@ -101,7 +108,7 @@ def test_a_profession_and_a_place_are_found_in_peoples_words(found, text: str, w
         ("clinique-etoile", ["secretariat"]),
     ],
 )
-def test_an_address_or_its_beginning_is_found(found, text: str, who: list[str]) -> None:
+def test_an_address_or_its_beginning_is_found(found: Found, text: str, who: list[str]) -> None:
     assert found(text, typos=False) == who
 
 
@@ -122,19 +129,17 @@ def test_an_address_or_its_beginning_is_found(found, text: str, who: list[str]) 
         ("oeuvrar edit ajacio", "edith.oeuvrard"),
     ],
 )
-def test_a_typing_error_is_forgiven(found, text: str, who: str) -> None:
+def test_a_typing_error_is_forgiven(found: Found, text: str, who: str) -> None:
     assert who in found(text)
     assert found(text, typos=False) == []
 
 
 @pytest.mark.parametrize("text", ["shwarzenbak", "zoe mrt", "xq"])
-def test_too_many_errors_are_another_word(found, text: str) -> None:
+def test_too_many_errors_are_another_word(found: Found, text: str) -> None:
     assert found(text) == []
 
 
-def test_what_a_word_was_taken_for_is_told(service) -> None:
-    from directory.listings.interface import Query
-
+def test_what_a_word_was_taken_for_is_told(service: ListingsService) -> None:
     assert service.search(Query("zoe matrin")).corrected == (("matrin", "martin"),)
     assert service.search(Query("zoe martin")).corrected == ()
     wrong = service.search(Query("zoe.matrin@medecin.mssante.fr"))

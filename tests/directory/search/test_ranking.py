@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from directory.listings.interface import AddressMatch, Query
 from directory.listings.service import ListingsService
 from directory.model import Kind
 
+Found = Callable[..., list[str]]
 
-def test_whole_words_come_before_beginnings(found) -> None:
+
+def test_whole_words_come_before_beginnings(found: Found) -> None:
     assert found("martin").index("zoe.martin") < found("martin").index("jeanne.martinez")
     assert found("jean martin")[0] == "jean.martin"
 
 
-def test_a_family_name_comes_before_the_rest(found) -> None:
+def test_a_family_name_comes_before_the_rest(found: Found) -> None:
     shown = found("martin")
     assert shown.index("jean.martin") < shown.index("martin.leroux")
 
 
-def test_who_has_an_address_comes_before_who_has_none(found) -> None:
+def test_who_has_an_address_comes_before_who_has_none(found: Found) -> None:
     shown = found("martin", with_address=False)
     assert shown.index("zoe.martin") < shown.index("MARTIN")
     assert "MARTIN" not in found("martin")
 
 
-def test_the_first_address_comes_before_the_second(found) -> None:
+def test_the_first_address_comes_before_the_second(found: Found) -> None:
     assert found("deuxfois ida") == ["ida.deuxfois", "deux.adresses"]
 
 
-def test_our_own_come_a_little_before_others(found) -> None:
+def test_our_own_come_a_little_before_others(found: Found) -> None:
     assert found("nina pareil") == ["nina.pareil.ici", "nina.pareil"]
 
 
-def test_correspondents_come_first_where_they_match(found) -> None:
+def test_correspondents_come_first_where_they_match(found: Found) -> None:
     first = ("jeanne.martinez@medecin.mssante.fr", "anne.darc@medecin.mssante.fr", "nobody@x.mssante.fr")
     shown = found("martin", first=first)
     assert shown[0] == "jeanne.martinez"
@@ -90,8 +96,6 @@ def test_a_page_of_everybody_has_everybody_who_is_shown(service: ListingsService
 def test_who_is_on_the_red_list_or_struck_off_is_found_by_no_way(
     service: ListingsService, query: Query, ranked: bool
 ) -> None:
-    from dataclasses import replace
-
     for card in service.search(replace(query, ranked=ranked)).cards:
         assert card.family not in ("ECARLATE", "RADIE")
         assert card.address not in ("secret.rouge@medecin.mssante.fr", "tom.radie@medecin.mssante.fr")
@@ -134,29 +138,31 @@ def test_the_same_query_answers_alike_twice(service: ListingsService) -> None:
         ({"kinds": frozenset({Kind.APP})}, {"robot"}),
         ({"kinds": frozenset({Kind.ORG, Kind.APP}), "department": "69"}, {"urgences", "robot", "chirurgie"}),
         ({"kinds": frozenset({Kind.CAB})}, {"cabinet.pins"}),
-        ({"kinds": frozenset()}, set()),
+        ({"kinds": frozenset[Kind]()}, set[str]()),
         ({"national_id": "810000000015"}, {"deux.adresses", "ida.deuxfois"}),
         ({"national_id": "810000000015", "text": "lyon 8"}, {"ida.deuxfois"}),
         ({"address": "martin", "address_match": AddressMatch.PREFIX}, {"martin.leroux"}),
         ({"address": "schwarz"}, {"francois.schwarzenbach"}),
         ({"address": "etoile.mssante"}, {"secretariat"}),
-        ({"address": "toile"}, set()),
+        ({"address": "toile"}, set[str]()),
         ({"address": "@sacrecoeur"}, {"accueil"}),
-        ({"address": "%"}, set()),
-        ({"address": "_"}, set()),
+        ({"address": "%"}, set[str]()),
+        ({"address": "_"}, set[str]()),
         ({"text": "zoe", "department": "69", "profession": "10"}, {"zoe.martin"}),
         ({"text": "zoé matrin", "department": "69", "profession": "10"}, {"zoe.martin"}),
         ({"family": "sansadresse", "with_address": False}, {"SANSADRESSE"}),
-        ({"family": "sansadresse"}, set()),
-        ({"family": "martin", "with_address": False, "kinds": frozenset({Kind.ORG})}, set()),
+        ({"family": "sansadresse"}, set[str]()),
+        ({"family": "martin", "with_address": False, "kinds": frozenset({Kind.ORG})}, set[str]()),
     ],
 )
 @pytest.mark.parametrize("ranked", [True, False])
-def test_fields_are_looked_for_alone_and_together(found, fields, who: set[str], ranked: bool) -> None:
+def test_fields_are_looked_for_alone_and_together(
+    found: Found, fields: dict[str, Any], who: set[str], ranked: bool
+) -> None:
     assert set(found(**fields, ranked=ranked)) == who
 
 
-def test_an_address_is_found_whole_by_its_beginning_and_by_its_words(found) -> None:
+def test_an_address_is_found_whole_by_its_beginning_and_by_its_words(found: Found) -> None:
     for match in AddressMatch:
         asked = found(address="ZOE.martin@medecin.mssante.fr", address_match=match)
         assert asked == ["zoe.martin"]
