@@ -111,6 +111,10 @@ class DirectoryService:
         at = time.time_ns() // 1_000_000 if at is None else at
         return tuple(one.data for one in self._memory.x509.get(address.lower(), ()) if one.in_time(at))
 
+    def x509_fingerprint(self, address: str) -> str | None:
+        """SHA-256 of the S/MIME certificate that is shown, in time or not; None for none."""
+        return next((one.fingerprint for one in self._memory.x509.get(address.lower(), ())), None)
+
     def address_by_wkd_hash(self, domain: str, name: str) -> str | None:
         """The address whose certificate lies under this name in the domain's Web Key Directory."""
         return self._memory.address_by_wkd_hash(domain, name)

@@ -26,6 +26,10 @@ class DirectorySettings(BaseModel):
     shown_per_hour_trusted: int = Field(
         default=3000, ge=10, description="The same for who is logged in, or has an API key."
     )
+    x509_authorities: Path | None = Field(
+        default=None,
+        description="PEM file: authorities that S/MIME certificates must lead to; empty: any, self-signed too.",
+    )
     asked_per_hour_by_operators: int = Field(
         default=20_000,
         ge=10,

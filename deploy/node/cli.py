@@ -17,6 +17,7 @@ from deploy.node.cli_directory import directory
 from deploy.node.cli_directory_publish import add_publication
 from deploy.node.cli_egress import egress, key_peer
 from deploy.node.cli_identity import national_id
+from deploy.node.cli_keys import key_history, key_publish_x509, key_revoke_x509
 from deploy.node.cli_life import limits, operator
 from deploy.node.cli_outbound import add_outbound
 from deploy.node.cli_policies import policies
@@ -63,6 +64,9 @@ app.add_typer(space, name="space")
 app.add_typer(key, name="key")
 app.add_typer(egress, name="egress")
 key.command("peer")(key_peer)
+key.command("publish-x509")(key_publish_x509)
+key.command("revoke-x509")(key_revoke_x509)
+key.command("history")(key_history)
 app.add_typer(audit, name="audit")
 app.add_typer(policies, name="policies")
 app.add_typer(trust_list, name="trust-list")
@@ -307,12 +311,18 @@ def key_revoke(
     fingerprint: Annotated[
         str | None, typer.Argument(help="Which one; the one in force if left out.")
     ] = None,
+    revocation: Annotated[
+        Path | None, typer.Option(help="The holder's own revocation, shown to everybody from now on.")
+    ] = None,
     home: HomeOption = DEFAULT_HOME,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Nothing is sealed to this certificate any more; until another is published, letters are refused."""
-    result = ask_node(home, config, "key_revoke", address=address, fingerprint=fingerprint)
+    import base64
+
+    given = base64.b64encode(content(revocation)).decode() if revocation is not None else None
+    result = ask_node(home, config, "key_revoke", address=address, fingerprint=fingerprint, revocation=given)
     show(result, as_json, f"{result['fingerprint']} is revoked.")
 
 
@@ -329,6 +339,7 @@ def key_list(
             rows,
             {
                 "address": "Address",
+                "family": "Family",
                 "standing": "Standing",
                 "fingerprint": "Fingerprint",
                 "held_by": "Held by",

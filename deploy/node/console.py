@@ -6,9 +6,6 @@ lock); answers are plain values for JSON; every change is in the audit under `co
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import binascii
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -29,6 +26,7 @@ from deploy.node.console_directory_publish import PublicationCommands
 from deploy.node.console_directory_standing import DirectoryStandingCommands
 from deploy.node.console_egress import EgressCommands
 from deploy.node.console_identity import IdentityCommands
+from deploy.node.console_keys import KeyCommands
 from deploy.node.console_life import LifeCommands
 from deploy.node.console_outbound import OutboundCommands
 from deploy.node.console_policies import PolicyCommands
@@ -45,7 +43,6 @@ from deploy.node.failures import KNOWN, sentence
 from deploy.node.home import Home
 from deploy.node.notices import NoticeCommands
 from deploy.node.recovery import backup_node, check_node
-from directory.interface import Standing
 from mail_server.accounts.app_passwords import DAY
 from mail_server.accounts.interface import Account, Kind
 from mail_server.delivery.plan import Treatment
@@ -71,6 +68,7 @@ class Console:
         trust = TrustCommands(node, user.by)
         reports = ReportCommands(node, by)
         egress = EgressCommands(node, by)
+        keys = KeyCommands(node, by)
         directory = DirectoryCommands(node, by)
         queue = QueueCommands(node, by)
         signatures = SignatureCommands(node, by)
@@ -114,9 +112,12 @@ class Console:
             "delegate_remove": readers.delegate_remove,
             "readers_show": readers.readers_show,
             "seen_set": readers.seen_set,
-            "key_publish": self.key_publish,
-            "key_revoke": self.key_revoke,
-            "key_list": self.key_list,
+            "key_publish": keys.key_publish,
+            "key_revoke": keys.key_revoke,
+            "key_publish_x509": keys.key_publish_x509,
+            "key_revoke_x509": keys.key_revoke_x509,
+            "key_history": keys.key_history,
+            "key_list": keys.key_list,
             "key_peer": egress.key_peer,
             "directory_search": directory.directory_search,
             "directory_show": directory.directory_show,
@@ -296,51 +297,6 @@ class Console:
         except Refusal as refusal:
             return refusal.reason
         return {Treatment.SEAL: "sealed", Treatment.CUSTODY: "custody", Treatment.WAIT: "waiting"}[treatment]
-
-    # -- keys ---------------------------------------------------------------------------------------------
-
-    async def key_publish(self, address: str, certificate: str) -> dict[str, Any]:
-        account = self._account(address)
-        try:
-            data = base64.b64decode(certificate, validate=True)
-        except binascii.Error:
-            raise CommandFailed("The certificate did not arrive whole.") from None
-        published = await asyncio.to_thread(self._node.directory.publish, account.address, data, _now())
-        self._note("key-publish", account, published.fingerprint)
-        self._node.reseal(account)
-        for shared in self._node.accounts.shared_with(account.id):
-            self._node.reseal(shared)
-        return {"address": account.address, "fingerprint": published.fingerprint}
-
-    async def key_revoke(self, address: str, fingerprint: str | None) -> dict[str, Any]:
-        account = self._account(address)
-        if fingerprint is None:
-            found = self._node.directory.certificate(account.address, _now()).certificate
-            if found is None:
-                raise CommandFailed(f"{account.address} has no certificate in force.")
-            fingerprint = found.fingerprint
-        try:
-            await asyncio.to_thread(self._node.directory.revoke, account.address, fingerprint.upper(), _now())
-        except KeyError:
-            raise CommandFailed(f"{account.address} has no certificate {fingerprint}.") from None
-        self._note("key-revoke", account, fingerprint)
-        return {"address": account.address, "fingerprint": fingerprint}
-
-    async def key_list(self) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
-        for account in self._node.accounts.all():
-            found = self._node.directory.certificate(account.address, _now())
-            held = self._node.operator_keys.existing(account.id)
-            row = {"address": account.address, "standing": found.standing.value, "held_by": "holder"}
-            if found.certificate is not None:
-                rows.append(row | {"fingerprint": found.certificate.fingerprint})
-            elif found.standing is not Standing.NONE:
-                rows.append(row | {"fingerprint": None})
-            if held is not None:
-                rows.append(
-                    row | {"standing": "valid", "fingerprint": held.fingerprint, "held_by": "operator"}
-                )
-        return rows
 
     # -- check, backup -----------------------------------------------------------------------------
 
