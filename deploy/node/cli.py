@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from deploy.node.cli_accounts import account
+from deploy.node.cli_api_keys import key as api_key
 from deploy.node.cli_audit import audit
 from deploy.node.cli_directory import directory
 from deploy.node.cli_directory_publish import add_publication
@@ -58,6 +59,7 @@ account.command("profile")(profile)
 account.command("morning-letter")(morning_letter)
 add_outbound(account, space)
 add_publication(directory)
+directory.add_typer(api_key, name="key")
 report.command("check")(check_documents)
 app.add_typer(account, name="account")
 app.add_typer(space, name="space")

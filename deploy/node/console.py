@@ -20,6 +20,7 @@ from deploy.node import config as configuration
 from deploy.node import page_standing
 from deploy.node.administrators import User, this_user
 from deploy.node.composition import Node, now, opened
+from deploy.node.console_api_keys import ApiKeyCommands
 from deploy.node.console_audit import AuditCommands
 from deploy.node.console_directory import DirectoryCommands
 from deploy.node.console_directory_publish import PublicationCommands
@@ -70,6 +71,7 @@ class Console:
         egress = EgressCommands(node, by)
         keys = KeyCommands(node, by)
         directory = DirectoryCommands(node, by)
+        api_keys = ApiKeyCommands(node, by)
         queue = QueueCommands(node, by)
         signatures = SignatureCommands(node, by)
         listed = PublicationCommands(node, by)
@@ -121,6 +123,9 @@ class Console:
             "key_peer": egress.key_peer,
             "directory_search": directory.directory_search,
             "directory_show": directory.directory_show,
+            "directory_key_add": api_keys.directory_key_add,
+            "directory_key_list": api_keys.directory_key_list,
+            "directory_key_revoke": api_keys.directory_key_revoke,
             "egress_show": egress.egress_show,
             "egress_rotate": egress.egress_rotate,
             "space_add": spaces.space_add,
