@@ -96,6 +96,7 @@ POWER_OF: dict[str, Power] = {
     "queue_show": Power.OPERATION,
     "queue_addresses": Power.SPACES,  # they may name patients
     "queue_standing": Power.LOOK,
+    "directory_import": Power.OPERATION,
     "directory_standing": Power.LOOK,
     "directory_search": Power.LOOK,
     "directory_show": Power.LOOK,

@@ -15,6 +15,7 @@ from deploy.node.cli_accounts import account
 from deploy.node.cli_api_keys import key as api_key
 from deploy.node.cli_audit import audit
 from deploy.node.cli_directory import directory
+from deploy.node.cli_directory_import import directory_import
 from deploy.node.cli_directory_publish import add_publication
 from deploy.node.cli_egress import egress, key_peer
 from deploy.node.cli_identity import national_id
@@ -59,6 +60,7 @@ account.command("profile")(profile)
 account.command("morning-letter")(morning_letter)
 add_outbound(account, space)
 add_publication(directory)
+directory.command("import")(directory_import)
 directory.add_typer(api_key, name="key")
 report.command("check")(check_documents)
 app.add_typer(account, name="account")

@@ -23,6 +23,7 @@ from deploy.node.composition import Node, now, opened
 from deploy.node.console_api_keys import ApiKeyCommands
 from deploy.node.console_audit import AuditCommands
 from deploy.node.console_directory import DirectoryCommands
+from deploy.node.console_directory_import import DirectoryImportCommands
 from deploy.node.console_directory_publish import PublicationCommands
 from deploy.node.console_directory_standing import DirectoryStandingCommands
 from deploy.node.console_egress import EgressCommands
@@ -162,6 +163,7 @@ class Console:
         self._long_commands: dict[str, Callable[..., Awaitable[Any]]] = {
             "audit_verify": trace.audit_verify,
             "audit_purge": trace.audit_purge,
+            "directory_import": DirectoryImportCommands(node, by).directory_import,
             "queue_retry": queue.queue_retry,
             "queue_cancel": queue.queue_cancel,
             "queue_hold": queue.queue_hold,

@@ -220,6 +220,7 @@ class _Import:
         for number, line in enumerate(every, start=2):
             if number % _EVERY == 0:
                 self._told(stage, reading.done, reading.total)
+                self._told("rows", number, 0)
             if line:
                 yield number, line
         self._outcome.lines = number - 1

@@ -25,7 +25,9 @@ Dialect = Literal["sqlite", "postgresql"]
 _WAIT = 30.0  # seconds for another writer's turn
 _KEPT = 8  # idle connections
 _STEPS = 20_000  # of SQLite's machine between two looks at the clock
-_PLANNED = "SET LOCAL enable_seqscan = off; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off"
+_PLANNED = (
+    "SET LOCAL enable_seqscan = off; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off"
+)
 _PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=FULL",
@@ -33,6 +35,9 @@ _PRAGMAS = (
     "mmap_size=1073741824",
     "temp_store=MEMORY",
 )
+# Of an import: it holds its own memory within bounds, and lets changed pages gather before they are written back.
+# What it wrote last may be lost with the machine's power, never torn: it is then imported again.
+_IMPORTING = ("mmap_size=0", "synchronous=NORMAL", "wal_autocheckpoint=16384")
 
 
 class Sql(Protocol):
@@ -56,8 +61,9 @@ class Sql(Protocol):
 class ListingsDatabase:
     """On a file's path, or a PostgreSQL address, whose schema is already made (migrations)."""
 
-    def __init__(self, where: Path | str) -> None:
+    def __init__(self, where: Path | str, *, importing: bool = False) -> None:
         self.where = where
+        self._pragmas = (*_PRAGMAS, *_IMPORTING) if importing else _PRAGMAS
         self._idle: queue.SimpleQueue[_Connection] = queue.SimpleQueue()
         self.dialect: Dialect = "sqlite" if isinstance(where, Path) else "postgresql"
 
@@ -88,12 +94,16 @@ class ListingsDatabase:
             except queue.Empty:
                 return
 
+    def _open(self) -> _Connection:
+        where = self.where
+        return _Sqlite(where, self._pragmas) if isinstance(where, Path) else _PostgreSql(where)
+
     @contextlib.contextmanager
     def _borrowed(self) -> Generator[_Connection]:
         try:
             connection = self._idle.get_nowait()
         except queue.Empty:
-            connection = _open(self.where)
+            connection = self._open()
         try:
             yield connection
         finally:
@@ -112,18 +122,14 @@ class _Connection(Sql, Protocol):
     def close(self) -> None: ...
 
 
-def _open(where: Path | str) -> _Connection:
-    return _Sqlite(where) if isinstance(where, Path) else _PostgreSql(where)
-
-
 class _Sqlite:
     dialect: Dialect = "sqlite"
     usable = True
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, pragmas: Sequence[str]) -> None:
         self._bounded = False
         self.raw: Any = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
-        for pragma in _PRAGMAS:
+        for pragma in pragmas:
             self.raw.execute(f"PRAGMA {pragma}").close()
 
     def run(self, statement: str, parameters: Sequence[Any] = ()) -> int:

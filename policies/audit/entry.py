@@ -29,6 +29,7 @@ DETAIL_KEYS = frozenset(
         "after",
         "before",
         "cause",
+        "changed",  # a number: listings that an import changed
         "certificate",  # SHA-256 of a certificate
         "class",
         "code",
@@ -65,6 +66,8 @@ DETAIL_KEYS = frozenset(
         "reference",  # moved to its own column
         "recipient",
         "recipients",  # a number
+        "wrong",  # a number: lines of an import that nobody could read
+        "struck_off",  # a number: professionals gone from the national file
         "removed",  # a number: what another trust list takes away
         "rights",  # letters of RFC 4314
         "road",

@@ -1,0 +1,129 @@
+"""`vaguemestre directory import`: take in the national directory's files, as often as they come."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from deploy.node.terminal import (
+    DEFAULT_HOME,
+    ConfigOption,
+    HomeOption,
+    JsonOption,
+    count,
+    errors,
+    run,
+    show,
+)
+
+_STAGES = {"reading": "Looking for what is new", "importing": "Importing"}
+
+
+def directory_import(
+    files: Annotated[list[Path], typer.Argument(help="National files, plain or zip, in any order.")],
+    source: Annotated[
+        str, typer.Option(help="mssante or activity; found out by the header if left out.")
+    ] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would change; change nothing.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also where it takes away more than directory.largest_fall.")
+    ] = False,
+    home: HomeOption = DEFAULT_HOME,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import the MSSanté extraction and PS_LibreAcces_Personne_activite: what changed since the last time."""
+    from deploy.node.console import command
+
+    results: list[dict[str, Any]] = []
+    for path in files:
+        with _progress(as_json, path.name) as report:
+            results.append(
+                run(
+                    command(
+                        home.absolute(),
+                        config,
+                        "directory_import",
+                        {
+                            "path": str(path.absolute()),
+                            "source": source,
+                            "dry_run": dry_run,
+                            "force": force,
+                        },
+                        report,
+                    )
+                )
+            )
+        show(None, False, "" if as_json else _told(path, results[-1]))
+    if as_json:
+        show(results, True, "")
+
+
+def _told(path: Path, result: dict[str, Any]) -> str:
+    would = "would be " if result["dry_run"] else ""
+    what = ", ".join(f"{result[name]} {would}{name}" for name in ("added", "changed", "removed"))
+    took = f"{path.name}: {count(result['lines'], 'line')} in {result['seconds']:.1f} s."
+    lines = [f"{took} {what}, {result['unchanged']} as before."]
+    if result["struck_off_count"] or result["reinstated_count"]:
+        lines.append(
+            f"{count(result['struck_off_count'], 'professional')} struck off, {result['reinstated_count']} back."
+        )
+    if result["refused"]:
+        lines.append(
+            f"{count(result['refused'], 'address')} left alone: ours, or published by their operator."
+        )
+    if result["wrong"] or result["repeated"]:
+        lines.append(
+            f"{count(result['wrong'], 'line')} wrong, {result['repeated']} repeated: {result['wrong_report']}"
+        )
+    if result["changes_report"]:
+        lines.append(f"What changed: {result['changes_report']}")
+    return "\n".join(lines)
+
+
+@contextlib.contextmanager
+def _progress(as_json: bool, name: str) -> Generator[Callable[[str, int, int], None]]:
+    """Bars with how much a second and how long still, for a person who watches."""
+    if as_json or not sys.stderr.isatty():
+        yield lambda stage, done, total: None
+        return
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TaskID,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=errors, transient=True) as bars:
+        stages: dict[str, tuple[TaskID, float]] = {}
+
+        def report(stage: str, done: int, total: int) -> None:
+            if stage == "rows":  # done: lines so far
+                for task, begun in stages.values():
+                    bars.update(task, rate=f"{done / max(time.monotonic() - begun, 0.001):,.0f} rows/s")
+                return
+            if stage not in stages:
+                words = f"{name}: {_STAGES.get(stage, stage)}"
+                stages[stage] = (bars.add_task(words, total=total, rate=""), time.monotonic())
+            bars.update(stages[stage][0], completed=done, total=total)
+
+        yield report
