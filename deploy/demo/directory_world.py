@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.demo import world
+from deploy.demo import pki, world
 from deploy.demo.directory_files import ACTIVITY_HEADER, MAILBOX_HEADER, write_activity, write_mailboxes
 from deploy.demo.identity.people import invented_national_id
 from deploy.demo.world import World
@@ -19,6 +19,7 @@ from deploy.demo.world import World
 ROWS = 600  # of each file
 _DOMAIN = re.compile(rb"\|([a-z0-9.'-]+)@[a-z0-9.-]+\|")
 _TOWN = {"postcode": "69003", "commune": "Lyon", "insee": "69383", "department": "69"}
+_PRACTICE = pki.invented_finess(90)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def write_files(folder: Path, people: Iterable[Colleague] = EVERYBODY, rows: int
 def imported(made: World, people: Iterable[Colleague] = EVERYBODY) -> list[dict[str, Any]]:
     """What the node says of taking them in."""
     files = write_files(made.folder / "national", people)
-    return [made.command("directory_import", files=[str(path)]) for path in files]
+    return [made.command("directory_import", path=str(path)) for path in files]
 
 
 def _add(path: Path, header: str, lines: Iterable[Mapping[str, str]]) -> None:
@@ -120,4 +121,11 @@ def _mailbox(who: Colleague) -> dict[str, str]:
         "Code savoir-faire": who.speciality[0],
         "Libellé savoir-faire": who.speciality[1],
         "Dématérialisation": "N",
+        "Type identifiant structure": "FINESS",
+        "Identification Structure": _PRACTICE,
+        "Raison Sociale structure BAL": "MAISON DE SANTE DE LA PART-DIEU",
+        "L6LIGNEACHEMINEMENT structure BAL": f"{_TOWN['postcode']} {_TOWN['commune'].upper()}",
+        "Code postal structure BAL": _TOWN["postcode"],
+        "Département structure BAL": _TOWN["department"],
+        "Pays structure BAL": "FRANCE",
     }

@@ -22,6 +22,7 @@ from rich.text import Text
 from deploy.demo import clients, letters, people, thief, ways_in, world
 from deploy.demo.browser.page import PageRefused
 from deploy.demo.clients import tls
+from deploy.demo.directory_story import DirectoryStory
 from deploy.demo.federation import Federation
 from deploy.demo.federation_story import FederationStory
 from deploy.demo.patient_story import Line, NotAsPromised, PatientStory
@@ -121,6 +122,7 @@ class _Story:
         )
         self._step("A laboratory robot, which has no key, receives a letter", self._to_robot)
         self._professionals()
+        self._directory()
         self._patient()
         self._step(
             "What is refused: another's name, an unlisted certificate, passing letters on", self._refusals
@@ -286,6 +288,13 @@ class _Story:
         )
         self._step("She makes a password for one program, with an end", story.a_program_of_her_own)
         self._step("She lets a delegate read her letters while she is away", story.a_delegate)
+
+    def _directory(self) -> None:
+        story = DirectoryStory(self._world, self._professional.page, self._marker, self._thief)
+        self._step("The national files are imported, as every day", story.national_files)
+        self._step("A doctor finds a colleague by a mistyped name", story.mistyped)
+        self._step("Who is on the red list is found nowhere, and still gets a letter", story.on_the_red_list)
+        self._step("A doctor is gone from the national files: out within the minute", story.struck_off)
 
     def _patient(self) -> None:
         story = PatientStory(self._world, self._marker, self._thief)
