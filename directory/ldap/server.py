@@ -12,7 +12,8 @@ import secrets
 import socket
 import ssl
 import time
-from dataclasses import replace
+from collections.abc import Coroutine
+from typing import Any
 
 from directory.harvest import Harvest
 from directory.ldap.entries import Tree
@@ -55,7 +56,8 @@ class LdapDoor:
         self._tls = tls
         self._servers: list[asyncio.Server] = []
         self._sessions: dict[Session, asyncio.Task[None]] = {}
-        self._sweeping: asyncio.Task[None] | None = None
+        self._listeners: list[socket.socket] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
 
     @property
@@ -65,29 +67,22 @@ class LdapDoor:
     @property
     def ports(self) -> list[int]:
         """Ports really listened on, in the order StartTLS, TLS."""
-        return [server.sockets[0].getsockname()[1] for server in self._servers]
+        return [listener.getsockname()[1] for listener in self._listeners]
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
         hosts = [host.strip() for host in self.settings.host.split(",") if host.strip()]
         try:
             for host in hosts:
-                for port, secure in ((self.settings.port, False), (self.settings.tls_port, True)):
-                    if port is not None:
-                        listener = _listener(host, port)
-                        self._servers.append(
-                            await loop.create_server(
-                                lambda secure=secure: Link(
-                                    lambda link: self._made(link, secure), hold=secure
-                                ),
-                                sock=listener,
-                                backlog=1024,
-                            )
-                        )
+                if self.settings.port is not None:
+                    listener = self._listen(host, self.settings.port)
+                    self._servers.append(await loop.create_server(self._link, sock=listener, backlog=1024))
+                if self.settings.tls_port is not None:
+                    self._keep(self._accept(self._listen(host, self.settings.tls_port)))
         except OSError:
             await self._close()
             raise
-        self._sweeping = loop.create_task(self._sweep())
+        self._keep(self._sweep())
 
     def reload_tls(self, tls: ssl.SSLContext) -> None:
         """For handshakes to come."""
@@ -97,9 +92,6 @@ class LdapDoor:
         """A notice to all (RFC 4511 §4.4.1); what runs is not waited for, nothing here is ever half done."""
         self._stopping = True
         await self._close()
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            await asyncio.gather(self._sweeping, return_exceptions=True)
         tasks = list(self._sessions.values())
         for session in list(self._sessions):
             session.dismiss(ResultCode.UNAVAILABLE, "The server is going down")
@@ -107,21 +99,85 @@ class LdapDoor:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    # ── listening ──
+
+    def _listen(self, host: str, port: int) -> socket.socket:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=1024)
+        listener.setblocking(False)
+        self._listeners.append(listener)
+        return listener
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     async def _close(self) -> None:
         for server in self._servers:
             server.close()
+        # A loop must have let go of a socket before it is closed: its number may serve another at once.
+        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for listener in self._listeners:
+            listener.close()
         self._servers.clear()
+        self._listeners.clear()
 
     # ── connections ──
 
-    def _made(self, link: Link, secure: bool) -> None:
+    def _link(self) -> Link:
+        """In clear, until StartTLS."""
+        return Link(lambda link: self._made(link, admitted=False))
+
+    def _made(self, link: Link, *, admitted: bool) -> None:
         address, port = link.peer
-        if self._stopping or not self.limits.connect(address):
+        if self._stopping or not (admitted or self.limits.connect(address)):
             link.abort()
             return
-        client = Client(address, port, secrets.token_hex(8))
+        tls = link.layer is not None
+        client = Client(address, port, secrets.token_hex(8), tls, link.certificate if tls else None)
         session = Session(self._services, link, client, self._secure)
-        self._sessions[session] = asyncio.get_running_loop().create_task(self._serve(session, secure))
+        self._sessions[session] = asyncio.get_running_loop().create_task(self._serve(session))
+
+    async def _accept(self, listener: socket.socket) -> None:
+        """TLS from the first octet. Accepted here, for a server of the loop keeps the context it began with."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, (address, *_) = await loop.sock_accept(listener)
+            except OSError as error:  # out of file descriptors, or a client already gone
+                log.warning("accept failed: errno %s", error.errno)
+                await asyncio.sleep(_SWEEP_SECONDS / 10)
+                continue
+            if self.limits.connect(str(address)):
+                self._keep(self._shake_hands(connection, str(address)))
+            else:
+                connection.close()
+
+    async def _shake_hands(self, connection: socket.socket, address: str) -> None:
+        begun = False
+
+        def made(link: Link) -> None:
+            nonlocal begun
+            begun = not self._stopping
+            self._made(link, admitted=True)
+
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: Link(made),
+                connection,
+                ssl=self._tls,
+                ssl_handshake_timeout=self.settings.handshake_timeout,
+            )
+        except (OSError, TimeoutError):
+            self.counters.handshakes_failed += 1
+        finally:
+            if not begun:
+                self.limits.disconnect(address)
+                connection.close()
 
     async def _secure(self, session: Session) -> None:
         """Raises ConnectionAbortedError."""
@@ -131,12 +187,9 @@ class LdapDoor:
             self.counters.handshakes_failed += 1
             raise
 
-    async def _serve(self, session: Session, secure: bool) -> None:
+    async def _serve(self, session: Session) -> None:
         link = session.link
         try:
-            if secure:
-                await self._secure(session)
-                session.client = replace(session.client, tls=True, certificate=link.certificate)
             await session.run()
         except ConnectionError:
             pass
@@ -165,10 +218,3 @@ class LdapDoor:
             link.abort()
         elif session.idle and now - link.last_input > self.settings.idle_seconds:
             session.dismiss(ResultCode.UNAVAILABLE, "Too long without a request")
-
-
-def _listener(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family, backlog=1024)
-    listener.setblocking(False)
-    return listener

@@ -18,10 +18,8 @@ SLICE = 65_536
 
 
 class Link(asyncio.Protocol):
-    def __init__(self, made: Callable[[Link], None], *, hold: bool) -> None:
-        """`hold`: read nothing before `secure` was called (TLS from the first octet)."""
+    def __init__(self, made: Callable[[Link], None]) -> None:
         self._made = made
-        self._hold = hold
         self._transport: asyncio.Transport | None = None
         self._unread = bytearray()
         self._came = asyncio.Event()
@@ -38,9 +36,6 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(WRITE_HIGH, WRITE_LOW)
-        if self._hold:
-            self._hold = False
-            self._transport.pause_reading()
         self._made(self)
 
     def data_received(self, data: bytes) -> None:
