@@ -67,6 +67,9 @@ POWER_OF: dict[str, Power] = {
     "account_software": Power.READERS,  # who would read copies, were its holder to switch them on
     "key_publish": Power.KEYS,
     "key_revoke": Power.KEYS,
+    "key_publish_x509": Power.KEYS,
+    "key_revoke_x509": Power.KEYS,
+    "key_history": Power.KEYS,
     "key_list": Power.KEYS,
     "key_peer": Power.KEYS,
     "egress_show": Power.LOOK,
