@@ -20,7 +20,7 @@ from directory.publication.client.wire import contact_point, parameters, target
 from tests.directory.publication_client.conftest import BASE, RPPS, ZOE, entry
 from tests.directory.publication_client.national import KEY, Wire
 
-FINESS = "1690000017"
+FINESS = "1690000013"
 WARD = Entry(
     "cardiologie@hopital.mss.example", Kind.ORG, FINESS, service="Cardiologie", description="Secrétariat",
     responsible="Inès Moreau", digitization=True,
