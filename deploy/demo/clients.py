@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import imaplib
 import smtplib
+import socket
 import ssl
 import subprocess
 from collections.abc import Callable, Generator
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import cast
 
 from deploy.demo.people import temporary_home
+from directory.ldap.protocol import ber
 
 PROTOCOL_ERRORS = (smtplib.SMTPException, imaplib.IMAP4.error)
 
@@ -158,3 +160,26 @@ def refusal(send: Callable[[], None]) -> str:
     else:
         raise NotRefused("it was accepted")
     return f"{code} {line.decode(errors='replace') if isinstance(line, bytes) else line}"
+
+
+def found_by_ldap(port: int, name: str) -> bytes:
+    """What a mail program is answered that looks a family name up, without logging in (RFC 4511 §4.5.1)."""
+    subtree, never, most, seconds = ber.number(2, 0x0A), ber.number(0, 0x0A), ber.number(20), ber.number(10)
+    is_named = ber.sequence([ber.octets(b"sn"), ber.octets(name.encode())], 0xA3)
+    asked = [ber.octets(b"dc=mssante,dc=fr"), subtree, never, most, seconds, ber.truth(of=False), is_named]
+    asked.append(ber.sequence([ber.octets(b"mail")]))
+    with socket.create_connection(("127.0.0.1", port), 20) as connection:
+        connection.sendall(ber.sequence([ber.number(1), ber.sequence(asked, 0x63)]))
+        told, at = b"", 0
+        while True:
+            length = ber.message_length(told[at:], 1 << 20)
+            if length is None or len(told) < at + length:
+                if not (piece := connection.recv(65_536)):
+                    return told
+                told += piece
+                continue
+            _, start, stop = ber.header(told, at, at + length)
+            _, _, operation = ber.header(told, start, stop)
+            if told[operation] == 0x65:  # searchResDone
+                return told
+            at += length

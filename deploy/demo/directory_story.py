@@ -50,6 +50,9 @@ class DirectoryStory:
         found = self._looked_up(_TYPED)
         if not found["cards"] or found["cards"][0]["address"] != CARDIOLOGIST.address:
             raise NotAsPromised("the colleague is not the first who is found")
+        port = self.made.ports["ldap"]
+        if CARDIOLOGIST.address.encode() not in clients.found_by_ldap(port, "rousseau-lefebvre"):
+            raise NotAsPromised("a mail program does not find the colleague")
         corrected = ", ".join(f"{one['typed']} as {one['taken']}" for one in found["corrected"])
         return [
             ("typed", _TYPED),
@@ -66,6 +69,8 @@ class DirectoryStory:
         self._account(RED, "Anne", "Discrete")
         made.command("account_profile", address=RED, fields={"red_list": "yes"})
         self._until(lambda: not self._addresses("anne discrete"), "the red list is not kept")
+        if RED.encode() in clients.found_by_ldap(made.ports["ldap"], "discrete"):
+            raise NotAsPromised("a mail program finds who is on the red list")
         console = made.command("directory_search", words="anne discrete")["found"]
         if any(one["address"] == RED for one in console):
             raise NotAsPromised("an administrator's search shows who is on the red list")

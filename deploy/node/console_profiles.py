@@ -24,6 +24,7 @@ class ProfileCommands:
         profiles = self._node.profiles
         if fields:
             await profiles.change(account, fields, self._by)
+            await self._node.own_listings.sync()  # who asks for the red list is on it when told so
         held = asdict(profiles.of(account.id))
         return {
             "address": account.address,
