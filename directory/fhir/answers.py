@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Any
 
 from directory.fhir.dates import instant, moment
+from directory.fhir.entries import Entry
 from directory.fhir.locators import Locators
 from directory.fhir.outcome import FhirRefusal, operation_outcome
 from directory.fhir.parameters import Search
@@ -75,13 +77,18 @@ def searched(
         bundle["total"] = page.total
     entries = bundle_entries(
         base,
-        [resources.of(one, search.elements) for one in page.entries],
-        [resources.of(one) for one in page.included],
+        [_made(resources, one, search.elements) for one in page.entries],
+        [_made(resources, one) for one in page.included],
     )
     if search.ignored:
         entries.append({"resource": operation_outcome(search.ignored), "search": {"mode": "outcome"}})
     shown = [key for one in (*page.entries, *page.included) for key in one.shown]
     return Answer(200, _bundle(bundle, entries)), shown
+
+
+def _made(resources: Resources, entry: Entry, elements: frozenset[str] = frozenset()) -> Resource:
+    time.sleep(0)  # lets the loop's thread have the interpreter
+    return resources.of(entry, elements)
 
 
 def _question(search: Search, asker: str) -> str:

@@ -42,7 +42,7 @@ from directory.listings.database import ListingsDatabase, Sql, cut_short
 
 _log = logging.getLogger("vaguemestre.fhir")
 T = TypeVar("T")
-_THREADS = 4
+_THREADS = 3  # they share one interpreter with the loop
 _MOST_WAITING = 64
 _LARGEST_BODY = 128 * 1024
 _FORM = "application/x-www-form-urlencoded"

@@ -275,7 +275,7 @@ class _Reader:
             case "_include" | "_revinclude":
                 known = (INCLUDES if name == "_include" else REVINCLUDES)[self._type]
                 wanted = known if value == "*" else tuple(one for one in known if one == value)
-                if not wanted:
+                if not wanted and value != "*":
                     raise FhirRefusal(400, "not-supported", "Not included here; see /metadata.", name)
                 (self._include if name == "_include" else self._revinclude).extend(wanted)
             case "_format":

@@ -30,7 +30,7 @@ MOST_OPERATIONS = 100
 LONGEST_TEXT = 500
 _LONGEST_PATH = 1000
 _MOST_RANK = 1000
-_DEEPEST = 12
+_DEEPEST = 24
 
 _ADDRESS = re.compile(
     r"(?=.{3,254}\Z)(?=[^@]{1,64}@)[a-z0-9!#$%&*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&*+/=?^_`{|}~-]+)*"

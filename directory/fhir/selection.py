@@ -23,7 +23,7 @@ from directory.fhir.predicates import holds
 from directory.listings.database import Sql
 from directory.model import Organisation
 
-_BATCH = 100
+_BATCH = 50
 _MOST_COUNTED = 5_000
 MOST_INCLUDED = 600
 
@@ -138,6 +138,7 @@ class Selection:
             keys = [row[0] for row in rows]
             loaded = self._loaded(cursor.phase, keys[:batch])
             for each in keys[:batch]:
+                time.sleep(0)  # lets the loop's thread have the interpreter
                 for rest, entry in loaded.get(each, ()):
                     here = Cursor(cursor.phase, each, rest)
                     if (each, rest) > (cursor.key, cursor.rest) and self._holds(entry):

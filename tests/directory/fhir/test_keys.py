@@ -81,6 +81,7 @@ class Noting:
 async def test_an_administrator_makes_lists_and_revokes_keys(local):
     node = Noting(local.keys)
     commands = ApiKeyCommands(node, "console:root")
+    local.clock.now += 1
     made = await commands.directory_key_add("Logiciel de Zoé", days=30)
     assert local.keys.find(made["key"]).label == "Logiciel de Zoé"
     listed = await commands.directory_key_list()

@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from directory.identifiers.luhn import luhn_digit
 from directory.listings.database import Sql
-from directory.listings.writing import put_mailboxes, put_situations, strike_off
-from directory.model import Coded, Kind, Mailbox, Organisation, Origin, Place, Professional, Situation
+from directory.listings.writing import put_mailboxes, put_situations, remove_mailboxes, strike_off
+from directory.model import (
+    FIELDS_OF,
+    Coded,
+    Kind,
+    Mailbox,
+    Organisation,
+    Origin,
+    Place,
+    Professional,
+    Situation,
+)
+
+__all__ = ["FIELDS_OF", "remove_mailboxes"]
 
 AT = 1_790_000_000_000
 LATER = AT + 86_400_000
