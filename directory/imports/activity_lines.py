@@ -82,6 +82,7 @@ class ActivityLines:
         at = self.columns.at
         self.count = self.columns.count
         self._national_id = at["identification nationale pp"]
+        self._names = tuple(self.columns.name(one) for one in (*_STRUCTURE[:4], _WHO[0]))
         self._who = operator.itemgetter(*(at[one] for one in _WHO))
         self._structure = operator.itemgetter(*(at[one] for one in _STRUCTURE))
         self._place = operator.itemgetter(*(at[one] for one in _PLACE))
@@ -96,7 +97,7 @@ class ActivityLines:
         who = self._who(found)
         if not who[4]:
             raise LineWrong(self.columns.name("nom d exercice"), "no name")
-        national_id = fields.person_id(who[0], self.columns.name("identification nationale pp"))
+        national_id = fields.person_id(who[0], self._names[4])
         row = self._place(found)
         place = _place(row)
         return Situation(
@@ -108,7 +109,7 @@ class ActivityLines:
                 fields.coded(who[6], who[7]),
                 fields.coded(who[8], who[9]),
             ),
-            self._organisation(self._structure(found), row),
+            _structure(self._structure(found), row, self._names),
             fields.coded(who[10], who[11]),
             fields.coded(who[12], who[13]),
             place,
@@ -128,20 +129,20 @@ class ActivityLines:
     def surplus(self, values: Sequence[Situation]) -> bool:
         return len(values) > 1
 
-    def _organisation(self, row: tuple[str, ...], place: tuple[str, ...]) -> Organisation | None:
-        if not (row[0] or row[1] or row[4]):
-            return None
-        name = self.columns.name
-        numbers = (
-            fields.finess(row[0], name("numero finess site")),
-            fields.siret(row[1], name("numero siret site")),
-            fields.siren(row[2], name("numero siren site")),
-            fields.finess(row[3], name("numero finess etablissement juridique")),
-        )
-        national_id = (
-            f"1{numbers[0]}" if numbers[0] else f"3{numbers[1]}" if numbers[1] else _technical(row[4])
-        )
-        return _organisation(national_id, numbers, row[5:], place) if national_id else None
+
+@functools.lru_cache(maxsize=65_536)
+def _structure(row: tuple[str, ...], place: tuple[str, ...], names: tuple[str, ...]) -> Organisation | None:
+    """`names`: of the columns, for who looks for what is wrong."""
+    if not (row[0] or row[1] or row[4]):
+        return None
+    numbers = (
+        fields.finess(row[0], names[0]),
+        fields.siret(row[1], names[1]),
+        fields.siren(row[2], names[2]),
+        fields.finess(row[3], names[3]),
+    )
+    national_id = f"1{numbers[0]}" if numbers[0] else f"3{numbers[1]}" if numbers[1] else _technical(row[4])
+    return _organisation(national_id, numbers, row[5:], place) if national_id else None
 
 
 @functools.lru_cache(maxsize=16_384)

@@ -34,6 +34,9 @@ class MailboxLines:
     def __init__(self, header: bytes) -> None:
         self.columns = Columns(header, MAILBOX)
         at = self.columns.at
+        name = self.columns.name
+        self._person_column = name("identification nationale pp")
+        self._structure_column = name("identification structure")
         self.count = self.columns.count
         self._address = at["adresse bal"]
         self._main = operator.itemgetter(
@@ -93,14 +96,14 @@ class MailboxLines:
         where = self._organisation(self._where(found))
         if known in (Kind.ORG, Kind.APP):
             if where is None:
-                raise LineWrong(self.columns.name("identification structure"), "no structure")
+                raise LineWrong(self._structure_column, "no structure")
             return Mailbox(lowered, known, (), where, service=service, digitization=paperless.lower() in _YES)
         who = self._who(found)
         if not national_id and person_number:
             national_id = ("8" if person_kind in ("8", "RPPS") else "0") + person_number
         if not national_id:
             if known is Kind.CAB or where is None:
-                raise LineWrong(self.columns.name("identification nationale pp"), "no holder")
+                raise LineWrong(self._person_column, "no holder")
             return Mailbox(
                 lowered, known, (), where, fields.coded(*speciality), digitization=paperless.lower() in _YES,
                 title=fields.title_of(who[0]), family=who[1], given=who[2],
@@ -108,7 +111,7 @@ class MailboxLines:
         if not who[1]:
             raise LineWrong(self.columns.name("nom d exercice"), "no name")
         holder = Professional(
-            fields.person_id(national_id, self.columns.name("identification nationale pp")),
+            fields.person_id(national_id, self._person_column),
             fields.title_of(who[0]),
             who[1],
             who[2],
@@ -148,7 +151,7 @@ class MailboxLines:
     def _organisation(self, row: tuple[str, ...]) -> Organisation | None:
         if not row[1]:
             return None
-        found = fields.structure_id(row[0], row[1], self.columns.name("identification structure"))
+        found = fields.structure_id(row[0], row[1], self._structure_column)
         return _organisation(found, row[2:])
 
 

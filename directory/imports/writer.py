@@ -18,7 +18,7 @@ from directory.listings.known import several
 from directory.listings.writing import (
     Written,
     put_mailboxes,
-    put_situations,
+    put_numbered_situations,
     reinstate,
     remove_mailboxes,
     remove_situations,
@@ -109,7 +109,8 @@ class Writer:
         if self._form.number == 1:
             written = put_mailboxes(sql, values, at=self._at, vocabulary=self._vocabulary)
         else:
-            written = put_situations(sql, values, self._at, self._vocabulary)
+            numbered = {int(owner): value for owner, value, _ in some if isinstance(value, Situation)}
+            written = put_numbered_situations(sql, numbered, self._at, self._vocabulary)
             self._reinstate(sql, values)
         refused = set(written.refused)
         known_lines.add(

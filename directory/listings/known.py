@@ -30,6 +30,8 @@ _FAMILY, _GIVEN = PROFESSIONAL_COLUMNS.index("family"), PROFESSIONAL_COLUMNS.ind
 _P_WORDS = PROFESSIONAL_COLUMNS.index("family_words")
 _NAME, _BRAND = ORGANISATION_COLUMNS.index("name"), ORGANISATION_COLUMNS.index("brand")
 _O_WORDS = ORGANISATION_COLUMNS.index("name_words")
+_PLACE = ORGANISATION_COLUMNS.index("recipient_line")
+_POSTCODE, _COMMUNE = ORGANISATION_COLUMNS.index("postcode"), ORGANISATION_COLUMNS.index("commune_code")
 
 
 def several(sql: Sql, statement: str, values: Iterable[object]) -> list[Row]:
@@ -54,6 +56,8 @@ def _upsert(table: str, columns: Sequence[str], key: str) -> str:
 class Known:
     """One kind of them (people, organisations), by national identifier."""
 
+    shown: tuple[int, ...] = ()  # columns that cards show
+
     def __init__(self, sql: Sql, table: str, columns: Sequence[str], at: int) -> None:
         extra = ("struck_off_at",) if table == "professional" else ()
         self._sql = sql
@@ -67,7 +71,7 @@ class Known:
         self._write = _upsert(table, [*columns, "origin", "updated_at"], "national_id")
         self._rows: dict[str, Row | None] = {}  # with origin, updated_at (, struck_off_at)
         self._dirty: set[str] = set()
-        self.changed: set[str] = set()  # whose values are others than they were; not who is new
+        self.changed: set[str] = set()  # of whom cards show something else than before; not who is new
 
     def load(self, ids: Iterable[str]) -> None:
         missing = {one for one in ids if one and one not in self._rows}
@@ -101,6 +105,7 @@ class Known:
         stored = old[:width]
         if stored == told and old[width] == origin.value:
             return
+        told = self._settled(stored, told)
         right = _AUTHORITY[origin.value] >= _AUTHORITY.get(old[width], -1)
         merged = _worded(self._table, tuple(_merged(stored, told) if right else _merged(told, stored)))
         better = origin.value if right else old[width]
@@ -108,8 +113,12 @@ class Known:
             return
         self._rows[national_id] = (*merged, better, self._at, *old[width + 2 :])
         self._dirty.add(national_id)
-        if merged != stored:
+        if any(merged[place] != stored[place] for place in self.shown):
             self.changed.add(national_id)
+
+    def _settled(self, stored: Row, told: Row) -> Row:
+        """What is told, where it says less than what is known."""
+        return told
 
     def touch(self, ids: Iterable[str]) -> None:
         """Something of theirs came, went or changed."""
@@ -129,6 +138,11 @@ class Known:
 
 
 class People(Known):
+    shown = tuple(
+        PROFESSIONAL_COLUMNS.index(one)
+        for one in ("title", "family", "given", "profession_code", "profession")
+    )
+
     def __init__(self, sql: Sql, at: int) -> None:
         super().__init__(sql, "professional", PROFESSIONAL_COLUMNS, at)
 
@@ -140,6 +154,11 @@ class People(Known):
 
 
 class Organisations(Known):
+    shown = tuple(
+        ORGANISATION_COLUMNS.index(one)
+        for one in ("name", "brand", "street", "postcode", "commune", "department")
+    )
+
     def __init__(self, sql: Sql, at: int) -> None:
         super().__init__(sql, "organisation", ORGANISATION_COLUMNS, at)
 
@@ -148,6 +167,11 @@ class Organisations(Known):
         self.load(one.national_id for one in told)
         for one in told:
             self.tell(one.national_id, organisation_row(one), origin)
+
+    def _settled(self, stored: Row, told: Row) -> Row:
+        """One file has the commune's code and writes streets out, the other has neither, of the same place."""
+        less = stored[_COMMUNE] and not told[_COMMUNE] and told[_POSTCODE] in ("", stored[_POSTCODE])
+        return (*told[:_PLACE], *stored[_PLACE:_O_WORDS], told[_O_WORDS]) if less else told
 
 
 def _merged(under: Row, over: Row) -> Iterable[object]:

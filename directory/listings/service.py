@@ -15,7 +15,7 @@ from directory.listings.database import ListingsDatabase, Sql
 from directory.listings.interface import Kept, Query, Results
 from directory.model import Mailbox, Organisation, Professional, Situation
 from directory.search.lexicon import Lexicon
-from directory.search.searching import WITHIN, Search
+from directory.search.searching import WITHIN, Search, at_address, is_one_address
 from directory.search.suggesting import suggested
 
 _FOLLOWED_EVERY = 2_000  # ms
@@ -63,8 +63,11 @@ class ListingsService:
     # -- what is found ------------------------------------------------------------------------------------
 
     def search(self, query: Query) -> Results:
+        if is_one_address(query):
+            return self._database.read(lambda sql: at_address(sql, query.address))
+        known = self._lexicon if self._generation >= 0 else None
         return self._database.read(
-            lambda sql: Search(sql, query, self._followed, self._meant).results(), within=WITHIN
+            lambda sql: Search(sql, query, self._followed, self._meant, known).results(), within=WITHIN
         )
 
     def suggest(self, address: str, limit: int = _SUGGESTED) -> tuple[str, ...]:

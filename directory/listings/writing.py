@@ -12,7 +12,7 @@ Invariants: what is on the red list or struck off has no card; writing the same 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from directory.listings.cards import HOLDERS, MAILBOXES, SITUATIONS, SITUATIONS_OF, Cards
@@ -81,6 +81,13 @@ def put_mailboxes(
 def put_situations(
     sql: Sql, situations: Iterable[Situation], at: int, vocabulary: Vocabulary | None = None
 ) -> Written:
+    return put_numbered_situations(sql, {situation_id(one): one for one in situations}, at, vocabulary)
+
+
+def put_numbered_situations(
+    sql: Sql, situations: Mapping[int, Situation], at: int, vocabulary: Vocabulary | None = None
+) -> Written:
+    """The same, by their `situation_id`, for who knows it already."""
     writer = _Writer(sql, at, vocabulary)
     written = writer.put_situations(situations)
     writer.finish()
@@ -241,8 +248,7 @@ class _Writer:
 
     # -- situations
 
-    def put_situations(self, situations: Iterable[Situation]) -> Written:
-        asked = {situation_id(one): one for one in situations}
+    def put_situations(self, asked: Mapping[int, Situation]) -> Written:
         olds = {row[0]: row for row in several(self._sql, SITUATIONS, asked)}
         for origin in {one.origin for one in asked.values()}:
             told = [one for one in asked.values() if one.origin is origin]
