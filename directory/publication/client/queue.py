@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Engine, Row, and_, func, or_, select, update
+from sqlalchemy import Engine, Row, and_, case, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from directory.publication.client.states import Standing
@@ -103,22 +103,22 @@ class PublicationQueue:
         self._upsert({"address": address, "withdrawn_at": at, "withdrawn_reason": reason, "wanted": ""}, at)
 
     def allow(self, addresses: Iterable[str], at: int) -> None:
-        """Withdrawn no more, and what was refused is asked again."""
-        with self._engine.begin() as connection:
-            for address in addresses:
+        """Withdrawn no more; what was refused is asked again, and what is published is told once more."""
+        every = sorted(addresses)
+        told_again = case(
+            (and_(_COLUMNS.attempted == "", _COLUMNS.published != ""), _COLUMNS.published),
+            else_=_COLUMNS.attempted,
+        )
+        for start in range(0, len(every), _MANY):
+            with self._engine.begin() as connection:
                 connection.execute(
                     update(publication)
-                    .where(_COLUMNS.address == address)
+                    .where(_COLUMNS.address.in_(every[start : start + _MANY]))
                     .values(
-                        withdrawn_at=None,
-                        withdrawn_reason="",
-                        refused_for=None,
-                        reason="",
-                        words="",
-                        tries=0,
-                        next_at=at,
+                        withdrawn_at=None, withdrawn_reason="", refused_for=None, reason="", words="", tries=0,
+                        next_at=at, attempted=told_again,
                     )
-                )
+                )  # fmt: skip
 
     def claim(self, address: str, now: int, until: int) -> Standing | None:
         """The row as it is now, for this node alone; None where another has it or nothing is to be done."""

@@ -128,6 +128,18 @@ async def test_what_is_refused_is_asked_again_when_an_administrator_says_so(desk
     assert desk.standing().shown is Shown.PUBLISHED
 
 
+async def test_publishing_again_tells_what_the_other_side_forgot(desk: Desk) -> None:
+    """After a backup was restored there, or here."""
+    desk.want(entry(), entry(PAUL, OTHER_RPPS))
+    await desk.round()
+    del desk.national.told[ZOE]
+    desk.queue.allow([ZOE, PAUL], desk.time[0])
+    asked = await desk.round()
+    assert asked == [("replace", PAUL), ("replace", ZOE), ("insert", ZOE)]
+    assert set(desk.national.told) == {ZOE, PAUL}
+    assert desk.standing().shown is Shown.PUBLISHED
+
+
 async def test_a_refused_change_leaves_what_is_published_and_says_so(desk: Desk) -> None:
     desk.want(entry())
     await desk.round()
