@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
+from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
@@ -23,6 +24,7 @@ MOST_NEAR = 12
 SHORTEST = 3  # letters of a word that may be mistyped
 TWO_FROM = 8  # letters from which two edits are allowed
 _SLICE = 2_000
+_FIRST = 2  # letters
 _LETTERS = "etaonirsludcmpvghqbfjyxzkw"
 
 
@@ -32,6 +34,7 @@ class Lexicon:
     def __init__(self) -> None:
         self._known: set[str] = set()
         self._buckets: defaultdict[tuple[str, int], list[str]] = defaultdict(list)
+        self._ordered: defaultdict[str, list[str]] = defaultdict(list)  # by two letters, in order
         self._last = 0
         self._turn = threading.Lock()
 
@@ -56,6 +59,13 @@ class Lexicon:
             if word not in self._known:
                 self._known.add(word)
                 self._buckets[word[0], len(word)].append(word)
+                insort(self._ordered[word[:_FIRST]], word)
+
+    def begins(self, beginning: str) -> bool:
+        """Whether a word begins so; asked for two letters or more."""
+        among = self._ordered.get(beginning[:_FIRST], [])
+        at = bisect_left(among, beginning)
+        return at < len(among) and among[at].startswith(beginning)
 
     def one_edit(self, word: str) -> list[str]:
         """Words one edit away, the likeliest first; the word itself is none of them."""

@@ -18,7 +18,7 @@ import psycopg
 
 from directory.listings.database import Sql, cut_short
 from directory.listings.interface import AddressMatch, Query, Results
-from directory.listings.rows import CARD_COLUMNS, Row, card_of, named
+from directory.listings.rows import CARD_COLUMNS, WORD_COLUMNS, Row, card_of, named
 from directory.search import statements
 from directory.search.lexicon import SHORTEST, Lexicon
 from directory.search.statements import LAST
@@ -31,12 +31,29 @@ _COMPARED = 100  # cards, at least, among which the best are shown first
 _MOST_FIRST = 500  # addresses of those who are shown first
 _TELLING = 4  # letters that leave few enough cards to look at each
 _COLUMNS = named(CARD_COLUMNS, "c")
-_RANKED = "SELECT c.id, c.kind, c.rank, c.origin, c.name_words, c.what_words, c.where_words FROM"
+_WHOLE = named((*CARD_COLUMNS, *WORD_COLUMNS))
+_FOUND = named((*CARD_COLUMNS, *WORD_COLUMNS), "c")
+# As many as are compared; how many these are is the last column of a row.
+_RANKED = f"SELECT {_WHOLE}, count(*) OVER () FROM (SELECT {_FOUND}, {statements.EVERYTHING} FROM"  # noqa: S608
+_AT_ADDRESS = f"SELECT {_COLUMNS} FROM card c WHERE c.address = ? AND c.kind <> ''"  # noqa: S608
+_CARD = len(CARD_COLUMNS)
 _NOTHING = Typed()
 
 
+def at_address(sql: Sql, address: str) -> Results:
+    """The one card of an address, asked for by nothing else."""
+    row = sql.one(_AT_ADDRESS, (storable(address.strip().lower()),))
+    return Results() if row is None else Results((card_of(row),))
+
+
+def is_one_address(query: Query) -> bool:
+    """Whether nothing but a whole address is asked for."""
+    return query == Query(address=query.address, address_match=AddressMatch.EXACT) and bool(query.address)
+
+
 class Search:
-    """Use once. `lexicon` is asked for where something may be mistyped; `suggest` for a mistyped address."""
+    """Use once. `lexicon` is asked for where something may be mistyped; `suggest` for a mistyped address;
+    `known`, where it is there already, spares questions that find nothing."""
 
     def __init__(
         self,
@@ -44,24 +61,26 @@ class Search:
         query: Query,
         lexicon: Callable[[], Lexicon],
         suggest: Callable[[Sql, str], Sequence[str]],
+        known: Lexicon | None = None,
     ) -> None:
         self._sql = sql
         self._query = query
         self._lexicon = lexicon
         self._suggest = suggest
+        self._known = known
         self._limit = max(0, min(query.limit, MOST_SHOWN))
         self._typed = typed(query.text) if query.text else _NOTHING
         self._fields = statements.conditions(query)
         self._compared = max(_COMPARED, 2 * self._limit)
-        self._found: dict[int, None] = {}
+        self._found: dict[int, Row] = {}
 
     def results(self) -> Results:
-        if self._is_one_address():
-            return self._in_order()
         corrected: tuple[tuple[str, str], ...] = ()
         cut = False
         try:
-            if self._query.ranked:
+            if self._query.typos and self._surely_mistyped():
+                pass
+            elif self._query.ranked:
                 self._look(self._typed.terms)
             elif (results := self._in_order()).cards or self._query.after:
                 return results
@@ -75,9 +94,18 @@ class Search:
                 self._sql.raw.rollback()
         return self._shown(corrected, cut=cut)
 
-    def _is_one_address(self) -> bool:
-        query = self._query
-        return bool(query.address) and query.address_match is AddressMatch.EXACT and not query.text
+    def _surely_mistyped(self) -> bool:
+        """Whether some word typed begins no word of any card: nothing can be found as typed."""
+        lexicon = self._known
+        if lexicon is None or self._typed.addresses:
+            return False
+        return any(
+            term.plain is not None
+            and _may_be_wrong(term)
+            and not term.small
+            and not lexicon.begins(term.literal)
+            for term in self._typed.terms
+        )
 
     # -- where cards are looked for -----------------------------------------------------------------------
 
@@ -176,8 +204,7 @@ class Search:
                 self._take(self._ranked(("card c WHERE 1 = 1", ()), terms, "c.id"))
             return
         found = self._ranked(source, terms)
-        whole = self._index(terms, exact=True)
-        if len(found) == self._compared and whole is not None:
+        if found and found[0][-1] == self._compared and (whole := self._index(terms, exact=True)):
             self._take(self._ranked(whole, terms))
         self._take(found)
 
@@ -207,20 +234,19 @@ class Search:
         terms: Sequence[Term],
         first: str = "",
         taken: Sequence[Sequence[str]] = (),
-    ) -> list[int]:
+    ) -> list[Row]:
         """The best of the cards that come first; those that are worth comparing."""
         sql, values = source
         by, compared = statements.order(terms, taken or [()] * len(terms), self._sql.dialect)
         inner = f" ORDER BY {first}" if first else ""
-        rows = self._sql.all(
-            f"SELECT c.id FROM ({_RANKED} {sql}{self._fields.where}{inner} LIMIT ?) AS c ORDER BY {by}",  # noqa: S608
-            [*values, *self._fields.parameters, self._compared, *compared],
+        return self._sql.all(
+            f"{_RANKED} {sql}{self._fields.where}{inner} LIMIT ?) AS c ORDER BY {by} LIMIT ?",
+            [*values, *self._fields.parameters, self._compared, *compared, self._limit + 1],
         )
-        return [row[0] for row in rows]
 
-    def _take(self, found: Iterable[int]) -> None:
-        for one in found:
-            self._found.setdefault(one)
+    def _take(self, found: Iterable[Row]) -> None:
+        for row in found:
+            self._found.setdefault(row[0], row)
 
     # -- mistyped -----------------------------------------------------------------------------------------
 
@@ -256,10 +282,8 @@ class Search:
         return bool(self._found)
 
     def _corrected(self, terms: Sequence[Term], near: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
-        row = self._sql.one(
-            "SELECT name_words, what_words, where_words FROM card WHERE id = ?", (next(iter(self._found)),)
-        )
-        there = set(" ".join(row or ()).split())
+        row = next(iter(self._found.values()))
+        there = set(" ".join(row[_CARD : _CARD + len(WORD_COLUMNS)]).split())
         return tuple(
             (term.typed, next(one for one in some if one in there))
             for term, some in zip(terms, near, strict=True)
@@ -271,23 +295,14 @@ class Search:
         for meant in self._suggest(self._sql, wrong):
             source = ("card c WHERE c.address = ?", [meant])
             self._take(self._ranked(source, ()))
-        found = next(iter(self._found), None)
-        if found is None:
-            return ()
-        row = self._sql.one("SELECT address FROM card WHERE id = ?", (found,))
-        return ((wrong, row[0]),) if row else ()
+        found = next(iter(self._found.values()), None)
+        return ((wrong, card_of(found[:_CARD]).address),) if found else ()
 
     # -- what is shown ------------------------------------------------------------------------------------
 
     def _shown(self, corrected: tuple[tuple[str, str], ...], *, cut: bool) -> Results:
-        shown = list(self._found)[: self._limit]
-        if not shown:
-            return Results(more=cut)
-        marks = ", ".join("?" * len(shown))
-        rows = self._sql.all(f"SELECT {_COLUMNS} FROM card c WHERE c.id IN ({marks})", shown)  # noqa: S608
-        by_id: dict[int, Row] = {row[0]: row for row in rows}
-        cards = tuple(card_of(by_id[one]) for one in shown if one in by_id)
-        return Results(cards, cut or len(self._found) > self._limit, corrected)
+        rows = [row[:_CARD] for row in list(self._found.values())[: self._limit]]
+        return Results(tuple(map(card_of, rows)), cut or len(self._found) > self._limit, corrected)
 
 
 def _may_be_wrong(term: Term) -> bool:

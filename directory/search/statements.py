@@ -26,6 +26,7 @@ from directory.search.documents import (
 from directory.search.typed import Term, Word, terms
 from directory.search.words import storable, words
 
+_EVERY_KIND = frozenset(Kind)
 _LONGEST_FIELD = 200  # characters of a field that are read
 _MOST_WORDS = 12
 _ALL = "(' ' || c.name_words || ' ' || c.what_words || ' ' || c.where_words || ' ')"
@@ -63,23 +64,18 @@ def conditions(query: Query) -> Conditions:
     """Of the fields of a query; its text is another matter."""
     made = Conditions()
     _kinds(made, query)
-    _parts(made, query.family, _FAMILY)
-    _parts(made, query.given, _GIVEN)
-    _practice(made, query.profession, "c.profession_code", mark_of_profession)
-    _practice(made, query.speciality, "c.speciality_code", mark_of_speciality)
-    if _is_identifier(query.organisation):
-        made.add("c.organisation_id = ?", storable(query.organisation.strip()))
-        made.narrow.append(_whole(mark_of_organisation(query.organisation.strip())))
-    else:
-        _parts(made, query.organisation, _ORGANISATION)
-    if query.department:
-        number = storable(number_of(query.department[:_LONGEST_FIELD]))
-        made.add("c.department = ?", number)
-        made.facets += [_whole(one) for one in words(number)]
-    if digits := "".join(words(query.postcode[:_LONGEST_FIELD]))[:LONGEST_WORD]:
-        made.add("c.postcode LIKE ?", f"{digits}%")
-        made.facets.append(_whole(digits) if len(digits) == _WHOLE_POSTCODE else Term(((Word(digits),),)))
-    _parts(made, query.commune, _COMMUNE)
+    if query.family:
+        _parts(made, query.family, _FAMILY)
+    if query.given:
+        _parts(made, query.given, _GIVEN)
+    if query.profession:
+        _practice(made, query.profession, "c.profession_code", mark_of_profession)
+    if query.speciality:
+        _practice(made, query.speciality, "c.speciality_code", mark_of_speciality)
+    if query.organisation:
+        _organisation(made, query.organisation)
+    if query.department or query.postcode or query.commune:
+        _place(made, query)
     if query.address and query.address_match is AddressMatch.CONTAINS:
         _address(made, query.address[:_LONGEST_FIELD].lower())
     if query.national_id:
@@ -89,8 +85,29 @@ def conditions(query: Query) -> Conditions:
     return made
 
 
+def _organisation(made: Conditions, asked: str) -> None:
+    if _is_identifier(asked):
+        national_id = storable(asked.strip())
+        made.add("c.organisation_id = ?", national_id)
+        made.narrow.append(_whole(mark_of_organisation(national_id)))
+    else:
+        _parts(made, asked, _ORGANISATION)
+
+
+def _place(made: Conditions, query: Query) -> None:
+    if query.department:
+        number = storable(number_of(query.department[:_LONGEST_FIELD]))
+        made.add("c.department = ?", number)
+        made.facets += [_whole(one) for one in words(number)]
+    if digits := "".join(words(query.postcode[:_LONGEST_FIELD]))[:LONGEST_WORD]:
+        made.add("c.postcode LIKE ?", f"{digits}%")
+        made.facets.append(_whole(digits) if len(digits) == _WHOLE_POSTCODE else Term(((Word(digits),),)))
+    if query.commune:
+        _parts(made, query.commune, _COMMUNE)
+
+
 def _kinds(made: Conditions, query: Query) -> None:
-    if query.kinds >= frozenset(Kind):
+    if query.kinds >= _EVERY_KIND:
         if query.with_address:
             made.add("c.kind <> ''")
         return
@@ -226,6 +243,9 @@ def holds(term: Term) -> tuple[str, list[object]]:
     return f"({' OR '.join(ways)})", values
 
 
+EVERYTHING = f"{_ALL} AS everything"  # what `order` compares whole words with
+
+
 # -- order ------------------------------------------------------------------------------------------------
 
 
@@ -248,7 +268,7 @@ def order(
     for term, near in zip(asked, taken, strict=True):
         wanted = near or ([term.plain.text] if term.plain is not None else [])
         if wanted:
-            cases = " ".join(f"WHEN {_ALL} LIKE ? THEN {place}" for place in range(len(wanted)))
+            cases = " ".join(f"WHEN c.everything LIKE ? THEN {place}" for place in range(len(wanted)))
             parts.append(f"CASE {cases} ELSE {len(wanted)} END")
             values += [f"% {one} %" for one in wanted]
     by = [" + ".join(parts)] if parts else []
