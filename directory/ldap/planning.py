@@ -39,7 +39,7 @@ _ANYBODY: Plan = None
 _NOBODY: Plan = ()
 _BLANK = Query(typos=False, ranked=False)
 _CLASSES = frozenset({"top", "person", "organizationalPerson", "inetOrgPerson", "vaguemestreMailbox"})
-_NOBODY_HAS = frozenset({"dc", "employeeType"})
+_NOBODY_HAS = frozenset({"dc", "employeeType", "createTimestamp", "creatorsName", "modifiersName"})
 _JOINED = ("text", "family", "given", "organisation", "commune")  # fields that hold words
 
 
