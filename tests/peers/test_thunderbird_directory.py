@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
+import hashlib
 import json
 import subprocess
 import sys
@@ -13,7 +15,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -33,8 +35,9 @@ _RED = f"anne.discrete@{world.FOREIGN_DOMAIN}"
 class AddressBook:
     """A running Thunderbird."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str], *, logs_in: bool) -> None:
         self._process = process
+        self.logs_in = logs_in
         self._told()  # its version: it is there
 
     def do(self, deed: str, **told: Any) -> dict[str, Any]:
@@ -91,7 +94,9 @@ def certificate(made: world.World, address: str) -> x509.Certificate:
     )
 
 
-@pytest.fixture(scope="module", params=["ldap", "ldaps"])
+@pytest.fixture(
+    scope="module", params=[("ldap", False), ("ldaps", True)], ids=["ldap, anonymous", "ldaps, logged in"]
+)
 def book(
     request: pytest.FixtureRequest, made: world.World, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[AddressBook]:
@@ -100,25 +105,44 @@ def book(
     out = tmp_path_factory.mktemp("directory")
     told = out / "demo.json"
     demo = json.loads((made.folder / "demo.json").read_text())
-    port = made.ports[request.param]
-    told.write_text(
-        json.dumps(
-            demo | {"directory": f"{request.param}://localhost:{port}/dc=mssante,dc=fr??sub?(objectclass=*)"}
-        )
-    )
+    scheme, login = request.param
+    url = f"{scheme}://localhost:{made.ports[scheme]}/dc=mssante,dc=fr??sub?(objectclass=*)"
+    told.write_text(json.dumps(demo | {"directory": url, "directory_login": login}))
     command = [sys.executable, str(_PROGRAM), "--demo-json", str(told), "--out", str(out)]
     command += ["--address", world.GP, "--seconds", "60"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
-            yield AddressBook(process)
+            yield AddressBook(process, logs_in=login)
         finally:
             assert process.stdin is not None
             process.stdin.close()
 
 
-def test_names_are_completed_while_writing_and_the_red_list_never(book: AddressBook) -> None:
+def logins(made: world.World) -> int:
+    """By LDAP, told in the trace."""
+    rows = made.command("audit_show", limit=1000, action="login", address=world.GP, reference=None)
+    return sum(row["door"] == "ldap" or row["detail"].get("protocol") == "ldap" for row in rows)
+
+
+def test_names_are_completed_while_writing_and_the_red_list_never(
+    book: AddressBook, made: world.World
+) -> None:
+    before = logins(made)
     nobody = book.do("complete", typed="discrete", wanted="")
     assert nobody["answers"] == []
     found = book.do("complete", typed="rousseau", wanted=_COLLEAGUE.address)
     assert any(f"<{_COLLEAGUE.address}>" in one for one in found["answers"]), found
     assert found["pills"] == [_COLLEAGUE.address]
+    assert (logins(made) > before) == book.logs_in
+
+
+def test_a_certificate_for_smime_is_fetched_and_fit_for_use(book: AddressBook, made: world.World) -> None:
+    unknown = book.do("fetch", address=world.DOCTOR)
+    assert unknown["after"] == []
+    der = certificate(made, world.GP).public_bytes(serialization.Encoding.DER)
+    made.command("key_publish_x509", address=world.GP, certificate=base64.b64encode(der).decode())
+    fetched = book.do("fetch", address=world.GP)
+    assert fetched["before"] == []
+    print_of_it = hashlib.sha256(der).hexdigest().upper()
+    assert [one.replace(":", "") for one in fetched["after"]] == [print_of_it]
+    assert fetched["usable"].replace(":", "") == print_of_it

@@ -5,7 +5,8 @@ certificate.
 
 Each line of the input is `{"deed": "complete", "typed": ..., "wanted": ...}` (`wanted`: part of the address to be
 taken; "" where nothing is to be offered) or `{"deed": "fetch", "address": ...}`. Each line of the output is what came
-of it, or `{"failed": ...}`, which is the last. Ends with the input. `directory` in the demo's JSON is the directory's URL.
+of it, or `{"failed": ...}`, which is the last. Ends with the input. `directory` in the demo's JSON is the directory's
+URL; `directory_login`, true or false: whether it logs in there, with the account's address and password.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from run import CHROME, START_SECONDS, prepared
 _BOOK = "ldap_2.servers.annuaire"
 
 
-def _settings(url: str) -> dict[str, str | int | bool]:
+def _settings(url: str, login: str) -> dict[str, str | int | bool]:
     """What File > New > LDAP Directory and Settings > Composition > Addressing write."""
-    return {
+    bind: dict[str, str | int | bool] = {f"{_BOOK}.auth.dn": login} if login else {}
+    return bind | {
         f"{_BOOK}.description": "Annuaire",
         f"{_BOOK}.dirType": 0,
         f"{_BOOK}.uri": url,
@@ -37,12 +39,15 @@ def _settings(url: str) -> dict[str, str | int | bool]:
 
 
 def _serve(demo: dict[str, Any], account: dict[str, Any], options: argparse.Namespace, folder: Path) -> None:
+    url, login = demo["directory"], account["address"] if demo["directory_login"] else ""
     with (
         screen() as display,
-        thunderbird(display, folder, _settings(demo["directory"])) as port,
+        thunderbird(display, folder, _settings(url, login)) as port,
         Marionette(port, START_SECONDS) as control,
     ):
         made = prepared(control, demo, account, "implicit")
+        if login:
+            control.run(CHROME / "remember.js", 30, url=url, password=account["password"])
         print(json.dumps({"version": made["version"]}), flush=True)
         for number, line in enumerate(sys.stdin):
             asked = json.loads(line)
