@@ -12,6 +12,7 @@ import ssl
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ import httpx
 import pytest
 import uvicorn
 from sqlalchemy import create_engine
+from typer.testing import CliRunner
 
 from deploy.demo import pki
 from deploy.node.administrators import POWER_OF, this_user
+from deploy.node.cli import app
 from deploy.node.composition import Node, now, opened
 from deploy.node.config import Config, load
 from deploy.node.console import Console
@@ -49,7 +52,7 @@ from tests.directory.publication_client.conftest import entry
 from tests.worlds import new_home
 
 DOMAIN = "mss.essai.test"
-RPPS, OTHER, UNKNOWN = "899700218896", "899700245667", "899700000005"
+RPPS, OTHER, THIRD, UNKNOWN = "899700218896", "899700245667", "899700000112", "899700000005"
 FINESS = "1690000013"
 
 
@@ -106,6 +109,7 @@ def national(tmp_path_factory: pytest.TempPathFactory) -> Iterator[National]:
     known = [
         Situation(Professional(RPPS, "Dr", "MARTIN", "Zoé"), hospital),
         Situation(Professional(OTHER, "Dr", "LENOIR", "Paul"), hospital),
+        Situation(Professional(THIRD, "", "UNUSED", "Léa"), hospital),
     ]
     database.write(lambda sql: put_situations(sql, known, at=now()))
     keys = ApiKeys(create_engine(f"sqlite:///{folder / 'directory.db'}"), now)
@@ -302,7 +306,11 @@ async def test_who_is_unknown_there_is_told_once_and_found_among_what_is_wrong(
     node: Node, national: National
 ) -> None:
     nobody = await person(node, "sans.annuaire", UNKNOWN, given_name="A", family_name="B")
-    await reaches(node, nobody, "refused")
+
+    async def known_to_nobody() -> bool:
+        return (await standing(node, nobody))["reason"] == "not-found"
+
+    await until(known_to_nobody)
     asked = len(national.asked)
     for _ in range(3):
         await node.own_listings.sync()
@@ -314,7 +322,7 @@ async def test_who_is_unknown_there_is_told_once_and_found_among_what_is_wrong(
         "refused by the national directory: The national directory does not know its holder" in row["wrong"]
     )
     assert "no certificate" in row["wrong"]
-    assert [row.outcome for row in await traced(node, "listing-published", nobody)] == ["refused"]
+    assert {row.outcome for row in await traced(node, "listing-published", nobody)} == {"refused"}
     finding = published(await ask(node, "directory_publications"))
     assert finding.verdict == "warning"
     assert nobody.address in finding.sentence
@@ -460,3 +468,76 @@ def test_doctor_warns_of_a_key_that_others_may_read(national: National, home: Pa
     found = list(publication_findings(configured(home, national.settings)))
     national.key_file.chmod(0o600)
     assert any("chmod 600" in one.sentence for one in found)
+
+
+# -- rows 28 and 29: a mailbox that nobody comes to
+
+
+async def test_a_mailbox_that_nobody_comes_to_is_told_closed_and_published_no_more(
+    node: Node, national: National
+) -> None:
+    lea = await person(node, "lea.unused", THIRD, given_name="Léa", family_name="Unused")
+    await reaches(node, lea, "published")
+    day = 86_400_000
+    long_ago, told = now() - 500 * day, now() - 20 * day
+    await _lives(node, lea, long_ago, told)
+    rows = await ask(node, "directory_report", kinds=["PER"])
+    (row,) = [row for row in rows if row["address"] == lea.address]
+    assert row["last_login"] == _day(long_ago)[:7]
+    assert (row["notice_sent"], row["closes_on"]) == (_day(told), _day(told + 30 * day))
+    assert (row["national_directory"], row["published_since"]) == ("published", _day(now()))
+    await _lives(node, lea, long_ago, now() - 31 * day)
+    assert (await ask(node, "account_unused_sweep"))["closed"] == [lea.address]
+    await reaches(node, lea, "absent")
+    assert await national.tells(lea.address) is None
+    assert not node.directory.is_listed(lea.address)
+    (row,) = [row for row in await ask(node, "directory_report") if row["address"] == lea.address]
+    assert (row["state"], row["shown"], row["national_directory"]) == ("closed", "no", "absent")
+    (closed,) = await traced(node, "account-close", lea)
+    assert json.loads(closed.detail)["means"] == "inactivity"
+
+
+async def _lives(node: Node, account: Account, last: int, notified: int) -> None:
+    statement = "UPDATE account SET created = ?, last_login = ?, notified = ? WHERE id = ?"
+    await node.store.write(lambda tx: tx.sql.run(statement, (last, last, notified, account.id)))
+
+
+def _day(at: int) -> str:
+    return f"{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%d}"
+
+
+# -- typed
+
+
+def typed(home: Path, *words: str) -> Any:
+    return CliRunner().invoke(app, ["directory", *words, "--home", str(home)])
+
+
+def test_the_command_line_publishes_withdraws_and_reports(home: Path, tmp_path: Path) -> None:
+    address = f"typed@{DOMAIN}"
+    added = CliRunner().invoke(app, ["account", "add", address, "--kind", "ORG", "--home", str(home)])
+    assert added.exit_code == 0, added.output
+    withdrawn = typed(home, "withdraw", address, "--reason", "déménagement")
+    assert f"{address} is shown to nobody any more." in withdrawn.output
+    shown = json.loads(typed(home, "publications", "--json").output)
+    (one,) = [one for one in shown["mailboxes"] if one["address"] == address]
+    assert one["withdrawn_reason"] == "déménagement"
+    file = tmp_path / "report.csv"
+    assert typed(home, "report", str(file), "--kind", "ORG").exit_code == 0
+    read = {row["address"]: row for row in csv.DictReader(io.StringIO(file.read_text(encoding="utf-8-sig")))}
+    assert read[address]["shown"] == "withdrawn"
+    assert f"{address} is listed." in typed(home, "publish", address).output
+    assert "no identifier of its holder; no name" in typed(home, "report", "--wrong").output
+    refused = typed(home, "publish", "nobody@elsewhere.example")
+    assert refused.exit_code == 1
+    assert typed(home, "publish", "--all").exit_code == 0
+
+
+def test_the_command_line_prints_the_zone(home: Path) -> None:
+    plain = typed(home, "autoconfig", DOMAIN, "--srv")
+    assert plain.exit_code == 0, plain.output
+    assert f"_imaps._tcp.{DOMAIN}." in plain.output
+    assert "thunderbird" not in plain.output
+    assert f"https://autoconfig.{DOMAIN}/mail/config-v1.1.xml" in typed(home, "autoconfig", DOMAIN).output
+    assert json.loads(typed(home, "autoconfig", DOMAIN, "--json").output)["domain"] == DOMAIN
+    assert typed(home, "autoconfig", "elsewhere.example").exit_code == 1
