@@ -190,7 +190,7 @@ def _certificates(folder: Path) -> tuple[pki.LeafFiles, pki.LeafFiles]:
     (folder / "pki" / "client-ca.pem").write_bytes(bundle)
     here = pki.Organisation.with_finess("GROUPEMENT DE SANTE TEST", 1, "Rhône (69)")
     hospital = pki.Organisation.with_finess("HOPITAL TEST DE LA GARE", 2, "Rhône (69)")
-    names = tuple(f"{label}.{DOMAIN}" for label in ("openpgpkey", "autoconfig", "autodiscover"))
+    names = (DOMAIN, *(f"{label}.{DOMAIN}" for label in ("openpgpkey", "autoconfig", "autodiscover")))
     authority.issue_operator(f"smtp.{DOMAIN}", here, names=names, local=True).write(folder / "pki", "server")
     operator = authority.issue_operator(f"smtp.{FOREIGN_DOMAIN}", NEIGHBOUR)
     listing.write(

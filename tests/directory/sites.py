@@ -17,6 +17,8 @@ from typing import NamedTuple
 import uvicorn
 from fastapi import APIRouter, FastAPI
 
+_SYSTEM = Path("/etc/ssl/certs/ca-certificates.crt")
+
 
 class Answer(NamedTuple):
     status: int
@@ -80,8 +82,11 @@ class Correspondent:
 
 
 @contextmanager
-def correspondent(*dirmngr: str, hosts: str = "") -> Generator[Correspondent]:
-    """`dirmngr`: lines of its configuration. `hosts`: names that resolve for it alone (a mount namespace)."""
+def correspondent(
+    *dirmngr: str, hosts: str = "", authorities: Path | None = None
+) -> Generator[Correspondent]:
+    """`dirmngr`: lines of its configuration. `hosts`, `authorities`: names that resolve, and authorities of the
+    system, for it alone (a mount namespace)."""
     home = Path(tempfile.mkdtemp(prefix="vm-corr-"))
     (home / "dirmngr.conf").write_text("".join(f"{line}\n" for line in ("standard-resolver", *dirmngr)))
     (home / "gpg.conf").write_text("no-autostart\n")
@@ -89,8 +94,12 @@ def correspondent(*dirmngr: str, hosts: str = "") -> Generator[Correspondent]:
     names.write_text(f"127.0.0.1 localhost\n{hosts}")
     daemon = ["dirmngr", "--homedir", str(home), "--daemon", "--no-detach"]
     if hosts:
-        mounting = 'mount --bind "$0" /etc/hosts && exec "$@"'
-        daemon = ["unshare", "--map-root-user", "--mount", "sh", "-c", mounting, str(names), *daemon]
+        over = ["/etc/hosts"] if authorities is None else ["/etc/hosts", str(_SYSTEM)]
+        placed = [names] if authorities is None else [names, authorities]
+        mounting = "".join(
+            f"mount --bind {file} {place} && " for file, place in zip(placed, over, strict=True)
+        )
+        daemon = ["unshare", "--map-root-user", "--mount", "sh", "-c", f'{mounting}exec "$0" "$@"', *daemon]
     running = subprocess.Popen(daemon, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _await_socket(home)
