@@ -6,15 +6,19 @@ with which it tries the settings before it keeps them.
 
 from __future__ import annotations
 
+import asyncio
 import json
+import plistlib
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deploy.demo import world
+from deploy.demo import clients, world
+from deploy.node.doctor import examine_node
 from tests.peers.test_thunderbird import installed
 
 pytestmark = pytest.mark.peers
@@ -82,3 +86,26 @@ def test_the_account_is_the_one_that_the_node_has_at_its_real_ports(
 def test_it_logged_in_with_what_was_given_before_it_kept_it(added: dict[str, Any]) -> None:
     assert added["inbox"].endswith("/INBOX")
     assert added["logins"] >= 2, "to IMAP and to submission"
+
+
+def test_doctor_finds_that_programs_are_told_what_answers(made: world.World) -> None:
+    found = [one for one in asyncio.run(examine_node(made.node, None)) if one.subject == "mail programs"]
+    assert {one.verdict for one in found} == {"good"}, found
+    ports = sorted(made.ports[name] for name in ("imap", "imaps", "submission", "submissions"))
+    assert any(all(str(port) in one.sentence for port in ports) for one in found)
+
+
+def test_the_profile_for_apple_s_programs_is_signed_by_the_node(made: world.World, tmp_path: Path) -> None:
+    context = clients.tls(made.ca)
+    address = f"https://localhost:{made.ports['https']}/apple.mobileconfig?emailaddress={world.GP}"
+    with urllib.request.urlopen(address, context=context, timeout=30) as answer:
+        (tmp_path / "profile").write_bytes(answer.read())
+    opened = subprocess.run(
+        ["openssl", "cms", "-verify", "-binary", "-inform", "DER", "-in", tmp_path / "profile", "-CAfile", made.ca,
+         "-purpose", "any"],
+        capture_output=True,
+        check=True,
+    )  # fmt: skip
+    mail = plistlib.loads(opened.stdout)["PayloadContent"][0]
+    assert mail["IncomingMailServerPortNumber"] == made.ports["imaps"]
+    assert mail["OutgoingMailServerPortNumber"] == made.ports["submissions"]
