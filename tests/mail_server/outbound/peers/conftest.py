@@ -32,7 +32,13 @@ from tests.directory.conftest import load_forge
 DOMAIN = "mss.peer.example"
 SILENT = "mss.silent.example"
 ADDRESS = f"zoe.martin@{DOMAIN}"
-_REASONS = {200: b"OK", 301: b"Moved Permanently", 404: b"Not Found", 503: b"Service Unavailable"}
+_REASONS = {
+    304: b"Not Modified",
+    200: b"OK",
+    301: b"Moved Permanently",
+    404: b"Not Found",
+    503: b"Service Unavailable",
+}
 
 
 @dataclass
