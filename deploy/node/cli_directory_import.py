@@ -76,6 +76,8 @@ def _told(path: Path, result: dict[str, Any]) -> str:
         lines.append(
             f"{count(result['struck_off_count'], 'professional')} struck off, {result['reinstated_count']} back."
         )
+    if out := result["struck_off_here"]:
+        lines.append(f"Out here, gone from the national directory: {', '.join(out)}.")
     if result["refused"]:
         lines.append(
             f"{count(result['refused'], 'address')} left alone: ours, or published by their operator."

@@ -65,6 +65,7 @@ class DirectoryImportCommands:
         for name in ("struck_off", "reinstated"):
             result[f"{name}_count"] = len(result[name])
             result[name] = result[name][:_FEW]
+        result["struck_off_here"] = list(await self._node.struck_off.standing())
         return result
 
     def _note(self, outcome: str, result: dict[str, Any]) -> None:
