@@ -109,7 +109,7 @@ def write(visitor: Visitor, to: tuple[str, ...], subject: str, text: str) -> Loc
     page.goto(f"{visitor.origin}/ecrire")
     visitor.await_title("Nouveau message")
     for address in to:
-        visitor.fill("Adresse", address)
+        visitor.fill("Nom ou adresse", address)
         visitor.press("Ajouter")
     visitor.fill("Objet", subject)
     visitor.fill("Message", text)
@@ -249,7 +249,7 @@ def sealed_only(seen: Played, doctor: Visitor) -> None:
     expect(page.get_by_text("C’est noté.").first).to_be_visible()
     page.goto(f"{doctor.origin}/ecrire")
     doctor.await_title("Nouveau message")
-    doctor.fill("Adresse", SECRETARIAT)
+    doctor.fill("Nom ou adresse", SECRETARIAT)
     doctor.press("Ajouter")
     refusal = page.locator(".readers .refused")
     expect(refusal).to_be_visible()
@@ -416,7 +416,7 @@ def test_our_patient_answers_their_doctor_under_seal(played: Played) -> None:
 
 
 def test_our_patient_does_not_write_to_who_never_wrote_to_them(played: Played) -> None:
-    assert "Adresse" not in played.seen["patient: nobody wrote yet"]
+    assert "Nom ou adresse" not in played.seen["patient: nobody wrote yet"]
     assert "not-a-correspondent" in played.seen["patient: secretariat"]
 
 

@@ -19,7 +19,7 @@ DOCTOR = "docteur@mss.chu-voisin.example"
 
 
 def write_to(page: Page, address: str) -> None:
-    page.get_by_role("textbox", name="Adresse").fill(address)
+    page.get_by_role("combobox", name="Nom ou adresse").fill(address)
     page.get_by_role("button", name="Ajouter").click()
 
 

@@ -177,7 +177,8 @@ class Visitor:
         self.page.locator("main").get_by_role("button", name=name, exact=True).click()
 
     def fill(self, label: str, text: str) -> None:
-        self.page.get_by_role("textbox", name=loose(label)).fill(text)
+        named = self.page.get_by_role("textbox", name=loose(label))
+        named.or_(self.page.get_by_role("combobox", name=loose(label))).fill(text)
         self.typed.append(text)
 
     def await_title(self, title: str, seconds: float = 15) -> None:

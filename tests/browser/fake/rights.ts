@@ -45,6 +45,7 @@ let listed: Listing[] = [
     description: "", service: "Cardiologie", shown: null,
   },
 ];
+const once = new Map(listed.map(({ account, shown }) => [account, shown]));
 const copied = new Set<string>(); // accounts whose documents the software gets too
 
 async function answer(): Promise<void> {
@@ -179,7 +180,7 @@ export const rights: RightsWork = {
     listed = listed.map((one) => {
       if (one.account !== account) return one;
       const next = { ...one, ...told };
-      const shown = { name: "Cardiologie", profession: "", speciality: "", organisation: "Hôpital des Vallées", ...one.shown, service: next.service, description: next.description, rank: next.rank };
+      const shown = { name: "Cardiologie", profession: "", speciality: "", organisation: "Hôpital des Vallées", ...once.get(account), service: next.service, description: next.description, rank: next.rank };
       return { ...next, shown: next.redList ? null : shown };
     });
     return listed.find((one) => one.account === account)!;

@@ -270,7 +270,7 @@ export interface MailWork {
 /** A fresh proof of who is here, for what the server does not do without (`step-up-needed`). */
 export type Proof = { password: string; totp?: string } | { passkey: true };
 
-export type Protocol = "imap" | "submission" | "jmap";
+export type Protocol = "imap" | "submission" | "jmap" | "ldap";
 
 export interface AppPassword {
   id: string;

@@ -11,8 +11,8 @@ export const bare = (text: string): string => text.trim().replace(/^[^<>]*<([^<>
 export function apart(text: string): { addresses: string[]; rest: string } {
   const addresses = new Map<string, string>();
   const rest: string[] = [];
-  // A name before brackets may hold commas and spaces: brackets first.
-  const outside = text.replace(/[^<>,;\n]*<([^<>\s]{3,320})>/gu, (whole, inside: string) => (isAddress(inside) ? (addresses.set(inside.toLowerCase(), inside), " ") : whole));
+  // A name before brackets may hold commas and spaces: brackets first, with the name before them.
+  const outside = text.replace(/(?:"[^"\n]{0,200}"|[^<>,;"\n]{0,200})\s{0,3}<([^<>\s]{3,320})>/gu, (whole, inside: string) => (isAddress(inside) ? (addresses.set(inside.toLowerCase(), inside), " ") : whole));
   for (const word of outside.split(/[\s,;]+/u)) {
     if (word === "") continue;
     if (isAddress(word)) addresses.set(word.toLowerCase(), word);
