@@ -104,6 +104,7 @@ class FhirDoor:
             router.add_api_route(
                 f"{place}/_search", self._guarded(self._search_by_post, type_), methods=["POST"]
             )
+            router.add_api_route(f"{place}/_search", self._guarded(self._nowhere), methods=_METHODS)
             router.add_api_route(
                 f"{place}/{{resource_id}}", self._guarded(self._read, type_), methods=["GET"]
             )
@@ -200,9 +201,10 @@ class FhirDoor:
 
     async def _search_by_post(self, request: Request, type_: Type) -> Answer:
         key = await self._admitted(request, READ)
-        if _media_type(request.headers) != _FORM:
+        body = await _body(request)
+        if body and _media_type(request.headers) != _FORM:
             raise FhirRefusal(415, "not-supported", f"A search is posted as {_FORM}.")
-        pairs = pairs_of(request.scope["query_string"]) + pairs_of(await _body(request))
+        pairs = pairs_of(request.scope["query_string"]) + pairs_of(body)
         return await self._search(request, type_, pairs, key)
 
     async def _search(

@@ -150,6 +150,7 @@ REVINCLUDES: Mapping[Type, tuple[str, ...]] = {
 }
 _FORMATS = frozenset({"json", "application/json", "application/fhir+json"})
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
+_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 _ELEMENT = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
 
 
@@ -363,4 +364,6 @@ def _reference(name: str, modifier: str, value: str) -> str:
     kind, slash, last = value.strip().rpartition("/")
     if slash and kind.rpartition("/")[2] != wanted:
         raise FhirRefusal(400, "value", f"It refers to a {wanted}.", name)
+    if not _ID.fullmatch(last):
+        raise FhirRefusal(400, "value", "This is no id of a resource.", name)
     return last

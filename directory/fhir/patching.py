@@ -139,14 +139,14 @@ def _operation(type_: Type, sent: Any, where: str) -> Operation:
     for one in _list(parameter.get("part"), f"{where}.part"):
         part = _object(one, f"{where}.part")
         name = part.get("name")
-        if name not in {"type", "path", "index", "value"}:
+        if not isinstance(name, str) or name not in {"type", "path", "index", "value"}:
             raise refused(
                 "Parts of an operation are type, path, index and value.", f"{where}.part", "structure"
             )
         if name in parts:
             raise refused("A part is there twice.", f"{where}.part", "structure")
         parts[name] = {key: value for key, value in part.items() if key not in {"name", "id"}}
-    kind = _only(parts.get("type"), "valueCode", f"{where}.part.type")
+    kind = str(_only(parts.get("type"), "valueCode", f"{where}.part.type"))
     path = _only(parts.get("path"), "valueString", f"{where}.part.path")
     if kind not in {"insert", "replace", "delete"}:
         raise refused("Operations are insert, replace and delete.", f"{where}.part.type", "not-supported")
@@ -282,7 +282,7 @@ def _code(value: dict[str, Any], where: str, systems: frozenset[str] = frozenset
         case _:
             raise refused("A code is expected here.", where, "structure")
     system = cast("dict[str, Any]", coding).get("system")
-    if systems and system is not None and system not in systems:
+    if systems and system is not None and not (isinstance(system, str) and system in systems):
         raise refused("This code is of another system.", where)
     return code
 

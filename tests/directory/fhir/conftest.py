@@ -46,11 +46,6 @@ def town() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def openapi() -> ModuleType:
-    return _module("openapi")
-
-
-@pytest.fixture(scope="session")
 def settled(tmp_path_factory: pytest.TempPathFactory, town: ModuleType) -> Path:
     """SQLite files of a town, copied by who changes them."""
     folder = tmp_path_factory.mktemp("town")
@@ -161,6 +156,15 @@ def here(settled: Path, tmp_path: Path) -> tuple[Path | str, str]:
 
 @pytest.fixture
 def make_world(town: ModuleType) -> Iterator[Callable[..., World]]:
+    yield from _makers(town)
+
+
+@pytest.fixture(scope="module")
+def make_world_of_module(town: ModuleType) -> Iterator[Callable[..., World]]:
+    yield from _makers(town)
+
+
+def _makers(town: ModuleType) -> Iterator[Callable[..., World]]:
     opened: list[World] = []
 
     def make(
