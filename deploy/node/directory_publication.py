@@ -29,6 +29,12 @@ from policies.interface import Event
 
 _log = logging.getLogger("vaguemestre.directory")
 _LONGEST_KEY = 4096
+SHOWN: Mapping[str, str] = {
+    "publication_published": "Mailboxes of ours that the national directory tells of.",
+    "publication_pending": "Mailboxes that it is still to be told of, or to forget.",
+    "publication_refused": "Mailboxes that it refuses.",
+    "publication_shut": "Whether it takes our key no more.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +180,12 @@ class Publications:
             return Tally()
         published, pending, refused = await asyncio.to_thread(self._queue.counts)
         return Tally(published, pending, refused, self._publisher.shut if self._publisher is not None else "")
+
+    async def measured(self) -> Mapping[str, float]:
+        """For metrics."""
+        tally = await self.tally()
+        counts = (tally.published, tally.pending, tally.refused, bool(tally.shut))
+        return dict(zip(SHOWN, map(float, counts), strict=True))
 
     def _noted(self, address: str, action: str, outcome: str, reason: str) -> None:
         account = self._accounts.by_address(address)

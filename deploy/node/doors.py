@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from fastapi import APIRouter
 
 from deploy.node import (
+    directory_publication,
     directory_standing,
     limits_shown,
     page_standing,
@@ -165,6 +166,7 @@ class Doors:
                 lambda: float(published.circuit.open),
             )
         metrics.counters("publication", lambda: node.publications.counters)
+        metrics.looked_up(directory_publication.SHOWN, node.publications.measured)
         metrics.counters("outbound", lambda: node.outbound.counters)
         metrics.counters("outbound_signatures", lambda: node.signer.counters)
         metrics.counters("signatures", lambda: node.verifier.counters)

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable
 
 from fastapi import APIRouter, Request, Response
+from starlette.requests import ClientDisconnect
 
 from directory.autoconfig import apple, mozilla, outlook
 from directory.autoconfig.services import Services, domain_of
@@ -19,6 +20,8 @@ _METHODS = ["GET", "HEAD"]
 # What a node of another port or name tells tomorrow must not be what a proxy kept of today.
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _XML = "text/xml; charset=utf-8"
+_SIGNED_AT_ONCE = 2
+_BODY_SECONDS = 15.0
 _PREFIXES = ("autoconfig.", "autodiscover.")
 
 
@@ -79,12 +82,15 @@ def _outlook(router: APIRouter, services: Services) -> None:
 
 
 def _apple(router: APIRouter, services: Services, sign: Callable[[], apple.Sign | None]) -> None:
+    turns = asyncio.Semaphore(_SIGNED_AT_ONCE)
+
     @router.api_route("/apple.mobileconfig", methods=_METHODS)
     async def mobileconfig(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
         address = request.query_params.get("emailaddress", "").strip()
         if not services.mail or not services.serves(domain_of(address)):
             return _nothing()
-        made = await asyncio.to_thread(_profile, services, address, sign)
+        async with turns:  # a signature costs a millisecond of a thread that others wait for
+            made = await asyncio.to_thread(_profile, services, address, sign)
         headers = {**_HEADERS, "Content-Disposition": 'attachment; filename="messagerie.mobileconfig"'}
         return Response(made, media_type=apple.MEDIA_TYPE, headers=headers)
 
@@ -112,12 +118,16 @@ def _named(request: Request, services: Services) -> str:
 
 
 async def _body(request: Request) -> bytes:
-    """Raises RequestRefused for what is too much."""
+    """Raises RequestRefused for what is too much, or comes too slowly."""
     received = bytearray()
-    async for piece in request.stream():
-        received += piece
-        if len(received) > outlook.LARGEST:
-            raise outlook.RequestRefused
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            async for piece in request.stream():
+                received += piece
+                if len(received) > outlook.LARGEST:
+                    raise outlook.RequestRefused
+    except (TimeoutError, ClientDisconnect):
+        raise outlook.RequestRefused from None
     return bytes(received)
 
 

@@ -98,7 +98,7 @@ def prepared(control: Marionette, demo: dict[str, Any], account: dict[str, Any],
     return control.run(
         CHROME / "prepare.js",
         120,
-        ca=_der(Path(demo["ca"])),
+        ca=certificate_of(Path(demo["ca"])),
         account={
             "address": account["address"],
             "name": account["address"].split("@")[0].replace(".", " ").title(),
@@ -111,7 +111,7 @@ def prepared(control: Marionette, demo: dict[str, Any], account: dict[str, Any],
     )
 
 
-def _der(path: Path) -> str:
+def certificate_of(path: Path) -> str:
     """The one certificate of a PEM file, as Thunderbird wants it: base64 without its frame."""
     found = re.search(r"-----BEGIN CERTIFICATE-----(.+?)-----END", path.read_text(), re.DOTALL)
     if not found:

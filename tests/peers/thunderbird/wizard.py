@@ -10,9 +10,7 @@ only when the account is there.
 from __future__ import annotations
 
 import argparse
-import base64
 import json
-import re
 import shutil
 import sys
 import tempfile
@@ -22,7 +20,7 @@ from typing import Any
 from desktop import picture, screen, thunderbird
 from marionette import Marionette, MarionetteError
 from names import names
-from run import CHROME, START_SECONDS
+from run import CHROME, START_SECONDS, certificate_of
 
 
 def main() -> int:
@@ -73,7 +71,7 @@ def _added(demo: dict[str, Any], account: dict[str, Any], options: argparse.Name
                 found = control.run(
                     CHROME / "found.js",
                     3 * options.seconds,
-                    ca=_der(Path(demo["ca"])),
+                    ca=certificate_of(Path(demo["ca"])),
                     name="Dr Camille Aubry",
                     address=account["address"],
                     **given,
@@ -84,13 +82,6 @@ def _added(demo: dict[str, Any], account: dict[str, Any], options: argparse.Name
                 CHROME / "added.js", 3 * options.seconds, password=account["password"], **given
             )
     return {**found, **made, "called": told.called}
-
-
-def _der(path: Path) -> str:
-    found = re.search(r"-----BEGIN CERTIFICATE-----(.+?)-----END", path.read_text(), re.DOTALL)
-    if not found:
-        raise SystemExit(f"{path} holds no certificate")
-    return base64.b64encode(base64.b64decode(found[1])).decode()
 
 
 if __name__ == "__main__":
