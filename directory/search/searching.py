@@ -19,6 +19,7 @@ import psycopg
 from directory.listings.database import Sql, cut_short
 from directory.listings.interface import AddressMatch, Query, Results
 from directory.listings.rows import CARD_COLUMNS, WORD_COLUMNS, Row, card_of, named
+from directory.model import Kind
 from directory.search import statements
 from directory.search.lexicon import SHORTEST, Lexicon
 from directory.search.statements import LAST
@@ -48,7 +49,16 @@ def at_address(sql: Sql, address: str) -> Results:
 
 def is_one_address(query: Query) -> bool:
     """Whether nothing but a whole address is asked for."""
-    return query == Query(address=query.address, address_match=AddressMatch.EXACT) and bool(query.address)
+    return bool(
+        query.address
+        and query.address_match is AddressMatch.EXACT
+        and not (query.text or query.family or query.given or query.profession or query.speciality)
+        and not (
+            query.organisation or query.department or query.postcode or query.commune or query.national_id
+        )
+        and query.after <= 0 < query.limit
+        and len(query.kinds) == len(Kind)
+    )
 
 
 class Search:

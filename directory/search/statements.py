@@ -37,6 +37,7 @@ _FAMILY = ("c.name_words", "% {}%,%,%")
 _GIVEN = ("c.name_words", "%,% {}%,%")
 _PRACTICE = ("c.what_words", "%,% {}%,%,%")
 _ORGANISATION = ("c.what_words", "%,%,% {}%,%")
+_ADDRESS = "%,%,%,% {}%"  # of c.what_words
 _COMMUNE = ("c.where_words", "% {}%,%")
 
 
@@ -163,6 +164,10 @@ def _whole(word: str) -> Term:
 def _address(made: Conditions, asked: str) -> None:
     """Anywhere in an address where a word of it begins."""
     plain = storable(asked.strip())
+    if plain.isascii() and plain.isalnum() and not _is_everywhere(plain) and len(plain) <= LONGEST_WORD:
+        made.add("c.what_words LIKE ?", _ADDRESS.format(plain))
+        made.narrow.append(Term(((Word(plain),),)))
+        return
     escaped = like_escaped(plain)
     starts = (f"{escaped}%", *(f"%{sign}{escaped}%" for sign in (".", "-", "@", "+", "!_")))
     if not plain[:1].isalnum():
@@ -171,8 +176,12 @@ def _address(made: Conditions, asked: str) -> None:
         "(" + " OR ".join(["c.address LIKE ? ESCAPE '!'"] * len(starts)) + ")",
         *starts,
     )
-    found = [one for one in words(plain) if not any(known.startswith(one) for known in EVERYWHERE)]
+    found = [one for one in words(plain) if not _is_everywhere(one)]
     made.narrow += [Term(((Word(one[:LONGEST_WORD]),),)) for one in found[:_MOST_WORDS]]
+
+
+def _is_everywhere(beginning: str) -> bool:
+    return any(known.startswith(beginning) for known in EVERYWHERE)
 
 
 def like_escaped(value: str) -> str:

@@ -39,6 +39,8 @@ def normalised(text: str) -> str:
 
 def storable(text: str) -> str:
     """As a database takes it: PostgreSQL has no room for NUL, nobody for half a character."""
+    if text.isascii() and "\0" not in text:
+        return text
     return text.replace("\0", "").encode("utf-8", "ignore").decode("utf-8")
 
 
