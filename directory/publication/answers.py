@@ -21,8 +21,8 @@ HEADERS = {
 }
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
-    # Not among those a page may always send (Fetch §2.2.2).
-    "Access-Control-Allow-Headers": "If-None-Match",
+    # Not among those a page may always send (Fetch §2.2.2); all but the first are Thunderbird's.
+    "Access-Control-Allow-Headers": "If-None-Match, Authorization, Content-Type, X-OpenPGP-Padding",
     "Access-Control-Max-Age": "86400",
     "Allow": "GET, HEAD, OPTIONS",
 }

@@ -14,6 +14,7 @@ import shutil
 import smtplib
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -33,11 +34,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from deploy.demo import clients, world
 from tests.directory.sites import Correspondent, correspondent
 from tests.peers import intruder
+from tests.peers.test_thunderbird import installed
 from tests.peers.test_wkd import Answer, get, published
 
 pytestmark = pytest.mark.peers
 
 HOST = f"openpgpkey.{world.DOMAIN}"
+_DISCOVER = Path(__file__).parent / "thunderbird" / "discover.py"
 LOOPBACK = "127.0.0.9"  # an address of this machine that is nobody else's: programs ask for port 443
 
 
@@ -121,6 +124,14 @@ def helene(made: world.World, home: Home) -> Professional:
 # ------------------------------------------------------------------------------------------- GnuPG
 
 
+def carry(taken: socket.socket, given: socket.socket) -> None:
+    with suppress(OSError):
+        while data := taken.recv(65536):
+            given.sendall(data)
+    with suppress(OSError):
+        given.shutdown(socket.SHUT_WR)
+
+
 @contextmanager
 def standing_at_443(port: int) -> Generator[None]:
     """What programs that know no other port reach on an address of this machine; skips where it may not be taken."""
@@ -128,13 +139,6 @@ def standing_at_443(port: int) -> Generator[None]:
         listening = socket.create_server((LOOPBACK, 443))
     except OSError:
         pytest.skip("port 443 may not be taken here")
-
-    def carry(taken: socket.socket, given: socket.socket) -> None:
-        with suppress(OSError):
-            while data := taken.recv(65536):
-                given.sendall(data)
-        with suppress(OSError):
-            given.shutdown(socket.SHUT_WR)
 
     def serve() -> None:
         with suppress(OSError):
@@ -307,3 +311,57 @@ def test_a_revocation_is_seen_in_every_place_at_once(
     assert time.monotonic() - since < 60
     told = {row["family"]: row["why"] for row in made.command("key_history", address=person.address)}
     assert told == {"openpgp": "revoked", "x509": "revoked"}
+
+
+# ------------------------------------------------------------------------------------ Thunderbird
+
+
+@contextmanager
+def leading_here(made: world.World) -> Generator[int]:
+    """A proxy by which every name leads to this node's HTTPS port, and port 443 of names is the only one."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                inner, _ = listening.accept()
+                head = b""
+                while not head.endswith(b"\r\n\r\n") and (data := inner.recv(4096)):
+                    head += data
+                if not head.startswith(b"CONNECT ") or b"vaguemestre.test:443 " not in head.splitlines()[0]:
+                    inner.close()
+                    continue
+                outer = socket.create_connection(("127.0.0.1", made.ports["https"]))
+                inner.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                for pair in ((inner, outer), (outer, inner)):
+                    threading.Thread(target=carry, args=pair, daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield listening.getsockname()[1]
+    finally:
+        listening.shutdown(socket.SHUT_RDWR)
+        listening.close()
+
+
+@pytest.mark.timeout(600)
+def test_thunderbird_finds_a_key_when_its_holder_is_written_to(
+    made: world.World, helene: Professional
+) -> None:
+    """In the Web Key Directory, and at a key server that it was given; a patient's in neither."""
+    installed()
+    patient = intruder.activated(made, "Odile", "RENARD", 651)
+    nobody = f"x@{world.DOMAIN}"
+    with leading_here(made) as proxy:
+        command = [sys.executable, str(_DISCOVER), "--demo-json", str(made.folder / "demo.json")]
+        command += ["--proxy", str(proxy), "--keyservers", f"vks://{HOST}"]
+        for one in (helene.address, patient.address, nobody):
+            command += ["--email", one]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout)
+    (key,) = found[helene.address]
+    assert key["fingerprint"].upper() == helene.fingerprint
+    assert key["emails"] == [helene.address]
+    assert {one["type"] for one in key["sources"]} == {"wkd", "keyserver"}
+    assert found[patient.address] == found[nobody] == []
