@@ -45,7 +45,10 @@ def _advisory(database: ListingsDatabase) -> Generator[None]:
             raise ImportRefused(*_BUSY)
         yield
     finally:
-        alone.close()  # gives the lock back
+        # Said, for a server may see only later that a connection is closed.
+        with contextlib.suppress(Exception):
+            alone.read(lambda sql: sql.one("SELECT pg_advisory_unlock(?)", (_LOCK,)))
+        alone.close()
 
 
 def _taken(sql: Sql) -> bool:
