@@ -42,6 +42,7 @@ async def page_of(node: Node) -> PageApi:
             access=node.access,
             profiles=node.profiles,
             listed=node.own_listings.sync,
+            reachable=lambda domain: node.config.outbound.enabled and node.trust_list.names_domain(domain),
             searches_per_minute=node.config.page.searches_per_minute,
         ),
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from deploy.node.clock import now
 from deploy.node.ground import Ground
 from deploy.node.trust import Trust
@@ -14,14 +12,12 @@ from mail_server.delivery.suggestions import Suggestions
 def suggestions_of(ground: Ground, trust: Trust) -> Suggestions:
     accounts = ground.accounts
 
-    def domains() -> Collection[str]:
-        return {*trust.space.domains, *ground.config.accounts.domains}
-
     return Suggestions(
         listings=ground.listings,
         harvest=ground.harvest,
         accounts=accounts,
         may_look_up=Access(accounts, ground.decisions, now).may_look_up,
-        listed_domains=domains,
+        listed_domains=lambda: trust.space.domains,
+        own_domains=ground.config.accounts.domains,
         patient_domain=accounts.patient_domain,
     )

@@ -69,15 +69,17 @@ class Suggestions:
         accounts: Accounts,
         may_look_up: Callable[[AccountId], bool],
         listed_domains: Callable[[], Collection[str]] = tuple,
+        own_domains: Sequence[str] = (),
         patient_domain: str = "",
         within: float = _WITHIN,
     ) -> None:
-        """`listed_domains`: of the trust list."""
+        """`listed_domains`: of the trust list, to which letters leave. Nobody of another domain is suggested."""
         self._listings = listings
         self._harvest = harvest
         self._accounts = accounts
         self._may_look_up = may_look_up
         self._listed_domains = listed_domains
+        self._own_domains = tuple(own_domains)
         self._patient_domain = patient_domain
         self._within = within
         # Of its own: what a slow disk holds up here holds up nobody else's thread.
@@ -158,8 +160,9 @@ class Suggestions:
         return tuple(kept)
 
     def _may_be_shown(self, suggestion: str) -> bool:
-        if not self._accounts.is_local_domain(domain_of(suggestion)):
-            return True
+        domain = domain_of(suggestion)
+        if not self._accounts.is_local_domain(domain):
+            return domain in self._listed_domains()
         account = self._accounts.by_address(suggestion)
         return account is not None and account.kind is not Kind.PATIENT and in_service(account)
 
@@ -171,7 +174,7 @@ class Suggestions:
         """In a thread: near it in the domain of the trust list that is written nearly so. Where the directory shows
         nobody there, the same name in that domain: it tells nothing but how the domain is written."""
         found = self._listings.suggest(address, MOST)
-        near = nearest(domain_of(address), self._listed_domains())
+        near = nearest(domain_of(address), (*self._listed_domains(), *self._own_domains))
         if not near:
             return found
         meant = f"{address.rpartition('@')[0]}@{near}"

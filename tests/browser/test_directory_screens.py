@@ -77,6 +77,18 @@ def test_the_kind_of_a_mailbox_is_said(visit: Visit) -> None:
         expect(looked_up(page, words).first).to_contain_text(kind)
 
 
+def test_who_cannot_be_written_to_is_not_offered(visit: Visit) -> None:
+    page = visit("/ecrire", "per")
+    far = looked_up(page, "lointain").first
+    expect(far).to_have_attribute("aria-disabled", "true")
+    expect(far).to_contain_text("hors de l’espace de confiance")
+    assert faults(page) == []
+    far.click()
+    field(page).press("ArrowDown")
+    field(page).press("Enter")
+    expect(page.get_by_role("list", name="Destinataires")).to_have_count(0)
+
+
 def test_the_keyboard_alone_finds_chooses_removes_and_writes(visit: Visit) -> None:
     page = visit("/ecrire", "per", 1100)
     expect(looked_up(page, "martin")).to_have_count(4)

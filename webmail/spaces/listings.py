@@ -3,9 +3,10 @@
 Asked by POST: what somebody types stands in no address, so in no log of a server in between, also where they typed the
 name of a patient by mistake.
 
-Invariants: the rules are asked who looks and who describes (`accounts.look_up`, `accounts.describe`); nobody is shown
-whom this node would not write to; every card counts as shown to who asks (`directory.harvest`); what is typed is in no
-log, trace or exception; what a holder changes is in the trace, and in the directory before the answer.
+Invariants: the rules are asked who looks and who describes (`accounts.look_up`, `accounts.describe`); nobody here is
+shown who takes no letters, and somebody at a domain that letters do not go to is shown as such, last; every card counts
+as shown to who asks (`directory.harvest`); what is typed is in no log, trace or exception; what a holder changes is in
+the trace, and in the directory before the answer.
 """
 
 from __future__ import annotations
@@ -102,6 +103,7 @@ class Looking:
     access: Access
     profiles: ProfileBook
     listed: Callable[[], Awaitable[None]]  # our own accounts in the directory, brought up to date
+    reachable: Callable[[str], bool] = lambda domain: True  # whether letters of this node go to that domain
     searches_per_minute: int = 240
 
 
@@ -143,7 +145,10 @@ class Picker:
             await self._ground.sleep(wait)
         known = frozenset(recent)
         return {
-            "cards": [_card(one, known=one.address in known) for one in shown],
+            "cards": sorted(
+                (_card(one, known=one.address in known, reachable=self._reachable(one)) for one in shown),
+                key=lambda card: not card["reachable"],
+            ),
             "more": found.more,
             "corrected": [{"typed": typed, "taken": taken} for typed, taken in found.corrected],
         }
@@ -165,6 +170,10 @@ class Picker:
             return True
         found = self._ground.accounts.by_address(card.address)
         return found is not None and found.kind is not Kind.PATIENT and in_service(found)
+
+    def _reachable(self, card: Card) -> bool:
+        domain = card.address.rpartition("@")[2]
+        return self._ground.accounts.is_local_domain(domain) or self._looking.reachable(domain)
 
     async def _written_with(self, writer: Account) -> tuple[str, ...]:
         """Addresses of lately written and received letters, the newest first."""
@@ -284,7 +293,7 @@ def _recent(reader: Reader, writer: Account) -> tuple[str, ...]:
     return tuple(sorted(newest, key=lambda one: -newest[one])[:_RECENT_MOST])
 
 
-def _card(card: Card, *, known: bool) -> Mapping[str, Any]:
+def _card(card: Card, *, known: bool, reachable: bool) -> Mapping[str, Any]:
     return {
         "address": card.address,
         "kind": card.kind.value if card.kind is not None else "",
@@ -298,6 +307,7 @@ def _card(card: Card, *, known: bool) -> Mapping[str, Any]:
         "department": card.department,
         "digitization": card.digitization,
         "known": known,
+        "reachable": reachable,
     }
 
 

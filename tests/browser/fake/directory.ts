@@ -15,6 +15,7 @@ const LISTED: Found[] = [
   one("labo@bio.vallees.example", "APP", "Laboratoire Bio Vallées", { organisation: "Bio Vallées", commune: "Annecy", postcode: "74000" }),
   one("cabinet.des.lilas@mss.vallees.example", "CAB", "Cabinet infirmier des Lilas", { commune: "Lyon", postcode: "69001" }),
   one("hostile@mss.vallees.example", "PER", '<img src=x onerror="alert(1)"> \u202EnitraM rD', { profession: "<b>Médecin</b>", organisation: `Hôpital ${"très ".repeat(40)}long` }),
+  one("lointain@ailleurs.vallees.example", "PER", "Dr Lou LOINTAIN", { profession: "Médecin", commune: "Brest", reachable: false }),
   one("sara@mss.vallees.example", "PER", "שרה כהן", { profession: "Sage-femme", commune: "Lyon" }),
   one(`${"n".repeat(64)}@${"tres-long-".repeat(5)}domaine.vallees.example`, "PER", "Anne-Sophie-Marguerite DE-LA-ROCHEFOUCAULD-SAINT-AMANT-DU-HAUT-PLATEAU", { profession: "Masseur-kinésithérapeute", commune: "Saint-Remy-en-Bouzemont-Saint-Genest-et-Isson", postcode: "51290" }),
 ];

@@ -62,6 +62,8 @@ def suggestions(desk) -> Suggestions:
     found = desk.node.delivery._suggestions
     found._listings, found._harvest = Known(), Counted()
     found._within = 5.0  # a slow machine is no reason to fail here
+    listed = {"voisin.test", "xn--hpital-ixa.test"} | {f"{'b' * 60}.{'c' * 60}.voisin.test"}
+    found._listed_domains = lambda: listed
     return found
 
 
@@ -176,6 +178,12 @@ async def test_a_directory_that_is_slow_or_broken_holds_no_answer_up(desk, sugge
 
     monkeypatch.setattr(suggestions._listings, "suggest", broken)
     assert (await refused(desk.envelope(gp, f"nurce@{HERE}"))).sentence == "No such mailbox here"
+
+
+async def test_nobody_is_suggested_whose_domain_letters_do_not_go_to(desk, suggestions) -> None:
+    gp = await desk.account("gp")
+    suggestions._listings.near = {f"nurce@{HERE}": ("nurse@ailleurs.test", NEAR)}
+    assert (await refused(desk.envelope(gp, f"nurce@{HERE}"))).sentence.endswith(f"did you mean {NEAR}?")
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,7 @@ async def test_a_professional_finds_a_colleague_with_all_that_tells_two_of_a_nam
                 "department": "69",
                 "digitization": True,
                 "known": False,
+                "reachable": True,
             }
         ],
         "more": True,
@@ -199,6 +200,19 @@ async def test_neither_oneself_nor_somebody_here_who_takes_no_letters_is_offered
     found = await at_gp.post("directory", {"q": "martin"})
     assert [one["address"] for one in found["cards"]] == [MARTIN.address]
     assert counted(page).told[-1][1] == [MARTIN.address]
+
+
+async def test_somebody_at_a_domain_that_no_letter_goes_to_is_shown_last_and_as_such(page: Office) -> None:
+    assert page.looking is not None
+    page.looking = replace(page.looking, reachable=lambda domain: domain == "chu.test")
+    await page.open_page()
+    at_gp = await doctor(page)
+    known(page).cards = (replace(MARTIN, address="zoe@ailleurs.test"), MARTIN)
+    found = (await at_gp.post("directory", {"q": "martin"}))["cards"]
+    assert [(one["address"], one["reachable"]) for one in found] == [
+        (MARTIN.address, True),
+        ("zoe@ailleurs.test", False),
+    ]
 
 
 async def test_one_letter_finds_nothing_and_costs_nothing(page: Office) -> None:

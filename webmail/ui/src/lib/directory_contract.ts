@@ -13,6 +13,7 @@ export interface Found {
   postcode: string;
   commune: string;
   digitization: boolean; // takes no paper any more
+  reachable?: boolean; // false: no letter goes to that operator
   known: boolean; // letters went to or came from there lately
 }
 
