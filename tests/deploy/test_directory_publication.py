@@ -264,6 +264,21 @@ async def test_a_ward_is_published_under_its_hospital(node: Node, national: Nati
     assert "Moreau" not in str(told), "who answers for it is told to the directory, and by it to nobody"
 
 
+async def test_a_group_practice_is_published_under_its_responsible_with_the_others(
+    node: Node, national: National
+) -> None:
+    practice = await node.accounts.add(f"cabinet.gare@{DOMAIN}", Kind.CAB)
+    fields = {"description": "Cabinet de la Gare", "id_pp": f"{RPPS}, {THIRD}"}
+    await node.profiles.change(practice, fields, "node")
+    await reaches(node, practice, "published")
+    told = await national.tells(practice.address)
+    assert told is not None
+    assert "Cabinet de la Gare" in str(told)
+    counted = await node.publications.measured()
+    assert counted["publication_published"] >= 1
+    assert counted["publication_shut"] == 0.0
+
+
 async def test_closing_a_mailbox_withdraws_it_everywhere(node: Node, national: National) -> None:
     paul = await person(node, "paul.lenoir", OTHER, given_name="Paul", family_name="Lenoir")
     await reaches(node, paul, "published")

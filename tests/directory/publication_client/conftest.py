@@ -58,11 +58,26 @@ class Desk:
 
 @pytest.fixture
 def place(tmp_path: Path) -> str:
+    """On SQLite."""
     where = f"sqlite:///{tmp_path / 'directory.db'}"
+    _create(where)
+    return where
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either(request: pytest.FixtureRequest) -> str:
+    """On both databases."""
+    if request.param == "sqlite":
+        return request.getfixturevalue("place")
+    where: str = request.getfixturevalue("make_postgresql_database")()
+    _create(where)
+    return where
+
+
+def _create(where: str) -> None:
     engine = open_database(where)
     tables.create(engine)
     engine.dispose()
-    return where
 
 
 @pytest.fixture

@@ -312,10 +312,10 @@ from directory.publication.client.queue import PublicationQueue
 from directory.publication.client.remote import NationalDirectory
 from directory.service import open_database
 from tests.directory.publication_client.national import Wire
-where, dies_after = sys.argv[1:3]
+where, dies_after, log_file = sys.argv[1:4]
 
 async def answer(request):
-    with open(where.removeprefix("sqlite:///") + ".asked", "ab") as log:
+    with open(log_file, "ab") as log:
         log.write(request.content + b"\\n")
         log.flush()
         os.fsync(log.fileno())
@@ -344,11 +344,11 @@ async def test_a_sudden_end_loses_nothing_and_doubles_nothing(
     script.write_text(textwrap.dedent(_DIES))
     root = str(Path(__file__).parents[3])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, *sys.path])}
-    ended = subprocess.run(
-        [sys.executable, script, place, dies_after], env=environment, timeout=60, check=False
-    )
+    log = tmp_path / "asked"
+    command = [sys.executable, script, place, dies_after, log]
+    ended = subprocess.run(command, env=environment, timeout=60, check=False)
     assert ended.returncode == -signal.SIGKILL
-    assert Path(f"{place.removeprefix('sqlite:///')}.asked").read_bytes().count(b"insert") == 1
+    assert log.read_bytes().count(b"insert") == 1
     await desk.round()
     if dies_after == "confirmed":
         assert desk.national.asked == []
