@@ -67,8 +67,7 @@ class DirectoryCommands:
         except IdentifierRefused as no_structure:
             if refused is None:
                 raise CommandFailed(f"The directory shows nobody with the identifier {compact}.") from None
-            nearer = refused if compact[:1] == "8" or refused.reason == "too-long" else no_structure
-            raise CommandFailed(nearer.en) from None
+            raise CommandFailed(_why(compact, refused, no_structure)) from None
         if (found := await asyncio.to_thread(self._organisation, structure.value)) is not None:
             return found
         raise CommandFailed(f"The directory shows nothing with the identifier {compact}.")
@@ -108,6 +107,15 @@ class DirectoryCommands:
             "organisation": _organisation(kept.value) | {"updated": _day(kept.updated_at)},
             "mailboxes": [_mailbox(one) for one in listings.mailboxes_of(national_id)],
         }
+
+
+def _why(text: str, no_person: IdentifierRefused, no_structure: IdentifierRefused) -> str:
+    """The reason of the register that the first digit names."""
+    if text[:1] == "8" or no_person.reason == "too-long":
+        return no_person.en
+    if text[:1] in set("01234"):
+        return no_structure.en
+    return f"An address has an @. {no_person.en} {no_structure.en}"
 
 
 def _card(card: Card) -> dict[str, Any]:
