@@ -316,34 +316,6 @@ def test_a_revocation_is_seen_in_every_place_at_once(
 # ------------------------------------------------------------------------------------ Thunderbird
 
 
-@contextmanager
-def leading_here(made: world.World) -> Generator[int]:
-    """A proxy by which every name leads to this node's HTTPS port, and port 443 of names is the only one."""
-    listening = socket.create_server(("127.0.0.1", 0))
-
-    def serve() -> None:
-        with suppress(OSError):
-            while True:
-                inner, _ = listening.accept()
-                head = b""
-                while not head.endswith(b"\r\n\r\n") and (data := inner.recv(4096)):
-                    head += data
-                if not head.startswith(b"CONNECT ") or b"vaguemestre.test:443 " not in head.splitlines()[0]:
-                    inner.close()
-                    continue
-                outer = socket.create_connection(("127.0.0.1", made.ports["https"]))
-                inner.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-                for pair in ((inner, outer), (outer, inner)):
-                    threading.Thread(target=carry, args=pair, daemon=True).start()
-
-    threading.Thread(target=serve, daemon=True).start()
-    try:
-        yield listening.getsockname()[1]
-    finally:
-        listening.shutdown(socket.SHUT_RDWR)
-        listening.close()
-
-
 @pytest.mark.timeout(600)
 def test_thunderbird_finds_a_key_when_its_holder_is_written_to(
     made: world.World, helene: Professional
@@ -352,12 +324,11 @@ def test_thunderbird_finds_a_key_when_its_holder_is_written_to(
     installed()
     patient = intruder.activated(made, "Odile", "RENARD", 651)
     nobody = f"x@{world.DOMAIN}"
-    with leading_here(made) as proxy:
-        command = [sys.executable, str(_DISCOVER), "--demo-json", str(made.folder / "demo.json")]
-        command += ["--proxy", str(proxy), "--keyservers", f"vks://{HOST}"]
-        for one in (helene.address, patient.address, nobody):
-            command += ["--email", one]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=500)
+    command = [sys.executable, str(_DISCOVER), "--demo-json", str(made.folder / "demo.json")]
+    command += ["--keyservers", f"vks://{HOST}"]
+    for one in (helene.address, patient.address, nobody):
+        command += ["--email", one]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout)
     (key,) = found[helene.address]

@@ -1,9 +1,10 @@
 """Thunderbird, as Debian ships it, looks for somebody's key online; what it finds is printed as JSON.
 
     python tests/peers/thunderbird/discover.py --demo-json DIR/demo.json --email WHO [--email …]
-        --proxy PORT [--keyservers LIST]
+        [--keyservers LIST]
 
-It knows directories and key servers at port 443 of their names alone: `--proxy` is where names lead on this machine.
+It knows directories and key servers at port 443 of their names alone: a proxy (`names.py`) leads those of the address's
+own operator to the demo's node.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 from desktop import screen, thunderbird
 from marionette import Marionette, MarionetteError
+from names import names
 from run import CHROME, START_SECONDS, account_of, prepared
 
 
@@ -37,10 +39,21 @@ def main() -> int:
 
 
 def _discover(demo: dict[str, Any], options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    settings: dict[str, str | int | bool] = {
-        "network.proxy.ssl_port": options.proxy,
-        "mail.openpgp.keyserver_list": options.keyservers,
-    }
+    known = {f"openpgpkey.{one.partition('@')[2]}:443": demo["endpoints"]["https"] for one in options.email}
+    with names(known) as told:
+        settings: dict[str, str | int | bool] = {
+            "network.proxy.ssl_port": told.port,
+            "mail.openpgp.keyserver_list": options.keyservers,
+        }
+        return _looked_for(demo, options, folder, settings)
+
+
+def _looked_for(
+    demo: dict[str, Any],
+    options: argparse.Namespace,
+    folder: Path,
+    settings: dict[str, str | int | bool],
+) -> dict[str, Any]:
     with (
         screen() as display,
         thunderbird(display, folder, settings) as port,
@@ -54,7 +67,6 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--demo-json", type=Path, required=True)
     parser.add_argument("--email", action="append", required=True)
-    parser.add_argument("--proxy", type=int, required=True)
     parser.add_argument("--keyservers", default="")
     return parser.parse_args()
 
