@@ -131,6 +131,24 @@ def test_a_patient_is_in_no_public_directory(two: Federation, aurore: intruder.S
         assert over_https(ca, port, f"/vks/v1/by-fingerprint/{fingerprint}", host).status == 404
 
 
+def test_who_is_on_the_red_list_is_shown_to_operators_alone(two: Federation) -> None:
+    address = two.yves.address
+
+    def red(wanted: str) -> None:
+        two.there.command("account_profile", address=address, fields={"red_list": wanted})
+
+    red("yes")
+    try:
+        assert (
+            published(two.commons.ca, two.there.ports["https"], address, f"openpgpkey.{THERE}").status == 404
+        )
+        found = two.here.command("key_peer", address=address, refresh=True)
+        assert (found["state"], found["held_by"]) == ("valid", "holder")
+    finally:
+        red("no")
+    assert published(two.commons.ca, two.there.ports["https"], address, f"openpgpkey.{THERE}").status == 200
+
+
 def test_a_revocation_there_is_heard_of_here_when_it_is_asked_for(
     two: Federation, aurore: intruder.Someone
 ) -> None:
