@@ -11,6 +11,7 @@
 //   gate: nobody has a key: each letter leaves readable by another operator
 //   nonotices: the operator sends no notices
 //   many: two thousand documents too
+//   swept: the directory was searched too much
 //   reseal: letters wait to be taken over                   several: a letter to several people, to be answered elsewhere
 
 const KEPT = "fake.scene";

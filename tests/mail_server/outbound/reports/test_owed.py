@@ -89,6 +89,28 @@ async def test_recipients_of_one_letter_are_told_of_together(world: World):
     assert "but readable by it" in words
 
 
+async def test_who_mistyped_an_address_reads_whom_they_may_have_meant(world: World):
+    asked: list[tuple[str, str]] = []
+
+    def meant(account: str, address: str) -> tuple[str, ...]:
+        asked.append((account, address))
+        return ("rob@voisin.test", "bobby@voisin.test")
+
+    world.reports._meant = meant
+    await world.owe(
+        told(),
+        settled(),
+        settled(to="carol@voisin.test", last=outcome(enhanced="5.2.2", said="Full")),
+        settled(Fate.RELAYED, "dave@voisin.test", notify=SUCCESS),
+    )
+    await world.later(4)
+    [(_, message)] = world.delivery.filed
+    words = email.message_from_bytes(message, policy=email.policy.default).get_payload()[0].get_content()  # type: ignore[union-attr, index]
+    assert asked == [(ALICE.id, "bob@voisin.test")]
+    assert words.count("Vouliez-vous écrire à rob@voisin.test ou bobby@voisin.test\u00a0?") == 1
+    assert words.count("Did you mean rob@voisin.test or bobby@voisin.test?") == 1
+
+
 async def test_what_became_of_a_recipient_last_is_told(world: World):
     await world.owe(told(), settled(Fate.DELAYED, last=LATER, notify=SUCCESS | DELAY))
     await world.owe(told(), settled(Fate.RELAYED, notify=SUCCESS | DELAY))
