@@ -1,0 +1,121 @@
+"""`vaguemestre directory import`: what it says, what it leaves in the trace, how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from deploy.demo.directory_files import write_activity, write_mailboxes
+from deploy.node import console_directory_import
+from deploy.node.cli import app
+from deploy.node.control import CommandFailed
+from deploy.node.initialise import Wishes, initialise
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("import")
+    wishes = Wishes(
+        home=folder / "node",
+        config=None,
+        domains=("mss.essai.test",),
+        kek=folder / "kek",
+        hostname="localhost",
+        sections={"sealing": {"workers": 1}, "store": {"readers": 1}},
+    )
+    asyncio.run(initialise(wishes))
+    return folder / "node"
+
+
+def run(home: Path, *words: str, code: int = 0) -> str:
+    result = CliRunner().invoke(app, ["directory", "import", *words, "--home", str(home)])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_both_files_are_imported_and_told_and_a_cut_one_is_refused(home: Path, tmp_path: Path) -> None:
+    boxes, activity, cut = tmp_path / "boxes.txt", tmp_path / "activity.zip", tmp_path / "cut.txt"
+    write_mailboxes(boxes, 120, wrong=0.0)
+    write_activity(activity, 120, wrong=0.0)
+    write_mailboxes(cut, 30, wrong=0.0)
+    first, second = json.loads(run(home, str(boxes), str(activity), "--json"))
+    assert (first["source"], second["source"]) == ("mssante", "activity")
+    assert first["added"] >= 120
+    assert first["peak_megabytes"] < 500
+    assert Path(first["changes_report"]).parent == home / "imports"
+    said = run(home, str(cut), code=1)
+    assert "would be taken away" in said
+    assert "--force" in said
+    said = run(home, str(boxes))
+    assert "0 added, 0 changed, 0 removed" in said
+    trace = CliRunner().invoke(
+        app, ["audit", "show", "--action", "directory-import", "--json", "--home", str(home)]
+    )
+    found = json.loads(trace.stdout)
+    entries: list[dict[str, Any]] = found if isinstance(found, list) else found["entries"]
+    assert sorted(one["outcome"] for one in entries) == ["done", "done", "done", "refused"]
+    assert "mssante.fr" not in trace.stdout
+
+
+def test_a_file_that_is_not_there_is_one_sentence(home: Path, tmp_path: Path) -> None:
+    assert "No such file" in run(home, str(tmp_path / "absent.txt"), code=1)
+
+
+def _asked(path: Path, folder: Path) -> dict[str, Any]:
+    return {
+        "database": str(folder / "listings.db"),
+        "path": str(path),
+        "reports": str(folder),
+        "source": "",
+        "largest_fall": 0.05,
+        "dry_run": True,
+        "force": False,
+    }
+
+
+async def test_a_process_that_is_killed_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "boxes.txt"
+    os.mkfifo(path)  # nobody writes into it: it would wait for ever
+    made: list[asyncio.subprocess.Process] = []
+    start = asyncio.create_subprocess_exec
+
+    async def noted(*words: Any, **wishes: Any) -> asyncio.subprocess.Process:
+        made.append(await start(*words, **wishes))
+        return made[-1]
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", noted)
+    work = asyncio.create_task(console_directory_import._worked(_asked(path, tmp_path), lambda *_: None))  # pyright: ignore
+    while not made:
+        await asyncio.sleep(0.01)
+    made[0].send_signal(signal.SIGKILL)
+    with pytest.raises(CommandFailed, match="it goes on"):
+        await work
+
+
+async def test_a_command_that_is_broken_off_ends_its_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "boxes.txt"
+    os.mkfifo(path)
+    made: list[asyncio.subprocess.Process] = []
+    start = asyncio.create_subprocess_exec
+
+    async def noted(*words: Any, **wishes: Any) -> asyncio.subprocess.Process:
+        made.append(await start(*words, **wishes))
+        return made[-1]
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", noted)
+    work = asyncio.create_task(console_directory_import._worked(_asked(path, tmp_path), lambda *_: None))  # pyright: ignore
+    while not made:
+        await asyncio.sleep(0.01)
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    assert made[0].returncode == -signal.SIGKILL
