@@ -14,10 +14,12 @@ from deploy.node.initialise import Wishes, initialise
 
 
 @contextmanager
-def own_world(name: str) -> Generator[tuple[world.World, world.NodeProcess]]:
+def own_world(
+    name: str, sections: world.Sections | None = None
+) -> Generator[tuple[world.World, world.NodeProcess]]:
     """The demo's world in a folder of its own. Its path is short: GnuPG's sockets lie below it."""
     folder = Path(tempfile.mkdtemp(prefix=f"vm-{name}-"))
-    made, process = world.build(folder, world.free_port_base(), lambda _: None)
+    made, process = world.build(folder, world.free_port_base(), lambda _: None, sections)
     try:
         yield made, process
     finally:

@@ -6,6 +6,7 @@ changes hear of them as if they were made here.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from deploy.node.config import Config
@@ -25,7 +26,7 @@ def following(
 
     async def follow() -> None:
         told = await store.read(_told)
-        if told != _known(accounts):
+        if told != await asyncio.to_thread(_known, accounts):
             await accounts.reload()
         await profiles.start()
 

@@ -1,10 +1,10 @@
 """Our own accounts in the directory: whoever may be found is listed, whoever may not is not, within the same minute.
 
 Also the other way: who is gone from the national directory loses access here, and has it again when they are back
-(`struck_off`). Both are one look, taken when an account or a profile changes, when an import wrote, and twice a minute.
+(`struck_off`). Both are one look, taken when an account or a profile changed, when an import wrote, and twice a minute
+where other nodes share the accounts.
 
-Invariants: `sync` is a difference: asking for it when nothing changed costs one small question to the database; what it
-lists is durable when it returns; several nodes that share a directory come to the same, each after reading what the
+Invariants: `sync` writes a difference: nothing where nothing changed; what it lists is durable when it returns; several nodes that share a directory come to the same, each after reading what the
 others changed.
 """
 
@@ -29,7 +29,8 @@ from mail_server.accounts.service import AccountService
 
 _log = logging.getLogger("vaguemestre.directory")
 T = TypeVar("T")
-_EVERY = 30.0  # seconds
+_EVERY = 30.0  # seconds, where other nodes change accounts too
+_EVERY_ALONE = 600.0  # where everything that changes is told of
 _GLANCE = 5.0  # between two looks at whether anybody wrote into the listings
 _AT_ONCE = 100  # mailboxes of one transaction: an import in another process waits for its turn meanwhile
 
@@ -80,20 +81,10 @@ class OwnListings:
                 await self._follow()
             if self._struck_off is not None:
                 await self._struck_off.look()
-            accounts = self._accounts.all()
-            wanted = own_mailboxes.mailboxes(accounts, self._profiles)
+            # In threads, all of it: a node may have a hundred thousand accounts.
+            wanted = await asyncio.to_thread(self._to_be_listed)
             if self._publications is not None:
                 await self._publications.sync(wanted)
-                withdrawn = self._publications.withdrawn()
-                wanted = {address: one for address, one in wanted.items() if address not in withdrawn}
-            shown = {address for address, mailbox in wanted.items() if not mailbox.red_list}
-            changes = [
-                (account.address, account.address in shown)
-                for account in accounts
-                if self._directory.is_listed(account.address) != (account.address in shown)
-            ]
-            if changes:
-                await asyncio.to_thread(self._show, changes)
             await asyncio.to_thread(self._bring, wanted)
 
     def soon(self) -> None:
@@ -123,11 +114,12 @@ class OwnListings:
             await self._until_due()
 
     async def _until_due(self) -> None:
-        """Until something here changed, or somebody wrote into the listings, or half a minute is over."""
+        """Until something here changed, or somebody wrote into the listings, or it is time to look at all of it."""
         began = time.monotonic()
-        while time.monotonic() - began < _EVERY:
+        every = _EVERY if self._follow is not None else _EVERY_ALONE
+        while time.monotonic() - began < every:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), min(_GLANCE, _EVERY))
+                await asyncio.wait_for(self._wanted.wait(), min(_GLANCE, every))
                 return
             with contextlib.suppress(Exception):  # `sync` says what stands in the way
                 if await asyncio.to_thread(self._database.read, _generation) != self._generation:
@@ -135,15 +127,21 @@ class OwnListings:
 
     # -- in a thread
 
-    def _show(self, changes: Sequence[tuple[str, bool]]) -> None:
-        self._directory.list_exactly(
-            [address for address, listed in changes if listed],
-            [address for address, listed in changes if not listed],
-            self._clock(),
-        )
+    def _to_be_listed(self) -> dict[str, Mailbox]:
+        return own_mailboxes.mailboxes(self._accounts.all(), self._profiles)
 
-    def _bring(self, wanted: Mapping[str, Mailbox]) -> None:
-        """Make the mailboxes of our own in the listings these. Somebody else may have written there since."""
+    def _bring(self, told: Mapping[str, Mailbox]) -> None:
+        """Make the addresses that are shown, and the mailboxes of our own in the listings, these. Somebody else may
+        have written there since."""
+        withdrawn = self._publications.withdrawn() if self._publications is not None else frozenset[str]()
+        wanted = {address: mailbox for address, mailbox in told.items() if address not in withdrawn}
+        is_listed = self._directory.is_listed
+        shown = [address for address, mailbox in wanted.items() if not mailbox.red_list]
+        fresh = [address for address in shown if not is_listed(address)]
+        every = {account.address for account in self._accounts.all()}
+        over = [address for address in every.difference(shown) if is_listed(address)]
+        if fresh or over:
+            self._directory.list_exactly(fresh, over, self._clock())
         generation = self._database.read(_generation)
         if wanted == self._put and generation == self._generation:
             return

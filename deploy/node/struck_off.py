@@ -43,14 +43,7 @@ class StruckOff:
 
     async def look(self) -> Looked:
         """Act on what the directory says now of professionals of ours."""
-        ours = {
-            account.national_id: account
-            for account in self._accounts.all()
-            if account.national_id and not account.closed
-        }
-        if not ours:
-            return Looked()
-        said = await asyncio.to_thread(self._database.read, lambda sql: _said(sql, ours))
+        ours, said = await asyncio.to_thread(self._asked)
         if not said:
             return Looked()
         acted_on = await self._accounts.struck_off()
@@ -72,6 +65,15 @@ class StruckOff:
         if events:
             self._audit(events)
         return Looked(tuple(one.address for one in out), tuple(one.address for one in back))
+
+    def _asked(self) -> tuple[Mapping[str, Account], Mapping[str, int | None]]:
+        """In a thread: professionals of ours by their identifier, and what the directory says of them."""
+        ours = {
+            account.national_id: account
+            for account in self._accounts.all()
+            if account.national_id and not account.closed
+        }
+        return ours, self._database.read(lambda sql: _said(sql, ours)) if ours else {}
 
     async def standing(self) -> tuple[str, ...]:
         """Addresses of ours that are out for it now."""
