@@ -4,8 +4,8 @@ Also the other way: who is gone from the national directory loses access here, a
 (`struck_off`). Both are one look, taken when an account or a profile changed, when an import wrote, and twice a minute
 where other nodes share the accounts.
 
-Invariants: `sync` writes a difference: nothing where nothing changed; what it lists is durable when it returns; several nodes that share a directory come to the same, each after reading what the
-others changed.
+Invariants: `sync` writes a difference: nothing where nothing changed; what it lists is durable when it returns; several
+nodes that share a directory come to the same, each after reading what the others changed.
 """
 
 from __future__ import annotations
