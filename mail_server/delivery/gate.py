@@ -227,7 +227,7 @@ class Gate:
                 return Refusal(
                     550,
                     "5.1.3",
-                    "This patient number is mistyped: check its digits",
+                    f"This patient number is mistyped. {wrong.en}",
                     "recipient-number-wrong",
                 )
         if domain_of(address) == self._patient_domain:

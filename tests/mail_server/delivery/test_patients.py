@@ -178,6 +178,17 @@ async def test_a_number_that_nobody_has_is_refused_and_a_mistyped_one_is_told(
     assert (found.code, found.reason, found.enhanced) == (550, reason, enhanced)
 
 
+@pytest.mark.parametrize(
+    ("local", "said"), [("285051305500199", "The last two digits"), ("285131305500199", "The month")]
+)
+async def test_a_mistyped_number_is_told_where_to_look(desk, local: str, said: str) -> None:
+    robot = await desk.account("robot", Kind.APP)
+    found = await refused(desk.envelope(robot, f"{local}@{desk.node.accounts.patient_domain}"))
+    assert said in found.sentence
+    assert found.sentence.isascii()
+    assert local not in found.sentence
+
+
 # -- from a patient -------------------------------------------------------------------------------------------
 
 
