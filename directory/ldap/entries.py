@@ -18,7 +18,7 @@ has not; an attribute without a value is not there.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cryptography import x509
@@ -171,40 +171,45 @@ def entry_of(card: Card, tree: Tree, certificates: Certificates, capabilities: C
     plain = " ".join(part for part in (card.given, card.family.upper()) if part) or card.name or address
     street = " ".join(card.street.split())
     town = " ".join(part for part in (card.postcode, card.commune) if part)
-    found: dict[str, Iterable[str]] = {
+    job, speciality = card.profession.label, card.speciality.label
+    values: dict[str, Values] = {
         "objectClass": _PERSON,
         "cn": (plain,),
         "sn": (card.family or card.name or address,),
-        "givenName": (card.given,),
         "displayName": (card.name or address,),
-        "personalTitle": (card.title if card.family else "",),
-        "title": (", ".join(part for part in (card.profession.label, card.speciality.label) if part),),
-        "businessCategory": (card.profession.label, card.speciality.label),
-        "o": (card.organisation,),
-        "ou": (card.service,),
-        "l": (card.commune,),
-        "st": (card.department,),
-        "street": (street,),
-        "postalCode": (card.postcode,),
-        # RFC 4517 §3.3.28: lines parted by "$".
-        "postalAddress": ("$".join(_line(part) for part in (street, town) if part),),
-        "description": (card.description,),
         "mail": (address,),
         "uid": (address,),
-        "employeeNumber": (card.national_id if card.kind is Kind.PER else "",),
-        "vaguemestreKind": (card.kind.value if card.kind else "",),
-        "vaguemestreProfession": (card.profession.code,),
-        "vaguemestreSpeciality": (card.speciality.code,),
-        "vaguemestreOrganisation": (card.organisation_id,),
-        "modifyTimestamp": (_time(card.updated_at),),
         "entryDN": (str(name),),
         "subschemaSubentry": (schema.SUBSCHEMA,),
         "hasSubordinates": ("FALSE",),
         "structuralObjectClass": ("inetOrgPerson",),
     }
-    if town:
-        found["c"], found["co"] = (_COUNTRY,), (_COUNTRY_WORDS,)
-    values = {kind: kept for kind, each in found.items() if (kept := _kept(each))}
+    for kind, value in (
+        ("givenName", card.given),
+        ("personalTitle", card.title if card.family else ""),
+        ("title", ", ".join(part for part in (job, speciality) if part)),
+        ("o", card.organisation),
+        ("ou", card.service),
+        ("l", card.commune),
+        ("st", card.department),
+        ("street", street),
+        ("postalCode", card.postcode),
+        # RFC 4517 §3.3.28: lines parted by "$".
+        ("postalAddress", "$".join(_line(part) for part in (street, town) if part)),
+        ("c", _COUNTRY if town else ""),
+        ("co", _COUNTRY_WORDS if town else ""),
+        ("description", card.description),
+        ("employeeNumber", card.national_id if card.kind is Kind.PER else ""),
+        ("vaguemestreKind", card.kind.value if card.kind else ""),
+        ("vaguemestreProfession", card.profession.code),
+        ("vaguemestreSpeciality", card.speciality.code),
+        ("vaguemestreOrganisation", card.organisation_id),
+        ("modifyTimestamp", _time(card.updated_at)),
+    ):
+        if value:
+            values[kind] = (value,)
+    if job or speciality:
+        values["businessCategory"] = tuple(dict.fromkeys(part for part in (job, speciality) if part))
     return Entry(
         name,
         values,
@@ -215,10 +220,6 @@ def entry_of(card: Card, tree: Tree, certificates: Certificates, capabilities: C
         },
         address,
     )
-
-
-def _kept(values: Iterable[str]) -> Values:
-    return tuple(dict.fromkeys(value for value in values if value))
 
 
 def _line(text: str) -> str:

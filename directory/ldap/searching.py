@@ -23,7 +23,7 @@ from directory.ldap.selection import Selection
 from directory.listings.interface import AddressMatch, Listings, Query
 from directory.model import Card, Kind
 
-MOST_CANDIDATES = 4_000  # cards looked at for one search
+MOST_CANDIDATES = 2_000  # cards looked at for one search
 _AT_ONCE = 200
 _PERSONS = frozenset({Kind.PER})
 _OTHERS = frozenset(Kind) - _PERSONS
@@ -194,7 +194,10 @@ class _Run:
                     break
                 entries.append(entry)
         except _TooWide:
-            code, words = ResultCode.ADMIN_LIMIT_EXCEEDED, _NARROWER
+            # Mail programs show what came before the first and nothing after the second.
+            some = any(entry.key for entry in entries)
+            code = ResultCode.SIZE_LIMIT_EXCEEDED if some else ResultCode.ADMIN_LIMIT_EXCEEDED
+            words = _NARROWER
         except _Late:
             code, words = ResultCode.TIME_LIMIT_EXCEEDED, "This search takes too long"
         return self._found(message_id, entries, code, words)
@@ -237,10 +240,7 @@ class _Run:
                 yield node
         queries, seen = self._queries(), set[int]()
         if len(queries) > 1 and (first := together(queries)) is not None:
-            cards, more = self._asked_of(self._likeliest(first))
-            yield from self._true_of(cards, seen)
-            if not more:
-                return  # it finds all that the others would
+            queries = (first,)  # it finds all that they would
         for query in queries:
             yield from self._true_of(self._ranked(query), seen)
 

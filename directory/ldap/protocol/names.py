@@ -7,6 +7,7 @@ and to how they were escaped, as all naming attributes here are (dc, ou, uid, ma
 from __future__ import annotations
 
 import binascii
+import re
 from dataclasses import dataclass
 
 _SHORT = {
@@ -31,6 +32,7 @@ _SHORT = {
     "domaincomponent": "dc",
 }
 _SPECIAL = frozenset('"+,;<>\\')
+_MAY_STAND_AS_IT_IS = re.compile(r"[\w@.-]+")
 _HEX = frozenset("0123456789abcdefABCDEF")
 _MOST_PARTS = 64
 
@@ -76,6 +78,8 @@ def same(one: Name, other: Name) -> bool:
 
 def escaped(value: str) -> str:
     """RFC 4514 §2.4"""
+    if _MAY_STAND_AS_IT_IS.fullmatch(value):
+        return value
     out: list[str] = []
     last = len(value) - 1
     for at, each in enumerate(value):
