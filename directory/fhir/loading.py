@@ -8,11 +8,12 @@ alone is not shown at all.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import cast
 
 from directory.fhir.entries import Person, Role, Service, Structure, on_person
 from directory.fhir.locators import Locator
 from directory.listings.database import Sql
+from directory.listings.known import several
 from directory.listings.rows import (
     MAILBOX_COLUMNS,
     ORGANISATION_COLUMNS,
@@ -62,17 +63,6 @@ _PRACTISED_IN = (
 )
 _WIDTH = len(MAILBOX_COLUMNS)
 _ORGANISATION_OF_MAILBOX = MAILBOX_COLUMNS.index("organisation_id")
-_AT_ONCE = 400
-
-
-def several(sql: Sql, statement: str, keys: Iterable[Any]) -> list[tuple[Any, ...]]:
-    """All rows for these keys; `{}` stands where their marks go."""
-    wanted = list(dict.fromkeys(keys))
-    found: list[tuple[Any, ...]] = []
-    for start in range(0, len(wanted), _AT_ONCE):
-        part = wanted[start : start + _AT_ONCE]
-        found += sql.all(statement.format(",".join("?" * len(part))), part)
-    return found
 
 
 class Loader:
@@ -97,7 +87,7 @@ class Loader:
 
     def addressed(self, addresses: Sequence[str]) -> dict[str, Person]:
         """Persons without a national identifier, by their address."""
-        rows = several(self._sql, _MAILBOXES_AT, addresses)
+        rows = several(self._sql, _MAILBOXES_AT, dict.fromkeys(addresses))
         self._read_organisations(row[_ORGANISATION_OF_MAILBOX] for row in rows)
         return {row[0]: self._of_nobody(row) for row in rows}
 
@@ -110,7 +100,7 @@ class Loader:
     def _everything(
         self, national_ids: Sequence[str], shown: bool
     ) -> dict[str, tuple[Person, list[tuple[Situation, int]]]]:
-        people = several(self._sql, _PROFESSIONALS, national_ids)
+        people = several(self._sql, _PROFESSIONALS, dict.fromkeys(national_ids))
         known = {row[0]: professional_of(row) for row in people}
         situations = self._situations(known)
         mailboxes = self._held(known)
@@ -201,7 +191,7 @@ class Loader:
 
     def _of_organisations(self, national_ids: Iterable[str]) -> dict[str, list[tuple[Mailbox, int]]]:
         found: dict[str, list[tuple[Mailbox, int]]] = {}
-        for row in several(self._sql, _MAILBOXES_IN, national_ids):
+        for row in several(self._sql, _MAILBOXES_IN, dict.fromkeys(national_ids)):
             at = row[_ORGANISATION_OF_MAILBOX]
             found.setdefault(at, []).append((self._mailbox(row, ()), row[_WIDTH]))
         return found

@@ -148,6 +148,7 @@ REVINCLUDES: Mapping[Type, tuple[str, ...]] = {
     Type.ORGANIZATION: ("PractitionerRole:organization", "HealthcareService:organization"),
     Type.SERVICE: (),
 }
+_CONTROLS_KNOWN = frozenset({"_count", "_elements", "_total", "_include", "_revinclude", "_format"})
 _FORMATS = frozenset({"json", "application/json", "application/fhir+json"})
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
@@ -239,7 +240,7 @@ class _Reader:
         if name == "_page_token":
             self._token = value
             return
-        if not value.strip():
+        if not value.strip() and self._known(name):
             return  # as if it was not there (R4 search §3.1.1.3)
         try:
             if name.startswith("_") and name not in _EVERYWHERE:
@@ -255,6 +256,9 @@ class _Reader:
             )
             return
         self._used.append((name, value))
+
+    def _known(self, name: str) -> bool:
+        return name in _CONTROLS_KNOWN or name.partition(":")[0] in PARAMETERS[self._type]
 
     # ------------------------------------------------------------ controls
 

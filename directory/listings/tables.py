@@ -53,6 +53,7 @@ professional = sa.Table(
         "struck_off_at", sa.BigInteger
     ),  # gone from the national file, or said so; then nothing of them is shown
     sa.Index("professional_family", "family_words"),
+    sa.Index("professional_given", "given_words"),
 )
 
 organisation = sa.Table(

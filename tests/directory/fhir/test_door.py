@@ -183,6 +183,8 @@ async def test_without_a_key_in_force_nothing_is_told(local):
 
 WRONG = {
     "Practitioner?colour=blue": (400, "not-supported"),
+    "Practitioner?colour=": (400, "not-supported"),
+    "Practitioner?=": (400, "not-supported"),
     "Practitioner?_sort=family": (400, "not-supported"),
     "Practitioner?_summary=count": (400, "not-supported"),
     "Practitioner?family:below=x": (400, "not-supported"),

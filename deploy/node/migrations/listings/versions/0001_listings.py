@@ -184,7 +184,9 @@ def upgrade() -> None:
     op.create_index("mailbox_of_domain", "mailbox", ["domain"])
     op.create_index("mailbox_of_organisation", "mailbox", ["organisation_id"])
     op.create_index("mailbox_of_professional", "mailbox_holder", ["national_id"])
-    op.create_index("professional_family", "professional", ["family_words"])
+    # Beginnings of names, by octets, whatever the collation of PostgreSQL's database.
+    for name, column in (("professional_family", "family_words"), ("professional_given", "given_words")):
+        op.create_index(name, "professional", [column], postgresql_ops={column: "text_pattern_ops"})
     op.create_index("organisation_name", "organisation", ["name_words"])
     op.create_index("situation_in_organisation", "situation", ["organisation_id"])
     op.create_index("situation_of_professional", "situation", ["national_id"])
