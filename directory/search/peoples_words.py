@@ -93,6 +93,14 @@ st: st | saint
 ste: ste | sainte
 """
 
+LABELS = frozenset(
+    """medecin medecine generale infirmier masseur kinesitherapeute pharmacien pharmacie chirurgien chirurgie dentiste
+    sage femme orthophoniste psychologue pedicure podologue manipulateur ergotherapeute psychomotricien orthoptiste
+    qualifie specialiste centre hospitalier universitaire hopital clinique cabinet maison sante medicale medical
+    laboratoire ehpad residence maladies service groupe secretariat""".split()  # noqa: SIM905  # forty words
+)
+"""Whole words of official labels: thousands of cards have each, and who typed one has typed all of it."""
+
 _MOST = 3  # words of a phrase
 _SHORTEST = 5  # letters by which one of these words, being typed, is known
 # What follows the name of a body's science, in who practises it: cardiologue, cardiologie; psychiatre, psychiatrie.

@@ -22,6 +22,7 @@ from directory.listings.rows import CARD_COLUMNS, WORD_COLUMNS, Row, card_of, na
 from directory.model import Kind
 from directory.search import statements
 from directory.search.lexicon import SHORTEST, Lexicon
+from directory.search.peoples_words import LABELS
 from directory.search.statements import LAST
 from directory.search.typed import Term, Typed, Word, typed
 from directory.search.words import storable
@@ -29,6 +30,7 @@ from directory.search.words import storable
 WITHIN = 1.5  # seconds
 MOST_SHOWN = 1000
 _COMPARED = 100  # cards, at least, among which the best are shown first
+_READ = 5_000  # names that begin so, of which some have what else is asked for
 _MOST_FIRST = 500  # addresses of those who are shown first
 _TELLING = 4  # letters that leave few enough cards to look at each
 _COLUMNS = named(CARD_COLUMNS, "c")
@@ -226,11 +228,17 @@ class Search:
             rest = [one for one in terms if one is not term]
             word = term.literal
             for beginning in (f"{word} ", word) if word else ():
-                source = self._with(self._range("c.name_words", beginning), rest)
-                self._take(self._ranked(source, terms, statements.by_name(self._sql.dialect)))
+                source = self._with(self._first_names(beginning), rest)
+                self._take(self._ranked(source, terms))
                 if len(self._found) > self._limit:
                     return True
         return False
+
+    def _first_names(self, beginning: str) -> tuple[str, list[object]]:
+        """As many names as are worth reading, whatever is asked of them beside."""
+        sql, values = self._range("c.name_words", beginning)
+        by = statements.by_name(self._sql.dialect)
+        return f"(SELECT * FROM {sql} ORDER BY {by} LIMIT {_READ}) AS c WHERE 1 = 1", values  # noqa: S608
 
     def _correspondents(self, terms: Sequence[Term]) -> None:
         addresses = [storable(one.lower()) for one in self._query.first[:_MOST_FIRST]]
@@ -316,7 +324,7 @@ class Search:
 
 
 def _may_be_wrong(term: Term) -> bool:
-    return len(term.literal) >= SHORTEST
+    return len(term.literal) >= SHORTEST and term.literal not in LABELS
 
 
 def _joined(terms: Sequence[Term], lexicon: Lexicon) -> list[Term] | None:
@@ -333,7 +341,7 @@ def _joined(terms: Sequence[Term], lexicon: Lexicon) -> list[Term] | None:
 def _guesses(terms: Sequence[Term], lexicon: Lexicon) -> Iterable[list[list[str]]]:
     """For each term what it may have been, the likeliest guess first: words that are none, then any long word."""
     unknown = [_may_be_wrong(term) and term.literal not in lexicon for term in terms]
-    long = [len(term.literal) > SHORTEST for term in terms]
+    long = [_may_be_wrong(term) and len(term.literal) > SHORTEST for term in terms]
     for suspects in (unknown, long):
         yield [
             lexicon.one_edit(term.literal) if wrong else []

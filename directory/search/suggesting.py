@@ -104,7 +104,8 @@ def _near(part: str, lexicon: Lexicon) -> list[str]:
     """The word itself first: it may stand in another place."""
     if len(part) < _SHORTEST_NEAR:
         return [part]
-    return [part, *lexicon.one_edit(part), *lexicon.two_edits(part)]
+    near = lexicon.one_edit(part)
+    return [part, *(near if near or part in lexicon else lexicon.two_edits(part))]
 
 
 def _together(parts: Iterable[str], signs: Sequence[str]) -> str:

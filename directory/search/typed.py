@@ -1,7 +1,8 @@
 """What somebody typed, taken apart: addresses, and terms that must all hold.
 
 A term is one or several ways to say one thing; each way is words that must all be there. Words are the beginnings of
-words, but for numbers of one or two digits (a department, an arrondissement), which are whole.
+words, but for numbers of one or two digits (a department, an arrondissement) and the words of official labels, which
+are whole.
 
 Invariants: pure; bounded whatever is typed; every word is letters and digits, so nothing of a query's syntax passes.
 """
@@ -12,7 +13,7 @@ import re
 from dataclasses import dataclass
 
 from directory.search.documents import EVERYWHERE, LONGEST_WORD
-from directory.search.peoples_words import begun, phrase
+from directory.search.peoples_words import LABELS, begun, phrase
 from directory.search.words import storable, words
 
 LONGEST = 400  # characters of a query that are read
@@ -148,8 +149,8 @@ def _official(as_typed: list[str], official: tuple[tuple[str, ...], ...]) -> Ter
 
 def _abbreviated(text: str) -> Word:
     """ "ch", "orl" are whole words: nearly everything else begins so."""
-    return Word(text, begins=len(text) > _ABBREVIATED)
+    return Word(text, begins=text not in LABELS and len(text) > _ABBREVIATED)
 
 
 def _word(text: str) -> Word:
-    return Word(text, begins=not (text.isdigit() and len(text) <= SHORT))
+    return Word(text, begins=text not in LABELS and not (text.isdigit() and len(text) <= SHORT))
