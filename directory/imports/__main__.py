@@ -49,6 +49,10 @@ def main() -> int:
     except OSError as failure:
         _say({"refused": "file", "sentence": f"{wish.path.name}: {failure.strerror or 'it cannot be read'}."})
         return 1
+    except Exception as failure:  # its text may hold a line, or a database's address
+        what = type(failure).__name__
+        _say({"refused": "failed", "sentence": f"The import failed ({what}); started again, it goes on."})
+        return 1
     finally:
         database.close()
     outcome.peak_megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

@@ -65,6 +65,7 @@ class Outcome:
     struck_off: list[str] = field(default_factory=list[str])
     reinstated: list[str] = field(default_factory=list[str])
     seconds: float = 0.0
+    longest_transaction: int = 0  # milliseconds that others could not write
     peak_megabytes: int = 0
     dry_run: bool = False
     wrong_report: str = ""

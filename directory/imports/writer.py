@@ -101,6 +101,7 @@ class Writer:
             self._timed(len(some), time.monotonic() - begun)
 
     def _timed(self, count: int, took: float) -> None:
+        self._outcome.longest_transaction = max(self._outcome.longest_transaction, int(took * 1000))
         fitting = int(count * _AIM / max(took, 0.001))
         self._size = max(_FEWEST, min(_MOST, fitting, self._size * 2))
 

@@ -51,7 +51,8 @@ class Run:
         changes = ", ".join(f"{told[name]:,} {name}" for name in ("added", "changed", "removed", "wrong"))
         return (
             f"{self.what}: {told['lines']:,} lines in {self.seconds:.1f} s, {pace:,.0f} a second, CPU {self.cpu:.1f} s"
-            f" ({self.cpu / told['lines'] * 1e6:.0f} µs a line), {self.megabytes} MB; {changes}"
+            f" ({self.cpu / told['lines'] * 1e6:.0f} µs a line), {self.megabytes} MB,"
+            f" longest transaction {told['longest_transaction']} ms; {changes}"
         )
 
 
