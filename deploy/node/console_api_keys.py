@@ -35,6 +35,8 @@ class ApiKeyCommands:
         now = _now()
         if days is not None and not 0 < days < 100 * 366:
             raise CommandFailed("A key lasts for a number of days.")
+        if ours := [one for one in domains if self._node.accounts.is_local_domain(one.lower().rstrip("."))]:
+            raise CommandFailed(f"{ours[0]} is a domain of ours: its addresses are our accounts'.")
         try:
             made = await asyncio.to_thread(
                 self._node.api_keys.add,

@@ -31,6 +31,7 @@ class NodeFhir:
             harvest=node.harvest,
             clock=now,
             told=self._told,
+            trace_full=node.trace.full,
         )
 
     async def stop(self) -> None:

@@ -65,7 +65,10 @@ class Counters:
 
 
 class FhirDoor:
-    """`told` hears of each publication that changed something, in the loop's thread, before the answer is sent."""
+    """`told` hears of each publication that changed something, in the loop's thread, before the answer is sent.
+
+    While the trace is full nothing is published.
+    """
 
     def __init__(
         self,
@@ -76,6 +79,7 @@ class FhirDoor:
         harvest: Harvest,
         clock: Callable[[], int],
         told: Callable[[Publication], None],
+        trace_full: Callable[[], bool] = lambda: False,
     ) -> None:
         self._settings = settings
         self._database = database
@@ -83,6 +87,7 @@ class FhirDoor:
         self._harvest = harvest
         self._clock = clock
         self._told = told
+        self._trace_full = trace_full
         self._rate = Rate(settings.calls_per_second)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="fhir")
         self._waiting = 0
@@ -234,6 +239,13 @@ class FhirDoor:
 
     async def _patch(self, request: Request, type_: Type) -> Answer:
         key = await self._admitted(request, PUBLISH)
+        if self._trace_full():
+            raise FhirRefusal(
+                503, "transient", "Nothing is published for now.", headers={"Retry-After": "60"}
+            )
+        minimal = "return=minimal" in request.headers.get("prefer", "").replace(" ", "").lower()
+        if not minimal:
+            self._harvest.require(_asker(key), trusted=True, door="fhir")
         pairs = pairs_of(request.scope["query_string"])
         format_of(pairs, request.headers.get("accept", ""))
         if _media_type(request.headers) not in _PATCH_TYPES:
@@ -253,13 +265,20 @@ class FhirDoor:
             operations = publisher.operations(type_, body)
             return self._database.write(lambda sql: publisher.publish(sql, target, operations))
 
+        # A task of its own: what was written is told, also when who asked has gone.
+        done = await asyncio.shield(asyncio.create_task(self._published(work)))
+        answer = resource_answer(200, done.resource)
+        if minimal:
+            return Answer(200, b"", answer.headers)
+        if not done.changes:  # somebody may be reading by patches that change nothing
+            await self._counted(key, [done.resource["id"]])
+        return answer
+
+    async def _published(self, work: Callable[[], Publication]) -> Publication:
         done = await self._threaded(work, patient=True)
         if done.changes:
             self._told(done)
-        answer = resource_answer(200, done.resource)
-        if "return=minimal" in request.headers.get("prefer", "").replace(" ", "").lower():
-            return Answer(200, b"", answer.headers)
-        return answer
+        return done
 
     # ------------------------------------------------------------ what they share
 

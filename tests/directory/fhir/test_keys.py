@@ -72,7 +72,11 @@ class Noting:
     def __init__(self, keys):
         self.api_keys = keys
         self.trace = self
+        self.accounts = self
         self.events = []
+
+    def is_local_domain(self, domain):
+        return domain == "ici.mssante.fr"
 
     def note(self, events):
         self.events += events
@@ -97,3 +101,5 @@ async def test_an_administrator_makes_lists_and_revokes_keys(local):
         await commands.directory_key_revoke("nobody")
     with pytest.raises(CommandFailed):
         await commands.directory_key_add("x", rights=["publish"])
+    with pytest.raises(CommandFailed, match="domain of ours"):
+        await commands.directory_key_add("x", rights=["publish"], publisher="A", domains=["Ici.mssante.fr"])

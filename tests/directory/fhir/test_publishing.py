@@ -271,6 +271,36 @@ async def test_a_change_since_it_was_read_is_told(world, publisher, lea):
     assert (await world.patch(lea, other, publisher.secret, If_Match="*")).status_code == 200
 
 
+async def test_nobody_reads_the_directory_by_patches_that_change_nothing(here, make_world, town, monkeypatch):
+    async def at_once(_):
+        pass
+
+    monkeypatch.setattr("directory.fhir.door.asyncio.sleep", at_once)
+    world = make_world(here, shown_per_hour=10)
+    world.database.write(lambda sql: town.crowd(sql, 30))
+    key = world.keys.add("operator", ["publish"], publisher="Autre", domains=["autre.mssante.fr"]).secret
+    asked = [operation("delete", one())]
+    paths = [f"Practitioner?identifier={IDNPS}|{town.national(1000 + number)}" for number in range(30)]
+    quiet = [await world.patch(path, asked, key, Prefer="return=minimal") for path in paths]
+    assert {answer.status_code for answer in quiet} == {200}
+    world.clock.now += 1
+    statuses = []
+    for path in paths:
+        statuses.append((await world.patch(path, asked, key)).status_code)
+        if statuses[-1] == 429:
+            break
+    assert statuses[-1] == 429
+    assert len(statuses) <= 21
+    await world.client.aclose()
+
+
+async def test_nothing_is_published_that_cannot_be_traced(local, own_key, lea, monkeypatch):
+    monkeypatch.setattr(local.door, "_trace_full", lambda: True)
+    answer = await local.patch(lea, [insert(point(ADDRESS))], own_key)
+    assert refusal(answer) == (503, "transient")
+    assert await local.found(f"Practitioner?mailbox-mss={ADDRESS}") == []
+
+
 async def test_no_body_comes_back_when_none_is_wanted(world, publisher, lea):
     done = await world.patch(lea, [insert(point(ADDRESS))], publisher.secret, Prefer="return=minimal")
     assert (done.status_code, done.content) == (200, b"")
