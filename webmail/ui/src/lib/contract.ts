@@ -15,6 +15,7 @@ export class Refused extends Error {
 export interface Near {
   address: string;
   suggestions: readonly string[];
+  refused?: boolean; // the letter cannot go there
 }
 
 export type Kind = "PATIENT" | "PER";
