@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import os
+import secrets
 import ssl
 import subprocess
 from typing import Any
 
 import ldap3
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import pkcs7
 from ldap3.core.exceptions import LDAPBindError
 
 from deploy.demo import world
+from tests.directory.ldap import asking
+from tests.directory.ldap.asking import Caller
+from tests.peers.test_clients import Scram
+from tests.peers.test_key_discovery import smime_certificate
 
 pytestmark = pytest.mark.peers
 BASE = "dc=mssante,dc=fr"
@@ -198,3 +207,78 @@ def test_an_app_password_for_mail_alone_does_not_open_the_directory(
     there = server(made, demo, secure=True)
     with pytest.raises(LDAPBindError):
         ldap3.Connection(there, doctor["address"], password, auto_bind=True)
+
+
+def test_a_system_logs_in_by_its_certificate(made: world.World, demo: dict[str, Any]) -> None:
+    """SASL EXTERNAL (RFC 4513 §5.2.3)."""
+    tls = ldap3.Tls(
+        validate=ssl.CERT_REQUIRED,
+        ca_certs_file=str(made.ca),
+        local_certificate_file=demo["hospital"]["certificate"],
+        local_private_key_file=demo["hospital"]["key"],
+    )
+    there = ldap3.Server("localhost", demo["endpoints"]["ldaps"], use_ssl=True, tls=tls, get_info=ldap3.ALL)
+    with ldap3.Connection(there, authentication=ldap3.SASL, sasl_mechanism=ldap3.EXTERNAL) as connection:
+        assert connection.extend.standard.who_am_i() == f"u:{demo['hospital']['address']}"
+        connection.search("", "(objectClass=*)", ldap3.BASE, attributes=["supportedSASLMechanisms"])
+        assert set(connection.entries[0].supportedSASLMechanisms) == {"EXTERNAL", "PLAIN", "SCRAM-SHA-256"}
+
+
+async def test_scram_proves_both_sides(
+    made: world.World, demo: dict[str, Any], doctor: dict[str, Any]
+) -> None:
+    caller = await Caller.to(demo["endpoints"]["ldaps"], ssl.create_default_context(cafile=str(made.ca)))
+    scram = Scram(doctor["address"], doctor["password"])
+    first = await caller.ask(asking.sasl(1, "SCRAM-SHA-256", scram.first))
+    assert first.code == 14
+    assert first.credentials is not None
+    second = await caller.ask(asking.sasl(2, "SCRAM-SHA-256", scram.final(first.credentials)))
+    assert second.code == 14
+    assert second.credentials is not None
+    assert scram.is_the_server(second.credentials)
+    assert (await caller.ask(asking.sasl(3, "SCRAM-SHA-256", b""))).code == 0
+    who = await caller.ask(asking.extended(4, "1.3.6.1.4.1.4203.1.11.3"))
+    assert who.value == f"u:{doctor['address']}".encode()
+    await caller.close()
+
+
+def test_a_certificate_is_there_while_it_is_in_force(
+    made: world.World, tool: Tool, doctor: dict[str, Any]
+) -> None:
+    address = doctor["address"]
+    asked = (f"(mail={address})", "userCertificate;binary", "userSMIMECertificate;binary")
+    der = smime_certificate(address)
+    published = made.command("key_publish_x509", address=address, certificate=base64.b64encode(der).decode())
+    _, shown = tool.search(*asked)
+    lines = dict(line.split(":: ") for line in shown.splitlines() if ":: " in line)
+    assert base64.b64decode(lines["userCertificate;binary"]) == der
+    (bundled,) = pkcs7.load_der_pkcs7_certificates(base64.b64decode(lines["userSMIMECertificate;binary"]))
+    assert bundled.public_bytes(serialization.Encoding.DER) == der
+    made.command("key_revoke_x509", address=address, fingerprint=published["fingerprint"])
+    _, shown = tool.search(*asked)
+    assert "Certificate" not in shown
+
+
+async def test_who_is_suspended_is_cut_off_and_not_found_any_more(
+    made: world.World, demo: dict[str, Any]
+) -> None:
+    address = f"luc.{secrets.token_hex(4)}@{world.DOMAIN}"
+    told = await asyncio.to_thread(
+        made.command, "account_add", address=address, kind="PER", password=True, certificate=None
+    )
+    names = {"given_name": "Luc", "family_name": "Roche"}
+    await asyncio.to_thread(made.command, "account_profile", address=address, fields=names)
+    caller = await Caller.to(demo["endpoints"]["ldaps"], ssl.create_default_context(cafile=str(made.ca)))
+    async with asyncio.timeout(10):
+        while not (await caller.look(f"(mail={address})"))[0]:
+            await asyncio.sleep(0.1)
+    assert (await caller.ask(asking.bind(101, address, told["password"].encode()))).code == 0
+    await asyncio.to_thread(made.command, "account_suspend", address=address, reason="test", network="")
+    notice = await caller.ask(asking.search(102, f"(mail={address})"))
+    assert (notice.number, notice.code) == (0, 8)
+    await caller.close()
+    other = await Caller.to(demo["endpoints"]["ldap"])
+    async with asyncio.timeout(10):
+        while (await other.look(f"(mail={address})"))[0]:
+            await asyncio.sleep(0.1)
+    await other.close()
