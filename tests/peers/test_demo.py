@@ -76,7 +76,7 @@ def processes_of(folder: Path) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize(("columns", "steps", "more"), [(80, 19, ()), (120, 28, ("--federation",))])
+@pytest.mark.parametrize(("columns", "steps", "more"), [(80, 23, ()), (120, 32, ("--federation",))])
 def test_once_plays_every_step_and_leaves_nothing_running(
     folder: Path, columns: int, steps: int, more: tuple[str, ...]
 ) -> None:
