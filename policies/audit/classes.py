@@ -138,6 +138,8 @@ _FUNCTIONAL = (
     # ways in
     "password-add",
     "password-revoke",
+    "api-key",
+    "directory-import",
     "password-change",
     "recovery-change",
     "passkey-add",
