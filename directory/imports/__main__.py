@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import gc
 import json
-import os
 import resource
 import sys
 import time
@@ -22,12 +21,9 @@ from directory.imports.run import Wish, import_file
 from directory.imports.wrong import ImportRefused
 from directory.listings.database import ListingsDatabase
 
-_NICE = 5
-
 
 def main() -> int:
     asked: dict[str, Any] = json.loads(sys.stdin.readline())
-    os.nice(_NICE)
     gc.disable()  # nothing here is made in rings, and millions of values are
     place = str(asked["database"])
     database = ListingsDatabase(

@@ -23,6 +23,7 @@ import psycopg
 T = TypeVar("T")
 Dialect = Literal["sqlite", "postgresql"]
 _WAIT = 30.0  # seconds for another writer's turn
+_GLANCE = 0.003  # seconds between two looks at whether it has come
 _KEPT = 8  # idle connections
 _STEPS = 20_000  # of SQLite's machine between two looks at the clock
 _PLANNED = (
@@ -148,11 +149,30 @@ class _Sqlite:
         self.raw.executemany(statement, rows)
 
     def begin(self, *, write: bool, within: float | None = None) -> None:
-        self.raw.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+        if write:
+            self._take_turn()
+        else:
+            self.raw.execute("BEGIN")
         if within is not None:
             end = time.monotonic() + within
             self._bounded = True
             self.raw.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
+
+    def _take_turn(self) -> None:
+        """Asked often: SQLite's own waiting looks ten times a second, and misses the gaps between an import's turns."""
+        end = time.monotonic() + _WAIT
+        self.raw.execute("PRAGMA busy_timeout=0").close()
+        try:
+            while True:
+                try:
+                    self.raw.execute("BEGIN IMMEDIATE")
+                    return
+                except sqlite3.OperationalError as failure:
+                    if failure.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                        raise
+                time.sleep(_GLANCE)
+        finally:
+            self.raw.execute(f"PRAGMA busy_timeout={int(_WAIT * 1000)}").close()
 
     def commit(self) -> None:
         self.raw.execute("COMMIT")

@@ -65,6 +65,8 @@ class ListingsService:
     def search(self, query: Query) -> Results:
         if is_one_address(query):
             return self._database.read(lambda sql: at_address(sql, query.address))
+        if query.typos and query.text and self._generation < 0:
+            self._followed()  # the first time it takes a second: before the reading whose time is bounded
         known = self._lexicon if self._generation >= 0 else None
         return self._database.read(
             lambda sql: Search(sql, query, self._followed, self._meant, known).results(), within=WITHIN

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import make_url
 
 from deploy.demo.directory_files import ACTIVITY_HEADER, MAILBOX_HEADER
-from deploy.node.migrations.run import migrate_listings
 from directory.imports.run import Outcome, Wish, import_file
 from directory.listings.database import ListingsDatabase, Sql
+from tests.directory.listings.conftest import empty_listings as empty_listings
+from tests.directory.listings.conftest import listings_template as listings_template
 
 RPPS = ("899700000005", "899700000013", "899700000021", "899700000039", "899700000047")
 FINESS = "690000005"
@@ -154,21 +154,6 @@ class Imports:
             }
 
         return self.database.write(look)
-
-
-@pytest.fixture(scope="session")
-def empty_listings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("listings") / "empty.db"
-    migrate_listings(f"sqlite:///{path}")
-    return path
-
-
-@pytest.fixture(scope="session")
-def listings_template(make_postgresql_database: Callable[..., str]) -> str:
-    """Name of a PostgreSQL database that others are copied from."""
-    url = make_postgresql_database()
-    migrate_listings(url)
-    return make_url(url).database or ""
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
