@@ -89,14 +89,19 @@ class Search:
     def results(self) -> Results:
         corrected: tuple[tuple[str, str], ...] = ()
         cut = False
+        forgiving = self._query.typos and not self._query.after  # pages go on with what was typed
         try:
-            if self._query.typos and self._surely_mistyped():
-                pass
-            elif self._query.ranked:
-                self._look(self._typed.terms)
-            elif (results := self._in_order()).cards or self._query.after:
-                return results
-            if not self._found and self._query.typos:
+            if forgiving and self._surely_mistyped():
+                corrected = self._mistyped()
+                forgiving = False
+            if not self._found:
+                if not self._query.ranked:
+                    results = self._in_order()
+                    if results.cards or not forgiving:
+                        return results
+                else:
+                    self._look(self._typed.terms)
+            if not self._found and forgiving:
                 corrected = self._mistyped()
         except (sqlite3.OperationalError, psycopg.errors.QueryCanceled) as failure:
             if not cut_short(failure):
@@ -107,7 +112,7 @@ class Search:
         return self._shown(corrected, cut=cut)
 
     def _surely_mistyped(self) -> bool:
-        """Whether some word typed begins no word of any card: nothing can be found as typed."""
+        """Whether some word typed begins no word known: what it was meant for is looked for first. (It may be new.)"""
         lexicon = self._known
         if lexicon is None or self._typed.addresses:
             return False
