@@ -272,7 +272,6 @@ class _Run:
             cards, more = self._asked_of(replace(query, ranked=False, after=after, limit=_AT_ONCE))
             yield from cards
             after = cards[-1].id if cards else after
-            more = more and bool(cards)
 
     def _next_cards(self, after: int, wanted: int) -> tuple[list[Card], bool]:
         """The next cards by id of all queries together, and whether there are more."""
@@ -304,5 +303,7 @@ class _Run:
         if self._looked_at >= MOST_CANDIDATES:
             raise _TooWide
         cards, more = self._searcher.cards(query)
+        if more and not cards:
+            raise _TooWide  # the listings gave up in time, before they found anybody
         self._looked_at += max(len(cards), _AT_ONCE // 4)
         return cards, more

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from directory.ldap.protocol.controls import Page
+from directory.listings.interface import Results
 from tests.directory.ldap.asking import BASE
+from tests.directory.ldap.listed import person
 
 ZOE = "uid=zoe.martin@hopital.mssante.fr,ou=people,dc=mssante,dc=fr"
 
@@ -175,3 +178,22 @@ async def test_each_branch_holds_its_own(door: Any) -> None:
     people = await names_of(door, "(l=lyon)", base="ou=people," + BASE, scope=1)
     assert "cardiologie" not in people
     assert "zoe.martin" in people
+
+
+async def test_listings_that_give_up_are_told_as_too_wide(door: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door.listed, "search", lambda _: Results(more=True))
+    caller = await door.call()
+    entries, done = await caller.look("(sn=martin)")
+    assert (entries, done.code) == ([], 11)
+    entries, done = await caller.look("(sn=martin)", page=Page(5, b""))
+    assert (entries, done.code, done.cookie) == ([], 11, b"")
+    await caller.close()
+
+
+async def test_what_was_found_before_it_got_too_wide_is_shown_as_cut_short(door: Any) -> None:
+    """Thunderbird shows nothing of a search that ends as adminLimitExceeded."""
+    door.listed.cards = [person(1, "Zoé", "Martin"), *(person(n, "Luc", "Durand") for n in range(100, 5_000))]
+    caller = await door.call()
+    entries, done = await caller.look("(&(o=hopital*)(!(sn=durand)))")
+    assert (len(entries), done.code) == (1, 4)
+    await caller.close()

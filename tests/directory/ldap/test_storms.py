@@ -55,7 +55,7 @@ async def test_abandoned_searches_do_not_pile_up(opening: Any) -> None:
         assert listed.most_at_once <= 2
         assert len(listed.asked) < KEYSTROKES  # most were abandoned before their turn came
         assert highest - before < 50_000_000
-        assert max(waited) < 1.0
+        assert max(waited) < 4.0
         async with asyncio.timeout(5):
             while counters.searching:
                 await asyncio.sleep(0.01)
