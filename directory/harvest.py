@@ -20,6 +20,7 @@ import ipaddress
 import math
 import secrets
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -50,7 +51,11 @@ class Harvest(Protocol):
         ...
 
     def shown(self, asker: str, keys: list[str], *, trusted: bool = False, door: str = "") -> float:
-        """Count what is about to be shown; the seconds the answer must wait (0 for who just looks somebody up)."""
+        """Count what is about to be shown; the seconds the answer must wait (0 for who just looks somebody up).
+
+        Raises TooMuch, and then it must not be shown: many searches asked at once were all let in before any of them
+        was counted.
+        """
         ...
 
 
@@ -128,6 +133,7 @@ class Allowance:
         self._turn = threading.Lock()
         self._salt = secrets.token_bytes(16)
         self.counters = Counters()
+        self.answers: Counter[str] = Counter()  # that showed listings, by door
 
     @property
     def askers(self) -> int:
@@ -139,20 +145,8 @@ class Allowance:
         return self._marks
 
     def require(self, asker: str, *, trusted: bool = False, door: str = "") -> None:
-        now = self._clock()
         with self._turn:
-            wait, sweeps = 0.0, list[Sweep]()
-            for name, allowance in self._of(asker, trusted):
-                if (account := self._accounts.get(name)) is None:
-                    continue
-                self._settle(account, now, allowance)
-                over = account.level - allowance * _REFUSED_AT
-                if over >= 0:
-                    # A moment more: who comes back to the second would be let in for one listing.
-                    wait = max(wait, (over + allowance / 20) * _HOUR / allowance / 1000)
-                    sweeps += self._sweep(name, account, "refused", door)
-            if wait:
-                self.counters.refused += 1
+            wait, sweeps = self._refused(asker, trusted, door, self._clock())
         self._tell(sweeps)
         if wait:
             raise TooMuch(math.ceil(wait))
@@ -160,26 +154,54 @@ class Allowance:
     def shown(self, asker: str, keys: Sequence[str], *, trusted: bool = False, door: str = "") -> float:
         now = self._clock()
         marks = [self._mark(key) for key in keys]
-        delay, sweeps = 0.0, list[Sweep]()
+        delay = 0.0
         with self._turn:
-            self.counters.shown += len(keys)
-            for position, (name, allowance) in enumerate(self._of(asker, trusted)):
-                account = self._account(name, now)
-                self._settle(account, now, allowance)
-                fresh = account.add(marks)
-                self._marks += fresh
-                if position == 0:
-                    self.counters.different += fresh
-                over = account.level / allowance - 1
-                if over > 0:
-                    delay = max(delay, _LONGEST_DELAY * min(1.0, over / (_REFUSED_AT - 1)) ** 2)
-                    sweeps += self._sweep(name, account, "slowed", door)
-            self._forget()
-            self.counters.slowed += delay > 0
+            wait, sweeps = self._refused(asker, trusted, door, now)
+            if not wait:
+                delay = self._count(asker, marks, trusted, door, now, sweeps)
         self._tell(sweeps)
+        if wait:
+            raise TooMuch(math.ceil(wait))
         return delay
 
     # ------------------------------------------------------------ inside
+
+    def _refused(self, asker: str, trusted: bool, door: str, now: int) -> tuple[float, list[Sweep]]:
+        """For how many seconds nothing more is shown; 0: it is."""
+        wait, sweeps = 0.0, list[Sweep]()
+        for name, allowance in self._of(asker, trusted):
+            if (account := self._accounts.get(name)) is None:
+                continue
+            self._settle(account, now, allowance)
+            over = account.level - allowance * _REFUSED_AT
+            if over >= 0:
+                # A moment more: who comes back to the second would be let in for one listing.
+                wait = max(wait, (over + allowance / 20) * _HOUR / allowance / 1000)
+                sweeps += self._sweep(name, account, "refused", door)
+        if wait:
+            self.counters.refused += 1
+        return wait, sweeps
+
+    def _count(
+        self, asker: str, marks: Sequence[int], trusted: bool, door: str, now: int, sweeps: list[Sweep]
+    ) -> float:
+        delay = 0.0
+        self.counters.shown += len(marks)
+        self.answers[door or "other"] += 1
+        for position, (name, allowance) in enumerate(self._of(asker, trusted)):
+            account = self._account(name, now)
+            self._settle(account, now, allowance)
+            fresh = account.add(marks)
+            self._marks += fresh
+            if position == 0:
+                self.counters.different += fresh
+            over = account.level / allowance - 1
+            if over > 0:
+                delay = max(delay, _LONGEST_DELAY * min(1.0, over / (_REFUSED_AT - 1)) ** 2)
+                sweeps += self._sweep(name, account, "slowed", door)
+        self._forget()
+        self.counters.slowed += delay > 0
+        return delay
 
     def _of(self, asker: str, trusted: bool) -> list[tuple[str, int]]:
         """The accounts that an answer goes to, each with its allowance."""

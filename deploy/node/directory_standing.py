@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from deploy.node.composition import Node, now
 from deploy.node.config import Config
@@ -97,7 +97,17 @@ def watch(metrics: Metrics, node: Node) -> None:
     metrics.looked_up(SHOWN, figures.shown)
     metrics.families(figures.families)
     metrics.counters("directory_harvest", lambda: node.harvest.counters)
+    metrics.families(lambda: _answers(node))
     metrics.gauge("directory_harvest_askers", "Askers with an account.", lambda: float(node.harvest.askers))
+
+
+def _answers(node: Node) -> Iterator[Metric]:
+    family = CounterMetricFamily(
+        "vaguemestre_directory_answers", "Answers that showed listings, by door.", labels=["door"]
+    )
+    for door, many in sorted(node.harvest.answers.items()):
+        family.add_metric([door], many)
+    yield family
 
 
 class DirectoryFigures:

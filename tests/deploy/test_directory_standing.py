@@ -82,6 +82,7 @@ async def test_what_is_held_and_shown_is_counted(home: Path) -> None:
         "vaguemestre_directory_struck_off_here 0.0",
         "vaguemestre_directory_harvest_different_total 800.0",
         "vaguemestre_directory_harvest_refused_total 1.0",
+        'vaguemestre_directory_answers_total{door="ldap"} 40.0',
         "vaguemestre_directory_harvest_sweeps_slowed_total 1.0",
     ):
         assert line in lines
