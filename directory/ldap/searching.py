@@ -213,9 +213,8 @@ class _Run:
         try:
             more = seen < len(nodes)
             if not more:
-                cards, more = self._next_cards(last, size - len(entries))
+                cards, last, more = self._next_cards(last, size - len(entries))
                 entries += [self._searcher.entry(card) for card in cards]
-                last = cards[-1].id if cards else last
         except _TooWide:
             more, code, words = False, ResultCode.ADMIN_LIMIT_EXCEEDED, _NARROWER
         except _Late:
@@ -273,29 +272,43 @@ class _Run:
             yield from cards
             after = cards[-1].id if cards else after
 
-    def _next_cards(self, after: int, wanted: int) -> tuple[list[Card], bool]:
-        """The next cards by id of all queries together, and whether there are more."""
+    def _next_cards(self, after: int, wanted: int) -> tuple[list[Card], int, bool]:
+        """The next cards by id of all queries together, how far was looked, and whether there may be more.
+
+        A page may be short, where many were looked at that are none of those: the next one goes on behind them.
+        """
         queries, found = self._queries(), list[Card]()
+        began = after
         while True:
-            batch, horizon = dict[int, Card](), None
-            for query in queries:
-                cards, more = self._asked_of(
-                    replace(query, ranked=False, typos=False, after=after, limit=_AT_ONCE)
-                )
-                batch.update((card.id, card) for card in cards)
-                if more and cards:
-                    # Of this query nothing is known beyond its last card.
-                    horizon = cards[-1].id if horizon is None else min(horizon, cards[-1].id)
+            try:
+                batch, horizon = self._batch(queries, after)
+            except _TooWide:
+                if after == began:
+                    raise
+                return found, after, True
             for number in sorted(batch):
                 if horizon is not None and number > horizon:
                     break
                 if self._holds(self._searcher.entry(batch[number])):
                     if len(found) >= wanted:
-                        return found, True
+                        return found, after, True
                     found.append(batch[number])
+                after = number
             if horizon is None:
-                return found, False
+                return found, after, False
             after = horizon
+
+    def _batch(self, queries: tuple[Query, ...], after: int) -> tuple[dict[int, Card], int | None]:
+        """Cards behind `after`, and the last of which nothing is missing among them; None: there are no more."""
+        batch, horizon = dict[int, Card](), None
+        for query in queries:
+            cards, more = self._asked_of(
+                replace(query, ranked=False, typos=False, after=after, limit=_AT_ONCE)
+            )
+            batch.update((card.id, card) for card in cards)
+            if more:
+                horizon = cards[-1].id if horizon is None else min(horizon, cards[-1].id)
+        return batch, horizon
 
     def _asked_of(self, query: Query) -> tuple[tuple[Card, ...], bool]:
         if time.monotonic() > self._bounds.until:

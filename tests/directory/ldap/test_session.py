@@ -12,7 +12,7 @@ from directory.ldap.protocol import ber
 from directory.ldap.protocol.controls import Page
 from tests.directory.ldap import asking
 from tests.directory.ldap.asking import BASE, Caller
-from tests.directory.ldap.listed import ADDRESS, PASSWORD, Listed, many
+from tests.directory.ldap.listed import ADDRESS, PASSWORD, Listed, many, person
 
 START_TLS, WHO, CANCEL = "1.3.6.1.4.1.1466.20037", "1.3.6.1.4.1.4203.1.11.3", "1.3.6.1.1.8"
 ZOE = f"uid={ADDRESS},ou=people,{BASE}"
@@ -362,6 +362,19 @@ async def test_pages_end_where_the_limit_does(opening: Any) -> None:
         assert (len(entries), done.code) == (40, 0)
         entries, done = await caller.look("(o=hopital*)", page=Page(40, done.cookie))
         assert (len(entries), done.code, done.cookie) == (10, 4, b"")
+
+
+async def test_pages_go_on_where_few_of_many_are_meant(opening: Any) -> None:
+    async with opening(
+        Listed([*many(6_000), person(9_000, "Zoé", "Martin")]), largest_anonymous_answer=1000
+    ) as door:
+        caller, seen, cookie, pages = await door.call(), [], b"", 0
+        while cookie or not pages:
+            entries, done = await caller.look("(&(o=hopital*)(!(sn=durand*)))", page=Page(5, cookie))
+            assert done.code == 0
+            seen, cookie, pages = [*seen, *entries], done.cookie, pages + 1
+        assert [entry.texts("sn") for entry in seen] == [["Martin"]]
+        assert 2 <= pages <= 5
 
 
 async def test_a_cookie_serves_once_and_its_own_search(opening: Any) -> None:
