@@ -97,6 +97,7 @@ async def _serve(home: Home, settings: Config) -> None:
         reloads: set[asyncio.Task[None]] = set()
         loop.add_signal_handler(signal.SIGHUP, _begin_reload, doors, reloads)
         node.resume_reseal()
+        node.read_listings()
         node.heads.keep_noting()
         purging = asyncio.create_task(purge_by_the_day(node))
         stack.callback(purging.cancel)

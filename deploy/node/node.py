@@ -148,6 +148,16 @@ class Node:
         for account in self.accounts.all():
             await asyncio.wait([self.resealer.begin(account)])
 
+    def read_listings(self) -> None:
+        """At start: the words of the directory, so that the first typing error is answered as quickly as the next."""
+        self._keep(asyncio.create_task(self._read_listings()))
+
+    async def _read_listings(self) -> None:
+        try:
+            await asyncio.to_thread(self.listings.prepare)
+        except Exception as failure:  # the node stops meanwhile, or the first question reads them
+            _log.warning("the words of the directory were not read yet (%s)", logs.told(failure))
+
     def _keep(self, task: asyncio.Task[Any]) -> None:
         self._work.add(task)
         task.add_done_callback(self._work.discard)
