@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from urllib.parse import quote
 
@@ -20,26 +17,12 @@ from directory.harvest import Allowance, Sweep
 from directory.openpgp import armor
 from directory.publication.hkp import KeyServer, key_server
 from directory.service import DirectoryService, open_database
+from tests.directory import sites
 
 NOW = int(time.time() * 1000)
 ZOE, HIDDEN = "zoe.martin@cabinet.mss.example", "rouge@cabinet.mss.example"
 PATIENT = "123456789012345@patient.mss.example"
 ALLOWANCE = 300
-
-
-def load_sites() -> ModuleType:
-    name = "vaguemestre_test_sites"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("sites.py"))
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
-sites = load_sites()
 
 
 class Shown:
