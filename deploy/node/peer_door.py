@@ -99,11 +99,11 @@ class PeerLookups:
         asker = f"key:{standing.dn}"
         try:
             self._harvest.require(asker, trusted=True, door=_DOOR)
+            # Counted whether there is one or not: who guesses numbers is told the same, and no sooner.
+            self._harvest.shown(asker, [address], trusted=True, door=_DOOR)
         except TooMuch as refused:
             self.counters.slowed += 1
             return _words("Too many questions for now.", 429, {"Retry-After": str(refused.retry_after)})
-        # Counted whether there is one or not: who guesses numbers is told the same, and no sooner.
-        self._harvest.shown(asker, [address], trusted=True, door=_DOOR)
         given = self.given(address)
         if given is None:
             return Response(status_code=404, headers=_HEADERS)

@@ -155,7 +155,10 @@ class Suggestions:
     def _shown(self, person: AccountId, found: Sequence[str]) -> tuple[str, ...]:
         """What of it may be said, counted; nothing to who was shown so much that answers to them wait."""
         kept = [one for one in map(_written, found) if one and self._may_be_shown(one)][:MOST]
-        if not kept or self._harvest.shown(_asker(person), kept, trusted=True, door="suggestions") > 0:
+        try:
+            if not kept or self._harvest.shown(_asker(person), kept, trusted=True, door="suggestions") > 0:
+                return ()
+        except TooMuch:
             return ()
         return tuple(kept)
 

@@ -134,13 +134,14 @@ class Picker:
         asker = f"account:{person.id}"
         try:
             self._looking.harvest.require(asker, trusted=True, door="page")
+            recent = await self._written_with(writer)
+            async with self._turns:
+                found = await asyncio.to_thread(self._looking.listings.search, _query(asked, recent))
+            shown = [one for one in found.cards if self._writable(one, person, writer)]
+            addresses = [one.address for one in shown]
+            wait = self._looking.harvest.shown(asker, addresses, trusted=True, door="page")
         except TooMuch as much:
             raise Problem("too-many", sentence=_HARVEST, retry_after=much.retry_after) from None
-        recent = await self._written_with(writer)
-        async with self._turns:
-            found = await asyncio.to_thread(self._looking.listings.search, _query(asked, recent))
-        shown = [one for one in found.cards if self._writable(one, person, writer)]
-        wait = self._looking.harvest.shown(asker, [one.address for one in shown], trusted=True, door="page")
         if wait > 0:
             await self._ground.sleep(wait)
         known = frozenset(recent)
