@@ -58,7 +58,7 @@ class Moment:
 
 
 def moment(text: str) -> Moment | None:
-    found = _FORM.fullmatch(text.strip())
+    found = _FORM.fullmatch(text)
     if found is None:
         return None
     try:

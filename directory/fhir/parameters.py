@@ -240,7 +240,7 @@ class _Reader:
         if name == "_page_token":
             self._token = value
             return
-        if not value.strip() and self._known(name):
+        if not value.strip(" ,") and self._known(name):
             return  # as if it was not there (R4 search §3.1.1.3)
         try:
             if name.startswith("_") and name not in _EVERYWHERE:
@@ -269,7 +269,7 @@ class _Reader:
                     raise FhirRefusal(400, "value", "_count is a number of resources.", name)
                 self._count = min(int(value), self._page)
             case "_elements":
-                names = [one.strip() for one in value.split(",")]
+                names = value.split(",")
                 if not all(_ELEMENT.fullmatch(one) for one in names):
                     raise FhirRefusal(400, "value", "_elements names elements of the resource.", name)
                 self._elements.update(names)
@@ -328,7 +328,7 @@ def _alternatives(value: str) -> list[str]:
             parts.append("")
         else:
             parts[-1] += piece
-    return [part for part in parts if part.strip()]
+    return [part for part in parts if part.strip(" ")]
 
 
 def _plain(value: str) -> str:
@@ -339,8 +339,8 @@ def token(value: str) -> Token:
     """`code`, `system|code`, `|code`, `system|`."""
     found = re.match(r"((?:\\.|[^\\|])*)\|(.*)\Z", value, re.DOTALL)
     if found is None:
-        return Token(None, _plain(value).strip())
-    return Token(_plain(found[1]).strip(), _plain(found[2]).strip())
+        return Token(None, _plain(value))
+    return Token(_plain(found[1]), _plain(found[2]))
 
 
 def _check_boolean(tokens: Sequence[Token]) -> None:
@@ -365,7 +365,7 @@ def _reference(name: str, modifier: str, value: str) -> str:
     wanted = _REFERRED[name]
     if modifier not in {"", wanted}:
         raise FhirRefusal(400, "not-supported", "This modifier is not known.", f"{name}:{modifier}"[:80])
-    kind, slash, last = value.strip().rpartition("/")
+    kind, slash, last = value.rpartition("/")
     if slash and kind.rpartition("/")[2] != wanted:
         raise FhirRefusal(400, "value", f"It refers to a {wanted}.", name)
     if not _ID.fullmatch(last):

@@ -6,7 +6,7 @@ from typing import Any
 
 Schema = dict[str, Any]
 
-BLANK = r"^$|^"  # as if it was not there (FHIR R4 search)
+BLANK = r"^[ ,]*$|^"  # as if it was not there (FHIR R4 search)
 TEXT = {"type": "string", "maxLength": 400, "pattern": r"^[^\x00-\x1f\x7f]*$"}
 DATE = {
     "type": "string",
@@ -18,9 +18,12 @@ ID = {"type": "string", "pattern": r"^[A-Za-z0-9.-]{1,64}$"}
 REFERENCE = {"type": "string", "pattern": BLANK + r"[A-Za-z0-9.-]{1,64}$"}
 VALUES = {"string": TEXT, "token": TEXT, "date": DATE, "reference": REFERENCE}
 CONTROLS: dict[str, Schema] = {
-    "_count": {"type": "integer", "minimum": 0, "maximum": 999_999},
+    "_count": {"type": "string", "pattern": BLANK + r"[0-9]{1,6}$"},
     "_total": {"type": "string", "enum": ["none", "estimate", "accurate", ""]},
-    "_elements": {"type": "string", "pattern": BLANK + r"[a-z][A-Za-z]{0,30}(,[a-z][A-Za-z]{0,30}){0,5}$"},
+    "_elements": {
+        "type": "string",
+        "pattern": BLANK + r"[A-Za-z][A-Za-z0-9_]{0,39}(,[A-Za-z][A-Za-z0-9_]{0,39})*$",
+    },
     "_format": {"type": "string", "enum": ["json", "application/fhir+json", "application/json"]},
 }
 OUTCOME = {

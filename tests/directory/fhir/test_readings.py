@@ -50,6 +50,12 @@ def test_commas_are_alternatives_and_repetition_is_conjunction():
     ]
 
 
+@pytest.mark.parametrize("value", ["", " ", ",", " ,, "])
+@pytest.mark.parametrize("name", ["family", "identifier", "_lastUpdated", "active", "_count", "_elements"])
+def test_what_is_blank_is_as_if_it_was_not_there(name, value):
+    assert parsed(Type.PRACTITIONER, [(name, value)], page=50) == parsed(Type.PRACTITIONER, [], page=50)
+
+
 def test_tokens_have_a_system_or_none():
     assert token("a") == Token(None, "a")
     assert token("s|a") == Token("s", "a")
