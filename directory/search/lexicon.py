@@ -67,13 +67,12 @@ class Lexicon:
         at = bisect_left(among, beginning)
         return at < len(among) and among[at].startswith(beginning)
 
-    def one_edit(self, word: str) -> list[str]:
-        """Words one edit away, the likeliest first; the word itself is none of them."""
+    def one_edit(self, word: str, after: int = 0) -> list[str]:
+        """Words one edit away, the likeliest first, after as many; the word itself is none of them."""
         found = {each for each in _edits(word) if each in self._known} - {word}
         # The first letter is the one least often wrong.
-        return sorted(found, key=lambda each: (each[0] != word[0], abs(len(each) - len(word)), each))[
-            :MOST_NEAR
-        ]
+        ordered = sorted(found, key=lambda each: (each[0] != word[0], abs(len(each) - len(word)), each))
+        return ordered[after : after + MOST_NEAR]
 
     def two_edits(self, word: str) -> list[str]:
         """Words at most two edits away, of long words."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import pairwise
 
 import psycopg
@@ -21,7 +22,7 @@ from directory.listings.interface import AddressMatch, Query, Results
 from directory.listings.rows import CARD_COLUMNS, WORD_COLUMNS, Row, card_of, named
 from directory.model import Kind
 from directory.search import statements
-from directory.search.lexicon import SHORTEST, Lexicon
+from directory.search.lexicon import MOST_NEAR, SHORTEST, Lexicon
 from directory.search.peoples_words import LABELS
 from directory.search.statements import LAST
 from directory.search.typed import Term, Typed, Word, typed
@@ -348,11 +349,9 @@ def _guesses(terms: Sequence[Term], lexicon: Lexicon) -> Iterable[list[list[str]
     unknown = [_may_be_wrong(term) and term.literal not in lexicon for term in terms]
     long = [_may_be_wrong(term) and len(term.literal) > SHORTEST for term in terms]
     for suspects in (unknown, long):
-        yield [
-            lexicon.one_edit(term.literal) if wrong else []
-            for term, wrong in zip(terms, suspects, strict=True)
-        ]
-        yield [
-            (lexicon.two_edits(term.literal) or lexicon.one_edit(term.literal)) if wrong else []
-            for term, wrong in zip(terms, suspects, strict=True)
-        ]
+        for nearest in (lexicon.one_edit, partial(lexicon.one_edit, after=MOST_NEAR), lexicon.two_edits):
+            # With several words wrong, one that has no more to offer keeps its nearest.
+            yield [
+                (nearest(term.literal) or lexicon.one_edit(term.literal)) if wrong else []
+                for term, wrong in zip(terms, suspects, strict=True)
+            ]

@@ -15,6 +15,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -252,13 +253,17 @@ def _plain(one: Card) -> tuple[str, str]:
 # -- measuring --------------------------------------------------------------------------------------------
 
 
-def measure(database: ListingsDatabase, rows: int, tell: Callable[[str], None]) -> list[Measured]:
+def measure(
+    database: ListingsDatabase, rows: int, wanted: Sequence[str], tell: Callable[[str], None]
+) -> list[Measured]:
     service = ListingsService(database, lambda: int(time.monotonic() * 1000))
     service.prepare()
     spelling = Spelling([row[0] for row in database.read(lambda sql: sql.all("SELECT word FROM word"))])
     questions = Questions(database.dialect, rows, spelling)
     made: list[Measured] = []
     for name, ask in questions.kinds().items():
+        if wanted and not any(name.startswith(one) for one in wanted):
+            continue
         asked = [ask() for _ in range(QUESTIONS)]
         made.append(_measure(name, asked, database, service))
         tell(_line(made[-1]))
@@ -269,7 +274,6 @@ def _measure(
     name: str, asked: Sequence[Asked], database: ListingsDatabase, service: ListingsService
 ) -> Measured:
     measured = Measured(name, Times(), Times(), 0)
-    server = _Server(database)
 
     def bare(one: Asked) -> None:
         database.read(one.bare, within=60)
@@ -280,6 +284,7 @@ def _measure(
     for one in asked:  # once for the caches, and for what is found
         bare(one)
         measured.found += _meant(service.search(one.query).cards, one.meant)
+    server = _Server(database)  # now that all connections are there
     ways = ((bare, measured.bare), (ours, measured.ours))
     best = [[(float("inf"), float("inf"))] * len(asked) for _ in ways]
     for _ in range(REPEATED):
@@ -406,13 +411,22 @@ def _progress(stage: str, done: int, total: int) -> None:
         sys.stderr.write(f"\r{stage}: {done:,} of {total:,}   " + ("\n" if done == total else ""))
 
 
+def _stopped(_number: int, _frame: object) -> None:
+    """So that the server of ours is stopped too."""
+    sys.exit(143)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--home", type=Path, help="where the cards are kept (some 4 GB); left out: nowhere")
     parser.add_argument("--only", choices=["sqlite", "postgresql"])
+    parser.add_argument(
+        "--kind", action="append", default=[], help="how a kind's name begins; left out: every kind"
+    )
     parser.add_argument("--json", action="store_true")
     wanted = parser.parse_args()
+    signal.signal(signal.SIGTERM, _stopped)
     home: Path = wanted.home or Path(tempfile.mkdtemp(prefix="vm-bench-cards-"))
     home.mkdir(parents=True, exist_ok=True)
     results: dict[str, list[Measured]] = {}
@@ -422,7 +436,7 @@ def main() -> int:
                 with opened(home, wanted.rows) as database:
                     tell: Callable[[str], None] = (lambda line: None) if wanted.json else print
                     tell(f"{name}, {wanted.rows:,} cards")
-                    results[name] = measure(database, wanted.rows, tell)
+                    results[name] = measure(database, wanted.rows, wanted.kind, tell)
     finally:
         if wanted.home is None:
             shutil.rmtree(home, ignore_errors=True)
