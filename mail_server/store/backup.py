@@ -123,7 +123,7 @@ def _lengths(settings: StoreSettings, where: Path) -> dict[int, int]:
 
 
 def dump_postgresql(database: str, target: Path, without: Sequence[str] = ()) -> str:
-    """The whole database, or what of it is in no table named in `without`; fsynced. Its digest. Raises BackupRefused."""
+    """The whole database, but for the tables named in `without`; fsynced. Its digest. Raises BackupRefused."""
     program = shutil.which("pg_dump")
     if program is None:
         raise BackupRefused("pg_dump is not installed: install PostgreSQL's client programs to make a backup")

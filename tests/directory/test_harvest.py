@@ -242,15 +242,16 @@ def test_no_more_is_kept_than_was_shown_and_no_answer_waits_longer_than_five_sec
 
 
 def test_searches_asked_all_at_once_show_no_more_than_one_after_the_other(allowance: Allowance) -> None:
-    shown = 0
+    shown, waits = 0, list[float]()
     for _ in range(500):  # each is let in before any is counted, as over hundreds of connections
         allowance.require(ASKER)
     for number in range(500):
         try:
             allowance.shown(ASKER, listings(number * 20, 20))
         except TooMuch as refused:
-            assert refused.retry_after > 0
+            waits.append(refused.retry_after)
         else:
             shown += 20
     assert shown == 200
+    assert min(waits) > 0
     assert allowance.counters.shown == 200

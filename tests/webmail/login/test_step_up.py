@@ -140,7 +140,12 @@ async def test_it_lives_ninety_days_where_nothing_is_asked(office: Office) -> No
     browser = await office.enrolled_professional()
     made = await browser.post("app-passwords", {"label": "mutt"})
     assert made["expires"] == pytest.approx(office.clock() + 90 * 86_400_000, abs=5_000)
-    assert (await browser.get("app-passwords"))["passwords"][0]["protocols"] == ["imap", "jmap", "ldap", "submission"]
+    assert (await browser.get("app-passwords"))["passwords"][0]["protocols"] == [
+        "imap",
+        "jmap",
+        "ldap",
+        "submission",
+    ]
 
 
 @pytest.mark.parametrize(
