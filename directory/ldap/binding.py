@@ -16,6 +16,7 @@ from directory.ldap.protocol.names import BadName
 
 _MOST_FAILURES = 5
 _MOST_STEPS = 6
+_LONGEST_NAME = 1024  # characters; reading one holds up everybody else
 _ENCRYPT = "Encryption required: start TLS first"
 
 
@@ -99,6 +100,8 @@ def address_of(name: str) -> str | None:
 
     People write their address where a program asks for a "bind DN"; no distinguished name looks like one.
     """
+    if len(name) > _LONGEST_NAME:
+        return None
     if "@" in name and "=" not in name:
         return name.strip()
     try:

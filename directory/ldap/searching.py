@@ -247,6 +247,7 @@ class _Run:
         for card in cards:
             if card.id not in seen:
                 seen.add(card.id)
+                self._in_time()
                 entry = self._searcher.entry(card)
                 if self._holds(entry):
                     yield entry
@@ -289,6 +290,7 @@ class _Run:
             for number in sorted(batch):
                 if horizon is not None and number > horizon:
                     break
+                self._in_time()
                 if self._holds(self._searcher.entry(batch[number])):
                     if len(found) >= wanted:
                         return found, after, True
@@ -311,8 +313,7 @@ class _Run:
         return batch, horizon
 
     def _asked_of(self, query: Query) -> tuple[tuple[Card, ...], bool]:
-        if time.monotonic() > self._bounds.until:
-            raise _Late
+        self._in_time()
         if self._looked_at >= MOST_CANDIDATES:
             raise _TooWide
         cards, more = self._searcher.cards(query)
@@ -320,3 +321,8 @@ class _Run:
             raise _TooWide  # the listings gave up in time, before they found anybody
         self._looked_at += max(len(cards), _AT_ONCE // 4)
         return cards, more
+
+    def _in_time(self) -> None:
+        """Asked for each card: a filter of hundreds of items takes milliseconds for one."""
+        if time.monotonic() > self._bounds.until:
+            raise _Late

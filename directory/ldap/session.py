@@ -222,7 +222,9 @@ class Session:
         controls: tuple[bytes, ...] = ()
         if (page := asked.page) is None:
             found = await self._found(
-                partial(services.searcher.search, asked.message_id, request, bounds, self._root()), seconds
+                asker,
+                partial(services.searcher.search, asked.message_id, request, bounds, self._root()),
+                seconds,
             )
         else:
             place = self._pages.take(page.cookie, request, asker)
@@ -234,6 +236,7 @@ class Session:
                 return
             # RFC 2696 §3: the limits of the client are of the whole, ours too.
             found = await self._found(
+                asker,
                 partial(
                     services.searcher.search,
                     asked.message_id,
@@ -253,9 +256,10 @@ class Session:
             await asyncio.sleep(delay)
         await self._show(asked.message_id, found, controls)
 
-    async def _found(self, work: Callable[[], Found], seconds: float) -> Found:
+    async def _found(self, asker: str, work: Callable[[], Found], seconds: float) -> Found:
         async with asyncio.timeout(seconds + 0.5), self._turns:
-            return await self._services.limits.in_thread(work)
+            await self.link.drained()  # what nobody reads is not looked for: it would lie here meanwhile
+            return await self._services.limits.in_thread(asker, work)
 
     async def _show(self, message_id: int, found: Found, controls: tuple[bytes, ...]) -> None:
         counters = self._services.limits.counters
@@ -287,7 +291,7 @@ class Session:
             return ResultCode.COMPARE_TRUE if same else ResultCode.COMPARE_FALSE, entry.key
 
         async with asyncio.timeout(self._services.settings.longest_search), self._turns:
-            code, key = await self._services.limits.in_thread(compared)
+            code, key = await self._services.limits.in_thread(asker, compared)
         if key:
             await asyncio.sleep(self._services.harvest.shown(asker, [key], trusted=trusted, door="ldap"))
         if self._core.answered(message_id):

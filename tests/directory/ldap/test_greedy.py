@@ -1,0 +1,62 @@
+"""Programs that want more than their part: of time, of turns, of memory. Others are answered meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from directory.ldap.binding import address_of
+from directory.ldap.protocol.filters import And, Extensible, Or
+from tests.directory.ldap import asking
+from tests.directory.ldap.listed import ADDRESS, PASSWORD, Listed, many
+
+COSTLY = Or(tuple(Extensible("caseIgnoreMatch", "", b"durand x%d" % number) for number in range(250)))
+
+
+async def test_a_filter_of_hundreds_of_items_ends_in_its_time(opening: Any) -> None:
+    async with opening(Listed(many(200)), longest_search=0.3, largest_anonymous_answer=200) as door:
+        caller = await door.call()
+        began = time.monotonic()
+        both = asking.parsed("(sn=durand*)")
+        _, done = await caller.look(And((both, COSTLY)))
+        assert done.code == 3  # timeLimitExceeded
+        async with asyncio.timeout(1.0):
+            while door.door.counters.searching:
+                await asyncio.sleep(0.01)
+        assert time.monotonic() - began < 1.0
+
+
+async def test_who_has_many_connections_leaves_others_their_turn(opening: Any) -> None:
+    listed = Listed(many(3), takes=0.3)
+    async with opening(listed, searches=4) as door:
+        greedy = [await door.call() for _ in range(6)]
+        member = await door.call_securely()
+        await member.ask(asking.bind(1, ADDRESS, PASSWORD.encode()))
+        for caller in greedy:
+            caller.send(b"".join(asking.search(number, "(sn=durand01)") for number in range(1, 30)))
+        while listed.most_at_once < 2:
+            await asyncio.sleep(0.01)
+        began = time.monotonic()
+        assert (await member.look("(mail=nobody@x.fr)"))[1].code == 0
+        assert time.monotonic() - began < 0.8
+        assert listed.most_at_once <= 3  # two of theirs, and the member's
+
+
+async def test_nothing_is_looked_for_while_answers_are_not_read(opening: Any) -> None:
+    async with opening(Listed(many(500)), largest_anonymous_answer=500, longest_search=30) as door:
+        caller = await door.call()
+        caller.send(b"".join(asking.search(number, "(sn=durand*)") for number in range(1, 31)))
+        caller.writer.transport.pause_reading()
+        seen = -1
+        while (entries := door.door.counters.entries) != seen or door.door.counters.searching:
+            seen = entries
+            await asyncio.sleep(0.4)
+        assert 0 < door.door.counters.entries < 10_000
+        caller.writer.transport.abort()
+
+
+def test_the_name_of_a_login_is_not_read_where_it_is_longer_than_any() -> None:
+    assert address_of("uid=zoe@x.fr," + "ou=a+" * 10_000 + "ou=b") is None
+    assert address_of("a" * 65_000 + "@x.fr") is None
+    assert address_of("uid=zoe@x.fr,ou=people,dc=mssante,dc=fr") == "zoe@x.fr"
