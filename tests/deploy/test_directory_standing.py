@@ -66,7 +66,7 @@ async def test_what_is_held_and_shown_is_counted(home: Path) -> None:
         node.listings_database.write(lambda sql: put_mailboxes(sql, [box, red], at=now()))
         await node.own_listings.sync()
         for number in range(29):
-            shown(node, f"{number}.{each}" for each in range(20))
+            shown(node, [f"{number}.{each}" for each in range(20)])
         shown(node, map(str, range(30)))  # 610 in all: above what one asker is shown
         with pytest.raises(TooMuch):
             shown(node, "z")
