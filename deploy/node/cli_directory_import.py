@@ -78,6 +78,11 @@ def _told(path: Path, result: dict[str, Any]) -> str:
         )
     if out := result["struck_off_here"]:
         lines.append(f"Out here, gone from the national directory: {', '.join(out)}.")
+    if held := result["held_back_here"]:
+        lines.append(
+            f"{count(len(held), 'account')} of ours would be out, too many to be believed: none is."
+            " If the file is right, import it again with --force."
+        )
     if result["refused"]:
         lines.append(
             f"{count(result['refused'], 'address')} left alone: ours, or published by their operator."

@@ -61,11 +61,12 @@ class DirectoryImportCommands:
             raise
         if not dry_run:
             self._note("done", result)
-            await self._node.own_listings.sync()
+            await self._node.own_listings.sync(force=force)
         for name in ("struck_off", "reinstated"):
             result[f"{name}_count"] = len(result[name])
             result[name] = result[name][:_FEW]
         result["struck_off_here"] = list(await self._node.struck_off.standing())
+        result["held_back_here"] = list(self._node.struck_off.held_back)
         return result
 
     def _note(self, outcome: str, result: dict[str, Any]) -> None:

@@ -22,5 +22,6 @@ class DirectoryStandingCommands:
             "imports": [asdict(one) for one in imports],
             "done": await asyncio.to_thread(database.read, directory_standing.last_done),
             "struck_off_here": list(await self._node.struck_off.standing()),
+            "held_back_here": list(self._node.struck_off.held_back),
             "now": now(),
         }

@@ -182,6 +182,13 @@ def standing_findings(found: Mapping[str, Any]) -> Iterator[Finding]:
     many = ", ".join(f"{number} {origin}" for origin, number in sorted(found["mailboxes"].items()))
     yield Finding(_SUBJECT, "good", f"{found['cards']} listings are shown ({many or 'no mailbox'}).")
     yield from _import_findings(found)
+    if held := found["held_back_here"]:
+        yield Finding(
+            _SUBJECT,
+            "failed",
+            f"{len(held)} accounts are gone from the national directory at once: too many to be believed, none is out. "
+            "Look at the file; where it is right, `directory import FILE --force`.",
+        )
     if out := found["struck_off_here"]:
         yield Finding(
             _SUBJECT,

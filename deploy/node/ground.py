@@ -120,7 +120,9 @@ async def ground_of(stack: AsyncExitStack, home: Home, config: Config) -> Ground
     )
     stack.callback(publications.close)
     await publications.open()
-    struck_off = StruckOff(accounts, listings_database, trace.note, now)
+    struck_off = StruckOff(
+        accounts, listings_database, trace.note, now, largest_fall=config.directory.largest_fall
+    )
     own_listings = OwnListings(
         accounts=accounts,
         profiles=profiles,

@@ -74,13 +74,14 @@ class OwnListings:
         withdrawn = self._publications is not None and account.address in self._publications.withdrawn()
         return withdrawn or self._profiles.of(account.id).red_list
 
-    async def sync(self) -> None:
-        """List what is to be listed and nothing else; durable when it returns."""
+    async def sync(self, *, force: bool = False) -> None:
+        """List what is to be listed and nothing else; durable when it returns. `force`: an administrator says that
+        however many of ours are gone from the national directory are rightly so."""
         async with self._turn:
             if self._follow is not None:
                 await self._follow()
             if self._struck_off is not None:
-                await self._struck_off.look()
+                await self._struck_off.look(force=force)
             # In threads, all of it: a node may have a hundred thousand accounts.
             wanted = await asyncio.to_thread(self._to_be_listed)
             if self._publications is not None:
@@ -146,26 +147,27 @@ class OwnListings:
         if wanted == self._put and generation == self._generation:
             return
         listed = self._database.read(_own_addresses)
+        # The national files may still have who is suspended, closed or withdrawn here: then they are shown by nobody.
+        elsewhere = self._database.read(lambda sql: _by_others(sql, every)) - wanted.keys()
         gone = listed - wanted.keys()
         changed = [
             mailbox
             for address, mailbox in wanted.items()
             if address not in listed or self._put.get(address) != mailbox
         ]
-        self._remove(gone)
+        self._remove(gone, Origin.OWN)
+        self._remove(elsewhere, None)
         for mailboxes in _slices(changed):
             self._write(mailboxes)
         self._put = dict(wanted)
-        self._generation = self._database.read(_generation) if changed or gone else generation
+        self._generation = self._database.read(_generation) if changed or gone or elsewhere else generation
 
     def _write(self, mailboxes: Sequence[Mailbox]) -> None:
         self._database.write(lambda sql: put_mailboxes(sql, mailboxes, at=self._clock()))
 
-    def _remove(self, addresses: Iterable[str]) -> None:
+    def _remove(self, addresses: Iterable[str], origin: Origin | None) -> None:
         for some in _slices(sorted(addresses)):
-            self._database.write(
-                lambda sql, some=some: remove_mailboxes(sql, some, self._clock(), Origin.OWN)
-            )
+            self._database.write(lambda sql, some=some: remove_mailboxes(sql, some, self._clock(), origin))
 
 
 def _slices(every: Sequence[T]) -> Iterator[Sequence[T]]:
@@ -179,3 +181,12 @@ def _generation(sql: Sql) -> int:
 
 def _own_addresses(sql: Sql) -> set[str]:
     return {row[0] for row in sql.all("SELECT address FROM mailbox WHERE origin = ?", (Origin.OWN.value,))}
+
+
+def _by_others(sql: Sql, ours: set[str]) -> set[str]:
+    """Of our addresses, those that somebody else listed."""
+    domains = sorted({address.rpartition("@")[2] for address in ours})
+    marks = ", ".join("?" * len(domains))
+    asked = f"SELECT address FROM mailbox WHERE origin <> ? AND domain IN ({marks})"  # noqa: S608
+    rows = sql.all(asked, (Origin.OWN.value, *domains)) if domains else []
+    return {row[0] for row in rows} & ours

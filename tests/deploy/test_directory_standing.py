@@ -49,6 +49,7 @@ def found(**changes: Any) -> list[Finding]:
         "imports": [{"source": "mssante", "at": 100 * day, "state": "done"}],
         "done": 100 * day,
         "struck_off_here": [],
+        "held_back_here": [],
         "now": 101 * day,
     }
     return list(standing_findings(whole | changes))
@@ -115,6 +116,12 @@ def test_what_an_administrator_must_see_is_a_warning(changes: Mapping[str, Any],
     last = found(**changes)[-1]
     assert last.verdict == "warning"
     assert words in last.sentence
+
+
+def test_many_of_ours_gone_at_once_is_a_failure() -> None:
+    last = found(held_back_here=[f"eve@{DOMAIN}", f"lou@{DOMAIN}"])[-1]
+    assert last.verdict == "failed"
+    assert "2 accounts are gone" in last.sentence
 
 
 def test_several_nodes_need_a_directory_in_common() -> None:

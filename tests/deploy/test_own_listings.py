@@ -17,6 +17,7 @@ from deploy.node.config import load
 from deploy.node.console import Console
 from deploy.node.control import unheard
 from deploy.node.home import Home
+from directory.identifiers.luhn import luhn_digit
 from directory.listings.writing import put_mailboxes, reinstate, strike_off
 from directory.model import Coded, Mailbox, Origin, Professional
 from directory.model import Kind as Listed
@@ -113,6 +114,7 @@ async def test_a_patient_is_never_listed(node: Node) -> None:
         "birth_place": who.birth_place,
     }
     made = await console.handle("space_add", told, unheard)
+    imported(node, RPPS, made["address"])  # a file that names them does not list them either
     await node.own_listings.sync()
     rows = node.listings_database.read(lambda sql: sql.all("SELECT address FROM mailbox"))
     assert made["address"] not in {row[0] for row in rows}
@@ -277,3 +279,52 @@ async def test_a_directory_that_never_had_them_strikes_nobody_off(node: Node, pe
     assert found is not None
     assert found.practising
     await node.accounts.close(account.id)
+
+
+async def test_a_file_without_many_of_ours_closes_nobody_out_before_an_administrator_says_so(
+    node: Node, person: Any
+) -> None:
+    numbers = [f"1010000{number:03d}" for number in range(6)]
+    ids = [f"8{number}{luhn_digit(number)}" for number in numbers]
+    accounts = [await person(f"tous.{place}", national_id=one) for place, one in enumerate(ids)]
+    for place, one in enumerate(ids):
+        imported(node, one, f"tous{place}@ailleurs.test")
+        says(node, strike_off, one)
+    for _ in range(2):
+        await node.own_listings.sync()
+    assert node.struck_off.held_back == tuple(account.address for account in accounts)
+    assert not {account.address for account in accounts} & {*await node.struck_off.standing()}
+    assert all((found := node.accounts.by_id(each.id)) and found.practising for each in accounts)
+    await node.trace.settle()
+    told = await node.store.read(lambda reader: list(find(reader.sql, Filter(action="listing-struck-off"))))
+    assert [one.details["count"] for one in told if one.outcome == "refused"] == ["6"]  # told once
+
+    await node.own_listings.sync(force=True)
+    assert node.struck_off.held_back == ()
+    assert {account.address for account in accounts} <= {*await node.struck_off.standing()}
+    assert not any(shown(node, account) for account in accounts)
+    await node.own_listings.sync()  # what was said stands
+    assert node.struck_off.held_back == ()
+    for account in accounts:
+        await node.accounts.close(account.id)
+
+
+@pytest.mark.parametrize("way", ["suspend", "close", "withdraw"])
+async def test_the_national_files_show_nobody_of_ours_who_is_not_shown_here(
+    way: str, node: Node, person: Any
+) -> None:
+    account = await person(f"revient.{way}")
+    await node.own_listings.sync()
+    match way:
+        case "suspend":
+            await node.accounts.suspend(account.id, reason="essai")
+        case "close":
+            await node.accounts.close(account.id)
+        case _:
+            await node.publications.withdraw(account.address, "essai")
+    await node.own_listings.sync()
+    imported(node, RPPS, account.address)  # their line is still in the file
+    assert shown(node, account) is not None
+    await node.own_listings.sync()
+    assert shown(node, account) is None
+    assert kept(node, account) is None
