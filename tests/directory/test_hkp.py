@@ -199,6 +199,7 @@ def test_what_makes_no_sense_is_refused(site: Any, path: str, status: int) -> No
         ("/pks/v2/certs", "POST"),
         (f"/pks/v2/canonical/{ZOE}", "PUT"),
         ("/vks/v1/upload", "POST"),
+        ("/vks/v1/request-verify", "POST"),
     ],
 )
 def test_nothing_is_submitted_here_and_why_is_said(site: Any, doctor: bytes, path: str, method: str) -> None:

@@ -78,6 +78,10 @@ async def test_roles_are_found_by_person_organisation_and_what_is_done_there(wor
         f"PractitionerRole?practitioner.identifier={IDNPS}|{town.ZOE.national_id}": [at_saules, at_quai],
         f"PractitionerRole?organization.identifier={IDNST}|{town.CLINIC.national_id}": [at_quai, eve],
         "PractitionerRole?practitioner.name=sansbal": [eve],
+        "PractitionerRole?practitioner.family=vouee": [iris],
+        "PractitionerRole?practitioner.given=zo": [at_saules, at_quai],
+        "PractitionerRole?active=true&practitioner.given=eve": [eve],
+        "PractitionerRole?active=false": [],
         "PractitionerRole?specialty=SM04": [at_saules, at_quai],
         "PractitionerRole?role=S": [at_quai],
         "PractitionerRole?role=60": [eve],
@@ -110,6 +114,8 @@ async def test_organisations_are_found_by_identifier_name_and_place(world, town)
         "Organization?mailbox-mss=cardio@saules.mssante.fr": [saules],
         "Organization?mailbox-mss-type=APP": [saules],
         "Organization?mailbox-mss-type=PER": [],
+        "Organization?active=true&name=clinique": [quai],
+        "Organization?active=false": [],
     }
     assert {path: await world.names(path) for path in finds} == finds
 
@@ -125,6 +131,8 @@ async def test_services_are_found_by_name_organisation_and_mailbox(world, town):
         f"HealthcareService?organization.identifier={town.HOSPITAL.national_id}": ["Cardiologie"],
         "HealthcareService?mailbox-mss:exact=dpi@saules.mssante.fr": ["Cardiologie"],
         "HealthcareService?mailbox-mss-type=PER": [],
+        "HealthcareService?active=true": ["Cardiologie"],
+        "HealthcareService?active=false": [],
     }
     assert {path: await world.names(path) for path in finds} == finds
     found = (await world.found("HealthcareService"))[0]
@@ -204,8 +212,23 @@ async def test_what_is_referred_to_comes_along_when_it_is_asked_for(world, town)
         f"{IRIS} @ Les Saules",
         "Cardiologie",
     ]
-    names = await world.names("Practitioner?name=iris&_revinclude=PractitionerRole:practitioner")
-    assert names == [IRIS, f"{IRIS} @ Les Saules"]
+    saules = "CENTRE HOSPITALIER DES SAULES"
+    each = {
+        "Practitioner?name=iris&_revinclude=PractitionerRole:practitioner": [IRIS, f"{IRIS} @ Les Saules"],
+        "PractitionerRole?role=60&_include=PractitionerRole:practitioner": [f"{EVE} @ CLINIQUE DU QUAI", EVE],
+        "PractitionerRole?role=60&_include=PractitionerRole:organization": [
+            f"{EVE} @ CLINIQUE DU QUAI",
+            "CLINIQUE DU QUAI",
+        ],
+        "HealthcareService?_include=HealthcareService:organization": ["Cardiologie", saules],
+        "Organization?name=centre&_revinclude=PractitionerRole:organization": [
+            saules,
+            f"{ZOE} @ Les Saules",
+            f"{IRIS} @ Les Saules",
+        ],
+        "Organization?name=centre&_revinclude=HealthcareService:organization": [saules, "Cardiologie"],
+    }
+    assert {path: await world.names(path) for path in each} == each
 
 
 async def test_a_total_is_told_when_it_is_asked_for(world):

@@ -92,6 +92,7 @@ def test_names_go_there_and_back(pairs: list[tuple[str, str]]) -> None:
 @given(st.text(max_size=40))
 def test_any_text_is_a_name_or_none(text: str) -> None:
     try:
-        parsed(text)
+        name = parsed(text)
     except BadName:
         return
+    assert parsed(str(name)) == name
