@@ -184,6 +184,7 @@ def test_every_action_has_its_circumstances() -> None:
     ends |= {
         "log_in": ("PER", "node"),
         "hold_in_custody": ("node", "PER"),
+        "look_up": ("PER", "node"),
         "send_out": ("PER", "domain:x.fr"),
     }
     for action in CONTEXTS:

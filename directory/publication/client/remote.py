@@ -92,6 +92,10 @@ class NationalDirectory:
             )
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError):
             return Answer(Meaning.LATER, "protocol", "The national directory's answer was cut short.")
+        if key := self._client.headers.get(_KEY, ""):
+            told = told.replace(
+                key.encode(), b"[key]"
+            )  # what it says is kept and shown, also where it says our key
         return meaning(status, headers, told)
 
     async def _patch(self, url: str, body: bytes) -> tuple[int, httpx.Headers, bytes]:

@@ -18,7 +18,7 @@ from directory.publication.client.remote import Meaning, NationalDirectory, chec
 from directory.publication.client.states import Entry, Step, entry_for, entry_of
 from directory.publication.client.wire import contact_point, parameters, target
 from tests.directory.publication_client.conftest import BASE, RPPS, ZOE, entry
-from tests.directory.publication_client.national import KEY, Wire
+from tests.directory.publication_client.national import KEY, Wire, outcome
 
 FINESS = "1690000013"
 WARD = Entry(
@@ -183,6 +183,16 @@ def test_an_address_that_may_not_be_spoken_to_is_refused(address: str) -> None:
 )
 def test_tls_and_this_machine_may_be_spoken_to(address: str) -> None:
     assert checked(address) == address.rstrip("/")
+
+
+async def test_a_key_that_is_said_back_is_not_in_what_it_says() -> None:
+    async def clumsy(request: httpx.Request) -> httpx.Response:
+        return outcome(401, "login", f"clé {request.headers['esante-api-key']} inconnue")
+
+    remote = NationalDirectory(BASE, KEY, ssl.create_default_context(), 5, Wire(clumsy))
+    answer = await remote.ask(Step.INSERT, entry())
+    assert answer.words.endswith("It says: clé [key] inconnue")
+    await remote.close()
 
 
 async def test_a_redirect_is_not_followed_and_the_key_goes_nowhere_else(
