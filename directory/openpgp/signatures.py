@@ -52,7 +52,6 @@ CERTIFICATIONS = frozenset(
         Kind.CERTIFICATION_POSITIVE,
     }
 )
-REVOCATIONS = frozenset({Kind.KEY_REVOCATION, Kind.SUBKEY_REVOCATION, Kind.CERTIFICATION_REVOCATION})
 
 
 class Sub(enum.IntEnum):
@@ -150,10 +149,6 @@ class Signature:
     def features(self) -> int | None:
         """First octet of Features; None when the subpacket is absent (RFC 9580 §5.2.3.32)."""
         return self._number(Sub.FEATURES, 1)
-
-    @property
-    def revocation_reason(self) -> int | None:
-        return self._number(Sub.REVOCATION_REASON, 1)
 
     @property
     def issuers(self) -> frozenset[str]:
