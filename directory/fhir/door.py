@@ -5,7 +5,8 @@ the PATCH by which other operators publish their mailboxes (`publishing`).
 
 Invariants: every answer is a FHIR resource, errors an OperationOutcome without a library's text; without a key that is
 in force nothing but /metadata is told; all work on the database is done in threads of its own, a bounded number at a
-time, each for a bounded time; what is shown is counted by `harvest` before it is sent.
+time, each for a bounded time; no key has all of the threads, and keys are looked up in another one; what is shown is
+counted by `harvest` before it is sent.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from directory.fhir.locators import Locators
 from directory.fhir.outcome import FhirRefusal, Issue, operation_outcome
 from directory.fhir.parameters import format_of, pairs_of, parsed
 from directory.fhir.publishing import Publication, Publisher, Target
-from directory.fhir.rate import Rate
+from directory.fhir.rate import Rate, Turns
 from directory.fhir.resources import Resources
 from directory.fhir.selection import TookTooLong, TooMuchIncluded
 from directory.fhir.settings import FhirSettings
@@ -44,6 +45,8 @@ _log = logging.getLogger("vaguemestre.fhir")
 T = TypeVar("T")
 _THREADS = 3  # they share one interpreter with the loop
 _MOST_WAITING = 64
+_MOST_OF_KEY = 2  # threads; others of the same key wait
+_MOST_LOOKED_UP = 256  # keys at once
 _LARGEST_BODY = 128 * 1024
 _FORM = "application/x-www-form-urlencoded"
 _PATCH_TYPES = {MEDIA_TYPE, "application/json"}
@@ -90,7 +93,10 @@ class FhirDoor:
         self._trace_full = trace_full
         self._rate = Rate(settings.calls_per_second)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="fhir")
+        self._key_pool = ThreadPoolExecutor(1, thread_name_prefix="fhir-keys")
         self._waiting = 0
+        self._looked_up = 0
+        self._turns = Turns(_MOST_OF_KEY)
         self._made: tuple[Locators, Resources] | None = None
         self.counters = Counters()
         self.router = self._routes()
@@ -98,6 +104,7 @@ class FhirDoor:
     async def stop(self) -> None:
         """Wait for what is under way; what waits is not begun any more."""
         await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)
+        await asyncio.to_thread(self._key_pool.shutdown, cancel_futures=True)
 
     # ------------------------------------------------------------ routes
 
@@ -195,7 +202,7 @@ class FhirDoor:
             return entry, resources.of(entry, search.elements)
 
         entry, resource = await self._threaded(
-            lambda: self._database.read(work, self._settings.longest_search)
+            lambda: self._database.read(work, self._settings.longest_search), key.id
         )
         await self._counted(key, entry.shown)
         answer = resource_answer(200, resource)
@@ -229,7 +236,7 @@ class FhirDoor:
             return searched(sql, search, locators, resources, key.id, base, now, until)
 
         try:
-            answer, shown = await self._threaded(lambda: self._database.read(work, within))
+            answer, shown = await self._threaded(lambda: self._database.read(work, within), key.id)
         except TooMuchIncluded:
             raise FhirRefusal(
                 400, "too-costly", "Too much would be included: ask for fewer with _count, or without it."
@@ -266,7 +273,7 @@ class FhirDoor:
             return self._database.write(lambda sql: publisher.publish(sql, target, operations))
 
         # A task of its own: what was written is told, also when who asked has gone.
-        done = await asyncio.shield(asyncio.create_task(self._published(work)))
+        done = await asyncio.shield(asyncio.create_task(self._published(work, key.id)))
         answer = resource_answer(200, done.resource)
         if minimal:
             return Answer(200, b"", answer.headers)
@@ -274,8 +281,8 @@ class FhirDoor:
             await self._counted(key, [done.resource["id"]])
         return answer
 
-    async def _published(self, work: Callable[[], Publication]) -> Publication:
-        done = await self._threaded(work, patient=True)
+    async def _published(self, work: Callable[[], Publication], key: str) -> Publication:
+        done = await self._threaded(work, key, patient=True)
         if done.changes:
             self._told(done)
         return done
@@ -285,7 +292,7 @@ class FhirDoor:
     async def _admitted(self, request: Request, right: str) -> ApiKey:
         """The key it is asked with, within its rate."""
         given = request.headers.get(KEY_HEADER, "")
-        key = await self._threaded(lambda: self._keys.find(given)) if given else None
+        key = await self._key(given) if given else None
         if key is None:
             self.counters.without_key += 1
             words = "No key, or none in force, is in the header ESANTE-API-KEY."
@@ -300,6 +307,16 @@ class FhirDoor:
             raise FhirRefusal(403, "forbidden", f"This key may not {right}.")
         return key
 
+    async def _key(self, given: str) -> ApiKey | None:
+        """In a thread where nothing else waits: who has no key would keep out those who have one."""
+        if self._looked_up >= _MOST_LOOKED_UP:
+            raise _too_many()
+        self._looked_up += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._key_pool, self._keys.find, given)
+        finally:
+            self._looked_up -= 1
+
     async def _counted(self, key: ApiKey, shown: list[str]) -> None:
         delay = self._harvest.shown(_asker(key), shown, trusted=True, door="fhir")
         if delay > 0:
@@ -311,16 +328,17 @@ class FhirDoor:
             self._made = locators, Resources(locators)
         return self._made
 
-    async def _threaded(self, work: Callable[[], T], *, patient: bool = False) -> T:
+    async def _threaded(self, work: Callable[[], T], key: str = "", *, patient: bool = False) -> T:
         """`patient`: it writes, and is waited for to its end, so that what was done is told."""
         if self._waiting >= _MOST_WAITING:
-            raise FhirRefusal(503, "transient", "Too many ask at once.", headers={"Retry-After": "2"})
+            raise _too_many()
         self._waiting += 1
         try:
-            task = asyncio.get_running_loop().run_in_executor(self._pool, work)
+            begun = self._turns.begun(self._pool, work, key)
+            task = await asyncio.wait_for(begun, self._settings.longest_search)
             if patient:
                 return await asyncio.shield(task)
-            return await asyncio.wait_for(task, self._settings.longest_search + 1)
+            return await asyncio.wait_for(asyncio.shield(task), self._settings.longest_search + 1)
         except Exception as fault:
             if isinstance(fault, TimeoutError | TookTooLong) or cut_short(fault):
                 self.counters.cut_short += 1
@@ -329,6 +347,10 @@ class FhirDoor:
             raise
         finally:
             self._waiting -= 1
+
+
+def _too_many() -> FhirRefusal:
+    return FhirRefusal(503, "transient", "Too many ask at once.", headers={"Retry-After": "2"})
 
 
 def _problem(status: int, issues: Sequence[Issue], headers: dict[str, str] | None = None) -> Answer:

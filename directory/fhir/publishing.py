@@ -33,6 +33,7 @@ from directory.fhir.patching import (
     refused,
 )
 from directory.fhir.resources import Resource, Resources, etag
+from directory.identifiers.matricule import is_patients
 from directory.identifiers.national import parse_person, parse_structure
 from directory.identifiers.refused import IdentifierRefused
 from directory.listings.database import Sql
@@ -40,7 +41,6 @@ from directory.listings.writing import put_mailboxes, remove_mailboxes
 from directory.model import FIELDS_OF, Coded, Kind, Mailbox, Organisation, Origin, Professional
 
 Done = Literal["published", "withdrawn"]
-_INS_LENGTH = 15
 _NAMES = {"digitization": "digitization", "listeRouge": "red_list", "rank": "rank"}
 
 
@@ -172,14 +172,19 @@ class Publisher:
             raise FhirRefusal(412, "conflict", "It has changed since.", "If-Match")
 
     def _shown(self, sql: Sql, carrier: _Carrier) -> Entry:
-        entry = Loader(sql).one(carrier.locator, shown=False)
+        entry = Loader(sql).one(carrier.locator)
         if entry is not None:
             return entry
-        # A role that has nothing to show: its mailbox is red-listed, or was taken away.
-        assert carrier.organisation is not None
-        person = Person(carrier.holders[0], updated_at=self._at)
-        name = carrier.organisation.brand or carrier.organisation.name
-        return Role(person, carrier.organisation.national_id, name, updated_at=self._at)
+        # Shown nowhere: what they have is red-listed, or was taken away. Who asked is told the number they gave, and
+        # no name: patches that change nothing would tell who somebody on the red list is.
+        organisation = Organisation(carrier.organisation.national_id) if carrier.organisation else None
+        if not carrier.holders:
+            assert organisation is not None
+            return Structure(organisation, updated_at=self._at)
+        person = Person(Professional(carrier.holders[0].national_id), updated_at=self._at)
+        if organisation is None:
+            return person
+        return Role(person, organisation.national_id, updated_at=self._at)
 
     # ------------------------------------------------------------ one operation
 
@@ -272,12 +277,12 @@ class Publisher:
     # ------------------------------------------------------------ who may
 
     def _check_address(self, address: str) -> None:
-        local, _, domain = address.rpartition("@")
+        domain = address.rpartition("@")[2]
         if domain not in self._key.domains:
             raise FhirRefusal(
                 403, "forbidden", "This key publishes no addresses of this domain.", "telecom.value"
             )
-        if len(local) == _INS_LENGTH and local.isdigit():
+        if is_patients(address):
             raise refused("Patients are in no directory.", "telecom.value", "business-rule")
 
     def _mine(self, there: Held | None) -> Held | None:

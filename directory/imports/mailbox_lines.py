@@ -14,6 +14,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from directory.identifiers.matricule import is_patients
 from directory.imports import fields
 from directory.imports.columns import MAILBOX, Columns
 from directory.imports.wrong import LineWrong
@@ -89,7 +90,7 @@ class MailboxLines:
         lowered = address.lower()
         if len(lowered) > _LONGEST or not _ADDRESS.fullmatch(lowered):
             raise LineWrong(self.columns.name("adresse bal"), "not an address")
-        if lowered.partition("@")[2].startswith("patient."):
+        if is_patients(lowered):
             raise LineWrong(self.columns.name("adresse bal"), "a patient's address")
         if (known := _KINDS.get(kind.upper())) is None:
             raise LineWrong(self.columns.name("type de bal"), "unknown kind")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 
@@ -308,6 +309,33 @@ async def test_a_search_that_takes_too_long_is_cut_short(place, make_world, town
     assert refusal(await world.get("Practitioner?_count=1&name:contains=e")) == (503, "timeout")
     assert world.door.counters.cut_short == 1
     await world.client.aclose()
+
+
+async def test_searches_of_one_key_leave_others_their_thread(local, monkeypatch):
+    read, at_work, most = local.database.read, 0, 0
+    hold = threading.Event()
+
+    def slow(work, *within):
+        nonlocal at_work, most
+        at_work += 1
+        most = max(most, at_work)
+        hold.wait(5)
+        at_work -= 1
+        return read(work, *within)
+
+    await local.get("Practitioner?_count=0")
+    other = local.keys.add("other").secret
+    monkeypatch.setattr(local.database, "read", slow)
+    greedy = [asyncio.create_task(local.get("Practitioner?_count=0")) for _ in range(12)]
+    while most < 2:
+        await asyncio.sleep(0.005)
+    monkeypatch.setattr(local.database, "read", read)
+    async with asyncio.timeout(2):
+        assert (await local.get("Practitioner?_count=0", other)).status_code == 200
+        assert (await local.get("Practitioner", "vmk-" + "a" * 32)).status_code == 401
+    assert most == 2
+    hold.set()
+    assert {answer.status_code for answer in await asyncio.gather(*greedy)} == {200}
 
 
 async def test_a_fault_tells_nothing_of_itself(local, monkeypatch, caplog):

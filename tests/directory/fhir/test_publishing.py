@@ -141,6 +141,16 @@ async def test_somebody_shown_nowhere_yet_can_be_published(world, publisher, tow
     assert len(await world.found("Practitioner?family=discret")) == 1
 
 
+async def test_who_is_shown_nowhere_is_not_named_by_patches_that_change_nothing(world, publisher, town):
+    red = f"Practitioner?identifier={IDNPS}|{town.RED.national_id}"
+    for asked in (operation("delete", one()), insert(point(ADDRESS, listeRouge=True))):
+        done = await world.patch(red, [asked], publisher.secret)
+        assert done.status_code == 200
+        assert "family" not in done.json()["name"][0]
+        assert town.RED.family.lower() not in done.text.lower()
+        assert done.json()["identifier"][0]["value"] == town.RED.national_id
+
+
 async def test_a_team_and_its_machine_lie_on_the_organisation(world, publisher, saules):
     team, robot = "urgences@autre.mssante.fr", "labo@autre.mssante.fr"
     asked = [
@@ -392,6 +402,8 @@ WRONG = {
         "replace", f"{one()}.extension('urn:x').extension('listeRouge').value", valueBoolean=True
     ),
     "a patient": insert(point("279035121518989@autre.mssante.fr")),
+    "a patient born in Corsica": insert(point("279032a21518989@autre.mssante.fr")),
+    "a patient's number with more behind it": insert(point("279035121518989+x@autre.mssante.fr")),
 }
 
 

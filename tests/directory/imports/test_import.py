@@ -120,6 +120,7 @@ def test_the_wrong_file_is_refused_where_the_source_is_named(imports: Imports) -
         (mailbox_line("zoe.martin"), "Adresse BAL", "not an address"),
         (mailbox_line("zoé@lyon.mssante.fr"), "Adresse BAL", "not an address"),
         (mailbox_line("279035121518989@patient.mssante.fr"), "Adresse BAL", "a patient's address"),
+        (mailbox_line("279032A21518989@autre.mssante.fr"), "Adresse BAL", "a patient's address"),
         (mailbox_line(type_de_bal="USA"), "Type de BAL", "unknown kind"),
         (mailbox_line(nom_d="") , "Nom d'exercice", "no name"),
         (mailbox_line(type_de_bal="ORG", identification_structure=""), "Identification Structure", "no structure"),
