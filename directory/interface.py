@@ -31,6 +31,10 @@ class Directory(Protocol):
         """The holder's certificate for a local address at time `at` (ms)."""
         ...
 
+    def x509(self, address: str, at: int | None = None) -> tuple[bytes, ...]:
+        """Its S/MIME certificates (DER) in force at time `at` (ms)."""
+        ...
+
     def publish(self, address: str, certificate: bytes, at: int) -> Certificate:
         """Gate and publish (binary or armored). Supersedes an older one. Durable on return.
 

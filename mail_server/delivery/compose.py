@@ -15,6 +15,7 @@ from dataclasses import replace
 from directory.openpgp.certificate import Certificate, CertificateRefused
 from directory.openpgp.gate import gate
 from directory.openpgp.packets import recipient_key_ids
+from directory.x509.cms import CmsError, names_of
 from mail_server import mime
 from mail_server.accounts.interface import Kind
 from mail_server.delivery import outer
@@ -60,9 +61,15 @@ class Composer:
         try:
             if letter.ciphertext is not None:
                 return [_placed(plan, await self._as_it_came(letter, envelope, plan, at)) for plan in plans]
-            sealing = [plan for plan in plans if plan.treatment is not Treatment.CUSTODY]
+            enveloped = [plan for plan in plans if _opens(plan, letter)]
+            sealing = [
+                plan for plan in plans if plan.treatment is not Treatment.CUSTODY and plan not in enveloped
+            ]
             sealed = await self._sealed(letter, envelope.sender, sealing, at, again=again) if sealing else []
             copies = [_placed(plan, copy) for plan, copy in zip(sealing, sealed, strict=True)]
+            for plan in enveloped:
+                copy = await self._verbatim(letter, envelope, plan.account.id, _state_as_it_came(letter), at)
+                copies.append(_placed(plan, copy))
             for plan in plans:
                 if plan.treatment is Treatment.CUSTODY:
                     copy = await self._verbatim(letter, envelope, plan.account.id, State.CUSTODY, at)
@@ -152,7 +159,7 @@ class Composer:
         """A letter that came end-to-end encrypted: byte for byte, if it is encrypted to the right keys."""
         assert letter.ciphertext is not None
         named = recipient_key_ids(letter.ciphertext)
-        state = State.SUBJECT_OUTSIDE if letter.subject_outside else State.SEALED
+        state = _state_as_it_came(letter)
         if plan.sent:
             # Its author chose who opens it: the recipients, and whom they took along.
             return await self._verbatim(letter, envelope, plan.account.id, state, at)
@@ -254,6 +261,13 @@ class Composer:
         self, letter: Letter, plan: Plan, origin: MessageOrigin, *, protected: bool
     ) -> NewMessage:
         """The same letter, sealed to the plan's set; thread, dates and flags are the store's to keep."""
+        if not protected and _opens(plan, letter):
+            # In custody it lay as it came, and so it stays: only its reader ever could open it.
+            state = _state_as_it_came(letter)
+            pieces = (b"", restated(letter.data, state))
+            return await self._stage_verbatim(
+                letter, plan.account.id, SpecialUse.INBOX, pieces, state, origin.received_at
+            )
         tag = origin.tag or await self._tags.choose([plan.account.id], letter.message_ids, fresh=True)
         head_fields = self._head_fields(letter, tag)
         inner = letter.data
@@ -291,10 +305,7 @@ class Composer:
         sealed_summary: bytes | None = None,
     ) -> NewMessage:
         """What a mail program itself stored: to the byte, since the program compares (RFC 9051 §6.3.12)."""
-        if letter.ciphertext is None:
-            state = State.KEPT
-        else:
-            state = State.SUBJECT_OUTSIDE if letter.subject_outside else State.SEALED
+        state = State.KEPT if letter.ciphertext is None else _state_as_it_came(letter)
         made = await self._stage_verbatim(letter, account, mailbox, (b"", letter.data), state, received_at)
         return NewMessage(
             account=account,
@@ -315,6 +326,21 @@ class Composer:
 def _told(letter: Letter) -> list[bytes]:
     """What came of its signatures (RFC 8601): read by its reader alone, like all that is not needed outside."""
     return [letter.results] if letter.results else []
+
+
+def _state_as_it_came(letter: Letter) -> State:
+    return State.SUBJECT_OUTSIDE if letter.subject_outside else State.SEALED
+
+
+def _opens(plan: Plan, letter: Letter) -> bool:
+    """Whether a letter that came enveloped (S/MIME) names the certificate of each who reads this copy. Else it is
+    sealed around like any other: there is no telling who could open it."""
+    if not letter.enveloped or not plan.smime or plan.gated:
+        return False
+    try:
+        return all(letter.enveloped & names_of(one) for one in plan.smime)
+    except CmsError:
+        return False
 
 
 def _sealed_state(plan: Plan) -> State:
@@ -394,6 +420,18 @@ _STATE_WORDS = {
 def state_line(state: State) -> bytes:
     """`Vaguemestre-State: custody`: the state is stored with each letter and shown beside it."""
     return mime.header_field(outer.STATE_FIELD, _STATE_WORDS[state])
+
+
+def restated(message: bytes, state: State) -> bytes:
+    """The message with its state's field saying this state. Only the first, ours, is touched."""
+    header = mime.header_block(message)
+    name = outer.STATE_FIELD.lower().encode()
+    at = 0
+    for line in header.splitlines(keepends=True):
+        if line[: len(name) + 1].lower() == name + b":":
+            return message[:at] + state_line(state) + message[at + len(line) :]
+        at += len(line)
+    return message
 
 
 def rendered(rendering: mime.Rendered) -> Rendered:

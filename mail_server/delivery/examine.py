@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from directory.openpgp.packets import PacketError, recipient_key_ids
+from directory.x509.cms import CmsError, KeyName, recipients
 from mail_server import mime
 from mail_server.delivery.gate import domain_of
 from mail_server.delivery.interface import Sender
@@ -45,6 +46,7 @@ class Letter:
     message_ids: tuple[bytes, ...] = field(repr=False)
     answers: bool  # it names another letter (References, In-Reply-To)
     ciphertext: bytes | None = field(repr=False)  # binary OpenPGP message, when it came encrypted
+    enveloped: frozenset[KeyName] = field(default=frozenset(), repr=False)  # whom S/MIME names that came so
     manifest: Manifest | None = field(default=None, repr=False)  # of what it carries (`structured.py`)
     confidentiality: frozenset[str] = frozenset()  # codes of its documents
     cda: tuple[str, ...] = ()  # types of the CDA it carries
@@ -71,7 +73,7 @@ class Letter:
     @property
     def subject_outside(self) -> bool:
         """An encrypted letter whose subject was left readable by the sender's program."""
-        return self.ciphertext is not None and any(
+        return (self.ciphertext is not None or bool(self.enveloped)) and any(
             _NO_SUBJECT.fullmatch(mime.decoded(one.value).strip()) is None
             for one in self.fields
             if one.name in _TELLS_SUBJECT
@@ -106,6 +108,7 @@ async def rewritten(letter: Letter, data: bytes, large: int) -> Letter:
         message_ids=made.message_ids,
         answers=made.answers,
         ciphertext=made.ciphertext,
+        enveloped=made.enveloped,
         findings=replace(
             made.findings,
             coarse_class=found.coarse_class,
@@ -143,6 +146,7 @@ def _examine(data: bytes) -> Letter:
         message_ids=tuple(dict.fromkeys([*ids, *reported]))[:50],
         answers=bool(reported) or any(one.name in ("references", "in-reply-to") for one in fields),
         ciphertext=encrypted.data if encrypted else None,
+        enveloped=_enveloped(data, tree),
     )
 
 
@@ -152,6 +156,14 @@ def _is_sealed(packets: bytes) -> bool:
     except PacketError:
         return False
     return True
+
+
+def _enveloped(data: bytes, tree: mime.Part) -> frozenset[KeyName]:
+    cms = mime.enveloped(data, tree)
+    try:
+        return recipients(cms) if cms is not None else frozenset()
+    except CmsError:
+        return frozenset()
 
 
 def check_receipt(letter: Letter, recipients: int) -> str:

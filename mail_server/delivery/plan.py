@@ -37,6 +37,8 @@ class Plan:
     sealing_set: tuple[Certificate, ...] = ()  # distinct by fingerprint; empty unless SEAL
     required: tuple[Certificate, ...] = ()
     """Those of the set that a letter sealed elsewhere must name: its sender may know of no delegate."""
+    smime: tuple[bytes, ...] = ()
+    """S/MIME certificates (DER), one for each of the set; empty where one of them has none."""
     sent: bool = False  # not a letter to the account, but the copy in its Sent of one from it
     gated: bool = False  # that copy is of a letter which leaves readable by another operator
     copy_of: AccountId | None = None  # the account, practice software, gets a copy of a letter to this one
@@ -77,7 +79,8 @@ class Planner:
             return Plan(account, Treatment.CUSTODY if self._custody_allowed(account) else Treatment.WAIT)
         valid = _distinct(standings)
         if valid:
-            return Plan(account, Treatment.SEAL, _distinct([*standings, *along]), valid)
+            sealing_set = _distinct([*standings, *along])
+            return Plan(account, Treatment.SEAL, sealing_set, valid, self._smime(sealing_set, at))
         if all(found.standing is Standing.REVOKED for found in standings):
             raise Refusal(
                 550,
@@ -93,6 +96,10 @@ class Planner:
             return None
         found = self._directory.certificate(account.address, self._clock())
         return found.certificate if found.standing is Standing.VALID else None
+
+    def _smime(self, sealing_set: tuple[Certificate, ...], at: int) -> tuple[bytes, ...]:
+        found = [self._directory.x509(one.address, at)[:1] for one in sealing_set]
+        return tuple(one for (one,) in found) if all(found) else ()
 
     def _custody_allowed(self, account: Account) -> bool:
         allowed = self._decisions.decide(questions.may_hold_in_custody(account_entity(account))).allowed

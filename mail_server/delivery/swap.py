@@ -29,8 +29,7 @@ from directory.openpgp.packets import (
     spans,
 )
 from mail_server import mime
-from mail_server.delivery import outer
-from mail_server.delivery.compose import rendered, state_line
+from mail_server.delivery.compose import rendered, restated
 from mail_server.delivery.examine import examine
 from mail_server.store.armor import armor, armor_lines, armor_size
 from mail_server.store.interface import Reader, Store
@@ -195,18 +194,6 @@ async def _verbatim(
         tag=origin.tag,
         thread_id=origin.thread_id,
     )
-
-
-def restated(message: bytes, state: State) -> bytes:
-    """The message with its state's field saying this state. Only the first, ours, is touched."""
-    header = mime.header_block(message)
-    name = outer.STATE_FIELD.lower().encode()
-    at = 0
-    for line in header.splitlines(keepends=True):
-        if line[: len(name) + 1].lower() == name + b":":
-            return message[:at] + state_line(state) + message[at + len(line) :]
-        at += len(line)
-    return message
 
 
 def _with_ciphertext(message: bytes, tree: mime.Part, ciphertext: bytes) -> bytes:

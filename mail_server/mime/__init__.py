@@ -45,6 +45,7 @@ from mail_server.mime.sections import (
     section,
 )
 from mail_server.mime.seven_bit import is_seven_bit, seven_bit
+from mail_server.mime.smime import enveloped
 
 __all__ = [
     "AUTHORS",
@@ -68,6 +69,7 @@ __all__ = [
     "decode_text",
     "decoded",
     "decoded_body",
+    "enveloped",
     "fields",
     "find_part",
     "first",
