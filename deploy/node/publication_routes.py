@@ -21,7 +21,7 @@ def publication_routes(node: Node) -> list[APIRouter]:
     return [
         web_key_directory(shown, shown.is_public, lambda _domain: lines),
         key_server(KeyServer(shown, node.harvest, place_of)),
-        capabilities(node.capability_of),
+        capabilities(node.capability_of, node.harvest, place_of),
     ]
 
 

@@ -1,18 +1,21 @@
 """What can be sent to an address, asked before a letter is written: `/.well-known/vaguemestre/capability?address=`.
 
 Answers are JSON: address, profiles (`["openpgp-v4-seipd1"]`), largest (octets), payloads (`["ihe-xdm", …]`).
-Invariants: only addresses that are shown to anybody; all others get one and the same answer.
+Invariants: only addresses that are shown to anybody; all others get one and the same answer; who asks for many is
+slowed, then refused, as at the key server (`directory.harvest`): names that people guess tell who is here.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 
 from fastapi import APIRouter, Request, Response
 
+from directory.harvest import Harvest, TooMuch
 from directory.model import Capability
-from directory.publication.answers import found, looked_up_at, not_found
+from directory.publication.answers import found, looked_up_at, not_found, words
 
 PATH = "/.well-known/vaguemestre/capability"
 
@@ -21,14 +24,28 @@ OPENPGP = "openpgp-v4-seipd1"
 SMIME = "smime-cms"
 
 
-def capabilities(capability_of: Callable[[str], Capability | None]) -> APIRouter:
-    """Routes to include in the node's HTTPS application, at its root. `capability_of`: None for who is not shown."""
+_DOOR = "capability"
+
+
+def capabilities(
+    capability_of: Callable[[str], Capability | None], harvest: Harvest, place_of: Callable[[str], str]
+) -> APIRouter:
+    """Routes to include in the node's HTTPS application, at its root. `capability_of`: None for who is not shown.
+    `place_of`: what an IP address is counted as."""
     router = APIRouter(include_in_schema=False)
 
     async def capability(request: Request) -> Response:
         address = request.query_params.get("address", "").strip().lower()
-        known = capability_of(address) if address else None
-        return not_found() if known is None else found(request, _told(address, known), "application/json")
+        asker = f"net:{place_of(request.client.host) if request.client else 'unknown'}"
+        try:
+            harvest.require(asker, door=_DOOR)
+            known = capability_of(address) if address else None
+            if known is None:
+                return not_found()
+            await asyncio.sleep(harvest.shown(asker, [address], door=_DOOR))
+        except TooMuch as refused:
+            return words("Too many lookups from here for now.", 429, Retry_After=str(refused.retry_after))
+        return found(request, _told(address, known), "application/json")
 
     looked_up_at(router, PATH, capability)
     return router
