@@ -129,10 +129,11 @@ class SignIn:
 
 
 def professionals(names: Mapping[str, tuple[str, str]]) -> dict[str, Professional]:
-    """Invented professionals of an address, a given name and a family name, under numbers of the test range."""
+    """Invented professionals of an address, a given name and a family name, under numbers of the test range: such as
+    the demo's national files give to nobody else."""
     return {
         address: Professional(invented_national_id(number), given, family)
-        for number, (address, (given, family)) in enumerate(sorted(names.items()), 101)
+        for number, (address, (given, family)) in enumerate(sorted(names.items()), 80_101)
     }
 
 

@@ -55,6 +55,7 @@ def here(made: World) -> list[Way]:
             [
                 ("IMAP", f"localhost, port {ports['imaps']} (TLS) or {ports['imap']} (STARTTLS)"),
                 ("SMTP", f"localhost, port {ports['submissions']} (TLS) or {ports['submission']} (STARTTLS)"),
+                ("LDAP", f"127.0.0.1, port {ports['ldaps']} (TLS) or {ports['ldap']}, base dc=mssante,dc=fr"),
                 ("login", gp.address),
                 ("password", gp.password),
                 ("authority", str(made.ca)),

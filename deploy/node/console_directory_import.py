@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from deploy.node.composition import Node, now
 from deploy.node.control import CommandFailed, Report
 from policies.interface import Event
 
+_log = logging.getLogger("vaguemestre.directory")
 _LINE = 64 * 1024 * 1024  # the result may name many who are struck off
 _FROM_OUTSIDE = (
     "PATH",
@@ -55,8 +57,9 @@ class DirectoryImportCommands:
         }
         try:
             result = await _worked(asked, report)
-        except CommandFailed:
+        except CommandFailed as failure:
             if not dry_run:
+                _log.warning("a national file was not imported: %s", failure)
                 self._note("refused", {})
             raise
         if not dry_run:
@@ -74,6 +77,10 @@ class DirectoryImportCommands:
         detail = {name: str(result[name]) for name in names if name in result}
         if result:
             detail |= {"struck_off": str(len(result["struck_off"])), "kind": str(result["source"])}
+        if result:
+            _log.info(
+                "national file imported: %s", ", ".join(f"{name} {count}" for name, count in detail.items())
+            )
         self._node.trace.note([Event("directory-import", now(), self._by, outcome=outcome, detail=detail)])
 
 

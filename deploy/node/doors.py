@@ -239,7 +239,13 @@ class Doors:
         imap = ", ".join(
             str(port) for port in (self._node.config.imap.port, self._node.config.imap.tls_port) if port
         )
-        return f"{smtp}, imap {imap}"
+        web = self._node.config.web
+        others = {
+            "imap": imap,
+            "ldap": ", ".join(map(str, self._ldap.ports)),
+            "https": ", ".join(str(port) for port in (web.port, web.peers_port) if port),
+        }
+        return ", ".join([smtp, *(f"{name} {ports}" for name, ports in others.items() if ports)])
 
     async def reload(self) -> list[str]:
         """Read certificates, rules and the trust list again; returns a sentence for each that stays as it was."""

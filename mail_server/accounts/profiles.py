@@ -57,7 +57,9 @@ def changed(profile: Profile, kind: Kind, given: Mapping[str, str]) -> Profile:
         if name in NEVER_CHANGE:
             raise AccountError("field-immutable", f"The {name} of an account never changes.")
         if name not in FIELDS_OF[kind]:
-            raise AccountError("field-of-another-kind", f"A {kind.value} account has no field {name[:40]!r}.")
+            raise AccountError(
+                "field-of-another-kind", f"Accounts of kind {kind.value} have no field {name[:40]!r}."
+            )
         values[name] = _READERS[name](typed) if name in _READERS else _text(typed)
     return replace(profile, **values)  # type: ignore[arg-type]  # each reader gives its field's type
 

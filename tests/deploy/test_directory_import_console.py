@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import signal
 from pathlib import Path
@@ -40,7 +41,10 @@ def run(home: Path, *words: str, code: int = 0) -> str:
     return result.output
 
 
-def test_both_files_are_imported_and_told_and_a_cut_one_is_refused(home: Path, tmp_path: Path) -> None:
+def test_both_files_are_imported_and_told_and_a_cut_one_is_refused(
+    home: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "vaguemestre.directory")
     boxes, activity, cut = tmp_path / "boxes.txt", tmp_path / "activity.zip", tmp_path / "cut.txt"
     write_mailboxes(boxes, 120, wrong=0.0)
     write_activity(activity, 120, wrong=0.0)
@@ -53,6 +57,8 @@ def test_both_files_are_imported_and_told_and_a_cut_one_is_refused(home: Path, t
     said = run(home, str(cut), code=1)
     assert "would be taken away" in said
     assert "--force" in said
+    assert "imported: added 120" in caplog.text
+    assert "not imported: " in caplog.text
     said = run(home, str(boxes))
     assert "0 added, 0 changed, 0 removed" in said
     trace = CliRunner().invoke(

@@ -14,6 +14,8 @@ from deploy.demo.directory_files import (
     write_activity,
     write_mailboxes,
 )
+from deploy.demo.directory_world import write_files
+from deploy.demo.sign_in import professionals
 from directory.identifiers.national import parse_person
 from directory.imports.activity_lines import ActivityLines
 from directory.imports.mailbox_lines import MailboxLines
@@ -66,3 +68,13 @@ def test_people_are_many_and_nobody() -> None:
     assert len({one.family for one in people}) > 4500
     names = "".join(one.family + one.given for one in people)
     assert all(sign in names for sign in "ÉÈŒ-' ëçœï"[:6])
+
+
+def test_the_demos_own_professionals_are_nobody_of_the_national_files(tmp_path: Path) -> None:
+    files = write_files(tmp_path)
+    doctors = professionals({f"doctor{number}@mss.essai.test": ("Camille", "Aubry") for number in range(20)})
+    assert not [
+        one.national_id
+        for one in doctors.values()
+        if any(one.national_id in file.read_text() for file in files)
+    ]
