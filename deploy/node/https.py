@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import socket
 import ssl
@@ -25,6 +24,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from mail_server.accounts.networks import is_this_machine
 
 log = logging.getLogger("vaguemestre.http")
 
@@ -119,17 +120,8 @@ class Listener:
     tls: ssl.SSLContext | None = None
 
     def __post_init__(self) -> None:
-        if self.tls is None and not is_loopback(self.host):
+        if self.tls is None and not is_this_machine(self.host):
             raise ValueError(f"plain HTTP is for this machine only, not for {self.host}")
-
-
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class WebServer:

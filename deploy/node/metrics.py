@@ -17,7 +17,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from deploy.node.https import Listener, WebServer, application, is_loopback
+from deploy.node.https import Listener, WebServer, application
+from mail_server.accounts.networks import is_this_machine
 
 _log = logging.getLogger("vaguemestre.node")
 _PREFIX = "vaguemestre"
@@ -112,6 +113,6 @@ class Metrics(Collector):
 
     def server(self, port: int, host: str = "127.0.0.1") -> WebServer:
         """What serves `/metrics`. Raises ValueError for an address that others could reach."""
-        if not is_loopback(host):
+        if not is_this_machine(host):
             raise ValueError(f"metrics are for this machine only, not for {host}")
         return WebServer(application([self.router()]), Listener(host, port))

@@ -1,4 +1,4 @@
-"""Places on the network: what counts as one for limits, and which ranges an app password may be used from.
+"""Places on the network: what counts as one for limits, where an app password may be used from, what is here.
 
 One household or one attacker holds a whole IPv6 /64, so that is one place.
 
@@ -26,6 +26,16 @@ def place_of(address: str) -> str:
     except ValueError:
         return address
     return str(parsed.ipv4_mapped or ipaddress.IPv6Network((int(parsed) >> 64 << 64, 64)))
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a host, by name or address, is this one: nobody in between reads what is said to it in plain."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def ranges(text: str) -> str:

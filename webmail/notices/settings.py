@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from mail_server.accounts.networks import is_this_machine
 
 
 class NoticesSettings(BaseModel):
@@ -47,15 +48,8 @@ class NoticesSettings(BaseModel):
             raise ValueError(
                 "notices need a `sender`, an address that its own mail server lets the smarthost use"
             )
-        if self.security == "none" and not _is_loopback(self.smarthost):
+        if self.security == "none" and not is_this_machine(self.smarthost):
             raise ValueError('`security = "none"` is for a smarthost on this machine alone')
         if bool(self.user) != bool(self.password_file):
             raise ValueError("`user` and `password_file` belong together")
         return self
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

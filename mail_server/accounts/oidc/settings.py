@@ -6,13 +6,14 @@ from a file or by a certificate, never by a secret in the configuration itself; 
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from mail_server.accounts.networks import is_this_machine
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
@@ -168,13 +169,4 @@ def is_safe_url(url: str) -> bool:
         return False
     if not host or parts.username is not None or parts.fragment or not url.isascii() or not url.isprintable():
         return False
-    return parts.scheme == "https" or (parts.scheme == "http" and _on_this_machine(host))
-
-
-def _on_this_machine(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and is_this_machine(host))

@@ -231,9 +231,8 @@ class PublishedCertificates:
     def _fresh(self, entry: _Entry) -> bool:
         if entry.judged.state is State.VALID:
             lasts = self._settings.certificate_hours * _HOUR
-            if (
-                entry.known.lasts is not None
-            ):  # sooner, where the operator wants it: a revocation is seen as soon
+            # Sooner, where the operator wants it: a revocation is seen as soon.
+            if entry.known.lasts is not None:
                 lasts = min(lasts, max(entry.known.lasts, _SHORTEST))
         elif entry.known.state is State.VALID:
             return False  # it has ended since: its holder may have another

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mail_server.accounts.networks import place_of, ranges, within
+from mail_server.accounts.networks import is_this_machine, place_of, ranges, within
 from mail_server.accounts.throttle import Throttle
 
 
@@ -85,6 +85,25 @@ def test_there_are_sixteen_ranges_at_most() -> None:
 )
 def test_an_address_lies_in_a_range_or_does_not(address: str, kept: str, inside: bool) -> None:
     assert within(address, kept) is inside
+
+
+@pytest.mark.parametrize(
+    ("host", "here"),
+    [
+        ("localhost", True),
+        ("127.0.0.1", True),
+        ("127.8.9.10", True),
+        ("::1", True),
+        ("192.0.2.1", False),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("localhost.example", False),
+        ("mail.example", False),
+        ("", False),
+    ],
+)
+def test_what_is_said_in_plain_stays_on_this_machine(host: str, here: bool) -> None:
+    assert is_this_machine(host) is here
 
 
 @given(typed=st.text(max_size=60))
