@@ -35,7 +35,9 @@ from directory.model import Mailbox, Situation
 Told = Callable[[str, int, int], None]  # stage, done, of all
 Value = Mailbox | Situation
 _EVERY = 20_000  # lines between two words of how far it is
+_MOST_LINES = 20_000_000  # of a file; the real ones have two millions
 _KEPT_TOGETHER = 500_000  # lines of owners with several that are held until the end
+_KEPT_OCTETS = 256 << 20  # of these
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +194,7 @@ class _Import:
     def _apply(self) -> None:
         reading = source.Reading(source.size_of(self._wish.path))
         first = not self._known
-        held = 0
+        held = octets = 0
         for number, line in self._lines(reading, "importing"):
             hashed = self._hashes.of(line)
             if not first and self._known.knows(hashed) and hashed not in self._rework:
@@ -202,7 +204,8 @@ class _Import:
             rework = hashed in self._rework
             if rework or rough in self._together:
                 held += 1
-                if held > _KEPT_TOGETHER:
+                octets += len(line)
+                if held > _KEPT_TOGETHER or octets > _KEPT_OCTETS:
                     raise ImportRefused("too-many-repeated", "Too many lines stand for the same.")
                 self._together.setdefault(rough, []).append((number, hashed, line))
                 continue
@@ -219,6 +222,8 @@ class _Import:
         next(every, b"")
         number = 1
         for number, line in enumerate(every, start=2):
+            if number > _MOST_LINES:
+                raise ImportRefused("too-many-lines", f"No file of more than {_MOST_LINES:,} lines is read.")
             if number % _EVERY == 0:
                 self._told(stage, reading.done, reading.total)
                 self._told("rows", number, 0)

@@ -303,6 +303,28 @@ def test_what_is_gone_while_it_was_ours_is_not_taken_out(imports: Imports) -> No
     assert ADDRESS in addresses(imports)
 
 
+def test_a_file_that_would_fill_the_memory_is_refused(
+    imports: Imports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few lines that stand for the same, each as long as a line may be."""
+    monkeypatch.setattr("directory.imports.run._KEPT_OCTETS", 100_000)
+    lines = [
+        mailbox_line("cabinet@lyon.mssante.fr", **{"Service de rattachement": f"{number}" + "x" * 16_000})
+        for number in range(10)
+    ]
+    with pytest.raises(ImportRefused, match="stand for the same"):
+        imports.mailboxes(*lines)
+
+
+def test_a_file_of_too_many_lines_is_refused_before_anything_is_written(
+    imports: Imports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("directory.imports.run._MOST_LINES", 5)
+    with pytest.raises(ImportRefused, match="lines is read"):
+        imports.mailboxes(*(mailbox_line(f"p{number}@lyon.mssante.fr") for number in range(10)))
+    assert addresses(imports) == []
+
+
 def test_one_import_goes_on_at_a_time(both: Imports) -> None:
     both.mailboxes(mailbox_line())
     with own_turn(both.database, both.reports), pytest.raises(ImportRefused, match="Another import"):
