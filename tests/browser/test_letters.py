@@ -413,6 +413,13 @@ def test_what_may_hold_a_program_is_only_saved_and_with_a_warning(visit: Visit) 
     expect(note.get_by_role("button", name="Ouvrir")).to_be_visible()
 
 
+def test_of_a_letter_in_smime_the_page_says_that_another_program_opens_it(visit: Visit) -> None:
+    page = visit("/conversation/T851", "several")
+    letter = page.locator("article.letter")
+    expect(letter).to_contain_text("que cette page n’ouvre pas")
+    expect(letter.get_by_role("button", name="Enregistrer smime.p7m")).to_be_visible()
+
+
 def test_links_in_a_text_lead_where_they_say_and_take_nothing_along(visit: Visit) -> None:
     page = visit("/conversation/T800", "hostile")
     link = page.locator("article .own a").first

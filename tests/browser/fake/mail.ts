@@ -88,6 +88,7 @@ function hostile(): Kept[] {
 /** A robot writes for the ward, to a patient and two others. */
 const several = (): Kept[] => [
   letter("M850", { from: { name: "Robot des comptes rendus", address: "robot@hopital.vallees.example" }, replyTo: HOSPITAL, to: [ME, MARTIN, { name: "", address: "yves.lebihan@clinique.vallees.example" }], subject: "Réunion de concertation", text: "Voir ci-joint.", receivedAt: NOW }),
+  letter("M851", { from: MARTIN, subject: "Courrier d’un confrère", text: "", signature: "none", guard: "subjectOutside", parts: [attachment("smime.p7m", "application/octet-stream", () => new Blob(["0\u0080"]))] }),
 ];
 
 /** Ten thousand letters, for who wants to see lists scroll. */
