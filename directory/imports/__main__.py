@@ -19,7 +19,9 @@ from typing import Any
 
 from directory.imports.run import Wish, import_file
 from directory.imports.wrong import ImportRefused
-from directory.listings.database import ListingsDatabase
+from directory.listings.database import ListingsDatabase, disk_full
+
+_FULL = "The disk of the listings is full: what was written so far stays. Make room and start it again; it goes on."
 
 
 def main() -> int:
@@ -46,6 +48,9 @@ def main() -> int:
         _say({"refused": "file", "sentence": f"{wish.path.name}: {failure.strerror or 'it cannot be read'}."})
         return 1
     except Exception as failure:  # its text may hold a line, or a database's address
+        if disk_full(failure):
+            _say({"refused": "disk-full", "sentence": _FULL})
+            return 1
         what = type(failure).__name__
         _say({"refused": "failed", "sentence": f"The import failed ({what}); started again, it goes on."})
         return 1

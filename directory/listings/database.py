@@ -236,6 +236,13 @@ def cut_short(failure: BaseException) -> bool:
     return isinstance(failure, psycopg.errors.QueryCanceled)
 
 
+def disk_full(failure: BaseException) -> bool:
+    """Whether it failed because the database's disk has no room left."""
+    if isinstance(failure, sqlite3.OperationalError):
+        return failure.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL
+    return isinstance(failure, psycopg.errors.DiskFull)
+
+
 def _marks(statement: str) -> LiteralString:
     """`?` as psycopg writes it. No statement here has a question mark or a percent sign of its own."""
     return cast("LiteralString", statement.replace("%", "%%").replace("?", "%s"))
