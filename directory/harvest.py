@@ -4,6 +4,9 @@ A directory is there to find one person; a sweep of prefixes takes it all. Each 
 account, an API key) has an allowance of listings shown per hour that fills up again; beyond it answers come later and
 later, and in the end are refused. The same account for every door: LDAP, FHIR, HKP, the page.
 
+Who is logged in has an allowance of the day as well: an account that stays just below that of the hour all day long
+would take a country's directory away in a week, and nobody would hear of it.
+
 Askers are named `net:<IPv4 address or IPv6 /64>`, `account:<id>`, `key:<id>`. Those of the network are summed once more
 by their neighbourhood (/24, /48): who has many addresses at hand has not as many allowances.
 
@@ -26,6 +29,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 _HOUR = 3_600_000  # ms
+_DAY = 24 * _HOUR
+_OF_DAY = 6  # allowances of an hour that an account has in a day
+_DAILY = "day "  # before an asker's name: their account of the day
 _LONGEST_DELAY = 5.0  # seconds
 _REFUSED_AT = 2.0  # allowances
 _TOLD_AGAIN_BELOW = 0.5  # allowances: who came down to it is told of anew
@@ -66,7 +72,7 @@ class Sweep:
     asker: str
     outcome: str  # "slowed", "refused"
     door: str
-    count: int  # different listings, of about the last hour
+    count: int  # different listings, of about the last hour, or day
     at: int  # ms
 
 
@@ -83,22 +89,23 @@ class Counters:
 
 @dataclass(slots=True)
 class _Account:
-    """What one asker took: a level that falls by one allowance an hour, and marks of what it was made of."""
+    """What one asker took: a level that falls by one allowance an hour (or a day), and marks of what it was made of."""
 
     at: int  # when the level was so high
     turned: int  # when the marks were put behind
+    period: int = _HOUR
     level: float = 0.0
     marks: set[int] = field(default_factory=set[int])
     before: set[int] = field(default_factory=set[int])
     told: str = ""
 
     def settle(self, now: int, allowance: int) -> None:
-        self.level = max(0.0, self.level - max(0, now - self.at) * allowance / _HOUR)
+        self.level = max(0.0, self.level - max(0, now - self.at) * allowance / self.period)
         self.at = max(self.at, now)
         if self.level < allowance * _TOLD_AGAIN_BELOW:
             self.told = ""
-        if now - self.turned >= _HOUR:
-            self.before = self.marks if now - self.turned < 2 * _HOUR else set()
+        if now - self.turned >= self.period:
+            self.before = self.marks if now - self.turned < 2 * self.period else set()
             self.marks, self.turned = set(), now
 
     def add(self, marks: Iterable[int]) -> int:
@@ -176,7 +183,7 @@ class Allowance:
             over = account.level - allowance * _REFUSED_AT
             if over >= 0:
                 # A moment more: who comes back to the second would be let in for one listing.
-                wait = max(wait, (over + allowance / 20) * _HOUR / allowance / 1000)
+                wait = max(wait, (over + allowance / 20) * account.period / allowance / 1000)
                 sweeps += self._sweep(name, account, "refused", door)
         if wait:
             self.counters.refused += 1
@@ -209,12 +216,14 @@ class Allowance:
         found = [(asker, allowance)]
         if not trusted and (around := _neighbourhood(asker)):
             found.append((around, allowance * _NEIGHBOURHOOD))
+        if trusted and asker.startswith("account:"):  # programs with a key may have all of it to read
+            found.append((f"{_DAILY}{asker}", allowance * _OF_DAY))
         return found
 
     def _account(self, name: str, now: int) -> _Account:
         account = self._accounts.pop(name, None)
         if account is None:
-            account = _Account(at=now, turned=now)
+            account = _Account(now, now, _DAY if name.startswith(_DAILY) else _HOUR)
         self._accounts[name] = account
         return account
 
@@ -232,7 +241,7 @@ class Allowance:
             self.counters.sweeps_slowed += 1
         else:
             self.counters.sweeps_refused += 1
-        return [Sweep(name, outcome, door, round(account.level), account.at)]
+        return [Sweep(name.removeprefix(_DAILY), outcome, door, round(account.level), account.at)]
 
     def _tell(self, sweeps: Sequence[Sweep]) -> None:
         for sweep in sweeps:

@@ -24,7 +24,9 @@ class DirectorySettings(BaseModel):
         "they are refused.",
     )
     shown_per_hour_trusted: int = Field(
-        default=3000, ge=10, description="The same for who is logged in, or has an API key."
+        default=3000,
+        ge=10,
+        description="The same for who is logged in, or has an API key. Who is logged in has six of them a day.",
     )
     x509_authorities: Path | None = Field(
         default=None,

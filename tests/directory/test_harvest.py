@@ -255,3 +255,30 @@ def test_searches_asked_all_at_once_show_no_more_than_one_after_the_other(allowa
     assert shown == 200
     assert min(waits) > 0
     assert allowance.counters.shown == 200
+
+
+def test_an_account_that_stays_below_the_hours_all_day_is_slowed_and_told_of(
+    allowance: Allowance, clock: Clock, noted: list[Sweep]
+) -> None:
+    asker, taken = "account:zoe", 0
+    for hour in range(48):
+        for part in range(9):
+            try:
+                allowance.require(asker, trusted=True)
+                allowance.shown(asker, listings(hour * 900 + part * 100, 100), trusted=True)
+            except TooMuch:
+                break
+            taken += 100
+        clock.at += HOUR
+    assert [(one.asker, one.outcome) for one in noted] == [(asker, "slowed"), (asker, "refused")]
+    assert taken <= (2 + 2) * 6 * 1000  # two days' allowance at once, and what came back in two days
+
+
+def test_a_program_with_a_key_may_read_it_all_hour_by_hour(
+    allowance: Allowance, clock: Clock, noted: list[Sweep]
+) -> None:
+    for hour in range(48):
+        allowance.require("key:abc", trusted=True)
+        allowance.shown("key:abc", listings(hour * 900, 900), trusted=True)
+        clock.at += HOUR
+    assert noted == []
