@@ -21,6 +21,7 @@ directory = typer.Typer(no_args_is_help=True, help="Professionals, organisations
 
 _COLUMNS = {"name": "Name", "practice": "Profession", "place": "Place", "address": "Address"}
 _CERTIFICATES = {
+    "family": "Family",
     "fingerprint": "Certificate",
     "published": "Published",
     "not_after": "Until",

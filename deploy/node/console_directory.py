@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from deploy.node.clock import now
 from deploy.node.composition import Node
 from deploy.node.control import CommandFailed
 from directory.identifiers.national import parse_person, parse_structure
 from directory.identifiers.refused import IdentifierRefused
 from directory.listings.interface import Kept, Query
 from directory.model import Card, Kind, Mailbox, Organisation, Place, Professional, Situation
-from directory.service import PublishedCertificate
+from directory.records import Family, Period, PublishedCertificate, Why
 
 
 class DirectoryCommands:
@@ -84,8 +85,10 @@ class DirectoryCommands:
         kept = self._node.listings.mailbox(address)
         if kept is None:
             return None
-        history = self._node.directory.history(address)
-        return {"mailbox": _mailbox(kept) | {"certificates": [_certificate(one) for one in history]}}
+        directory = self._node.directory
+        rows = [_certificate(one) for one in directory.history(address)]
+        rows += [_smime(one) for one in directory.periods(address, now()) if one.family is Family.X509]
+        return {"mailbox": _mailbox(kept) | {"certificates": rows}}
 
     def _person(self, national_id: str) -> dict[str, Any] | None:
         listings = self._node.listings
@@ -209,12 +212,26 @@ def _mailbox(kept: Kept[Mailbox]) -> dict[str, Any]:
 
 def _certificate(one: PublishedCertificate) -> dict[str, Any]:
     return {
+        "family": Family.OPENPGP.value,
         "fingerprint": one.fingerprint,
         "published": _day(one.published_at),
         "not_after": _day(one.not_after),
         "revoked": _day(one.revoked_at),
         "replaced": _day(one.superseded_at),
         "held_by": "operator" if one.operator_held else "holder",
+    }
+
+
+def _smime(one: Period) -> dict[str, Any]:
+    until = _day(one.until)
+    return {
+        "family": one.family.value,
+        "fingerprint": one.fingerprint,
+        "published": _day(one.since),
+        "not_after": _day(one.not_after),
+        "revoked": until if one.why in (Why.REVOKED, Why.WITHDRAWN) else None,
+        "replaced": until if one.why is Why.REPLACED else None,
+        "held_by": "holder",
     }
 
 

@@ -5,15 +5,16 @@ being the one the certificate names. It is found by a line of the policy file of
 
 Invariants: who asks has shown a client certificate that the trust list names now; an address stands in the request's
 body alone, and in no log; unknown, closed, opposed, not activated: one and the same answer, which costs the asker as
-much of their allowance as any other; each certificate that is given is in the trace, by the account's id.
+much of their allowance as any other; each certificate that is given is in the trace, by the account's id and the
+operator's domain.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
 from fastapi import APIRouter, Request, Response
@@ -28,6 +29,7 @@ from policies.interface import Event, PeerStanding
 
 _LARGEST = 2048  # octets of a question
 _LONGEST = 320  # of an address
+_MOST_DOMAINS = 3  # of an operator's, that the trace names
 _HEADERS = {"Cache-Control": "private, max-age=60", "X-Content-Type-Options": "nosniff"}
 _DOOR = "peers"
 
@@ -71,15 +73,18 @@ class PeerLookups:
         directory: Directory,
         operator_held: Callable[[str], bytes | None],
         trust: Trust,
+        domains_of: Callable[[str], Collection[str]],
         harvest: Harvest,
         audit: Callable[[Sequence[Event]], None],
         clock: Callable[[], int],
     ) -> None:
-        """`operator_held`: the certificate of a professional who has none of their own."""
+        """`operator_held`: the certificate of a professional who has none of their own. `domains_of`: for which
+        the trust list has an operator's certificate, by its subject."""
         self._accounts = accounts
         self._directory = directory
         self._operator_held = operator_held
         self._trust = trust
+        self._domains_of = domains_of
         self._harvest = harvest
         self._audit = audit
         self._clock = clock
@@ -132,8 +137,11 @@ class PeerLookups:
         return await self._trust.judge([certificate], None)
 
     def _note(self, dn: str, account: Account) -> None:
-        actor = f"operator:{dn}"
-        self._audit([Event("certificate-lookup", self._clock(), actor, account.id, kind="key", door=_DOOR)])
+        domains = " ".join(sorted(self._domains_of(dn))[:_MOST_DOMAINS])
+        event = Event(
+            "certificate-lookup", self._clock(), f"operator:{dn}", account.id, kind="key", door=_DOOR
+        )
+        self._audit([replace(event, detail={"domain": domains})])
 
 
 def peer_routes(lookups: PeerLookups) -> APIRouter:

@@ -32,6 +32,7 @@ def peer_lookups(node: Node) -> PeerLookups:
         directory=node.directory,
         operator_held=node.published.operator_held,
         trust=node.peer_trust,
+        domains_of=node.trust_list.domains_of,
         harvest=harvest_of_peers(node.config.directory, node.trace.note, now),
         audit=node.trace.note,
         clock=now,

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from deploy.node.cli import app
+from deploy.node.clock import now
 from deploy.node.composition import Node
 from deploy.node.config import load
 from deploy.node.console_directory import DirectoryCommands
@@ -24,6 +25,7 @@ from directory.listings.database import ListingsDatabase
 from directory.listings.service import ListingsService
 from directory.model import Coded, Kind, Mailbox, Organisation, Place, Professional, Situation
 from directory.service import DirectoryService
+from tests.directory.smime import own_certificate
 
 DOMAIN = "mss.essai.test"
 ZOE = Professional("899700218896", "Dr", "MARTIN", "Zoé", Coded("10", "Médecin"))
@@ -124,6 +126,27 @@ async def test_a_mailbox_has_its_holders_and_certificates_and_nothing_private(
     assert [holder["family"] for holder in shown["mailbox"]["holders"]] == ["MARTIN"]
     assert shown["mailbox"]["certificates"] == []
     assert "0400000000" not in json.dumps(shown)
+
+
+async def test_a_mailbox_shows_each_smime_certificate_it_has_or_had_beside_its_openpgp_keys(
+    commands: DirectoryCommands, tmp_path: Path
+) -> None:
+    directory = commands._node.directory  # pyright: ignore[reportPrivateUsage]
+    passed = [
+        directory.publish_x509(ADDRESS, own_certificate(tmp_path, ADDRESS).read_bytes(), now())
+        for _ in range(2)
+    ]
+    directory.revoke_x509(ADDRESS, passed[1].fingerprint, now())
+    shown = (await commands.directory_show(ADDRESS))["mailbox"]["certificates"]
+    assert {one["family"] for one in shown} == {"x509"}
+    told = {one["fingerprint"]: one for one in shown}
+    assert set(told) == {one.fingerprint for one in passed}
+    replaced, revoked = (told[one.fingerprint] for one in passed)
+    assert replaced["replaced"]
+    assert not replaced["revoked"]
+    assert revoked["revoked"]
+    assert not revoked["replaced"]
+    assert all(one["not_after"] > one["published"] for one in shown)
 
 
 async def test_a_person_has_situations_and_mailboxes(commands: DirectoryCommands) -> None:

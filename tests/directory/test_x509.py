@@ -176,9 +176,17 @@ def test_where_authorities_are_configured_it_must_lead_to_one() -> None:
 # ------------------------------------------------------------------------------------ kept and shown
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'directory.db'}"
+    make: Callable[..., str] = request.getfixturevalue("make_postgresql_database")
+    return make()
+
+
 @pytest.fixture
-def directory(tmp_path: Path) -> Iterator[DirectoryService]:
-    engine = open_database(f"sqlite:///{tmp_path / 'directory.db'}")
+def directory(url: str) -> Iterator[DirectoryService]:
+    engine = open_database(url)
     tables.create(engine)
     service = DirectoryService(engine)
     yield service
@@ -186,8 +194,8 @@ def directory(tmp_path: Path) -> Iterator[DirectoryService]:
 
 
 @pytest.fixture
-def other_node(directory: DirectoryService, tmp_path: Path) -> Iterator[DirectoryService]:
-    service = DirectoryService.open(tmp_path / "directory.db")
+def other_node(directory: DirectoryService, url: str) -> Iterator[DirectoryService]:
+    service = DirectoryService.open(url)
     yield service
     service.close()
 

@@ -17,7 +17,7 @@ from deploy.demo import letters, pki, world
 from deploy.demo.federation_bad import client_context
 from mail_server.outbound.peers.restricted import KEYWORD, PATH
 from tests.peers import intruder
-from tests.peers.federation import THERE, Federation, wait
+from tests.peers.federation import HERE, THERE, Federation, wait
 from tests.peers.test_wkd import over_https, published
 
 pytestmark = pytest.mark.peers
@@ -92,6 +92,7 @@ def test_what_was_asked_is_in_the_trace_of_who_gave_it_without_the_number(
     assert told["address"] == aurore.address
     found = wait(lambda: lookups(two) or None)
     assert all(row["actor"].startswith("operator:") for row in found)
+    assert all(HERE in row["detail"]["domain"].split() for row in found)
     assert aurore.shown.partition("@")[0] not in json.dumps(found)
 
 

@@ -1,0 +1,127 @@
+"""What listed operators hear at the port between operators, of whom, and what the trace keeps of it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+from httpx import ASGITransport, AsyncClient, Response
+
+from deploy.demo.pki import Organisation, TestAuthority
+from deploy.node import https
+from deploy.node.peer_door import PeerLookups, peer_routes
+from directory.harvest import Allowance
+from directory.interface import CertificateStanding, Standing
+from mail_server.accounts.interface import Account, Kind
+from mail_server.outbound.peers.restricted import PATH
+from mail_server.store.model import AccountId
+from policies.interface import Event, PeerStanding
+
+NUMBER = "251036999971119@patient.mss.essai.test"
+NOBODY = "251036999971218@patient.mss.essai.test"
+PATIENT = Account(AccountId("A1"), "k7q2@patient.mss.essai.test", Kind.PATIENT, alias=NUMBER)
+DN = "CN=smtp.voisin.test,O=VOISIN"
+
+
+@dataclass
+class Operator:
+    """Who answers; `account` is all it has."""
+
+    shown: bytes  # the certificate of who asks
+    account: Account = PATIENT
+    standing: Standing = Standing.VALID
+    told: list[Event] = field(default_factory=list[Event])
+
+    def by_address(self, address: str) -> Account | None:
+        return self.account if address in (self.account.address, self.account.alias) else None
+
+    # What is published stays so, whatever becomes of the account.
+    def published(self, address: str) -> bytes | None:
+        assert address == self.account.address
+        return b"certificate"
+
+    def certificate(self, address: str, at: int) -> CertificateStanding:
+        return CertificateStanding(self.standing)
+
+    async def judge(self, chain: Sequence[bytes], domain: str | None) -> PeerStanding:
+        return PeerStanding(True, dn=DN)
+
+    def domains_of(self, dn: str) -> frozenset[str]:
+        return frozenset({"voisin.test", "mss.voisin.test"}) if dn == DN else frozenset()
+
+    async def asked(self, address: str) -> Response:
+        lookups = PeerLookups(
+            accounts=self,
+            directory=self,
+            operator_held=lambda _: None,
+            trust=self,
+            domains_of=self.domains_of,
+            harvest=Allowance(1000, 1000, clock=lambda: 0, noted=lambda _: None),
+            audit=self.told.extend,
+            clock=lambda: 1,
+        )
+        web = https.application([peer_routes(lookups)])
+
+        async def door(scope: Any, receive: Any, send: Any) -> None:
+            """As the HTTPS server does: the certificate of the handshake beside the request."""
+            scope["state"] = {"client_certificate": self.shown}
+            await web(scope, receive, send)
+
+        async with AsyncClient(transport=ASGITransport(door), base_url="https://peers.test") as asker:
+            return await asker.post(PATH, json={"address": address})
+
+
+@pytest.fixture(scope="module")
+def leaf() -> bytes:
+    organisation = Organisation.with_finess("VOISIN", 5, "Ain (01)")
+    return (
+        TestAuthority.create()
+        .issue_operator("smtp.voisin.test", organisation)
+        .certificate.public_bytes(Encoding.DER)
+    )
+
+
+@pytest.fixture
+def operator(leaf: bytes) -> Operator:
+    return Operator(leaf)
+
+
+async def test_a_patient_s_certificate_is_given_and_the_trace_says_to_whom(operator: Operator) -> None:
+    answer = await operator.asked(NUMBER)
+    assert answer.status_code == 200
+    told = json.loads(answer.content)
+    assert told == {"address": PATIENT.address, "certificate": base64.b64encode(b"certificate").decode()}
+    [event] = operator.told
+    assert (event.action, event.actor, event.subject) == ("certificate-lookup", f"operator:{DN}", "A1")
+    assert event.detail == {"domain": "mss.voisin.test voisin.test"}
+    assert NUMBER[:15] not in repr(event)
+
+
+@pytest.mark.parametrize(
+    "gone",
+    [
+        replace(PATIENT, closed=True),
+        replace(PATIENT, opposed=True),
+        replace(PATIENT, activated=False),
+        replace(PATIENT, suspended=True),
+    ],
+    ids=["closed", "opposed", "not activated", "suspended"],
+)
+async def test_who_receives_nothing_is_answered_as_nobody_is(operator: Operator, gone: Account) -> None:
+    operator.account = gone
+    answers = [await operator.asked(address) for address in (NOBODY, NUMBER, PATIENT.address)]
+    assert {one.status_code for one in answers} == {404}
+    assert {(one.content, tuple(one.headers.items())) for one in answers} == {
+        (answers[0].content, tuple(answers[0].headers.items()))
+    }
+    assert operator.told == []
+
+
+async def test_what_has_ended_is_not_given(operator: Operator) -> None:
+    operator.standing = Standing.EXPIRED
+    assert (await operator.asked(NUMBER)).status_code == 404
