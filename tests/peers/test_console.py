@@ -133,8 +133,11 @@ class Place:
         text = path.read_text()
         for key, (_, port) in PORTS.items():
             text = re.sub(rf"^(# )?{key} = .*$", f"{key} = {self.base + port}", text, flags=re.MULTILINE)
-        sections = {"imap": ("port", 143), "web": ("port", 443), "metrics": ("port", 464)}
-        for section, (key, port) in sections.items():
+        sections = (
+            *(("imap", "port", 143), ("web", "port", 443), ("metrics", "port", 464)),
+            *(("ldap", "port", 389), ("ldap", "tls_port", 636)),
+        )
+        for section, key, port in sections:
             text = re.sub(
                 rf"(^\[{section}\]\n(?:(?!\[).*\n)*?)(?:# )?{key} = .*$",
                 rf"\g<1>{key} = {self.base + port}",
