@@ -30,6 +30,7 @@ from deploy.node.console_egress import EgressCommands
 from deploy.node.console_identity import IdentityCommands
 from deploy.node.console_keys import KeyCommands
 from deploy.node.console_life import LifeCommands
+from deploy.node.console_named import account_named
 from deploy.node.console_outbound import OutboundCommands
 from deploy.node.console_policies import PolicyCommands
 from deploy.node.console_profiles import ProfileCommands
@@ -225,7 +226,7 @@ class Console:
         days: int | None = None,
         network: str = "",
     ) -> dict[str, Any]:
-        account = self._account(address)
+        account = account_named(self._node.accounts, address)
         new = await self._node.accounts.app_password_create(
             account.id,
             label,
@@ -238,7 +239,7 @@ class Console:
 
     async def account_password_set(self, address: str, label: str, password: str) -> dict[str, Any]:
         """A generated password that another account has too (the demo's robots, load tools)."""
-        account = self._account(address)
+        account = account_named(self._node.accounts, address)
         new = await self._node.accounts.app_password_create(account.id, label, by=self._by, secret=password)
         return {"address": account.address, "credential": new.id}
 
@@ -256,29 +257,29 @@ class Console:
                 "network": each.network,
                 "made_by": each.made_by,
             }
-            for each in accounts.app_passwords(self._account(address).id)
+            for each in accounts.app_passwords(account_named(self._node.accounts, address).id)
         ]
 
     async def password_revoke(self, address: str, credential: str) -> dict[str, Any]:
-        account = self._account(address)
+        account = account_named(self._node.accounts, address)
         await self._node.accounts.app_password_revoke(account.id, credential, by=self._by)
         return {"address": account.address, "credential": credential}
 
     async def certificate_list(self, address: str) -> list[dict[str, Any]]:
         return [
             {"credential": each.id, "created": _day_and_time(each.created), "matched": each.matched}
-            for each in self._node.accounts.bindings(self._account(address).id)
+            for each in self._node.accounts.bindings(account_named(self._node.accounts, address).id)
         ]
 
     async def certificate_bind(self, address: str, certificate: str) -> dict[str, Any]:
-        account = self._account(address)
+        account = account_named(self._node.accounts, address)
         if account.kind is not Kind.APP:
             raise CommandFailed("Only a system's account (APP) logs in by certificate.")
         bound = await self._node.accounts.bind_certificate(account.id, _der(certificate), by=self._by)
         return {"address": account.address, "credential": bound.id, "matched": bound.matched}
 
     async def certificate_unbind(self, address: str, credential: str) -> dict[str, Any]:
-        account = self._account(address)
+        account = account_named(self._node.accounts, address)
         await self._node.accounts.unbind_certificate(account.id, credential, by=self._by)
         return {"address": account.address, "credential": credential}
 
@@ -330,12 +331,6 @@ class Console:
             self._node.trace.note([event])
 
     # -- what commands share ------------------------------------------------------------------------------
-
-    def _account(self, address: str) -> Account:
-        found = self._node.accounts.by_address(address)
-        if found is None:
-            raise CommandFailed(f"There is no account {address}.")
-        return found
 
     def _note(self, action: str, account: Account, reference: str) -> None:
         self._node.trace.note([Event(action, _now(), self._by, account.id, reference=reference)])

@@ -21,6 +21,7 @@ from typing import Any
 from deploy.node import logs
 from deploy.node.audit_verification import Database, Verdict, Wishes, notices, sentences, verify_all
 from deploy.node.composition import Node, now
+from deploy.node.console_named import account_named
 from deploy.node.control import CommandFailed, Report, unheard
 from mail_server.store.model import AccountId
 from mail_server.store.store import connector_for
@@ -118,10 +119,7 @@ class AuditCommands:
     def _party(self, address: str) -> str:
         if address.startswith(("console:", "provider:")):
             return address
-        found = self._node.accounts.by_address(address)
-        if found is None:
-            raise CommandFailed(f"There is no account {address}.")
-        return found.id
+        return account_named(self._node.accounts, address).id
 
     def _rows(self, entries: Sequence[Entry]) -> list[dict[str, Any]]:
         addresses = {account.id: account.address for account in self._node.accounts.all()}

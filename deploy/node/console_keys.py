@@ -9,6 +9,7 @@ from typing import Any
 
 from deploy.node.clock import now
 from deploy.node.composition import Node
+from deploy.node.console_named import account_named
 from deploy.node.control import CommandFailed
 from directory.interface import Standing
 from directory.x509.chain import Authorities
@@ -22,7 +23,7 @@ class KeyCommands:
         self._by = by
 
     async def key_publish(self, address: str, certificate: str) -> dict[str, Any]:
-        account = self._account(address)
+        account = account_named(self._node.accounts, address)
         data = _decoded(certificate)
         published = await asyncio.to_thread(self._node.directory.publish, account.address, data, now())
         self._note("key-publish", account, published.fingerprint)
@@ -36,7 +37,7 @@ class KeyCommands:
         self, address: str, fingerprint: str | None, revocation: str | None = None
     ) -> dict[str, Any]:
         """`revocation`: the holder's own, which everybody is shown; without it the certificate is shown no more."""
-        account = self._account(address)
+        account = account_named(self._node.accounts, address)
         if fingerprint is None:
             fingerprint = self._in_force(account)
         given = _decoded(revocation) if revocation is not None else None
@@ -51,7 +52,7 @@ class KeyCommands:
         return {"address": account.address, "fingerprint": fingerprint}
 
     async def key_publish_x509(self, address: str, certificate: str) -> dict[str, Any]:
-        account = self._account(address)
+        account = account_named(self._node.accounts, address)
         if account.kind is Kind.PATIENT:
             raise CommandFailed("Certificates of patients are not published.")
         data = _decoded(certificate)
@@ -70,7 +71,7 @@ class KeyCommands:
     async def key_revoke_x509(
         self, address: str, fingerprint: str | None = None, withdrawn: bool = False
     ) -> dict[str, Any]:
-        account = self._account(address)
+        account = account_named(self._node.accounts, address)
         if fingerprint is None:
             fingerprint = self._node.directory.x509_fingerprint(account.address) or ""
         plain = fingerprint.replace(":", "").upper()
@@ -87,7 +88,7 @@ class KeyCommands:
         return {"address": account.address, "fingerprint": plain}
 
     async def key_history(self, address: str) -> list[dict[str, Any]]:
-        account = self._account(address)
+        account = account_named(self._node.accounts, address)
         found = await asyncio.to_thread(self._node.directory.periods, account.address, now())
         return [
             {
@@ -138,12 +139,6 @@ class KeyCommands:
             return Authorities.read(file)
         except (OSError, ValueError):
             raise CommandFailed(f"The authorities of S/MIME certificates cannot be read: {file}.") from None
-
-    def _account(self, address: str) -> Account:
-        found = self._node.accounts.by_address(address)
-        if found is None:
-            raise CommandFailed(f"There is no account {address}.")
-        return found
 
     def _note(self, action: str, account: Account, reference: str) -> None:
         self._node.trace.note([Event(action, now(), self._by, account.id, reference=reference)])

@@ -13,9 +13,10 @@ from typing import Any
 
 from deploy.node import whence
 from deploy.node.composition import Node
+from deploy.node.console_named import account_named
 from deploy.node.control import CommandFailed
 from deploy.node.statistics import Month, figures
-from mail_server.accounts.interface import Account, Contact
+from mail_server.accounts.interface import Contact
 
 
 class LifeCommands:
@@ -26,7 +27,7 @@ class LifeCommands:
         self._by = by
 
     async def account_suspend(self, address: str, reason: str = "", network: str = "") -> dict[str, Any]:
-        account = self._account(address)
+        account = account_named(self._node.accounts, address)
         if not reason.strip():
             raise CommandFailed("Say why: a suspension has a reason (--reason).")
         await self._node.accounts.suspend(
@@ -35,7 +36,7 @@ class LifeCommands:
         return {"address": account.address, "suspended": True, "reason": reason}
 
     async def account_reinstate(self, address: str, reason: str = "", network: str = "") -> dict[str, Any]:
-        account = self._account(address)
+        account = account_named(self._node.accounts, address)
         await self._node.accounts.reinstate(
             account.id, by=self._by, reason=reason, means=whence.MEANS, network=whence.address(network)
         )
@@ -44,7 +45,7 @@ class LifeCommands:
     async def account_practice(
         self, address: str, practising: bool, reason: str = "", network: str = ""
     ) -> dict[str, Any]:
-        account = self._account(address)
+        account = account_named(self._node.accounts, address)
         await self._node.accounts.practice_set(
             account.id,
             practising,
@@ -56,7 +57,7 @@ class LifeCommands:
         return {"address": account.address, "practising": practising}
 
     async def account_contact(self, address: str, contact: str, network: str = "") -> dict[str, Any]:
-        account = self._account(address)
+        account = account_named(self._node.accounts, address)
         try:
             wanted = Contact(contact.strip().lower().replace("-", "_"))
         except ValueError:
@@ -69,14 +70,14 @@ class LifeCommands:
         return {"address": account.address, "contact": wanted.value}
 
     async def account_sector(self, address: str, sector: str, network: str = "") -> dict[str, Any]:
-        account = self._account(address)
+        account = account_named(self._node.accounts, address)
         await self._node.accounts.sector_set(
             account.id, sector, by=self._by, means=whence.MEANS, network=whence.address(network)
         )
-        return {"address": account.address, "sector": self._account(address).sector}
+        return {"address": account.address, "sector": account_named(self._node.accounts, address).sector}
 
     async def account_close(self, address: str, reason: str = "", network: str = "") -> dict[str, Any]:
-        account = self._account(address)
+        account = account_named(self._node.accounts, address)
         await asyncio.to_thread(self._node.directory.hide, account.address)
         await self._node.accounts.close(
             account.id, by=self._by, reason=reason, means=whence.MEANS, network=whence.address(network)
@@ -121,12 +122,6 @@ class LifeCommands:
             raise CommandFailed("A month is written YYYY-MM.") from None
         rows = await self._node.store.read(lambda reader: figures(reader.sql, wanted))
         return [{"month": row.month, "figure": row.figure, "of": row.of, "count": row.count} for row in rows]
-
-    def _account(self, address: str) -> Account:
-        found = self._node.accounts.by_address(address)
-        if found is None:
-            raise CommandFailed(f"There is no account {address}.")
-        return found
 
 
 def _day(at: int | None) -> str | None:

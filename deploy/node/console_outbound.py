@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from deploy.node import whence
+from deploy.node.console_named import account_named
 from deploy.node.control import CommandFailed
-from mail_server.accounts.interface import Account, Kind, Results
+from mail_server.accounts.interface import Kind, Results
 
 if TYPE_CHECKING:
     from deploy.node.composition import Node
@@ -24,7 +25,7 @@ class OutboundCommands:
         self, address: str, sealed_only: str | None = None, results: str | None = None, network: str = ""
     ) -> dict[str, Any]:
         """Set what is given; what is not stays as it is."""
-        account = self._account(address)
+        account = account_named(self._node.accounts, address)
         if sealed_only not in (None, "on", "off"):
             raise CommandFailed("--sealed-only is on or off.")
         if results is not None and results not in set(Results):
@@ -37,7 +38,7 @@ class OutboundCommands:
             means=whence.MEANS,
             network=whence.address(network),
         )
-        found = self._account(address)
+        found = account_named(self._node.accounts, address)
         return {"address": found.address, "sealed_only": found.sealed_only, "results": found.told.value}
 
     async def space_oppose(self, patient: str, end: bool = False, network: str = "") -> dict[str, Any]:
@@ -49,9 +50,3 @@ class OutboundCommands:
             account.id, not end, self._by, means=whence.MEANS, network=whence.address(network)
         )
         return {"address": account.address, "opposed": not end}
-
-    def _account(self, address: str) -> Account:
-        found = self._node.accounts.by_address(address)
-        if found is None:
-            raise CommandFailed(f"There is no account {address}.")
-        return found

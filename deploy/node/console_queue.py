@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from deploy.node.composition import Node, now
+from deploy.node.console_named import account_named
 from deploy.node.control import CommandFailed, Report
 from mail_server.keys.interface import KeyUnavailable
 from mail_server.outbound import administration
@@ -273,12 +274,7 @@ class QueueCommands:
             shown = Shown(state)
         except ValueError:
             raise CommandFailed(f"States are {', '.join(Shown)}.") from None
-        whose = ""
-        if account:
-            found = self._node.accounts.by_address(account)
-            if found is None:
-                raise CommandFailed(f"There is no account {account}.")
-            whose = found.id
+        whose = account_named(self._node.accounts, account).id if account else ""
         return Selection(tuple(numbers), domain.lower().rstrip("."), whose, shown)
 
 

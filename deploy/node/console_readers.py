@@ -10,9 +10,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from deploy.node.composition import Node
+from deploy.node.console_named import account_named
 from deploy.node.control import CommandFailed
 from mail_server.accounts.entities import MEMBER_RIGHTS
-from mail_server.accounts.interface import Account, Grant, Role
+from mail_server.accounts.interface import Grant, Role
 
 DELEGATE_RIGHTS = "eilprstw"  # reads, answers, files: no folders, and lets nobody else in
 
@@ -28,10 +29,10 @@ class ReaderCommands:
         self, shared: str, person: str, rights: str | None = None, until: str | None = None
     ) -> dict[str, Any]:
         made = await self._let(shared, person, Role.MEMBER, rights or MEMBER_RIGHTS, until)
-        return {"shared": self._account(shared).address, **made}
+        return {"shared": account_named(self._node.accounts, shared).address, **made}
 
     async def member_remove(self, shared: str, person: str) -> dict[str, Any]:
-        ward, reader = self._account(shared), self._account(person)
+        ward, reader = account_named(self._node.accounts, shared), account_named(self._node.accounts, person)
         await self._node.accounts.member_remove(ward.id, reader.id, by=self._by)
         return {"shared": ward.address, "person": reader.address}
 
@@ -39,15 +40,18 @@ class ReaderCommands:
         self, address: str, person: str, rights: str | None = None, until: str | None = None
     ) -> dict[str, Any]:
         made = await self._let(address, person, Role.DELEGATE, rights or DELEGATE_RIGHTS, until)
-        return {"address": self._account(address).address, **made}
+        return {"address": account_named(self._node.accounts, address).address, **made}
 
     async def delegate_remove(self, address: str, person: str) -> dict[str, Any]:
-        holder, reader = self._account(address), self._account(person)
+        holder, reader = (
+            account_named(self._node.accounts, address),
+            account_named(self._node.accounts, person),
+        )
         await self._node.accounts.grant_end(holder.id, reader.id, self._by)
         return {"address": holder.address, "person": reader.address}
 
     async def readers_show(self, address: str) -> dict[str, Any]:
-        account, now = self._account(address), self._node.accounts.clock()
+        account, now = account_named(self._node.accounts, address), self._node.accounts.clock()
         return {
             "address": account.address,
             "kind": account.kind.value,
@@ -58,7 +62,7 @@ class ReaderCommands:
     async def seen_set(self, address: str, mode: str) -> dict[str, Any]:
         if mode not in ("per-person", "common"):
             raise CommandFailed("Say per-person or common.")
-        account = self._account(address)
+        account = account_named(self._node.accounts, address)
         await self._node.accounts.seen_per_person_set(account.id, mode == "per-person", self._by)
         return {"address": account.address, "seen": mode}
 
@@ -67,7 +71,10 @@ class ReaderCommands:
     async def _let(
         self, address: str, person: str, role: Role, rights: str, until: str | None
     ) -> dict[str, Any]:
-        account, reader = self._account(address), self._account(person)
+        account, reader = (
+            account_named(self._node.accounts, address),
+            account_named(self._node.accounts, person),
+        )
         end = None if until is None else _end_of(until)
         made = await self._node.sharing.grant(account.id, reader.id, rights, end, self._by, role)
         return self._told(made, self._node.accounts.clock())
@@ -82,12 +89,6 @@ class ReaderCommands:
             "until": _last_day(grant.until),
             "in_force": grant.in_force(now),
         }
-
-    def _account(self, address: str) -> Account:
-        found = self._node.accounts.by_address(address)
-        if found is None:
-            raise CommandFailed(f"There is no account {address}.")
-        return found
 
 
 def _end_of(day: str) -> int:

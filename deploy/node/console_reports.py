@@ -10,8 +10,9 @@ import re
 from typing import Any
 
 from deploy.node.composition import Node, now
+from deploy.node.console_named import account_named
 from deploy.node.control import CommandFailed
-from mail_server.accounts.interface import Account, Kind
+from mail_server.accounts.interface import Kind
 from policies.interface import Event
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9:.]{12})?")
@@ -23,7 +24,7 @@ class ReportCommands:
         self._by = by
 
     async def account_morning_letter(self, address: str, wanted: bool) -> dict[str, Any]:
-        account = self._account(address)
+        account = account_named(self._node.accounts, address)
         if account.kind is Kind.PATIENT:
             raise CommandFailed("A patient hands in no reports.")
         await self._node.correspondence.feedback.wish(account.id, wanted, self._by)
@@ -31,7 +32,7 @@ class ReportCommands:
 
     async def report_morning(self, address: str, day: str = "", send: bool = False) -> dict[str, Any]:
         """What the letter of that day told; the day due last when none is named. `send`: a letter now, out of turn."""
-        account = self._account(address)
+        account = account_named(self._node.accounts, address)
         mornings = self._node.correspondence.mornings
         if send:
             day = await mornings.tell_now(account.id)
@@ -67,9 +68,3 @@ class ReportCommands:
             "due": standing.due,
             "now": standing.now,
         }
-
-    def _account(self, address: str) -> Account:
-        found = self._node.accounts.by_address(address)
-        if found is None:
-            raise CommandFailed(f"There is no account {address}.")
-        return found

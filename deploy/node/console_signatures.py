@@ -9,9 +9,9 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from deploy.node import whence
+from deploy.node.console_named import account_named
 from deploy.node.control import CommandFailed
 from deploy.node.signatures import local_domains
-from mail_server.accounts.interface import Account
 from mail_server.delivery.forwarding import RuleRefused
 from mail_server.signatures.keyring import Pair
 from mail_server.signatures.zone import zone_line
@@ -61,7 +61,7 @@ class SignatureCommands:
         self, address: str, target: str | None = None, network: str = ""
     ) -> dict[str, Any]:
         """Where structured letters of the account are sent on (`none`: nowhere any more), or only show it."""
-        account = self._account(address)
+        account = account_named(self._node.accounts, address)
         rules = self._node.forwarding.rules
         if target is not None:
             named = None if target.lower() == NONE else target
@@ -100,12 +100,6 @@ class SignatureCommands:
         if domain.lower() not in ours:
             raise CommandFailed(f"{domain} is not a domain of this node.")
         return (domain.lower(),)
-
-    def _account(self, address: str) -> Account:
-        found = self._node.accounts.by_address(address)
-        if found is None:
-            raise CommandFailed(f"There is no account {address}.")
-        return found
 
     def _now(self) -> int:
         from deploy.node.composition import now

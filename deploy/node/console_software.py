@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from deploy.node import whence
-from deploy.node.control import CommandFailed
-from mail_server.accounts.interface import Account
+from deploy.node.console_named import account_named
 
 if TYPE_CHECKING:
     from deploy.node.composition import Node
@@ -26,9 +25,9 @@ class SoftwareCommands:
         self, address: str, software: str | None = None, network: str = ""
     ) -> dict[str, Any]:
         """Name it (`none` takes it away), or only show it."""
-        account = self._account(address)
+        account = account_named(self._node.accounts, address)
         if software is not None:
-            named = None if software.lower() == NONE else self._account(software)
+            named = None if software.lower() == NONE else account_named(self._node.accounts, software)
             await self._node.accounts.software_set(
                 account.id,
                 named.id if named else None,
@@ -39,16 +38,10 @@ class SoftwareCommands:
         return self._told(address)
 
     def _told(self, address: str) -> dict[str, Any]:
-        account = self._account(address)
+        account = account_named(self._node.accounts, address)
         named = self._node.accounts.by_id(account.software) if account.software else None
         return {
             "address": account.address,
             "software": named.address if named else None,
             "copies": account.copy_to_software,
         }
-
-    def _account(self, address: str) -> Account:
-        found = self._node.accounts.by_address(address)
-        if found is None:
-            raise CommandFailed(f"There is no account {address}.")
-        return found

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from deploy.node.config import Config
+from deploy.node.console_named import account_named
 from deploy.node.control import CommandFailed
 from mail_server.accounts.service import AccountService
 from mail_server.keys.interface import KeyWrapper
@@ -66,9 +67,7 @@ class NoticeCommands:
         self, address: str, notice: str | None = None, language: str = "fr"
     ) -> dict[str, Any]:
         """Set where a holder is told (`none`: nowhere), or only show it, cut short."""
-        account = self._node.accounts.by_address(address)
-        if account is None:
-            raise CommandFailed(f"There is no account {address}.")
+        account = account_named(self._node.accounts, address)
         if language not in LANGUAGES:
             raise CommandFailed(f"--language is one of {', '.join(LANGUAGES)}.")
         notices = self._node.notices
