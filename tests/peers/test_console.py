@@ -503,6 +503,7 @@ def test_keys_and_members(serving: Serving, node: Place, keys: dict[str, people.
     listed = {row["address"]: row for row in ask("key", "list", "--json", *home).json}
     assert listed[NURSE] == {
         "address": NURSE,
+        "family": "openpgp",
         "standing": "valid",
         "held_by": "holder",
         "fingerprint": keys[NURSE].fingerprint,
