@@ -77,7 +77,6 @@ class DirectoryImportCommands:
         detail = {name: str(result[name]) for name in names if name in result}
         if result:
             detail |= {"struck_off": str(len(result["struck_off"])), "kind": str(result["source"])}
-        if result:
             _log.info(
                 "national file imported: %s", ", ".join(f"{name} {count}" for name, count in detail.items())
             )
