@@ -223,6 +223,7 @@ def to_and_from_patients(leaving: Leaving) -> None:
         page.write(writer.address, word, leaving.canaries.word(), answering=letter)
     there_s = shown_at(there, leaving.their_patient)
     here.send(two.claire, [there_s], leaving.letter(two.claire.address, there_s))
+    their_certificate(leaving, there_s)
     absent = f"1{secrets.randbelow(10**14):014d}"
     leaving.canaries.mark(absent)
     here.send(two.claire, [f"{absent}@patient.{THERE}"], leaving.letter(two.claire.address, there_s))
@@ -232,6 +233,21 @@ def to_and_from_patients(leaving: Leaving) -> None:
     here.command("queue_release", domain=THERE)
     for person in (two.yves, two.marc):
         leaving.arrives(there, person, before[person.address])
+
+
+def their_certificate(leaving: Leaving, address: str) -> None:
+    """Their patient has a key from now on: over mutual TLS it is asked for, and a letter that must be sealed goes."""
+    two, canaries, person = leaving.two, leaving.canaries, leaving.their_patient.person
+    page, recovery = PageClient(two.there.ports["http"]), derivations.new_recovery_code()
+    page.enrol(
+        leaving.their_patient.code, canaries.word(), recovery, birth_date=person.birth_date,
+        last_five=person.last_five,
+    )  # fmt: skip
+    found = two.here.command("key_peer", address=address, refresh=True)
+    assert (found["state"], found["held_by"]) == ("valid", "holder")
+    local, _, domain = address.partition("@")
+    two.here.send(two.claire, [f"{local}+sealed@{domain}"], leaving.letter(two.claire.address, address))
+    wait(lambda: any(one["guard"] == "sealed" for one in page.letters()) or None, 30)
 
 
 def sent_on(leaving: Leaving) -> None:
@@ -262,6 +278,8 @@ def what_is_shown(operator: Operator) -> bytes:
     for state in ("open", "done"):
         rows = operator.command("queue_list", state=state)["letters"]
         told += [rows, *(operator.command("queue_show", number=row["id"]) for row in rows)]
+    actions = {row["action"] for row in told[list(asked).index("audit_show")]}
+    assert operator.domain != THERE or "certificate-lookup" in actions
     cli = [sys.executable, "-m", "deploy.node.cli", "queue", "list", "--home", str(operator.node)]
     listed = subprocess.run(cli, capture_output=True, check=True, cwd=ROOT).stdout
     with urllib.request.urlopen(
