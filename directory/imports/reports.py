@@ -1,7 +1,8 @@
 """What an import tells, in files beside its figures: lines that are wrong and why, and what changed.
 
 Invariants: a report never holds a line, nor a part of one but addresses that the national directory shows to all; its
-files are closed to other users, and there whole or not at all.
+files are closed to other users, and there whole or not at all; no cell begins with what a spreadsheet takes for a
+formula.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from types import TracebackType
 from typing import IO, Any
 
 _MOST = 1_000_000  # lines of one report
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 class Report:
@@ -52,4 +54,9 @@ class Report:
             self._stream = os.fdopen(descriptor, "w", encoding="utf-8", newline="")
             self._writer = csv.writer(self._stream, delimiter=";")
             self._writer.writerow(self._header)
-        self._writer.writerow(values)
+        self._writer.writerow([_safe(str(value)) for value in values])
+
+
+def _safe(cell: str) -> str:
+    """As text: a spreadsheet runs what begins so, and addresses and names of columns are whoever's made the file."""
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell

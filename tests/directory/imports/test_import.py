@@ -169,6 +169,12 @@ def test_reports_hold_no_line_and_are_closed_to_others(imports: Imports) -> None
     assert "899700000006" not in report.read_text()
 
 
+def test_no_cell_of_a_report_is_a_formula(imports: Imports) -> None:
+    outcome = imports.mailboxes(mailbox_line("=1+1@x.mssante.fr"), mailbox_line("+a@x.mssante.fr"))
+    told = Path(outcome.changes_report).read_text().splitlines()[1:]
+    assert sorted(told) == ["added;'+a@x.mssante.fr", "added;'=1+1@x.mssante.fr"]
+
+
 def test_what_stood_right_before_is_kept_where_its_line_is_wrong_now(both: Imports) -> None:
     both.mailboxes(mailbox_line(), mailbox_line("b@x.mssante.fr"))
     outcome = both.mailboxes(mailbox_line(type_de_bal="?"), mailbox_line("b@x.mssante.fr"))
