@@ -74,8 +74,8 @@ _ROUGH = (
 
 
 class ActivityLines:
-    source = "activity"
     number = 2
+    of_mailboxes = False
 
     def __init__(self, header: bytes) -> None:
         self.columns = Columns(header, ACTIVITY)

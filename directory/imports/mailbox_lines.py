@@ -29,8 +29,8 @@ _YES = frozenset({"o", "oui", "1", "true"})
 
 
 class MailboxLines:
-    source = "mssante"
     number = 1
+    of_mailboxes = True
 
     def __init__(self, header: bytes) -> None:
         self.columns = Columns(header, MAILBOX)

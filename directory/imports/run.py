@@ -17,11 +17,11 @@ import uuid
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from directory.imports import known_lines, source
 from directory.imports.activity_lines import ActivityLines
 from directory.imports.columns import source_of
+from directory.imports.form import Form
 from directory.imports.known_lines import Hashes, KnownLines
 from directory.imports.mailbox_lines import MailboxLines
 from directory.imports.once import OnceFilter
@@ -30,10 +30,8 @@ from directory.imports.turn import own_turn
 from directory.imports.writer import Writer
 from directory.imports.wrong import ImportRefused, LineWrong
 from directory.listings.database import ListingsDatabase, Sql
-from directory.model import Mailbox, Situation
 
 Told = Callable[[str, int, int], None]  # stage, done, of all
-Value = Mailbox | Situation
 _EVERY = 20_000  # lines between two words of how far it is
 _MOST_LINES = 20_000_000  # of a file; the real ones have two millions
 _KEPT_TOGETHER = 500_000  # lines of owners with several that are held until the end
@@ -106,7 +104,7 @@ class _Import:
         self._wish = wish
         self._told = told
         self._clock = clock
-        self._form: Any = MailboxLines(header) if kind == "mssante" else ActivityLines(header)
+        self._form: Form = MailboxLines(header) if kind == "mssante" else ActivityLines(header)
         self._hashes = Hashes(header)
         self._known = KnownLines(database, self._form.number)
         self._outcome = Outcome(source=kind, dry_run=wish.dry_run)
@@ -146,7 +144,7 @@ class _Import:
     # -- the whole file, to know what is new and what is gone
 
     def _look(self) -> None:
-        if self._form.number == 1 and not self._wish.dry_run:
+        if self._form.of_mailboxes and not self._wish.dry_run:
             known_lines.forget_orphans(self._database)
         self._known.load()
         reading = source.Reading(source.size_of(self._wish.path))
@@ -176,7 +174,7 @@ class _Import:
         try:
             return self._form.owner(self._form.value(line))
         except LineWrong:
-            return self._form.kept_key(line) if self._form.number == 1 else None
+            return self._form.kept_key(line) if self._form.of_mailboxes else None
 
     def _bound(self) -> None:
         """A file that is cut short, or another's, does not empty the directory."""

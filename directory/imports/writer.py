@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from directory.imports import known_lines
+from directory.imports.form import Form, Value
 from directory.imports.reports import Report
 from directory.imports.wrong import LineWrong
 from directory.listings.database import ListingsDatabase, Sql
@@ -25,7 +26,7 @@ from directory.listings.writing import (
     settle,
     strike_off,
 )
-from directory.model import Mailbox, Origin, Situation
+from directory.model import Origin, Situation
 from directory.search.index import Vocabulary
 
 if TYPE_CHECKING:
@@ -35,14 +36,14 @@ _AIM = 0.06  # seconds that a transaction is to take
 _GAP = 0.004  # seconds between two, for who waits
 _FEWEST, _MOST = 20, 4000  # owners of one
 _Line = tuple[int, int, bytes, bool]  # number, hash, octets, whether it is known already
-_Ready = tuple[str, Mailbox | Situation, list[int]]  # owner, value, hashes that are new
+_Ready = tuple[str, Value, list[int]]  # owner, value, hashes that are new
 
 
 class Writer:
     def __init__(
         self,
         database: ListingsDatabase,
-        form: Any,
+        form: Form,
         outcome: Outcome,
         wrong: Report,
         changes: Report,
@@ -67,7 +68,7 @@ class Writer:
 
     def take(self, lines: Sequence[_Line]) -> None:
         """All lines of one owner (or, rarely, of several that look alike)."""
-        by_owner: dict[str, list[tuple[Any, int, bool, int]]] = {}
+        by_owner: dict[str, list[tuple[Value, int, bool, int]]] = {}
         for number, hashed, line, known in lines:
             try:
                 value = self._form.value(line)
@@ -109,7 +110,7 @@ class Writer:
 
     def _put(self, sql: Sql, some: Sequence[_Ready]) -> None:
         values: list[Any] = [value for _, value, _ in some]
-        if self._form.number == 1:
+        if self._form.of_mailboxes:
             written = put_mailboxes(sql, values, at=self._at, vocabulary=self._vocabulary)
         else:
             numbered = {int(owner): value for owner, value, _ in some if isinstance(value, Situation)}
@@ -149,8 +150,8 @@ class Writer:
 
     def _compare(self, some: Sequence[_Ready]) -> None:
         """What would become of them."""
-        table, key = ("mailbox", "address") if self._form.number == 1 else ("situation", "id")
-        owners: list[Any] = [owner if self._form.number == 1 else int(owner) for owner, _, _ in some]
+        table, key = ("mailbox", "address") if self._form.of_mailboxes else ("situation", "id")
+        owners: list[Any] = [owner if self._form.of_mailboxes else int(owner) for owner, _, _ in some]
         asked = f"SELECT {key} FROM {table} WHERE {key} IN ({{}})"  # noqa: S608
         there = {str(row[0]) for row in self._database.read(lambda sql: several(sql, asked, owners))}
         self._count(
@@ -185,7 +186,7 @@ class Writer:
         """Whose only line is wrong now: nobody said that they are gone."""
         if not self._kept:
             return set()
-        if self._form.number == 1:
+        if self._form.of_mailboxes:
             return self._kept & left.keys()
         asked = "SELECT id, national_id FROM situation WHERE id IN ({})"
         ids = [int(owner) for owner in left]
@@ -193,7 +194,7 @@ class Writer:
         return {str(row[0]) for row in rows if row[1] in self._kept}
 
     def _drop(self, sql: Sql, some: Sequence[str], gone: dict[str, list[int]]) -> None:
-        if self._form.number == 1:
+        if self._form.of_mailboxes:
             written = remove_mailboxes(sql, some, self._at, Origin.NATIONAL)
         else:
             asked = "SELECT DISTINCT national_id FROM situation WHERE id IN ({})"
