@@ -36,7 +36,7 @@ class Counters:
     limited: int = 0  # searches that found more than is shown, or took too long
     harvest_refused: int = 0
     harvest_slowed: int = 0
-    busy: int = 0
+    busy: int = 0  # requests beyond those that a connection may have outstanding
     abandoned: int = 0
     binds: int = 0
     bind_failures: int = 0

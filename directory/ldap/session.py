@@ -119,6 +119,7 @@ class Session:
                 continue
             await self.link.drained()  # who reads no answers is not read either
             if isinstance(event, Refused):
+                self._services.limits.counters.busy += event.code is ResultCode.BUSY
                 self.link.write(event.answer)
             else:
                 await self._take(event)
