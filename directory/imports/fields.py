@@ -17,6 +17,7 @@ from directory.imports.source import LONGEST_LINE
 from directory.imports.wrong import LineWrong
 from directory.model import Coded
 
+_LONGEST = 500  # characters; what is listed goes into every answer and index as it is
 _CONTROLS = bytes(one for one in range(32)) + b"\x7f"
 # C1 controls, line and paragraph separators, marks that turn writing round.
 _TURNING = re.compile("[\u0080-\u009f\u2028-\u202e\u2066-\u2069\ufeff]")
@@ -48,6 +49,8 @@ def fields_of(line: bytes, count: int) -> list[str]:
         fields.pop()  # the line ends with a separator
     if len(fields) != count:
         raise LineWrong("", f"{len(fields)} columns in place of {count}")
+    if len(line) > _LONGEST and max(map(len, fields)) > _LONGEST:
+        raise LineWrong("", f"a value of more than {_LONGEST} characters")
     if "| " in text or " |" in text:
         return [one.strip() for one in fields]
     return fields

@@ -15,6 +15,7 @@ from directory.listings.database import Sql
 from directory.search.documents import Document
 
 _SHORTEST = 3  # letters of a word whose typing errors can be told from other words
+_LONGEST = 40
 _SEVERAL = 500
 _ADD = "INSERT INTO card_index (rowid, name_words, what_words, where_words) VALUES (?, ?, ?, ?)"
 _DROP = (
@@ -50,7 +51,7 @@ class Vocabulary:
             found.update(each.name.split(), each.what.split(), each.where.split())
         found -= self._known
         self._known |= found
-        new = sorted(one for one in found if len(one) >= _SHORTEST and one.isalpha())
+        new = sorted(one for one in found if _SHORTEST <= len(one) <= _LONGEST and one.isalpha())
         for start in range(0, len(new), _SEVERAL):
             some = new[start : start + _SEVERAL]
             marks = ", ".join(["(?)"] * len(some))

@@ -4,7 +4,9 @@ One edit (a letter wrong, missing, too many, or two exchanged) is tried by makin
 look-ups. Two edits are told by rapidfuzz among the words of the same first letter and about the same length.
 
 Invariants: no step holds the interpreter over a millisecond; what was read once is not read again; words may be
-known that no card has any more, which costs nothing but a search that finds nothing.
+known that no card has any more, which costs nothing but a search that finds nothing. Memory is bounded, whatever a file
+is made of: beyond a million and a half words (a country's two million cards have 400,000) no new one is taken for what
+a mistyped one meant; it is found all the same where it is typed right.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from directory.listings.database import Sql
 
 MOST_NEAR = 12
 SHORTEST = 3  # letters of a word that may be mistyped
+_LONGEST = 40
+_MOST = 1_500_000  # words
 TWO_FROM = 8  # letters from which two edits are allowed
 _SLICE = 2_000
 _FIRST = 2  # letters
@@ -47,8 +51,10 @@ class Lexicon:
     def follow(self, sql: Sql) -> None:
         """Read the words that came since the last time."""
         with self._turn:
-            while rows := sql.all(
-                "SELECT id, word FROM word WHERE id > ? ORDER BY id LIMIT ?", (self._last, _SLICE)
+            while len(self._known) < _MOST and (
+                rows := sql.all(
+                    "SELECT id, word FROM word WHERE id > ? ORDER BY id LIMIT ?", (self._last, _SLICE)
+                )
             ):
                 self.learn(word for _, word in rows)
                 self._last = rows[-1][0]
@@ -56,7 +62,7 @@ class Lexicon:
 
     def learn(self, words: Iterable[str]) -> None:
         for word in words:
-            if word not in self._known:
+            if word not in self._known and len(word) <= _LONGEST and len(self._known) < _MOST:
                 self._known.add(word)
                 self._buckets[word[0], len(word)].append(word)
                 insort(self._ordered[word[:_FIRST]], word)

@@ -169,6 +169,13 @@ def test_reports_hold_no_line_and_are_closed_to_others(imports: Imports) -> None
     assert "899700000006" not in report.read_text()
 
 
+def test_a_name_of_thousands_of_letters_is_none(imports: Imports) -> None:
+    given = {"Nom d'exercice": "A" * 9_000}
+    outcome = imports.mailboxes(mailbox_line("a@x.mssante.fr", **given), mailbox_line("b@x.mssante.fr"))
+    assert addresses(imports) == ["b@x.mssante.fr"]
+    assert [row[2] for row in imports.wrong(outcome)] == ["a value of more than 500 characters"]
+
+
 def test_no_cell_of_a_report_is_a_formula(imports: Imports) -> None:
     outcome = imports.mailboxes(mailbox_line("=1+1@x.mssante.fr"), mailbox_line("+a@x.mssante.fr"))
     told = Path(outcome.changes_report).read_text().splitlines()[1:]
@@ -315,8 +322,8 @@ def test_a_file_that_would_fill_the_memory_is_refused(
     """Few lines that stand for the same, each as long as a line may be."""
     monkeypatch.setattr("directory.imports.run._KEPT_OCTETS", 100_000)
     lines = [
-        mailbox_line("cabinet@lyon.mssante.fr", **{"Service de rattachement": f"{number}" + "x" * 16_000})
-        for number in range(10)
+        mailbox_line("cabinet@lyon.mssante.fr", **{"Service de rattachement": f"{number}" + "x" * 400})
+        for number in range(300)
     ]
     with pytest.raises(ImportRefused, match="stand for the same"):
         imports.mailboxes(*lines)

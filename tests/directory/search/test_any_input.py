@@ -146,6 +146,15 @@ def test_two_edits_are_allowed_in_long_words_alone() -> None:
     assert lexicon.two_edits("mratni") == []
 
 
+def test_words_are_bounded_whatever_a_file_is_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("directory.search.lexicon._MOST", 3)
+    lexicon = Lexicon()
+    lexicon.learn(["martin", "x" * 41, "durand", "petit", "bernard"])
+    assert len(lexicon) == 3
+    assert "bernard" not in lexicon
+    assert "x" * 41 not in lexicon
+
+
 def test_a_department_is_known_by_its_number_and_its_name() -> None:
     assert [departments.number_of(one) for one in ("1", "01", "2a", "Corse-du-Sud", "rhône", "974")] == [
         "01", "01", "2A", "2A", "69", "974",
