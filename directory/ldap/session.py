@@ -206,56 +206,43 @@ class Session:
         return asker, trusted
 
     async def _search(self, asked: Requested, request: Search) -> None:
-        services, settings = self._services, self._services.settings
+        services = self._services
         services.limits.counters.searches += 1
-        about_server = request.scope is Scope.BASE and request.base.strip().lower() in ("", schema.SUBSCHEMA)
-        if about_server:
-            found = services.searcher.search(
-                asked.message_id, request, Bounds(1, time.monotonic() + 1), self._root()
-            )
-            await self._show(asked.message_id, found, ())
+        if request.scope is Scope.BASE and request.base.strip().lower() in ("", schema.SUBSCHEMA):
+            bounds = Bounds(1, time.monotonic() + 1)
+            about_server = services.searcher.search(asked.message_id, request, bounds, self._root())
+            await self._show(asked.message_id, about_server, ())
             return
         asker, trusted = self._require()
-        most = settings.largest_answer if trusted else settings.largest_anonymous_answer
-        seconds = min(settings.longest_search, request.time_limit or settings.longest_search)
-        entries = min(most, request.size_limit or most)
-        bounds = Bounds(entries, time.monotonic() + seconds)
-        controls: tuple[bytes, ...] = ()
-        if (page := asked.page) is None:
-            found = await self._found(
-                asker,
-                partial(services.searcher.search, asked.message_id, request, bounds, self._root()),
-                seconds,
-            )
-        else:
-            place = self._pages.take(page.cookie, request, asker)
-            if place is None:
-                raise Refusal(ResultCode.UNWILLING_TO_PERFORM, "These pages are over: search again")
-            if page.size == 0:
-                # RFC 2696 §3: no more pages are wanted.
-                await self._show(asked.message_id, Found(), (paged(0, b""),))
-                return
-            # RFC 2696 §3: the limits of the client are of the whole, ours too.
-            found = await self._found(
-                asker,
-                partial(
-                    services.searcher.search,
-                    asked.message_id,
-                    request,
-                    bounds,
-                    self._root(),
-                    (page.size, place),
-                ),
-                seconds,
-            )
-            cookie = self._pages.keep(found.go_on, request, asker) if found.go_on else b""
-            controls = (paged(0, cookie),)
+        found, controls = await self._looked_up(asked, request, asker, trusted=trusted)
         if found.keys and (
             delay := services.harvest.shown(asker, list(found.keys), trusted=trusted, door="ldap")
         ):
             services.limits.counters.harvest_slowed += 1
             await asyncio.sleep(delay)
         await self._show(asked.message_id, found, controls)
+
+    async def _looked_up(
+        self, asked: Requested, request: Search, asker: str, *, trusted: bool
+    ) -> tuple[Found, tuple[bytes, ...]]:
+        """What is found, and the controls of the answer. Raises Refusal, TimeoutError."""
+        settings = self._services.settings
+        most = settings.largest_answer if trusted else settings.largest_anonymous_answer
+        seconds = min(settings.longest_search, request.time_limit or settings.longest_search)
+        bounds = Bounds(min(most, request.size_limit or most), time.monotonic() + seconds)
+        search = partial(self._services.searcher.search, asked.message_id, request, bounds, self._root())
+        if (page := asked.page) is None:
+            return await self._found(asker, search, seconds), ()
+        place = self._pages.take(page.cookie, request, asker)
+        if place is None:
+            raise Refusal(ResultCode.UNWILLING_TO_PERFORM, "These pages are over: search again")
+        if page.size == 0:
+            # RFC 2696 §3: no more pages are wanted.
+            return Found(), (paged(0, b""),)
+        # RFC 2696 §3: the limits of the client are of the whole, ours too.
+        found = await self._found(asker, partial(search, (page.size, place)), seconds)
+        cookie = self._pages.keep(found.go_on, request, asker) if found.go_on else b""
+        return found, (paged(0, cookie),)
 
     async def _found(self, asker: str, work: Callable[[], Found], seconds: float) -> Found:
         async with asyncio.timeout(seconds + 0.5), self._turns:
