@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+_POSTGRESQL = ("postgresql:", "postgres:")
 
 
 class DirectorySettings(BaseModel):
@@ -52,8 +54,15 @@ class DirectorySettings(BaseModel):
         default=None, description="Folder for the reports of imports; empty: `imports` in the home."
     )
 
+    @field_validator("database")
+    @classmethod
+    def _known(cls, url: str) -> str:
+        if url and not url.startswith(_POSTGRESQL):
+            raise ValueError("an address begins with postgresql://; empty: files in the home")
+        return url
+
     def is_postgresql(self) -> bool:
-        return self.database.startswith(("postgresql:", "postgres:"))
+        return self.database.startswith(_POSTGRESQL)
 
     def url(self, home: Path) -> str:
         """Of the certificates, as migrations take it."""

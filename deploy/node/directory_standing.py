@@ -21,6 +21,7 @@ from deploy.node.finding import Finding
 from deploy.node.home import Home
 from deploy.node.metrics import Metrics
 from directory.listings.database import Sql
+from directory.x509.chain import Authorities
 
 _SUBJECT = "directory"
 _DAY = 86_400_000  # ms
@@ -168,6 +169,12 @@ def directory_findings(settings: Config) -> Iterator[Finding]:
             "warning",
             "The directory lies in PostgreSQL, the letters do not: only one node may use it.",
         )
+    if (file := settings.directory.x509_authorities) is not None:
+        try:
+            Authorities.read(file)
+        except (OSError, ValueError):
+            words = f"{file} (directory.x509_authorities) cannot be read: no S/MIME certificate is taken."
+            yield Finding(_SUBJECT, "failed", words)
 
 
 async def running_directory(home: Path) -> list[Finding]:

@@ -31,6 +31,7 @@ from deploy.node.directory_standing import directory_findings, running_directory
 from deploy.node.doctor_audit import audit_findings
 from deploy.node.doctor_directory import publication_findings, running_publication
 from deploy.node.doctor_egress import keystore_finding, running_gate
+from deploy.node.doctor_ldap import ldap_answers
 from deploy.node.doctor_life import life_findings
 from deploy.node.doctor_outbound import outbound_findings
 from deploy.node.doctor_page import page_findings, running_page
@@ -177,6 +178,8 @@ async def _running(settings: Config, home: Path) -> AsyncIterator[Finding]:
     yield await _answers("smtp", smtp, settings.smtp.operator_port)
     yield await _answers("submission", smtp, settings.smtp.submission_port)
     yield await _answers("imap", imap, settings.imap.port)
+    for finding in await ldap_answers(settings):
+        yield finding
     async for finding in running_page(settings, home):
         yield finding
     async for finding in running_publication(settings, home):

@@ -26,5 +26,6 @@ class PublicationSettings(BaseModel):
     timeout: float = Field(default=30.0, gt=0, le=120, description="Seconds that one call may take.")
     retry_minutes: tuple[int, ...] = Field(
         default=(1, 5, 30, 120, 360),
+        min_length=1,
         description="After how long a failed publication is tried again; the last repeats.",
     )

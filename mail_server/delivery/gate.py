@@ -221,7 +221,12 @@ class Gate:
         try:
             ins.parse(local)
         except ins.InsRefused as wrong:
-            if wrong.reason in _NUMBER_MISTYPED:
+            other_length = (
+                wrong.reason == "ins-length"
+                and local[:1].isdigit()
+                and domain_of(address) == self._patient_domain
+            )
+            if wrong.reason in _NUMBER_MISTYPED or other_length:
                 # RFC 3463 §3.2 (X.1.3): it has the shape of a patient's number, and is mistyped. The digits alone
                 # say so: nothing is told of anybody.
                 return Refusal(

@@ -44,6 +44,11 @@ def test_what_may_be_empty_stays_as_it_is(tmp_path: Path) -> None:
             '[outbound]\nroutes = { "mss.b.test" = "b:smtp" }\n',
             "outbound.routes: mss.b.test leads to 'b:smtp'",
         ),
+        (
+            '[directory]\ndatabase = "mysql://x/y"\n',
+            "directory.database: an address begins with postgresql://",
+        ),
+        ("[publication]\nretry_minutes = []\n", "publication.retry_minutes: "),
         ('[policies]\ntrust_list_url = "http://liste.test/"\n', "trust_list_url: not written as it must be"),
         (
             '[policies]\ntrust_list_url = "https://liste.test/"\n',

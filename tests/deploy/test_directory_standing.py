@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,13 @@ from deploy.node.composition import Node, now, opened
 from deploy.node.config import Config, load
 from deploy.node.console import Console
 from deploy.node.directory_standing import directory_findings, standing_findings, watch
+from deploy.node.doctor_ldap import ldap_answers
 from deploy.node.finding import Finding
 from deploy.node.home import Home
+from deploy.node.ldap import ldap_door
 from deploy.node.metrics import Metrics
 from directory.harvest import TooMuch
+from directory.ldap.settings import LdapSettings
 from directory.listings.writing import put_mailboxes
 from directory.model import Kind, Mailbox, Professional
 from mail_server.accounts.interface import Kind as AccountKind
@@ -131,3 +136,33 @@ def test_several_nodes_need_a_directory_in_common() -> None:
     assert list(directory_findings(configured(store=letters, directory=apart))) == []
     assert "only one node" in next(directory_findings(configured(directory=apart))).sentence
     assert list(directory_findings(configured())) == []
+
+
+async def test_doctor_tells_which_ldap_port_answers_and_which_does_not(home: Path) -> None:
+    async def no_directory(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"* OK IMAP4rev1\r\n")
+        await reader.read(1)
+        writer.close()
+
+    alone = LdapSettings(host="127.0.0.1", port=0, tls_port=None)
+    async with opened(Home(home), load(home / "vaguemestre.toml").model_copy(update={"ldap": alone})) as node:
+        door = ldap_door(node, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+        await door.start()
+        other = await asyncio.start_server(no_directory, "127.0.0.1", 0)
+        try:
+            ours, theirs = door.ports[0], other.sockets[0].getsockname()[1]
+            found = await ldap_answers(configured(ldap={"host": "127.0.0.1", "port": ours, "tls_port": None}))
+            assert found == [Finding("ldap", "good", f"Port {ours} answers.")]
+            found = await ldap_answers(configured(ldap={"host": "127.0.0.1", "port": theirs, "tls_port": 1}))
+            assert [one.verdict for one in found] == ["failed", "failed"]
+            assert "does not answer as a directory" in found[0].sentence
+            assert "Nothing answers on port 1." in found[1].sentence
+        finally:
+            other.close()
+            await door.stop()
+
+
+def test_doctor_finds_authorities_of_smime_certificates_that_cannot_be_read(tmp_path: Path) -> None:
+    found = list(directory_findings(configured(directory={"x509_authorities": str(tmp_path / "nobody.pem")})))
+    assert [one.verdict for one in found] == ["failed"]
+    assert "x509_authorities" in found[0].sentence

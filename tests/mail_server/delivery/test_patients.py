@@ -165,6 +165,7 @@ async def test_what_came_encrypted_to_a_key_that_no_patient_has_is_refused(desk)
     [
         ("285051305500199", "recipient-number-wrong", "5.1.3"),
         ("285131305500199", "recipient-number-wrong", "5.1.3"),
+        ("28505130550019", "recipient-number-wrong", "5.1.3"),
         ("2790351215189", "recipient-unknown", "5.1.1"),
         ("279035121518989", "recipient-unknown", "5.1.1"),
         ("nobody", "recipient-unknown", "5.1.1"),
@@ -179,7 +180,13 @@ async def test_a_number_that_nobody_has_is_refused_and_a_mistyped_one_is_told(
 
 
 @pytest.mark.parametrize(
-    ("local", "said"), [("285051305500199", "The last two digits"), ("285131305500199", "The month")]
+    ("local", "said"),
+    [
+        ("285051305500199", "The last two digits"),
+        ("285131305500199", "The month"),
+        ("28505130550019", "13 or 15 characters"),
+        ("2850513055001999", "13 or 15 characters"),
+    ],
 )
 async def test_a_mistyped_number_is_told_where_to_look(desk, local: str, said: str) -> None:
     robot = await desk.account("robot", Kind.APP)
