@@ -159,7 +159,12 @@ class OwnListings:
         self._remove(elsewhere, None)
         for mailboxes in _slices(changed):
             self._write(mailboxes)
-        self._put = dict(wanted)
+        # What is the same stays the same object: thousands that are new are thousands for Python's collector.
+        before = self._put
+        self._put = {
+            address: before[address] if before.get(address) == mailbox else mailbox
+            for address, mailbox in wanted.items()
+        }
         self._generation = self._database.read(_generation) if changed or gone or elsewhere else generation
 
     def _write(self, mailboxes: Sequence[Mailbox]) -> None:

@@ -7,6 +7,7 @@ runs behind answers is kept in hand until it ends.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from dataclasses import dataclass, field
 from typing import Any
@@ -155,6 +156,7 @@ class Node:
     async def _read_listings(self) -> None:
         try:
             await asyncio.to_thread(self.listings.prepare)
+            gc.freeze()  # the words stay: Python's collector would walk them at each full round, on the loop too
         except Exception as failure:  # the node stops meanwhile, or the first question reads them
             _log.warning("the words of the directory were not read yet (%s)", logs.told(failure))
 

@@ -15,7 +15,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 from fastapi import APIRouter, Request, Response
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
+from starlette.responses import StreamingResponse
 
 from directory.fhir.answers import Answer, not_modified, resource_answer, searched
 from directory.fhir.capability import PUBLISHED_ON, capability_statement
@@ -47,6 +48,8 @@ _THREADS = 3  # they share one interpreter with the loop
 _MOST_WAITING = 64
 _MOST_OF_KEY = 2  # threads; others of the same key wait
 _MOST_LOOKED_UP = 256  # keys at once
+_COUNTED_AT_ONCE = 250  # listings, on the loop
+_SENT_AT_ONCE = 64 * 1024  # octets: TLS of more would hold the loop
 _LARGEST_BODY = 128 * 1024
 _FORM = "application/x-www-form-urlencoded"
 _PATCH_TYPES = {MEDIA_TYPE, "application/json"}
@@ -153,7 +156,11 @@ class FhirDoor:
                 _log.error("a request failed: %s", type(fault).__name__)
                 answer = _problem(500, [Issue("exception", "This went wrong here; nothing was changed.")])
             headers = {**_HEADERS, **answer.headers}
-            return Response(answer.body, answer.status, headers, f"{MEDIA_TYPE}; charset=utf-8")
+            media_type = f"{MEDIA_TYPE}; charset=utf-8"
+            if len(answer.body) <= _SENT_AT_ONCE:
+                return Response(answer.body, answer.status, headers, media_type)
+            headers["Content-Length"] = str(len(answer.body))
+            return StreamingResponse(_slices(answer.body), answer.status, headers, media_type)
 
         return answered
 
@@ -318,7 +325,13 @@ class FhirDoor:
             self._looked_up -= 1
 
     async def _counted(self, key: ApiKey, shown: list[str]) -> None:
-        delay = self._harvest.shown(_asker(key), shown, trusted=True, door="fhir")
+        asker = _asker(key)
+        if len(shown) <= _COUNTED_AT_ONCE:
+            delay = self._harvest.shown(asker, shown, trusted=True, door="fhir")
+        else:  # thousands are included: counting them would hold the loop
+            delay = await asyncio.to_thread(
+                lambda: self._harvest.shown(asker, shown, trusted=True, door="fhir")
+            )
         if delay > 0:
             await asyncio.sleep(delay)
 
@@ -356,6 +369,12 @@ def _too_many() -> FhirRefusal:
 def _problem(status: int, issues: Sequence[Issue], headers: dict[str, str] | None = None) -> Answer:
     body = json.dumps(operation_outcome(issues), ensure_ascii=False).encode("utf-8")
     return Answer(status, body, {**(headers or {}), "Cache-Control": "no-store"})
+
+
+async def _slices(body: bytes) -> AsyncGenerator[bytes]:
+    for start in range(0, len(body), _SENT_AT_ONCE):
+        yield body[start : start + _SENT_AT_ONCE]
+        await asyncio.sleep(0)
 
 
 def _asker(key: ApiKey) -> str:

@@ -509,6 +509,8 @@ def test_what_was_answered_holds_whatever_is_killed(town: Town, expected: tuple[
             act.end()
         for act in acts:
             act.look()
+        if KILLS > 10:
+            print(f"{kill + 1} kills hold ({whom})", flush=True)
     told = town.command("audit_verify", heads=town.command("audit_heads")["file"])
     assert (told["broken"], told["findings"]) == (None, [])
     counts = {type(act).__name__: act.answered for act in acts}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 
 import pytest
 from fhir.resources.R4B import get_fhir_model_class
+
+from deploy.node.https import application
 
 KINDS = ["Practitioner", "PractitionerRole", "Organization", "HealthcareService"]
 
@@ -373,3 +376,29 @@ async def test_the_loops_thread_never_waits_for_a_database(local, monkeypatch):
     assert done.status_code == 200
     assert threads
     assert all(name.startswith("fhir") for name in threads)
+
+
+async def test_a_long_answer_is_sent_in_slices_between_which_others_have_their_turn(make_world, here, town):
+    local = make_world(here, page=200)
+    local.database.write(lambda sql: town.crowd(sql, 200))
+    sent = []
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        sent.append(message)
+
+    path = "/fhir/v2/Practitioner"
+    scope = {
+        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.4"}, "http_version": "1.1", "method": "GET",
+        "scheme": "https", "path": path, "raw_path": path.encode(), "query_string": b"_count=200", "root_path": "",
+        "headers": [(b"host", b"annuaire.test"), (b"esante-api-key", local.reader.secret.encode())],
+        "client": ("127.0.0.1", 1), "server": ("annuaire.test", 443),
+    }  # fmt: skip
+    await application([local.door.router])(scope, receive, send)
+    slices = [message.get("body", b"") for message in sent[1:]]
+    whole = b"".join(slices)
+    assert len(json.loads(whole)["entry"]) == 200
+    assert len(whole) > 64 * 1024 >= max(map(len, slices))
+    assert dict(sent[0]["headers"])[b"content-length"] == str(len(whole)).encode()

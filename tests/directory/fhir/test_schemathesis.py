@@ -21,6 +21,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 
 from directory.fhir.capability import capability_statement
 
+FORM = "application/x-www-form-urlencoded"
 EXAMPLES = int(os.environ.get("FHIR_EXAMPLES", "8"))
 
 
@@ -51,12 +52,25 @@ def key(settled, tmp_path_factory, make_world_of_module):
 
 def _nothing_is_wrong_with(case):
     """What was to be wrong with it is not on the wire: an empty list, or the key that it is given after all."""
-    told = {one["name"]: one["schema"] for one in case.operation.definition.raw.get("parameters", [])}
+    raw = case.operation.definition.raw
     query = urlsplit(case.as_curl_command().rpartition(" ")[2].strip("'")).query
-    return case.method == "GET" and all(
-        name in told and jsonschema_rs.is_valid(told[name], value)
-        for name, value in parse_qsl(query, keep_blank_values=True)
-    )
+    if case.method == "GET":
+        told = {one["name"]: one["schema"] for one in raw.get("parameters", [])}
+        sent = parse_qsl(query, keep_blank_values=True)
+    elif case.method == "POST" and "requestBody" in raw and isinstance(case.body, dict) and not query:
+        told = raw["requestBody"]["content"][FORM]["schema"]["properties"]
+        sent = _fields(case.body) if case.media_type == FORM else [("", "")]
+    else:
+        return False
+    return all(name in told and jsonschema_rs.is_valid(told[name], value) for name, value in sent)
+
+
+def _fields(form):
+    """As a client writes them: nothing for a value that is none, nor for a list or an object of none."""
+    listed = {
+        name: value if isinstance(value, list | tuple | dict) else [value] for name, value in form.items()
+    }
+    return [(name, str(one)) for name, values in listed.items() for one in values if one is not None]
 
 
 @schema.parametrize()
