@@ -21,6 +21,7 @@ from fastapi import APIRouter, Request, Response
 
 from directory.harvest import Harvest, TooMuch
 from directory.interface import CertificateStanding, Standing
+from directory.publication.capability import LARGEST_FIELD
 from mail_server.accounts.interface import Account, Kind
 from mail_server.accounts.life import in_service
 from mail_server.delivery.peer_certificates import for_clients
@@ -74,17 +75,19 @@ class PeerLookups:
         operator_held: Callable[[str], bytes | None],
         trust: Trust,
         domains_of: Callable[[str], Collection[str]],
+        largest: int,
         harvest: Harvest,
         audit: Callable[[Sequence[Event]], None],
         clock: Callable[[], int],
     ) -> None:
         """`operator_held`: the certificate of a professional who has none of their own. `domains_of`: for which
-        the trust list has an operator's certificate, by its subject."""
+        the trust list has an operator's certificate, by its subject. `largest`: octets of a letter that we take."""
         self._accounts = accounts
         self._directory = directory
         self._operator_held = operator_held
         self._trust = trust
         self._domains_of = domains_of
+        self._more = {LARGEST_FIELD: str(largest)}
         self._harvest = harvest
         self._audit = audit
         self._clock = clock
@@ -115,7 +118,7 @@ class PeerLookups:
         self.counters.given += 1
         self._note(standing.dn, given.account)
         told = {"address": given.account.address, "certificate": base64.b64encode(given.certificate).decode()}
-        return Response(json.dumps(told), 200, _HEADERS, "application/json")
+        return Response(json.dumps(told), 200, _HEADERS | self._more, "application/json")
 
     def given(self, address: str) -> Given | None:
         account = self._accounts.by_address(address)

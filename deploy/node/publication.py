@@ -64,6 +64,11 @@ class Published:
             self._name(account)
         accounts.changed.append(self._changed)
 
+    @property
+    def largest(self) -> int:
+        """Octets of a letter that every address of ours takes."""
+        return self._largest
+
     # ------------------------------------------------------------ Web Key Directory
 
     def published(self, address: str) -> bytes | None:

@@ -19,7 +19,7 @@ def publication_routes(node: Node) -> list[APIRouter]:
     host = web.mail_host or node.config.smtp.hostname
     lines = [policy_line(host, web.peers_port)] if web.peers_port else []
     return [
-        web_key_directory(shown, shown.is_public, lambda _domain: lines),
+        web_key_directory(shown, shown.is_public, lambda _domain: lines, largest=shown.largest),
         key_server(KeyServer(shown, node.harvest, place_of)),
         capabilities(node.capability_of, node.harvest, place_of),
     ]
@@ -33,6 +33,7 @@ def peer_lookups(node: Node) -> PeerLookups:
         operator_held=node.published.operator_held,
         trust=node.peer_trust,
         domains_of=node.trust_list.domains_of,
+        largest=node.published.largest,
         harvest=harvest_of_peers(node.config.directory, node.trace.note, now),
         audit=node.trace.note,
         clock=now,

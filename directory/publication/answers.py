@@ -7,7 +7,7 @@ seen within a minute by whoever asks again (RFC 9111 §5.2.2.1), at the price of
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from fastapi import APIRouter, Request, Response
 
@@ -29,11 +29,17 @@ _PREFLIGHT = {
 
 
 def found(
-    request: Request, data: bytes, media_type: str, disposition: str = "", *, cached: bool = True
+    request: Request,
+    data: bytes,
+    media_type: str,
+    disposition: str = "",
+    *,
+    cached: bool = True,
+    more: Mapping[str, str] | None = None,
 ) -> Response:
     """What was asked for, or 304 where the asker has it already (RFC 9110 §13.1.2)."""
     tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
-    headers = HEADERS | {"ETag": tag}
+    headers = HEADERS | {"ETag": tag} | dict(more or {})
     if not cached:
         headers["Cache-Control"] = "no-store"
     elif _has(request, tag):

@@ -23,6 +23,8 @@ PATH = "/.well-known/vaguemestre/capability"
 OPENPGP = "openpgp-v4-seipd1"
 SMIME = "smime-cms"
 
+# With a certificate goes, in this field, the `largest` of its address: who fetches it needs not ask twice.
+LARGEST_FIELD = "Vaguemestre-Largest"
 
 _DOOR = "capability"
 

@@ -14,6 +14,7 @@ from fastapi import APIRouter, Request, Response
 
 from directory.memory import wkd_hash
 from directory.publication.answers import found, looked_up_at, not_found
+from directory.publication.capability import LARGEST_FIELD
 
 _ROOT = "/.well-known/openpgpkey"
 
@@ -30,12 +31,16 @@ def web_key_directory(
     directory: Published,
     is_public: Callable[[str], bool],
     policy_lines: Callable[[str], Sequence[str]] = lambda _domain: (),
+    *,
+    largest: int = 0,
 ) -> APIRouter:
     """Routes to include in the node's HTTPS application, at its root.
 
-    `policy_lines`: what the policy file of a domain says beside being there.
+    `policy_lines`: what the policy file of a domain says beside being there. `largest`: octets of a letter that
+    these addresses take; 0: nothing is said of it.
     """
     router = APIRouter(include_in_schema=False)
+    more = {LARGEST_FIELD: str(largest)} if largest else {}
 
     def certificate(domain: str, name: str, request: Request) -> Response:
         # The local part, where it is told, must be the one whose hash is asked for (draft §3.1).
@@ -45,7 +50,9 @@ def web_key_directory(
         if address is None or not is_public(address):
             return not_found()
         data = directory.published(address)
-        return not_found() if data is None else found(request, data, "application/octet-stream")
+        if data is None:
+            return not_found()
+        return found(request, data, "application/octet-stream", more=more)
 
     def policy(domain: str, request: Request) -> Response:
         # A policy file, be it empty, says that the directory is there (draft §4.5).

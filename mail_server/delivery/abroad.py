@@ -70,6 +70,7 @@ class AbroadAdmission:
             raise too_large_for_a_patient()
         author = self._gate.speaker(envelope.sender)
         found = await self._peer_keys.find(to.address)
+        require_taken(found, envelope.parameters.size or 0)
         sealed_only = to.sealed_only or (author is not None and author.sealed_only)
         if found is None and sealed_only:
             raise sealed_only_refused()
@@ -180,6 +181,17 @@ def too_large_for_a_patient() -> Refusal:
     return Refusal(
         552, "5.3.4", "A letter to a patient of another operator has 25 MB at most", "too-large-for-patient"
     )
+
+
+def require_taken(found: PeerCertificate | None, size: int) -> None:
+    """What the addressee's operator said beforehand that it does not take. Raises Refusal."""
+    if found is not None and 0 < found.largest < size:
+        raise Refusal(
+            552,
+            "5.3.4",
+            f"The addressee's operator takes letters of {found.largest} octets at most: send less at a time",
+            "too-large-for-addressee",
+        )
 
 
 def _sayable(to: Addressed) -> bool:

@@ -41,6 +41,7 @@ class Addressee:
     suggestions: tuple[str, ...] = field(
         default=(), repr=False
     )  # at another operator, and the directory does not know it: who else may be meant
+    largest: int = 0  # octets of a letter that they take, where their operator said it
 
 
 class Addressees:
@@ -102,7 +103,8 @@ class Addressees:
         near = await self._suggestions.beside(speaker.id, to.address) if self._suggestions else ()
         if found is not None:
             guard = "sealed-to-operator" if found.operator_held else "sealed"
-            return Addressee(to.address, guard, (found.certificate.minimised,), to.patient, near)
+            minimised = found.certificate.minimised
+            return Addressee(to.address, guard, (minimised,), to.patient, near, found.largest)
         try:
             if self._egress is None:
                 raise NotOpened("gate-closed")

@@ -21,7 +21,12 @@ from directory.openpgp.packets import HIDDEN, recipient_key_ids
 from mail_server import mime
 from mail_server.accounts.interface import Account, Kind, Results
 from mail_server.delivery import gated, outer, wire
-from mail_server.delivery.abroad import PATIENT_LIMIT, sealed_only_refused, too_large_for_a_patient
+from mail_server.delivery.abroad import (
+    PATIENT_LIMIT,
+    require_taken,
+    sealed_only_refused,
+    too_large_for_a_patient,
+)
 from mail_server.delivery.compose import key_packets_for, other_keys
 from mail_server.delivery.examine import Letter, rewritten
 from mail_server.delivery.exchanges import is_automatic
@@ -126,6 +131,8 @@ class Departures:
             raise sealed_only_refused()
         if len(letter.data) > PATIENT_LIMIT and any(one.patient for one in envelope.abroad):
             raise too_large_for_a_patient()
+        for one in envelope.abroad:
+            require_taken(one.certificate, len(letter.data))
         if letter.ciphertext is not None:
             _require_named(letter.ciphertext, envelope.abroad)
         if gate and readable and gated.certificate_of(self._egress, envelope.gate_packet) is None:

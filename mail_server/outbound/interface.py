@@ -172,6 +172,7 @@ class PeerCertificate:
 
     certificate: Certificate
     operator_held: bool  # it says by its notation that the operator holds the secret
+    largest: int = 0  # octets of a letter that the address takes; 0: its operator did not say
 
 
 class PeerKeys(Protocol):

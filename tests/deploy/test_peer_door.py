@@ -61,6 +61,7 @@ class Operator:
             operator_held=lambda _: None,
             trust=self,
             domains_of=self.domains_of,
+            largest=1_000_000,
             harvest=Allowance(1000, 1000, clock=lambda: 0, noted=lambda _: None),
             audit=self.told.extend,
             clock=lambda: 1,
@@ -94,6 +95,7 @@ def operator(leaf: bytes) -> Operator:
 async def test_a_patient_s_certificate_is_given_and_the_trace_says_to_whom(operator: Operator) -> None:
     answer = await operator.asked(NUMBER)
     assert answer.status_code == 200
+    assert answer.headers["vaguemestre-largest"] == "1000000"
     told = json.loads(answer.content)
     assert told == {"address": PATIENT.address, "certificate": base64.b64encode(b"certificate").decode()}
     [event] = operator.told

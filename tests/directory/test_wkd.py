@@ -66,7 +66,7 @@ def directory(doctor: bytes, gnupg: Any) -> Iterator[DirectoryService]:
 @pytest.fixture(scope="module")
 def site(directory: DirectoryService) -> Iterator[Site]:
     app = FastAPI(openapi_url=None)
-    app.include_router(web_key_directory(directory, lambda address: address == SHOWN))
+    app.include_router(web_key_directory(directory, lambda address: address == SHOWN, largest=26_214_400))
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])))
@@ -96,6 +96,7 @@ def test_a_professional_s_certificate_is_found(
     assert answer.status == 200
     assert answer.body == directory.published(SHOWN)
     assert answer.headers["content-type"] == "application/octet-stream"
+    assert answer.headers["vaguemestre-largest"] == "26214400"  # what a letter to it may weigh
     assert answer.headers["access-control-allow-origin"] == "*"
 
 

@@ -192,6 +192,7 @@ def _addressee(found: Found) -> dict[str, Any]:
         "guard": found.addressee.guard,
         "certificates": [text(one) for one in found.addressee.certificates],
         "patient": found.addressee.patient,
+        **({"largest": found.addressee.largest} if found.addressee.largest else {}),
     } | near
 
 

@@ -34,6 +34,7 @@ class Known:
     )
     tag: str = ""  # with which to ask whether it still stands
     named: str = field(default="", repr=False)  # the address the certificate names, where it is another one
+    largest: int = 0  # octets of a letter that the address takes; 0: not known
 
     @property
     def domain(self) -> str:
@@ -70,6 +71,7 @@ class Book:
                 told.get("lasts"),
                 told.get("tag", ""),
                 told.get("named", ""),
+                int(told.get("largest", 0)),
             )
         except (KeyUnavailable, ValueError, KeyError, TypeError):
             return None
@@ -83,6 +85,7 @@ class Book:
             "lasts": known.lasts,
             "tag": known.tag,
             "named": known.named,
+            "largest": known.largest,
         }
         sealed = self._keys.wrap(json.dumps(told).encode(), _purpose(mark))
 

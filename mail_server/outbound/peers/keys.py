@@ -301,7 +301,9 @@ class PublishedCertificates:
             self.counters.unchanged += 1
             published, named = known.published, known.named
         judged = await asyncio.to_thread(judge, published, named or address, now)
-        entry = await self._remember(Known(address, judged.state, published, now, answer.lasts, tag, named))
+        entry = await self._remember(
+            Known(address, judged.state, published, now, answer.lasts, tag, named, answer.largest)
+        )
         self._count(entry.judged.state)
         self._note(domain, before, entry)
         self._later(self._keep(entry.known))
@@ -386,4 +388,4 @@ def _usable(entry: _Entry | None) -> PeerCertificate | None:
             "The addressee's certificate is revoked and has no successor",
             "peer-certificate-revoked",
         )
-    return PeerCertificate(certificate, certificate.operator_held)
+    return PeerCertificate(certificate, certificate.operator_held, entry.known.largest)

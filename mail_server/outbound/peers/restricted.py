@@ -23,8 +23,9 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from directory.openpgp.transferable import MAX_CERTIFICATE
+from directory.publication.capability import LARGEST_FIELD
 from mail_server.outbound.client.security import PeerSecurity, chain_of, failure_of, for_servers
-from mail_server.outbound.peers.wkd import Answer, Silent, lasts_of
+from mail_server.outbound.peers.wkd import Answer, Silent, largest_of, lasts_of
 from policies.interface import PeerTrust
 
 KEYWORD = "vaguemestre.example_peers"
@@ -164,4 +165,7 @@ def _read(reply: _Reply, domain: str) -> Answer:
     # The certificate names the address that the operator has for this addressee, which need not tell who they are.
     if named.rpartition("@")[2] != domain or not certificate or len(certificate) > MAX_CERTIFICATE:
         raise Silent("protocol")
-    return Answer(certificate, lasts_of(reply.headers.get("cache-control", "")), named=named)
+    lasts = lasts_of(reply.headers.get("cache-control", ""))
+    return Answer(
+        certificate, lasts, named=named, largest=largest_of(reply.headers.get(LARGEST_FIELD.lower(), ""))
+    )

@@ -23,6 +23,7 @@ from urllib.parse import quote
 import httpx
 
 from directory.openpgp.transferable import MAX_CERTIFICATE
+from directory.publication.capability import LARGEST_FIELD
 from directory.service import wkd_hash
 
 # They write each address that is asked for, at INFO and DEBUG; nothing may turn that on.
@@ -36,6 +37,7 @@ _NO_SUCH_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", sock
 _METHOD_SECONDS = 600.0  # how long it is remembered that a domain has no host of the advanced method
 _HTTPS = 443
 _LONGEST_AGE = 9  # digits
+_LONGEST_SIZE = 12
 _LARGEST_POLICY = 16 * 1024
 
 
@@ -56,6 +58,7 @@ class Answer:
     tag: str = ""  # with which to ask whether it is still the same (RFC 9110 §8.8.3)
     unchanged: bool = False  # the answer before still stands; `data` is empty
     named: str = field(default="", repr=False)  # the address the certificate names, where it is another one
+    largest: int = 0  # octets of a letter that the address takes; 0: its operator did not say
 
 
 def lasts_of(cache_control: str) -> int | None:
@@ -68,6 +71,11 @@ def lasts_of(cache_control: str) -> int | None:
         if name == "max-age" and value.isascii() and value.isdigit() and len(value) <= _LONGEST_AGE:
             return int(value) * 1000
     return None
+
+
+def largest_of(told: str) -> int:
+    """Of the field that goes with a certificate; 0 for what is no such number."""
+    return int(told) if told.isascii() and told.isdigit() and len(told) <= _LONGEST_SIZE else 0
 
 
 def tls_of(authorities: Path) -> ssl.SSLContext:
@@ -175,10 +183,11 @@ class WkdClient:
         try:
             self._client.cookies.clear()
             lasts = lasts_of(response.headers.get("cache-control", ""))
+            largest = largest_of(response.headers.get(LARGEST_FIELD, ""))
             if response.status_code in _NONE:
                 return Answer(b"", lasts)
             if response.status_code == _UNCHANGED and tag:
-                return Answer(b"", lasts, tag, unchanged=True)
+                return Answer(b"", lasts, tag, unchanged=True, largest=largest)
             if response.status_code != _OK:
                 raise Silent("redirect" if response.is_redirect else "status")
             if response.headers.get("content-encoding", "identity").lower() != "identity":
@@ -190,7 +199,7 @@ class WkdClient:
                     raise Silent("too-large")
             if not received and not path.endswith("policy"):
                 raise Silent("protocol")
-            return Answer(bytes(received), lasts, _tag(response.headers.get("etag", "")))
+            return Answer(bytes(received), lasts, _tag(response.headers.get("etag", "")), largest=largest)
         finally:
             await response.aclose()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.policy
+from dataclasses import replace
 from email import message_from_bytes
 from typing import Any
 
@@ -485,6 +486,24 @@ async def test_of_which_letters_an_account_is_told(desk, way, kind, setting, mor
 
 
 # -- limits -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_letter_larger_than_its_addressee_takes_is_refused_before_it_is_sent(desk, way) -> None:
+    gp = await desk.account("gp")
+    way.publish("marie")
+    way.keys.known[MARIE] = replace(way.keys.known[MARIE], largest=200)
+    envelope = await desk.envelope(gp, MARIE)
+    declared = Envelope(envelope.sender, MailParameters(size=201))
+    refusal = await refused(desk.node.delivery.admit_recipient(declared, MARIE))
+    assert (refusal.code, refusal.enhanced, refusal.reason) == (552, "5.3.4", "too-large-for-addressee")
+    assert "200 octets" in refusal.sentence
+    refusal = await refused(desk.node.delivery.deliver(envelope, letter(gp.address)))
+    assert (refusal.code, refusal.reason) == (552, "too-large-for-addressee")
+    assert way.laid == []
+    assert (await desk.node.addressees.addressee(gp, MARIE)).largest == 200
+    way.keys.known[MARIE] = replace(way.keys.known[MARIE], largest=100_000)
+    await desk.send(gp, letter(gp.address), MARIE)
+    assert len(way.laid) == 1
 
 
 async def test_a_letter_to_a_patient_elsewhere_has_25_megabytes_at_most(desk, way, monkeypatch) -> None:

@@ -293,3 +293,27 @@ async def test_new_authorities_count_from_the_next_question_on(
     assert await node.peers.find(ADDRESS) is None
     assert node.site.asked == []
     await node.peers.settled()
+
+
+async def test_what_its_operator_says_an_address_takes_comes_with_the_certificate_and_is_remembered(
+    node: Node, forge: Any
+) -> None:
+    node.site.publish(ADDRESS, forge.Forge().certificate(ADDRESS))
+    node.site.head = b"Vaguemestre-Largest: 26214400\r\n"
+    found = await node.peers.find(ADDRESS)
+    assert found is not None
+    assert found.largest == 26_214_400
+    await node.peers.settled()
+    kept = await (await node.again()).find(ADDRESS)
+    assert kept is not None
+    assert kept.largest == 26_214_400
+    assert len(node.site.asked) == 1
+
+
+@pytest.mark.parametrize("said", [b"", b"much", b"-1", b"9" * 13, b"1.5", b"\xb2"])
+async def test_a_size_that_is_no_number_limits_nothing(node: Node, forge: Any, said: bytes) -> None:
+    node.site.publish(ADDRESS, forge.Forge().certificate(ADDRESS))
+    node.site.head = b"Vaguemestre-Largest: " + said + b"\r\n"
+    found = await node.peers.find(ADDRESS)
+    assert found is not None
+    assert found.largest == 0

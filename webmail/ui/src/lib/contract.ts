@@ -240,6 +240,7 @@ export interface Addressee {
   guard: "sealed" | "custody" | "waiting" | "sealed-to-operator" | "gate";
   patient?: boolean;
   suggestions?: readonly string[]; // the directory does not know the address: who else may be meant
+  largest?: number; // octets of a letter that their operator takes, where it said so
 }
 
 export interface MailWork {

@@ -29,7 +29,7 @@ accountWork.onChange((session) => {
 });
 
 /** Certificates of all addressees, and the gate's when one has none. Raises Refused rather than leave one out. */
-async function readers(addresses: string[], throughGate: readonly string[]): Promise<{ certificates: string[]; gate: { gate?: string } }> {
+async function readers(addresses: string[], throughGate: readonly string[]): Promise<{ certificates: string[]; gate: { gate?: string }; largest: number }> {
   const found = await certified(addresses, true);
   let gate: { gate?: string } = {};
   const toAsk: string[] = [];
@@ -44,7 +44,7 @@ async function readers(addresses: string[], throughGate: readonly string[]): Pro
   });
   // Nobody's letter leaves readable who was not told so before: what was shown may have changed meanwhile.
   if (toAsk.length > 0 && !(await leaveFor(toAsk))) throw new Refused("gate-not-agreed");
-  return { certificates, gate };
+  return { certificates, gate, largest: Math.min(...found.map(({ largest }) => largest ?? Infinity)) };
 }
 
 /** `manifest`: what structured items its files are; `told`: the files say so themselves, to whoever reads them. */
@@ -57,7 +57,7 @@ export async function sendDraft(draft: Draft, manifest?: Manifest, told = false)
   const { limits, undoSeconds } = await operatorKnown();
   if (draft.files.length > limits.attachments) throw new Refused("files-too-many");
   // What is sent for another account lies among what it sent, for each of its readers.
-  const { certificates, gate } = await readers(from.own ? to : [...to, from.address], draft.throughGate ?? []);
+  const { certificates, gate, largest } = await readers(from.own ? to : [...to, from.address], draft.throughGate ?? []);
   const files = await Promise.all(draft.files.map(async (one) => ({ name: one.name, type: one.type, data: await one.arrayBuffer() })));
   const answered = draft.inReplyTo === null ? undefined : emails.get(draft.inReplyTo.id);
   const name = from.own ? `${session.name.given} ${session.name.family}`.trim() : "";
@@ -80,7 +80,7 @@ export async function sendDraft(draft: Draft, manifest?: Manifest, told = false)
     },
     files.map((one) => one.data),
   );
-  if (made.message.byteLength > limits.message) throw new Refused("too-large");
+  if (made.message.byteLength > Math.min(limits.message, largest)) throw new Refused("too-large");
   const blobId = await upload(from.id, made.message);
   return submitted({ blobId, summary: from.own ? made.summary : null, gateKeyPacket: made.gateKeyPacket }, from, to, undoSeconds, answered?.id);
 }
