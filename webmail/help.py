@@ -27,6 +27,9 @@ class HelpInfo:
     imap: int | None = 143
     submissions: int | None = 465
     submission: int | None = 587
+    ldaps: int | None = None
+    ldap: int | None = None
+    base: str = ""  # where the address book begins (base DN)
     contact: str = ""  # a telephone number or an address; "" shows nothing
 
 
@@ -41,6 +44,7 @@ class _Words:
     implicit: str
     otherwise: str
     closed: str
+    base: str
     contact: str
 
 
@@ -52,6 +56,7 @@ _FRENCH = _Words(
     implicit="TLS, dit aussi SSL/TLS",
     otherwise="Si votre logiciel ne le propose pas\u00a0: port <strong>{port}</strong>, sécurité STARTTLS.",
     closed="Ce service n’est pas ouvert ici.",
+    base="Racine",
     contact="Votre interlocuteur\u00a0: ",
 )
 _ENGLISH = _Words(
@@ -62,6 +67,7 @@ _ENGLISH = _Words(
     implicit="TLS, also called SSL/TLS",
     otherwise="If your program does not offer it: port <strong>{port}</strong>, security STARTTLS.",
     closed="This service is not open here.",
+    base="Base DN",
     contact="Your contact: ",
 )
 
@@ -106,12 +112,15 @@ def _render(info: HelpInfo, words: _Words) -> bytes:
         host=html.escape(info.host),
         reading=_service(words, info.host, info.imaps, info.imap),
         sending=_service(words, info.host, info.submissions, info.submission),
+        finding=_service(words, info.host, info.ldaps, info.ldap, (words.base, html.escape(info.base))),
         contact=f"<p>{words.contact}<strong>{html.escape(info.contact)}</strong></p>" if info.contact else "",
     )
     return text.encode()
 
 
-def _service(words: _Words, host: str, implicit: int | None, starttls: int | None) -> str:
+def _service(
+    words: _Words, host: str, implicit: int | None, starttls: int | None, *more: tuple[str, str]
+) -> str:
     """One service as a list: the best open port, then the other one as a sentence."""
     if not implicit and not starttls:
         return f"<p>{words.closed}</p>"
@@ -119,6 +128,7 @@ def _service(words: _Words, host: str, implicit: int | None, starttls: int | Non
         (words.server, html.escape(host)),
         (words.port, str(implicit or starttls)),
         (words.security, words.implicit if implicit else "STARTTLS"),
+        *more,
     )
     listed = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in rows)
     other = f"<p>{words.otherwise.format(port=starttls)}</p>" if implicit and starttls else ""

@@ -129,6 +129,9 @@ class Doors:
                 imap=config.imap.port,
                 submissions=config.smtp.submissions_port,
                 submission=config.smtp.submission_port,
+                ldaps=config.ldap.tls_port,
+                ldap=config.ldap.port,
+                base=config.ldap.base,
                 contact=config.web.contact,
             )
         )

@@ -132,6 +132,16 @@ async def test_closed_ports_are_not_shown() -> None:
     assert "Votre interlocuteur" not in text
 
 
+@pytest.mark.parametrize("path", ["/aide", "/help"])
+async def test_the_address_book_is_told_like_the_other_services(path: str) -> None:
+    text = (
+        await get(path, HelpInfo("O", "annuaire.example", ldaps=10636, ldap=10389, base="dc=x,dc=<y>"))
+    ).text
+    assert "10636" in text
+    assert "10389" in text
+    assert "dc=x,dc=&lt;y&gt;" in text
+
+
 async def test_an_unchanged_page_is_not_sent_again() -> None:
     etag = (await get("/aide")).headers["etag"]
     again = await get("/aide", headers={"if-none-match": etag})
