@@ -98,6 +98,10 @@ def application(routers: Iterable[APIRouter]) -> ASGIApp:
     for router in routers:
         app.include_router(router)
     app.add_exception_handler(HTTPException, _refusal)
+    # FastAPI makes the routes of a router when first asked for one: thousands of objects, on the loop.
+    nowhere: Scope = {"type": "http", "method": "GET", "path": "", "root_path": "", "headers": []}
+    for route in app.routes:
+        route.matches(nowhere)
     return _Outermost(app)
 
 

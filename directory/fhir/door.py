@@ -15,7 +15,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from fastapi import APIRouter, Request, Response
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
-from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from directory.fhir.answers import Answer, not_modified, resource_answer, searched
 from directory.fhir.capability import PUBLISHED_ON, capability_statement
@@ -68,6 +68,20 @@ class Counters:
     throttled: int = 0
     cut_short: int = 0  # searches that took too long
     failed: int = 0  # 5xx
+
+
+class _Sliced(Response):
+    """Sent a part at a time, with turns for others between."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        body = bytes(self.body)
+        for end in range(_SENT_AT_ONCE, len(body), _SENT_AT_ONCE):
+            part = body[end - _SENT_AT_ONCE : end]
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+            await asyncio.sleep(0)
+        rest = body[max(0, len(body) - 1) // _SENT_AT_ONCE * _SENT_AT_ONCE :]
+        await send({"type": "http.response.body", "body": rest})
 
 
 class FhirDoor:
@@ -157,10 +171,7 @@ class FhirDoor:
                 answer = _problem(500, [Issue("exception", "This went wrong here; nothing was changed.")])
             headers = {**_HEADERS, **answer.headers}
             media_type = f"{MEDIA_TYPE}; charset=utf-8"
-            if len(answer.body) <= _SENT_AT_ONCE:
-                return Response(answer.body, answer.status, headers, media_type)
-            headers["Content-Length"] = str(len(answer.body))
-            return StreamingResponse(_slices(answer.body), answer.status, headers, media_type)
+            return _Sliced(answer.body, answer.status, headers, media_type)
 
         return answered
 
@@ -369,12 +380,6 @@ def _too_many() -> FhirRefusal:
 def _problem(status: int, issues: Sequence[Issue], headers: dict[str, str] | None = None) -> Answer:
     body = json.dumps(operation_outcome(issues), ensure_ascii=False).encode("utf-8")
     return Answer(status, body, {**(headers or {}), "Cache-Control": "no-store"})
-
-
-async def _slices(body: bytes) -> AsyncGenerator[bytes]:
-    for start in range(0, len(body), _SENT_AT_ONCE):
-        yield body[start : start + _SENT_AT_ONCE]
-        await asyncio.sleep(0)
 
 
 def _asker(key: ApiKey) -> str:

@@ -222,3 +222,11 @@ async def test_rubbish_is_answered_and_logged_nowhere(
     writer.close()
     assert [record for record in caplog.records if record.name.startswith("uvicorn")] == []
     assert (await ask(plain, "/hello"))[0] == 200
+
+
+def test_routes_are_made_before_anybody_asks() -> None:
+    router = APIRouter()
+    router.add_api_route("/there", lambda: None)
+    app = application([router])
+    made = getattr(app, "_app").routes  # noqa: B009 - of another class
+    assert all(getattr(route, "_effective_candidates", [route]) for route in made)
