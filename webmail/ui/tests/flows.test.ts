@@ -274,7 +274,7 @@ test("through the gate leaves only what its author agreed to, and no stored lett
   const ward = "accueil@chu-voisin.example";
   node.certificates.set(ward, { address: ward, guard: "gate", certificates: [base64(gate.toPublic().write())] });
   const draft = { subject: "a", text: "Un secret", files: [], inReplyTo: null };
-  assert.deepEqual(await mail.check([ward]), [{ address: ward, guard: "gate", patient: false }]);
+  assert.deepEqual(await mail.check([ward]), [{ address: ward, guard: "gate", patient: false, suggestions: undefined }]);
   const uploads = node.blobs.size;
   assert.equal(await slugOf(mail.send({ ...draft, to: [DOCTOR, ward] })), "gate-not-agreed");
   const asked: (readonly string[])[] = [];
