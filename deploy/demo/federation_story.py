@@ -26,7 +26,7 @@ from deploy.demo.world import Person, World
 from mail_server import mime
 
 T = TypeVar("T")
-_PATIENCE = 20.0  # s: a letter is with the other operator long before
+_PATIENCE = 45.0  # s: a letter is with the other operator long before, unless the machine does much else
 
 
 @dataclass(slots=True)
