@@ -90,9 +90,12 @@ def _restricted(config: Config, trust: PeerTrust, found: PublishedCertificates) 
     try:
         security = PeerSecurity(certificate, key, tls.client_ca)
     except OSError:
-        _log.warning(
-            "the certificate shown to other operators cannot be used: their patients are not asked for"
-        )
+        if (
+            settings.certificate is not None
+        ):  # the doors, whose certificate it else is, do not open without it
+            _log.warning(
+                "the certificate shown to other operators cannot be used: their patients are not asked for"
+            )
         return None
     return RestrictedDirectory(security, trust, found.policy, seconds=_SECONDS)
 

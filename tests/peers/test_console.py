@@ -513,8 +513,8 @@ def test_keys_and_members(serving: Serving, node: Place, keys: dict[str, people.
     assert refused("key", "revoke", NURSE, "ABCD", *home) == f"{NURSE} has no certificate ABCD."
     assert refused("key", "publish", NURSE, keys[NURSE].public, *home).endswith("(revoked).")
     header, *lines = did("key", "list", *home).splitlines()
-    assert header.split() == ["Address", "Standing", "Fingerprint", "Held", "by"]
-    assert [NURSE, "revoked"] in [line.split()[:2] for line in lines]
+    assert header.split() == ["Address", "Family", "Standing", "Fingerprint", "Held", "by"]
+    assert [NURSE, "openpgp", "revoked"] in [line.split()[:3] for line in lines]
 
 
 # ----------------------------------------------------------------------------------------- the trace, check, doctor
