@@ -104,7 +104,7 @@ def report(
             file.write_text(as_csv(rows), encoding="utf-8", newline="")
         except OSError as failure:
             raise fail(f"{file} cannot be written: {failure.strerror}.") from None
-        show(rows, as_json, f"{len(rows)} lines are in {file}.")
+        show(rows, as_json, f"{len(rows)} {'line is' if len(rows) == 1 else 'lines are'} in {file}.")
     elif as_json:
         show(rows, True, "")
     elif wrong:

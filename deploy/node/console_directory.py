@@ -15,6 +15,7 @@ from directory.identifiers.refused import IdentifierRefused
 from directory.listings.interface import Kept, Query
 from directory.model import Card, Kind, Mailbox, Organisation, Place, Professional, Situation
 from directory.records import Family, Period, PublishedCertificate, Why
+from directory.search import departments
 
 
 class DirectoryCommands:
@@ -34,6 +35,10 @@ class DirectoryCommands:
             wanted = frozenset(Kind(one.upper()) for one in kinds) or frozenset(Kind)
         except ValueError:
             raise CommandFailed("Kinds are PER, ORG, APP and CAB.") from None
+        if department and not departments.is_known(department):
+            raise CommandFailed(
+                f"No department is {department[:40]!r}: write its number (69, 2A, 971) or its name."
+            )
         query = Query(
             words,
             kinds=wanted,

@@ -139,9 +139,10 @@ def _begin_reload(doors: Doors, under_way: set[asyncio.Task[None]]) -> None:
 
 
 async def _reload(doors: Doors) -> None:
-    for sentence_ in await doors.reload():
+    kept = await doors.reload()
+    for sentence_ in kept:
         _log.warning("not reloaded: %s", sentence_)
-    _log.info("certificates, rules and trust list read again")
+    _log.info("read again: %s", "all but what is said above" if kept else "certificates, rules, trust list")
 
 
 def _notify(state: str) -> None:

@@ -41,3 +41,8 @@ def number_of(text: str) -> str:
 
 
 _NUMBERS = {name: number.upper() for number, name in NAMES.items()}
+
+
+def is_known(typed: str) -> bool:
+    """Whether it is the number or the name of a department."""
+    return number_of(typed).lower() in NAMES

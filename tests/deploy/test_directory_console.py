@@ -99,6 +99,10 @@ def test_nobody_ends_with_code_1_and_one_sentence(home: Path) -> None:
     assert run(home, "search", "quelquun", "dautre", code=1).strip() == "Nobody is found."
 
 
+def test_a_department_that_is_none_is_told_as_such(home: Path) -> None:
+    assert "No department is '999'" in run(home, "search", "zoe", "--department", "999", code=1)
+
+
 def test_all_that_is_shown_is_printed_and_nothing_private(home: Path) -> None:
     assert "CHU Inventé" in run(home, "show", ADDRESS)
     words = run(home, "show", ZOE.national_id)
