@@ -284,7 +284,7 @@ def test_every_section_of_a_professional_is_clean_and_fits(visit: Visit) -> None
     paths = page.eval_on_selector_all(
         "main a[href^='/reglages/']", "links => links.map(link => link.pathname)"
     )
-    assert len(paths) == 15
+    assert len(paths) == 16
     for path in paths:
         section = visit(path, "per", width=320)
         assert [path, *axe(section), *overflow(section)] == [path]

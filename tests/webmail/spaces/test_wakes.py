@@ -119,7 +119,7 @@ async def test_times_outlive_a_restart_and_one_missed_meanwhile_is_told_to_who_c
     office: Office, patient: Browser
 ) -> None:
     assert patient.account is not None
-    await patient.put("wakes", {"at": [office.clock() + MINUTE, office.clock() + 90_150]})
+    await patient.put("wakes", {"at": [office.clock() + MINUTE, office.clock() + 92_000]})
     await office.page.wakes.stop()
     office.clock.forward(seconds=90)
     await office.restart()
