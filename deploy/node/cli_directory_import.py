@@ -41,7 +41,7 @@ def directory_import(
     as_json: JsonOption = False,
 ) -> None:
     """Import the MSSanté extraction and PS_LibreAcces_Personne_activite: what changed since the last time."""
-    from deploy.node.console import command
+    from deploy.node.asking import command
 
     results: list[dict[str, Any]] = []
     for path in files:

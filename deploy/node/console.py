@@ -41,7 +41,7 @@ from deploy.node.console_signatures import SignatureCommands
 from deploy.node.console_software import SoftwareCommands
 from deploy.node.console_spaces import SpaceCommands
 from deploy.node.console_trust import TrustCommands
-from deploy.node.control import CommandFailed, NodeDown, Report, ask, unheard
+from deploy.node.control import CommandFailed, Report, unheard
 from deploy.node.failures import KNOWN, sentence
 from deploy.node.home import Home
 from deploy.node.notices import NoticeCommands
@@ -52,8 +52,6 @@ from mail_server.delivery.plan import Treatment
 from mail_server.store.interface import StoreError
 from policies.interface import Event
 from policies.refusal import Refusal
-
-CONTROL_VARIABLE = "VAGUEMESTRE_CONTROL"
 
 
 class Console:
@@ -336,21 +334,13 @@ class Console:
         self._node.trace.note([Event(action, _now(), self._by, account.id, reference=reference)])
 
 
-async def command(
-    home: Path, config: Path | None, name: str, arguments: Mapping[str, Any], report: Report = unheard
-) -> Any:
-    """Ask the running node, or open the home and do it here. Raises what `failures.KNOWN` lists."""
-    place = Home(home, config and config.absolute())
-    # An administrator who does not own the home reaches the node at its second socket.
-    named = os.environ.get(CONTROL_VARIABLE, "")
-    try:
-        return await ask(Path(named) if named else place.control_socket, name, arguments, report)
-    except NodeDown:
-        settings = configuration.load(place.config)
-        async with opened(place, settings) as node:
-            result = await Console(node, this_user()).handle(name, arguments, report)
-            await node.settled()
-            return result
+async def done_here(place: Home, name: str, arguments: Mapping[str, Any], report: Report) -> Any:
+    """One command over a home that no node serves, opened for it. Raises what `failures.KNOWN` lists."""
+    settings = configuration.load(place.config)
+    async with opened(place, settings) as node:
+        result = await Console(node, this_user()).handle(name, arguments, report)
+        await node.settled()
+        return result
 
 
 def _der(pem: str) -> bytes:

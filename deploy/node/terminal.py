@@ -39,18 +39,23 @@ def fail(sentence: str, code: int = 1) -> typer.Exit:
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run one command; known failures become one sentence."""
-    from deploy.node.failures import KNOWN, sentence
-
     try:
         return asyncio.run(work)
-    except (*KNOWN, OSError) as failure:
-        raise fail(sentence(failure)) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+    except Exception as failure:
+        from deploy.node.failures import (  # loads half of the node, for nothing where all goes well
+            KNOWN,
+            sentence,
+        )
+
+        if isinstance(failure, (*KNOWN, OSError)):
+            raise fail(sentence(failure)) from None
+        raise
 
 
 def ask_node(home: Path, config: Path | None, name: str, **arguments: Any) -> Any:
-    from deploy.node.console import command
+    from deploy.node.asking import command
 
     return run(command(home.absolute(), config, name, arguments))
 
@@ -75,7 +80,7 @@ def progress(as_json: bool) -> Generator[Callable[[str, int, int], None]]:
 
 
 def ask_node_at_length(home: Path, config: Path | None, as_json: bool, name: str, **arguments: Any) -> Any:
-    from deploy.node.console import command
+    from deploy.node.asking import command
 
     with progress(as_json) as report:
         return run(command(home.absolute(), config, name, arguments, report))

@@ -25,8 +25,8 @@ from deploy.demo import clients, letters, sign_in, world
 from deploy.demo.browser.page import PageClient, PageRefused
 from deploy.node import config as configuration
 from deploy.node import console_audit
+from deploy.node.asking import command
 from deploy.node.audit_verification import Database, Wishes, verify_now
-from deploy.node.console import command
 from deploy.node.home import Home
 from mail_server import mime
 from policies.trust_list import names
