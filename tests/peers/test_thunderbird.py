@@ -43,7 +43,8 @@ def test_thunderbird_decrypts_a_report_and_shows_its_inner_subject(made: world.W
     log = tmp_path / "thunderbird.log"
     assert done.returncode == 0, done.stdout + done.stderr + (log.read_text()[-2000:] if log.exists() else "")
     # It came with an app password, which has an end and says when and from where it last served.
-    password, *_ = made.command("password_list", address=world.GP)  # other programs of hers may have their own
+    # Other programs of hers may have their own.
+    password, *_ = made.command("password_list", address=world.GP)
     assert password["expires"]
     assert password["last_used"]
     assert password["last_place"] == "127.0.0.1"
