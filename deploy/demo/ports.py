@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+from collections.abc import Mapping
 
 from deploy.demo.node_process import DemoFailed
 
@@ -26,6 +27,22 @@ PORTS = {
 
 def ports_at(port_base: int) -> dict[str, int]:
     return {name: port_base + port for name, port in PORTS.items()}
+
+
+def refuse_taken(ports: Mapping[str, int]) -> None:
+    """Raises DemoFailed with what to do where somebody else listens at one of them, before anything is made."""
+    for port in ports.values():
+        with socket.socket() as probe:
+            # What was only just closed is free for the node too.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OverflowError:
+                raise DemoFailed(f"There is no port {port}: choose a smaller --port-base.") from None
+            except OSError:
+                raise DemoFailed(
+                    f"Port {port} is not free on this machine (another demo, perhaps): choose others with --port-base."
+                ) from None
 
 
 def free_port_base(*more: int) -> int:

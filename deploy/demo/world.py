@@ -22,7 +22,7 @@ from typing import Any
 from deploy.demo import people, pki, sign_in
 from deploy.demo.browser import derivations
 from deploy.demo.node_process import DemoFailed, NodeProcess, signals_held_back
-from deploy.demo.ports import PORTS
+from deploy.demo.ports import PORTS, refuse_taken
 from deploy.demo.ports import free_port_base as free_port_base  # the world is asked for all of it
 from deploy.demo.ports import ports_at as ports_at
 from deploy.demo.sign_in import SignIn
@@ -123,8 +123,9 @@ def build(
 
     `neighbours`: called between the certificates and the node; what it answers goes over the configuration too.
     """
-    _clear(folder)
     ports = ports_at(port_base)
+    refuse_taken(ports)
+    _clear(folder)
     progress("Test certificates: an authority, the server, a hospital system, another operator")
     hospital, operator = _certificates(folder)
     over: dict[str, Mapping[str, Any]] = {**(sections or {})}
