@@ -9,7 +9,6 @@ Invariants: pure; nothing is raised, whatever a filter holds; assertions are fol
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterator
 
 from rapidfuzz.distance import DamerauLevenshtein
@@ -33,7 +32,7 @@ from directory.ldap.protocol.filters import (
 )
 from directory.ldap.schema import Attribute, Matching
 from directory.search.departments import number_of
-from directory.search.words import words
+from directory.search.words import without_marks, words
 
 Truth = bool | None
 Predicate = Callable[[Entry], Truth]
@@ -103,7 +102,7 @@ def address(text: str) -> str:
     text = text.strip().lower()
     if text.isascii():
         return text
-    return "".join(one for one in unicodedata.normalize("NFKD", text) if not unicodedata.combining(one))
+    return without_marks(text)
 
 
 # ── logic ──

@@ -34,7 +34,7 @@ from directory.ldap.protocol import (
 )
 from directory.ldap.protocol.codes import CANCEL, START_TLS, WHO_AM_I
 from directory.ldap.protocol.controls import paged
-from directory.ldap.protocol.filters import Equal
+from directory.ldap.protocol.filters import Equal, Present
 from directory.ldap.protocol.messages import Abandon, Bind, Change, Compare, Extended, Scope, Search, Unbind
 from directory.ldap.protocol.names import BadName
 from directory.ldap.searching import Bounds, Found, Searcher
@@ -209,9 +209,7 @@ class Session:
         services = self._services
         services.limits.counters.searches += 1
         if request.scope is Scope.BASE and request.base.strip().lower() in ("", schema.SUBSCHEMA):
-            bounds = Bounds(1, time.monotonic() + 1)
-            about_server = services.searcher.search(asked.message_id, request, bounds, self._root())
-            await self._show(asked.message_id, about_server, ())
+            await self._show(asked.message_id, await self._of_server(asked.message_id, request), ())
             return
         asker, trusted = self._require()
         found, controls = await self._looked_up(asked, request, asker, trusted=trusted)
@@ -221,6 +219,15 @@ class Session:
             services.limits.counters.harvest_slowed += 1
             await asyncio.sleep(delay)
         await self._show(asked.message_id, found, controls)
+
+    async def _of_server(self, message_id: int, request: Search) -> Found:
+        """The root, or the schema: at once for the filter that all programs ask with, which costs nothing to read."""
+        bounds = Bounds(1, time.monotonic() + 1)
+        search = partial(self._services.searcher.search, message_id, request, bounds, self._root())
+        if isinstance(request.filter, Present):
+            return search()
+        asker, _ = self._asker()
+        return await self._found(asker, search, self._services.settings.longest_search)
 
     async def _looked_up(
         self, asked: Requested, request: Search, asker: str, *, trusted: bool

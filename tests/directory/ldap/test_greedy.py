@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from typing import Any
 
 from directory.ldap.binding import address_of
-from directory.ldap.protocol.filters import And, Extensible, Or
+from directory.ldap.protocol.filters import And, Equal, Extensible, Or
 from tests.directory.ldap import asking
 from tests.directory.ldap.listed import ADDRESS, PASSWORD, Listed, many
 
@@ -25,6 +26,36 @@ async def test_a_filter_of_hundreds_of_items_ends_in_its_time(opening: Any) -> N
             while door.door.counters.searching:
                 await asyncio.sleep(0.01)
         assert time.monotonic() - began < 1.0
+
+
+async def test_a_value_of_nothing_but_marks_holds_up_nobody(opening: Any) -> None:
+    marks = ("a" + "\u0301" * 14_000 + "\u0327" * 14_000).encode()
+    async with opening(Listed(many(3))) as door:
+        caller = await door.call()
+        for what in (Equal("cn", marks), Equal("mail", marks), Equal("entryDN", b"uid=" + marks)):
+            for base, scope in (("", 0), ("dc=mssante,dc=fr", 2)):
+                began = time.process_time()
+                await caller.look(what, base=base, scope=scope)
+                assert time.process_time() - began < 0.3
+
+
+async def test_questions_about_the_server_are_read_in_a_thread(opening: Any) -> None:
+    costly = Or(tuple(Extensible("caseIgnoreMatch", "", ("é" * 100).encode()) for _ in range(250)))
+    async with opening(Listed(many(3))) as door:
+        caller = await door.call()
+        threads: list[int] = []
+        searcher = door.door._services.searcher
+        entirely = searcher.search
+
+        def search(*asked: Any) -> Any:
+            threads.append(threading.get_ident())
+            return entirely(*asked)
+
+        searcher.search = search
+        for what in (costly, And(()), "(objectClass=*)"):
+            assert (await caller.look(what, base="", scope=0))[1].code == 0
+        here = threading.get_ident()
+        assert [each == here for each in threads] == [False, False, True]
 
 
 async def test_who_has_many_connections_leaves_others_their_turn(opening: Any) -> None:
