@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter
 
-from directory.interface import Directory
+from directory.certificates.interface import Directory
 from mail_server.accounts.interface import Account
 from mail_server.accounts.oidc.service import OidcService
 from mail_server.accounts.oidc.settings import OidcSettings

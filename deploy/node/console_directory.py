@@ -10,11 +10,11 @@ from typing import Any
 from deploy.node.clock import now
 from deploy.node.composition import Node
 from deploy.node.control import CommandFailed
+from directory.certificates.records import Family, Period, PublishedCertificate, Why
 from directory.identifiers.national import parse_person, parse_structure
 from directory.identifiers.refused import IdentifierRefused
 from directory.listings.interface import Kept, Query
 from directory.model import Card, Kind, Mailbox, Organisation, Place, Professional, Situation
-from directory.records import Family, Period, PublishedCertificate, Why
 from directory.search import departments
 
 

@@ -11,7 +11,7 @@ from deploy.node.clock import now
 from deploy.node.composition import Node
 from deploy.node.console_named import account_named
 from deploy.node.control import CommandFailed
-from directory.interface import Standing
+from directory.certificates.interface import Standing
 from directory.x509.chain import Authorities
 from mail_server.accounts.interface import Account, Kind
 from policies.interface import Event

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 
 from deploy.node.inactivity import Unused
 from deploy.node.node import Node
-from directory.interface import CertificateStanding
-from directory.interface import Standing as Certified
+from directory.certificates.interface import CertificateStanding
+from directory.certificates.interface import Standing as Certified
 from directory.publication.client.states import Shown, Standing
 from mail_server.accounts.interface import Account, Kind
 from mail_server.accounts.life import Life

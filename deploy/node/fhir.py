@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from deploy.node.composition import Node, now
 from deploy.node.migrations.run import engine_url
+from directory.certificates.service import open_database
 from directory.fhir.door import FhirDoor
 from directory.fhir.keys import ApiKeys
 from directory.fhir.publishing import Publication
-from directory.service import open_database
 from policies.interface import Event
 
 

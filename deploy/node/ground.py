@@ -29,12 +29,12 @@ from deploy.node.policy_alarm import PolicyAlarm
 from deploy.node.rules import load_rules
 from deploy.node.struck_off import StruckOff
 from deploy.node.trace import Trace
+from directory.certificates.service import DirectoryService, open_database
 from directory.fhir.keys import ApiKeys
 from directory.harvest import Allowance
 from directory.listings.database import ListingsDatabase
 from directory.listings.service import ListingsService
 from directory.publication.client.queue import PublicationQueue
-from directory.service import DirectoryService, open_database
 from mail_server.accounts.profile_book import ProfileBook
 from mail_server.accounts.service import AccountService
 from mail_server.keys.interface import KeyWrapper

@@ -10,7 +10,7 @@ import contextlib
 import logging
 
 from deploy.node import logs
-from directory.service import DirectoryService
+from directory.certificates.service import DirectoryService
 
 _log = logging.getLogger("vaguemestre.directory")
 EVERY = 10.0  # seconds: a revocation is seen everywhere within the minute, caches of lookups included

@@ -20,10 +20,10 @@ from typing import TypeVar
 from deploy.node import logs, own_mailboxes
 from deploy.node.directory_publication import Publications
 from deploy.node.struck_off import StruckOff
+from directory.certificates.service import DirectoryService
 from directory.listings.database import ListingsDatabase, Sql
 from directory.listings.writing import put_mailboxes, remove_mailboxes
 from directory.model import Mailbox, Origin
-from directory.service import DirectoryService
 from mail_server.accounts.profile_book import ProfileBook
 from mail_server.accounts.service import AccountService
 

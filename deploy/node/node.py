@@ -27,12 +27,12 @@ from deploy.node.publication import Published
 from deploy.node.struck_off import StruckOff
 from deploy.node.trace import Trace
 from deploy.node.trust import Trust
+from directory.certificates.service import DirectoryService
 from directory.fhir.keys import ApiKeys
 from directory.harvest import Allowance
 from directory.listings.database import ListingsDatabase
 from directory.listings.service import ListingsService
 from directory.model import Capability
-from directory.service import DirectoryService
 from mail_server.accounts.access import Access
 from mail_server.accounts.authenticator import PasswordAuthenticator
 from mail_server.accounts.interface import Account

@@ -19,8 +19,8 @@ from typing import Protocol, cast
 
 from fastapi import APIRouter, Request, Response
 
+from directory.certificates.interface import CertificateStanding, Standing
 from directory.harvest import Harvest, TooMuch
-from directory.interface import CertificateStanding, Standing
 from directory.publication.capability import LARGEST_FIELD
 from mail_server.accounts.interface import Account, Kind
 from mail_server.accounts.life import in_service
@@ -36,7 +36,7 @@ _DOOR = "peers"
 
 
 class Directory(Protocol):
-    """`directory.service.DirectoryService`."""
+    """`directory.certificates.service.DirectoryService`."""
 
     def certificate(self, address: str, at: int) -> CertificateStanding: ...
     def published(self, address: str) -> bytes | None: ...

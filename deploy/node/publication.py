@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from directory.interface import Standing
-from directory.memory import hashed
+from directory.certificates.interface import Standing
+from directory.certificates.memory import hashed
+from directory.certificates.service import DirectoryService
 from directory.model import Capability
 from directory.openpgp.packets import PacketError, Tag, public_key, spans
 from directory.publication.capability import OPENPGP, SMIME
-from directory.service import DirectoryService
 from mail_server.accounts.changes import Change, What
 from mail_server.accounts.interface import Account, Kind
 from mail_server.accounts.life import in_service

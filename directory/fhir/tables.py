@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, LargeBinary, String, Table, Text
 
-from directory.tables import metadata
+from directory.certificates.tables import metadata
 
 __all__ = ["api_key", "api_secret", "metadata"]
 

@@ -1,6 +1,6 @@
 """Tables of the listings: what the directory tells, all of which can be had again (imports, accounts, publication).
 
-They lie apart from `directory.tables` (certificates, which nobody can give back): in `listings.db`, or in the one
+They lie apart from `directory.certificates.tables` (which nobody can give back): in `listings.db`, or in the one
 PostgreSQL database. Migrations make them, and alone the search index (`card_index`, FTS5; `card.index`, tsvector).
 
 Invariants: what is on the red list has a mailbox and no card, so no search can show it; a card is one mailbox, or one

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from fastapi import APIRouter, Request, Response
 
-from directory.memory import wkd_hash
+from directory.certificates.memory import wkd_hash
 from directory.publication.answers import found, looked_up_at, not_found
 from directory.publication.capability import LARGEST_FIELD
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from directory.interface import CertificateStanding, Directory, Standing
+from directory.certificates.interface import CertificateStanding, Directory, Standing
 from directory.openpgp.certificate import Certificate
 from mail_server.accounts.entities import account_entity as account_entity  # others know it by this name
 from mail_server.accounts.interface import Account, Accounts, Kind

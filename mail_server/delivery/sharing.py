@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from directory.interface import Directory, Standing
+from directory.certificates.interface import Directory, Standing
 from mail_server.accounts.book import SHARED
 from mail_server.accounts.changes import AccountError
 from mail_server.accounts.entities import account_entity, rights_in

@@ -20,11 +20,11 @@ from deploy.node.console_directory import DirectoryCommands
 from deploy.node.control import CommandFailed
 from deploy.node.home import Home
 from deploy.node.initialise import Wishes, initialise
+from directory.certificates.service import DirectoryService
 from directory.listings import writing
 from directory.listings.database import ListingsDatabase
 from directory.listings.service import ListingsService
 from directory.model import Coded, Kind, Mailbox, Organisation, Place, Professional, Situation
-from directory.service import DirectoryService
 from tests.directory.smime import own_certificate
 
 DOMAIN = "mss.essai.test"

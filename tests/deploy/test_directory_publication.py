@@ -48,7 +48,7 @@ from mail_server.accounts.interface import Account, Kind
 from policies.audit.entry import Entry
 from policies.audit.query import Filter, find
 from policies.questions import Power
-from tests.directory.publication_client.conftest import entry
+from tests.directory.publication.client.conftest import entry
 from tests.worlds import new_home
 
 DOMAIN = "mss.essai.test"

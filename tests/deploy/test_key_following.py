@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from deploy.node.key_following import KeyFollower
-from directory import tables
-from directory.service import DirectoryService, open_database
+from directory.certificates import tables
+from directory.certificates.service import DirectoryService, open_database
 
 ADDRESS = "zoe@mss.example"
 

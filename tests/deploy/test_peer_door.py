@@ -15,8 +15,8 @@ from httpx import ASGITransport, AsyncClient, Response
 from deploy.demo.pki import Organisation, TestAuthority
 from deploy.node import https
 from deploy.node.peer_door import PeerLookups, peer_routes
+from directory.certificates.interface import CertificateStanding, Standing
 from directory.harvest import Allowance
-from directory.interface import CertificateStanding, Standing
 from mail_server.accounts.interface import Account, Kind
 from mail_server.outbound.peers.restricted import PATH
 from mail_server.store.model import AccountId

@@ -32,7 +32,7 @@ from deploy.demo import clients, directory_world, letters, pki, sign_in, thief, 
 from deploy.demo.browser import derivations
 from deploy.demo.browser.page import PageClient, PageRefused
 from deploy.node.control import CommandFailed
-from directory.service import wkd_hash
+from directory.certificates.memory import wkd_hash
 from tests.directory.ldap import asking
 from tests.faults.canaries import Canaries, disk_of, invented, space_of
 from tests.peers.federation import wait

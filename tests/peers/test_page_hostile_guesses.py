@@ -20,8 +20,8 @@ from deploy.demo.browser import derivations
 from deploy.demo.browser.key_packets import encryption_key, swapped
 from deploy.demo.browser.keys import make_bare_key
 from deploy.demo.browser.page import PageClient, PageRefused
+from directory.certificates.zbase32 import zbase32
 from directory.openpgp import packets
-from directory.publication.zbase32 import zbase32
 from tests.peers import intruder
 from tests.peers.intruder import Someone, as_page, ask, post
 from webmail.login import totp

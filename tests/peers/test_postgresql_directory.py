@@ -18,7 +18,7 @@ from deploy.node.config import load
 from deploy.node.following import following
 from deploy.node.home import Home
 from deploy.node.key_following import EVERY, KeyFollower
-from directory.interface import Standing
+from directory.certificates.interface import Standing
 from directory.listings.interface import Query
 from directory.listings.writing import put_mailboxes, reinstate, strike_off
 from directory.model import Kind as Listed

@@ -15,7 +15,7 @@ import pytest
 
 from deploy.demo import clients, letters, world
 from deploy.demo.people import temporary_home
-from directory.service import wkd_hash
+from directory.certificates.memory import wkd_hash
 
 pytestmark = pytest.mark.peers
 

@@ -25,8 +25,8 @@ from deploy.demo.browser import derivations
 from deploy.demo.browser.keys import BareKey, make_bare_key
 from deploy.node.https import application
 from deploy.node.migrations.metadata import mail_metadata
-from directory.service import DirectoryService, open_database
-from directory.tables import create as create_directory
+from directory.certificates.service import DirectoryService, open_database
+from directory.certificates.tables import create as create_directory
 from mail_server.accounts import ins
 from mail_server.accounts.interface import Account, Kind
 from mail_server.accounts.oidc.service import OidcService

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from directory.interface import Directory
+from directory.certificates.interface import Directory
 from mail_server.accounts.interface import Account, Kind
 from mail_server.accounts.profiles import Profile
 from mail_server.accounts.service import AccountService

@@ -14,7 +14,7 @@ import hmac
 import secrets
 from dataclasses import dataclass, field
 
-from directory.interface import Standing
+from directory.certificates.interface import Standing
 from mail_server.accounts.changes import AccountError
 from mail_server.accounts.interface import Account, Kind
 from mail_server.accounts.profiles import display_name

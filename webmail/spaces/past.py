@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from directory.interface import Standing
+from directory.certificates.interface import Standing
 from directory.openpgp.certificate import Certificate
 from mail_server.accounts.interface import Account
 from mail_server.delivery.past import Openable, Tally, outstanding, tally, wants_packet, widened

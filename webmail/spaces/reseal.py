@@ -16,7 +16,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from directory.interface import Standing
+from directory.certificates.interface import Standing
 from directory.openpgp.certificate import Certificate
 from directory.openpgp.gate import gate
 from mail_server.accounts.interface import Account, Kind

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import MetaData
 
+import directory.certificates.tables
 import directory.fhir.tables  # pyright: ignore[reportUnusedImport]  # adds to directory.db
 import directory.listings.tables
 import directory.publication.client.tables  # pyright: ignore[reportUnusedImport]  # adds to directory.db
-import directory.tables
 import mail_server.accounts.tables
 import mail_server.conversations.tables
 import mail_server.delivery.tables
@@ -46,7 +46,7 @@ def mail_metadata() -> list[MetaData]:
 
 
 def directory_metadata() -> MetaData:
-    return directory.tables.metadata
+    return directory.certificates.tables.metadata
 
 
 def listings_metadata() -> MetaData:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, Text
 
-from directory.tables import metadata
+from directory.certificates.tables import metadata
 
 publication = Table(
     "publication",

@@ -22,9 +22,9 @@ from urllib.parse import quote
 
 import httpx
 
+from directory.certificates.memory import wkd_hash
 from directory.openpgp.transferable import MAX_CERTIFICATE
 from directory.publication.capability import LARGEST_FIELD
-from directory.service import wkd_hash
 
 # They write each address that is asked for, at INFO and DEBUG; nothing may turn that on.
 for _library in ("httpx", "httpcore"):

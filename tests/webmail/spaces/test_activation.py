@@ -10,7 +10,7 @@ import pytest
 
 from deploy.demo.browser import derivations
 from deploy.demo.browser.keys import make_bare_key
-from directory.interface import Standing
+from directory.certificates.interface import Standing
 from tests.webmail.office import BOTH, Refused, data, stretched, text
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from deploy.demo.browser import derivations
 from deploy.demo.browser.keys import BareKey, make_bare_key
-from directory.interface import Standing
+from directory.certificates.interface import Standing
 from tests.webmail.office import Office, Refused, text
 
 

@@ -18,7 +18,7 @@ import pytest_asyncio
 
 from deploy.demo.pki import Organisation, TestAuthority
 from deploy.node.migrations.run import migrate_mail
-from directory.service import wkd_hash
+from directory.certificates.memory import wkd_hash
 from mail_server.keys.wrapper import AesKeyWrapper
 from mail_server.outbound.peers.book import Book
 from mail_server.outbound.peers.keys import PublishedCertificates

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from directory.certificates.service import open_database
 from directory.publication.client.queue import PublicationQueue
 from directory.publication.client.states import Shown, Step
-from directory.service import open_database
-from tests.directory.publication_client.conftest import BASE, PAUL, ZOE, entry
+from tests.directory.publication.client.conftest import BASE, PAUL, ZOE, entry
 
 TEXT, OTHER = entry().as_text(), entry(rank=2).as_text()
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from directory import tables
+from directory.certificates import tables
+from directory.certificates.service import open_database
 from directory.model import Kind
 from directory.publication.client.publisher import Publisher
 from directory.publication.client.queue import PublicationQueue
 from directory.publication.client.remote import NationalDirectory
 from directory.publication.client.states import Entry, Standing
-from directory.service import open_database
-from tests.directory.publication_client.national import KEY, National, Wire
+from tests.directory.publication.client.national import KEY, National, Wire
 
 BASE = "https://national.example/fhir/v2"
 ZOE, PAUL = "zoe.martin@cabinet.mss.example", "paul.lenoir@cabinet.mss.example"

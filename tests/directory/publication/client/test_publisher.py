@@ -15,8 +15,8 @@ import pytest
 from directory.publication.client.publisher import NO_HOLDER
 from directory.publication.client.queue import PublicationQueue
 from directory.publication.client.states import Shown
-from tests.directory.publication_client.conftest import OTHER_RPPS, PAUL, RPPS, ZOE, Desk, entry
-from tests.directory.publication_client.national import KEY, cut, lost, outcome, status
+from tests.directory.publication.client.conftest import OTHER_RPPS, PAUL, RPPS, ZOE, Desk, entry
+from tests.directory.publication.client.national import KEY, cut, lost, outcome, status
 
 
 async def test_a_mailbox_is_published_and_the_trace_is_told(desk: Desk) -> None:
@@ -310,8 +310,8 @@ import httpx
 from directory.publication.client import publisher
 from directory.publication.client.queue import PublicationQueue
 from directory.publication.client.remote import NationalDirectory
-from directory.service import open_database
-from tests.directory.publication_client.national import Wire
+from directory.certificates.service import open_database
+from tests.directory.publication.client.national import Wire
 where, dies_after, log_file = sys.argv[1:4]
 
 async def answer(request):

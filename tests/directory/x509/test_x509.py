@@ -15,11 +15,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from directory import tables
+from directory.certificates import tables
+from directory.certificates.records import Family, Why
+from directory.certificates.service import DirectoryService, open_database
 from directory.openpgp.certificate import CertificateRefused
 from directory.openpgp.packets import PublicKey, Tag, public_key, spans
-from directory.records import Family, Why
-from directory.service import DirectoryService, open_database
 from directory.x509.chain import Authorities
 from directory.x509.gate import pass_certificate
 from directory.x509.reasons import in_french

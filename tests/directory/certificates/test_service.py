@@ -16,13 +16,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from directory import tables
-from directory.interface import Directory, Standing
+from directory.certificates import tables
+from directory.certificates.interface import Directory, Standing
+from directory.certificates.memory import wkd_hash
+from directory.certificates.service import DirectoryService, open_database
 from directory.openpgp.certificate import CertificateRefused
 from directory.openpgp.gate import gate
 from directory.openpgp.packets import span
 from directory.openpgp.signatures import Kind, Sub
-from directory.service import DirectoryService, open_database, wkd_hash
 
 NOW = int(time.time() * 1000)
 A, B = "a@mss.example", "b@mss.example"

@@ -17,8 +17,8 @@ from directory.model import Kind, Mailbox, Organisation, Professional
 from directory.publication.client.remote import Meaning, NationalDirectory, checked, meaning
 from directory.publication.client.states import Entry, Step, entry_for, entry_of
 from directory.publication.client.wire import contact_point, parameters, target
-from tests.directory.publication_client.conftest import BASE, RPPS, ZOE, entry
-from tests.directory.publication_client.national import KEY, Wire, outcome
+from tests.directory.publication.client.conftest import BASE, RPPS, ZOE, entry
+from tests.directory.publication.client.national import KEY, Wire, outcome
 
 FINESS = "1690000013"
 WARD = Entry(

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, insert, select, update
 
-from directory import history, tables
-from directory.memory import Memory
-from directory.records import Family, Why, X509Entry, x509_of
+from directory.certificates import history, tables
+from directory.certificates.memory import Memory
+from directory.certificates.records import Family, Why, X509Entry, x509_of
 from directory.x509.gate import Passed
 from directory.x509.reasons import refusal
 

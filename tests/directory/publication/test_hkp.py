@@ -12,11 +12,11 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy import Engine
 
-from directory import tables
+from directory.certificates import tables
+from directory.certificates.service import DirectoryService, open_database
 from directory.harvest import Allowance, Sweep
 from directory.openpgp import armor
 from directory.publication.hkp import KeyServer, key_server
-from directory.service import DirectoryService, open_database
 from tests.directory import sites
 
 NOW = int(time.time() * 1000)

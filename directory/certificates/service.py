@@ -27,17 +27,23 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from directory import history, tables
-from directory.history import count_up
-from directory.interface import CertificateStanding, Standing
-from directory.memory import Memory
-from directory.memory import wkd_hash as wkd_hash  # others know it by this name
+from directory.certificates import history, smime, tables
+from directory.certificates.history import count_up
+from directory.certificates.interface import CertificateStanding, Standing
+from directory.certificates.memory import Memory
+from directory.certificates.records import (
+    Entry,
+    Family,
+    Period,
+    PublishedCertificate,
+    Why,
+    entry_of,
+    published_of,
+)
 from directory.openpgp.certificate import Certificate
 from directory.openpgp.gate import Inspected, inspect
 from directory.openpgp.reasons import refusal
 from directory.openpgp.revocation import with_revocation
-from directory.records import Entry, Family, Period, PublishedCertificate, Why, entry_of, published_of
-from directory.x509 import keeping
 from directory.x509.gate import Authorities, Passed, pass_certificate
 
 
@@ -184,7 +190,7 @@ class DirectoryService:
             .where(table.c.changed > since)
         )
         memory.name_keys((row.fingerprint, row.certificate) for row in named)
-        keeping.take(connection, memory, since)
+        smime.take(connection, memory, since)
         memory.listed = set(connection.execute(select(tables.listing.c.address)).scalars())
 
     def _wrote(self, counter: int) -> None:
@@ -249,7 +255,7 @@ class DirectoryService:
                     counter = count_up(connection)
                     claims = {one.hex(): passed.fingerprint[:40] for one in passed.identities}
                     claim_keys(connection, claims, passed.address, passed.fingerprint[:40])
-                    entry = keeping.put(connection, passed, at, counter)
+                    entry = smime.put(connection, passed, at, counter)
             except IntegrityError:
                 raise refusal("key-of-another") from None
             self._memory.put_x509(entry)
@@ -262,7 +268,7 @@ class DirectoryService:
         with self._turn:
             with self._engine.begin() as connection:
                 counter = count_up(connection)
-                keeping.end(connection, address, fingerprint, at, counter, revoked=not withdrawn)
+                smime.end(connection, address, fingerprint, at, counter, revoked=not withdrawn)
             self._memory.drop_x509(address, fingerprint)
             self._wrote(counter)
 

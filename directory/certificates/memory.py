@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
-from directory.publication.zbase32 import zbase32
-from directory.records import Entry, X509Entry
+from directory.certificates.records import Entry, X509Entry
+from directory.certificates.zbase32 import zbase32
 
 _KEY_ID = 16
 

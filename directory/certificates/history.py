@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, insert, select, update
 
-from directory import tables
-from directory.records import Family, Period, Why, period_of
+from directory.certificates import tables
+from directory.certificates.records import Family, Period, Why, period_of
 
 _CHANGE = tables.certificate_change
 _PERIOD = tables.certificate_period

@@ -16,10 +16,11 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
-from directory import tables
+from directory.certificates import tables
+from directory.certificates.memory import wkd_hash
+from directory.certificates.service import DirectoryService, open_database
+from directory.certificates.zbase32 import zbase32
 from directory.publication.wkd import web_key_directory
-from directory.publication.zbase32 import zbase32
-from directory.service import DirectoryService, open_database, wkd_hash
 
 NOW = int(time.time() * 1000)
 SHOWN, PATIENT = "zoe.martin@cabinet.mss.example", "123456789012345@patient.mss.example"
