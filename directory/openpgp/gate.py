@@ -8,6 +8,7 @@ word. (RFC 9580 §5.2.3, §10.1.)
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 
 import pysequoia
@@ -27,6 +28,7 @@ from directory.openpgp.reasons import refusal
 from directory.openpgp.signatures import (
     CERTIFICATIONS,
     FLAG_ENCRYPT,
+    LARGEST_RSA_BITS,
     Kind,
     Signature,
     check_numbers,
@@ -74,7 +76,8 @@ def gate(data: bytes, address: str, at: int) -> Certificate:
     A certificate that passed is remembered for an hour, within its validity: half a millisecond spared a
     letter.
     """
-    known = _passed.get((data, address))
+    name = hashlib.sha256(data).digest(), address
+    known = _passed.get(name)
     if known is not None:
         certificate, since = known
         if since <= at < since + _REMEMBERED_FOR and (certificate.not_after or at + 1) > at:
@@ -82,7 +85,7 @@ def gate(data: bytes, address: str, at: int) -> Certificate:
     certificate = inspect(data, address, at).certificate
     if len(_passed) >= _REMEMBERED:
         _passed.clear()
-    _passed[data, address] = (certificate, at)
+    _passed[name] = (certificate, at)
     return certificate
 
 
@@ -160,6 +163,8 @@ def _refuse(reason: str) -> None:
 def _weakness(key: PublicKey, *, encrypts: bool, now: int) -> str:
     """Why this key must not be used, or nothing."""
     if key.algorithm in RSA_FAMILY:
+        if key.rsa_bits > LARGEST_RSA_BITS:
+            return "unreadable-by-common-programs"
         wanted = MINIMUM_RSA_BITS if now < SHORT_RSA_UNTIL else LONG_RSA_BITS
         return "" if key.rsa_bits >= wanted and check_numbers(key) else "weak-key"
     if key.algorithm in (Algorithm.DSA, Algorithm.ELGAMAL, Algorithm.ELGAMAL_BOTH):

@@ -73,6 +73,10 @@ class Sub(enum.IntEnum):
 _HARMLESS = frozenset({4, 5, 6, 7, 11, 21, 22, 23, 24, 25, 26, 28, 31, 32, 34, 35, 39})
 _KNOWN = frozenset(Sub) | _HARMLESS
 
+# Programs make no larger ones; a signature of these holds the interpreter for as much as 7 ms, a certificate has many.
+LARGEST_RSA_BITS = 8192
+_LARGEST_EXPONENT_BITS = 33
+
 FLAG_CERTIFY = 0x01
 FLAG_SIGN = 0x02
 FLAG_ENCRYPT_COMMUNICATIONS = 0x04
@@ -307,6 +311,8 @@ def _end(made: Signature, at: int) -> None:
 
 def _rsa(key: PublicKey) -> rsa.RSAPublicKey:
     modulus, exponent = (int.from_bytes(number, "big") for number in key.numbers)
+    if modulus.bit_length() > LARGEST_RSA_BITS or exponent.bit_length() > _LARGEST_EXPONENT_BITS:
+        raise PacketError("larger than anybody's")
     return rsa.RSAPublicNumbers(exponent, modulus).public_key()
 
 

@@ -142,9 +142,10 @@ async def _answered(
         return not_found()
     if form == "binary":
         return found(request, certificate, _BINARY)
+    # In a thread: of a large certificate it takes a tenth of a second, as often as anybody asks.
     if form == "get":
-        return found(request, armor(certificate, "PUBLIC KEY BLOCK"), _ARMORED)
-    about = described(certificate)
+        return found(request, await asyncio.to_thread(armor, certificate, "PUBLIC KEY BLOCK"), _ARMORED)
+    about = await asyncio.to_thread(described, certificate)
     if about is None:
         return not_found()
     write = machine_readable if options and "mr" in options else for_people

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from directory.openpgp import packets
 from directory.openpgp.packets import PacketError, Tag, frame, span, spans
-from directory.openpgp.signatures import good, over_key, signature
+from directory.openpgp.signatures import check_numbers, good, over_key, signature
 
 
 @given(st.binary(max_size=20_000), st.integers(1, 63))
@@ -131,3 +131,15 @@ def test_recipients_of_a_message_are_named_in_order_and_hidden_ones_with_zeros()
 def test_what_is_not_one_whole_protected_message_names_nobody(message: bytes) -> None:
     with pytest.raises(PacketError):
         packets.recipient_key_ids(message)
+
+
+@pytest.mark.parametrize(
+    ("bits", "exponent", "sane"),
+    [(3072, 65_537, True), (8192, 65_537, True), (16_384, 65_537, False), (4096, (1 << 63) + 1, False)],
+)
+def test_numbers_beyond_what_programs_make_are_no_key(bits: int, exponent: int, sane: bool) -> None:
+    """Each of their signatures is looked at for milliseconds that nobody else has; a certificate has thousands."""
+    modulus = (1 << (bits - 1) | 1).to_bytes(bits // 8, "big")
+    numbers = packets.write_mpi(modulus) + packets.write_mpi(exponent.to_bytes(8, "big"))
+    key = packets.public_key(b"\x04\0\0\0\0\x01" + numbers)
+    assert check_numbers(key) is sane

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from directory.certificates import tables
 from directory.certificates.service import DirectoryService, open_database
 from directory.harvest import Allowance, Sweep
 from directory.openpgp import armor
+from directory.publication import hkp
 from directory.publication.hkp import KeyServer, key_server
 from tests.directory import sites
 
@@ -320,3 +322,29 @@ def test_who_takes_too_many_is_refused_and_told_of(shown: Shown) -> None:
     assert answer.status == 429
     assert int(answer.headers["retry-after"]) > 0
     assert {(one.asker, one.door) for one in told} == {("net:192.0.2.1", "hkp")}
+
+
+def test_what_takes_long_to_write_is_written_in_a_thread(
+    site: Any, monkeypatch: pytest.MonkeyPatch, shown: Shown
+) -> None:
+    """A large certificate takes a tenth of a second, as often as anybody asks."""
+    loops: list[bool] = []
+
+    def on_a_loop() -> bool:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return False
+        return True
+
+    for name in ("armor", "described"):
+        entirely = getattr(hkp, name)
+
+        def noted(*asked: Any, entirely: Any = entirely) -> Any:
+            loops.append(on_a_loop())
+            return entirely(*asked)
+
+        monkeypatch.setattr(hkp, name, noted)
+    for op in ("get", "index"):
+        assert site.ask(lookup(ZOE, op)).status == 200
+    assert loops == [False, False]
