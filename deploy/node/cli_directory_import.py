@@ -22,6 +22,7 @@ from deploy.node.terminal import (
     show,
 )
 
+_SHOWN = 20
 _STAGES = {"reading": "Looking for what is new", "importing": "Importing"}
 
 
@@ -83,6 +84,12 @@ def _told(path: Path, result: dict[str, Any]) -> str:
             f"{count(len(held), 'account')} of ours would be out, too many to be believed: none is."
             " If the file is right, import it again with --force."
         )
+    if many := result["held_count"]:
+        some = "; ".join(_held(one) for one in result["held"][:_SHOWN])
+        more = f"; and {many - _SHOWN} more" if many > _SHOWN else ""
+        lines.append(f"{many} kept as before, since a wrong line may be theirs: {some}{more}.")
+    if ours := result["held_here"]:
+        lines.append(f"Accounts of ours among these: {', '.join(ours)}.")
     if result["refused"]:
         lines.append(
             f"{count(result['refused'], 'address')} left alone: ours, or published by their operator."
@@ -94,6 +101,11 @@ def _told(path: Path, result: dict[str, Any]) -> str:
     if result["changes_report"]:
         lines.append(f"What changed: {result['changes_report']}")
     return "\n".join(lines)
+
+
+def _held(one: dict[str, Any]) -> str:
+    where = f"line {one['line']}, {one['reason']}" if one["line"] else one["reason"]
+    return f"{one['which']} ({where})"
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from typing import Any
 
 from deploy.node.composition import Node, now
 from deploy.node.control import CommandFailed, Report
+from deploy.node.directory_standing import held_here
 from policies.interface import Event
 
 _log = logging.getLogger("vaguemestre.directory")
@@ -33,6 +34,14 @@ _FROM_OUTSIDE = (
     "PGSSLROOTCERT",
 )
 _FEW = 1000
+
+
+class NotImported(CommandFailed):
+    """`reason` is a slug, for the trace; the text is for the administrator."""
+
+    def __init__(self, reason: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.reason = reason
 
 
 class DirectoryImportCommands:
@@ -57,34 +66,38 @@ class DirectoryImportCommands:
         }
         try:
             result = await _worked(asked, report)
-        except CommandFailed as failure:
+        except NotImported as failure:
             if not dry_run:
                 _log.warning("a national file was not imported: %s", failure)
-                self._note("refused", {})
+                self._tell("refused", {"reason": failure.reason})
             raise
         if not dry_run:
-            self._note("done", result)
+            self._note(result)
             await self._node.own_listings.sync(force=force)
-        for name in ("struck_off", "reinstated"):
+        for name in ("struck_off", "reinstated", "held"):
             result[f"{name}_count"] = len(result[name])
             result[name] = result[name][:_FEW]
         result["struck_off_here"] = list(await self._node.struck_off.standing())
         result["held_back_here"] = list(self._node.struck_off.held_back)
+        result["held_here"] = await asyncio.to_thread(held_here, self._node)
         return result
 
-    def _note(self, outcome: str, result: dict[str, Any]) -> None:
+    def _note(self, result: dict[str, Any]) -> None:
         names = ("added", "changed", "removed", "wrong")
-        detail = {name: str(result[name]) for name in names if name in result}
-        if result:
-            detail |= {"struck_off": str(len(result["struck_off"])), "kind": str(result["source"])}
-            _log.info(
-                "national file imported: %s", ", ".join(f"{name} {count}" for name, count in detail.items())
-            )
+        detail = {name: str(result[name]) for name in names}
+        detail |= {name: str(len(result[name])) for name in ("struck_off", "held")}
+        detail["kind"] = str(result["source"])
+        _log.info(
+            "national file imported: %s", ", ".join(f"{name} {count}" for name, count in detail.items())
+        )
+        self._tell("done", detail)
+
+    def _tell(self, outcome: str, detail: dict[str, str]) -> None:
         self._node.trace.note([Event("directory-import", now(), self._by, outcome=outcome, detail=detail)])
 
 
 async def _worked(asked: dict[str, Any], report: Report) -> dict[str, Any]:
-    """Run it to its end. Raises CommandFailed with its sentence."""
+    """Run it to its end. Raises NotImported with its sentence."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -116,7 +129,9 @@ async def _worked(asked: dict[str, Any], report: Report) -> dict[str, Any]:
             await process.wait()
     if "result" in answer:
         return answer["result"]
-    raise CommandFailed(answer.get("sentence", "The import ended before its end; started again, it goes on."))
+    if "refused" in answer:
+        raise NotImported(answer["refused"], answer["sentence"])
+    raise NotImported("ended", "The import ended before its end; started again, it goes on.")
 
 
 def _ours() -> dict[str, str]:

@@ -23,5 +23,6 @@ class DirectoryStandingCommands:
             "done": await asyncio.to_thread(database.read, directory_standing.last_done),
             "struck_off_here": list(await self._node.struck_off.standing()),
             "held_back_here": list(self._node.struck_off.held_back),
+            "held_here": await asyncio.to_thread(directory_standing.held_here, self._node),
             "now": now(),
         }

@@ -38,6 +38,7 @@ class Held:
     red: int = 0
     cards: int = 0
     struck_off: int = 0
+    kept: int = 0  # gone from a national file, but for a wrong line that may be theirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ def held(sql: Sql) -> Held:
         red=sum(int(row[2]) for row in rows),
         cards=_count(sql, "SELECT COUNT(*) FROM card"),
         struck_off=_count(sql, "SELECT COUNT(*) FROM professional WHERE struck_off_at IS NOT NULL"),
+        kept=kept(sql),
     )
 
 
@@ -75,6 +77,17 @@ def last_done(sql: Sql) -> int | None:
     return None if row is None or row[0] is None else int(row[0])
 
 
+def kept(sql: Sql) -> int:
+    return _count(sql, "SELECT COUNT(*) FROM held")
+
+
+def held_here(node: Node) -> list[str]:
+    """In a thread. Addresses of ours that the last imports kept, for a wrong line that may be theirs."""
+    kept = {row[0] for row in node.listings_database.read(lambda sql: sql.all("SELECT which FROM held"))}
+    ours = node.accounts.all() if kept else ()
+    return sorted(one.address for one in ours if one.national_id in kept or one.address in kept)
+
+
 def _count(sql: Sql, statement: str) -> int:
     row = sql.one(statement)
     return 0 if row is None else int(row[0])
@@ -86,6 +99,7 @@ SHOWN: Mapping[str, str] = {
     "directory_cards": "Listings that searches may show.",
     "directory_red_list": "Mailboxes on the red list.",
     "directory_struck_off": "Professionals gone from the national files.",
+    "directory_held": "Kept, though gone from a national file, for a wrong line that may be theirs.",
     "directory_struck_off_here": "Accounts here that are out for it.",
     "directory_generation": "Grows with every change of the listings.",
     "directory_import_age_seconds": "Since an import last came to its end.",
@@ -126,6 +140,7 @@ class DirectoryFigures:
             "directory_red_list": float(self._held.red),
             "directory_struck_off": float(self._held.struck_off),
             "directory_struck_off_here": float(len(await self._node.struck_off.standing())),
+            "directory_held": float(await asyncio.to_thread(self._node.listings_database.read, kept)),
             "directory_generation": float(self._held.generation),
         }
         if done is not None:
@@ -195,6 +210,14 @@ def standing_findings(found: Mapping[str, Any]) -> Iterator[Finding]:
             "failed",
             f"{len(held)} accounts are gone from the national directory at once: too many to be believed, none is out. "
             "Look at the file; where it is right, `directory import FILE --force`.",
+        )
+    if many := found["kept"]:
+        ours = f" Of ours: {', '.join(found['held_here'][:10])}." if found["held_here"] else ""
+        yield Finding(
+            _SUBJECT,
+            "warning",
+            f"{many} listings are kept as they were: gone from a national file, but a wrong line may be theirs.{ours} "
+            "Reports of imports in the home's `imports` name them and the lines; a file that is clear settles it.",
         )
     if out := found["struck_off_here"]:
         yield Finding(

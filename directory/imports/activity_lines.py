@@ -118,10 +118,13 @@ class ActivityLines:
     def owner(self, value: Situation) -> str:
         return str(situation_id(value))
 
-    def kept_key(self, line: bytes) -> str | None:
-        """Of a wrong line: who is therefore not gone."""
-        parts = line.split(b"|", self._national_id + 1)
-        return parts[self._national_id].decode("utf-8", "replace") if len(parts) > self._national_id else None
+    def clear_key(self, line: bytes) -> str | None:
+        """An identifier that is one, in its place."""
+        parts = fields.shaped(line, self.count)
+        try:
+            return fields.person_id(parts[self._national_id], "") if parts else None
+        except LineWrong:
+            return None
 
     def merged(self, values: Sequence[Situation]) -> Situation:
         return max(values, key=_filled)

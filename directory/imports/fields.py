@@ -56,6 +56,14 @@ def fields_of(line: bytes, count: int) -> list[str]:
     return fields
 
 
+def shaped(line: bytes, count: int) -> list[str] | None:
+    """The fields of a wrong line that has as many as it should, so that each stands where it belongs."""
+    parts = line[:LONGEST_LINE].decode("utf-8", "replace").split("|")
+    if len(parts) == count + 1 and not parts[-1].strip():
+        parts.pop()
+    return [one.strip() for one in parts] if len(parts) == count else None
+
+
 def person_id(value: str, column: str) -> str:
     if len(value) == 12 and value[0] == "8" and value.isascii() and value.isdigit() and luhn_holds(value[1:]):
         return value

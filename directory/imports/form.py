@@ -35,8 +35,8 @@ class Form(Protocol):
         """Whom lines with this value stand for."""
         ...
 
-    def kept_key(self, line: bytes) -> str | None:
-        """Of a line that is wrong: which owner, or which person, is therefore not gone."""
+    def clear_key(self, line: bytes) -> str | None:
+        """Which owner, or which person, a wrong line names beyond doubt; None where that cannot be said."""
         ...
 
     def merged(self, values: Sequence[Any]) -> Value:

@@ -132,10 +132,11 @@ class MailboxLines:
     def owner(self, value: Mailbox) -> str:
         return value.address
 
-    def kept_key(self, line: bytes) -> str | None:
-        """Of a wrong line: whose it would be, and who is therefore not gone."""
-        rough = self.rough_owner(line)
-        return rough.decode("utf-8", "replace") if isinstance(rough, bytes) else None
+    def clear_key(self, line: bytes) -> str | None:
+        """An address that is one, in its place."""
+        parts = fields.shaped(line, self.count)
+        address = parts[self._address].lower() if parts else ""
+        return address if len(address) <= _LONGEST and _ADDRESS.fullmatch(address) else None
 
     def merged(self, values: Sequence[Mailbox]) -> Mailbox:
         best = max(values, key=_filled)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from directory.imports import known_lines, source
+from directory.imports import known_lines, source, unclear
 from directory.imports.activity_lines import ActivityLines
 from directory.imports.columns import source_of
 from directory.imports.form import Form
@@ -27,6 +27,7 @@ from directory.imports.mailbox_lines import MailboxLines
 from directory.imports.once import OnceFilter
 from directory.imports.reports import Report
 from directory.imports.turn import own_turn
+from directory.imports.unclear import Held
 from directory.imports.writer import Writer
 from directory.imports.wrong import ImportRefused, LineWrong
 from directory.listings.database import ListingsDatabase, Sql
@@ -62,6 +63,7 @@ class Outcome:
     repeated: int = 0  # lines beside another of the same address or practice
     refused: int = 0  # addresses that are ours, or that another operator published
     kept: int = 0  # gone from the file but for a line that is wrong
+    held: list[Held] = field(default_factory=list[Held])  # whose these are
     struck_off: list[str] = field(default_factory=list[str])
     reinstated: list[str] = field(default_factory=list[str])
     seconds: float = 0.0
@@ -136,6 +138,8 @@ class _Import:
             except BaseException:
                 self._ended(run, "failed")
                 raise
+            if not wish.dry_run:
+                unclear.keep(self._database, self._form.number, outcome.held, self._clock())
             self._ended(run, "done")
         outcome.wrong_report = str(wrong.path) if wrong.count else ""
         outcome.changes_report = str(changes.path) if changes.count else ""
@@ -174,7 +178,7 @@ class _Import:
         try:
             return self._form.owner(self._form.value(line))
         except LineWrong:
-            return self._form.kept_key(line) if self._form.of_mailboxes else None
+            return self._form.clear_key(line) if self._form.of_mailboxes else None
 
     def _bound(self) -> None:
         """A file that is cut short, or another's, does not empty the directory."""

@@ -1,18 +1,19 @@
 """What an import writes: some owners at a time, in transactions short enough that the node's own writes wait little.
 
 Invariants: a transaction holds what lines say and their hashes together; its size follows the clock, not the file;
-nothing is struck off before the whole file has been read.
+nothing is struck off before the whole file has been read; nobody is taken for gone whom a wrong line may name.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from directory.imports import known_lines
 from directory.imports.form import Form, Value
 from directory.imports.reports import Report
+from directory.imports.unclear import Gone, Held, WrongLines
 from directory.imports.wrong import LineWrong
 from directory.listings.database import ListingsDatabase, Sql
 from directory.listings.known import several
@@ -26,7 +27,7 @@ from directory.listings.writing import (
     settle,
     strike_off,
 )
-from directory.model import Origin, Situation
+from directory.model import Kind, Mailbox, Origin, Situation
 from directory.search.index import Vocabulary
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Writer:
         self._size = 200
         self._ready: list[_Ready] = []
         self._vocabulary = Vocabulary()
-        self._kept: set[str] = set()  # owners, or people, of lines that are wrong
+        self._wrong_lines = WrongLines()
         self._written: set[str] = set()  # owners that were gone and are not
         self.gone_owners: Collection[str] = ()
 
@@ -75,8 +76,7 @@ class Writer:
             except LineWrong as wrong:
                 self._outcome.wrong += 1
                 self._wrong.tell(number, wrong.column, wrong.reason)
-                if kept := self._form.kept_key(line):
-                    self._kept.add(kept)
+                self._wrong_lines.note(number, wrong.reason, line, self._form.clear_key(line))
                 continue
             by_owner.setdefault(self._form.owner(value), []).append((value, hashed, known, number))
         for owner, found in by_owner.items():
@@ -85,12 +85,19 @@ class Writer:
                 self._outcome.repeated += len(values) - 1
                 self._wrong.tell(found[1][3], "", f"repeated {len(values)} times; one is taken")
             value = values[0] if len(values) == 1 else self._form.merged(values)
+            if self._loses_a_holder(owner, value):
+                continue
             hashes = list(dict.fromkeys(one[1] for one in found if not one[2]))
             self._ready.append((owner, value, hashes))
             if owner in self.gone_owners:
                 self._written.add(owner)
         if len(self._ready) >= self._size:
             self.flush()
+
+    def _loses_a_holder(self, owner: str, value: Value) -> bool:
+        """Of a practice's several lines one is gone, and one is wrong: it stays as it is."""
+        shared = isinstance(value, Mailbox) and value.kind is Kind.CAB
+        return shared and owner in self.gone_owners and self._wrong_lines.has(owner)
 
     def flush(self) -> None:
         while self._ready:
@@ -167,8 +174,8 @@ class Writer:
         """Owners whose lines are no longer in the file, with the numbers of these lines."""
         changed = [number for owner in self._written for number in gone.get(owner, ())]
         left = {owner: numbers for owner, numbers in gone.items() if owner not in self._written}
-        kept = self._kept_of(left)
-        self._outcome.kept = len(kept)
+        kept = self._held_of(left)
+        self._tell_held(kept)
         removed = sorted(owner for owner in left if owner not in kept)
         if self._dry:
             self._count(Written(removed=tuple(removed)))
@@ -182,16 +189,19 @@ class Writer:
             self._database.write(lambda sql, some=some: self._drop(sql, some, left))
             self._timed(len(some), time.monotonic() - begun)
 
-    def _kept_of(self, left: dict[str, list[int]]) -> set[str]:
-        """Whose only line is wrong now: nobody said that they are gone."""
-        if not self._kept:
-            return set()
-        if self._form.of_mailboxes:
-            return self._kept & left.keys()
-        asked = "SELECT id, national_id FROM situation WHERE id IN ({})"
-        ids = [int(owner) for owner in left]
-        rows = self._database.read(lambda sql: several(sql, asked, ids))
-        return {str(row[0]) for row in rows if row[1] in self._kept}
+    def _held_of(self, left: Collection[str]) -> dict[str, Held]:
+        """Whose line may be one that is wrong now: nobody said that they are gone. By owner."""
+        if not (self._wrong_lines and left):
+            return {}
+        seek = _gone_mailboxes if self._form.of_mailboxes else _gone_situations
+        return self._wrong_lines.held(self._database.read(lambda sql: seek(sql, left)))
+
+    def _tell_held(self, held: Mapping[str, Held]) -> None:
+        self._outcome.kept = len(held)
+        each = {one.which: one for one in held.values()}
+        self._outcome.held = sorted(each.values(), key=lambda one: one.which)
+        for one in self._outcome.held:
+            self._changes.tell("held", one.which)
 
     def _drop(self, sql: Sql, some: Sequence[str], gone: dict[str, list[int]]) -> None:
         if self._form.of_mailboxes:
@@ -218,3 +228,31 @@ class Writer:
             return
         while self._database.write(lambda sql: settle(sql, self._at, vocabulary=self._vocabulary)):
             continue
+
+
+def _gone_mailboxes(sql: Sql, addresses: Collection[str]) -> list[Gone]:
+    asked = (
+        "SELECT h.address, h.national_id, p.family_words, p.given_words FROM mailbox_holder h"
+        " LEFT JOIN professional p ON p.national_id = h.national_id WHERE h.address IN ({})"
+    )
+    holders: dict[str, list[tuple[str, str, str]]] = {}
+    for address, *holder in several(sql, asked, addresses):
+        holders.setdefault(address, []).append((holder[0], holder[1] or "", holder[2] or ""))
+    return [
+        Gone(
+            one,
+            one,
+            tuple(national_id for national_id, _, _ in holders.get(one, ())),
+            tuple((family, given) for _, family, given in holders.get(one, ())),
+        )
+        for one in addresses
+    ]
+
+
+def _gone_situations(sql: Sql, ids: Collection[str]) -> list[Gone]:
+    asked = (
+        "SELECT s.id, s.national_id, p.family_words, p.given_words FROM situation s"
+        " LEFT JOIN professional p ON p.national_id = s.national_id WHERE s.id IN ({})"
+    )
+    rows = several(sql, asked, [int(one) for one in ids])
+    return [Gone(str(row[0]), row[1], (row[1],), ((row[2] or "", row[3] or ""),)) for row in rows]

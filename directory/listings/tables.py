@@ -209,6 +209,18 @@ import_run = sa.Table(
     _number("wrong"),
 )
 
+# Kept at the last import of a file, though gone from it: a line that is wrong may be theirs.
+held = sa.Table(
+    "held",
+    metadata,
+    sa.Column("source", sa.SmallInteger, nullable=False),
+    sa.Column("which", sa.Text, nullable=False),  # address, or professional's identifier
+    _number("line"),  # in the file; 0: there were too many wrong ones
+    _text("reason"),
+    _number("since"),  # the first import that kept them
+    sa.PrimaryKeyConstraint("source", "which"),
+)
+
 # Counters that grow when something changed: who keeps anything in memory looks at them.
 state = sa.Table(
     "state",

@@ -47,7 +47,7 @@ DETAIL_KEYS = frozenset(
         "form",
         "from",  # envelope sender
         "generated",
-        "held",  # a number: changes of the trust list that wait
+        "held",  # a number: changes of the trust list that wait; listings kept for a wrong line of an import
         "issuer",
         "key",
         "kind",

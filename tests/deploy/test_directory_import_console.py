@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from deploy.demo.directory_files import write_activity, write_mailboxes
+from deploy.demo.directory_files import ACTIVITY_HEADER, write_activity, write_mailboxes
 from deploy.node import console_directory_import
 from deploy.node.cli import app
 from deploy.node.control import CommandFailed
 from deploy.node.initialise import Wishes, initialise
+from tests.directory.imports.conftest import RPPS, activity_line
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,35 @@ def test_both_files_are_imported_and_told_and_a_cut_one_is_refused(
     )
     entries: list[dict[str, Any]] = json.loads(trace.stdout)
     assert sorted(one["outcome"] for one in entries) == ["done", "done", "done", "refused"]
+    refused = next(one for one in entries if one["outcome"] == "refused")
+    assert refused["detail"] == {"reason": "fall"}
     assert "mssante.fr" not in trace.stdout
+
+
+def test_a_professional_of_ours_whose_line_became_wrong_keeps_access_and_is_told(
+    home: Path, tmp_path: Path
+) -> None:
+    def account(*words: str) -> str:
+        result = CliRunner().invoke(app, ["account", *words, "--home", str(home)])
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    account("add", "zoe@mss.essai.test")
+    account("national-id", "zoe@mss.essai.test", RPPS[0])
+    lines = [activity_line(one, nom_d=f"NOM{one}") for one in RPPS]
+    path = tmp_path / "people.txt"
+
+    def imported(*lines: str) -> str:
+        path.write_text("\n".join((ACTIVITY_HEADER, *lines)) + "\n", encoding="utf-8")
+        return run(home, str(path), "--force")
+
+    imported(*lines)
+    said = imported(activity_line("899700000015", nom_d=f"NOM{RPPS[0]}"), *lines[1:])
+    assert f"kept as before, since a wrong line may be theirs: {RPPS[0]} (line 2, rpps-check-digit)" in said
+    assert "Accounts of ours among these: zoe@mss.essai.test." in said
+    assert "struck off" not in said
+    assert "Out here" not in said
+    assert "Out here, gone from the national directory: zoe@mss.essai.test." in imported(*lines[1:])
 
 
 def test_a_file_that_is_not_there_is_one_sentence(home: Path, tmp_path: Path) -> None:

@@ -55,6 +55,8 @@ def found(**changes: Any) -> list[Finding]:
         "done": 100 * day,
         "struck_off_here": [],
         "held_back_here": [],
+        "kept": 0,
+        "held_here": [],
         "now": 101 * day,
     }
     return list(standing_findings(whole | changes))
@@ -89,6 +91,7 @@ async def test_what_is_held_and_shown_is_counted(home: Path) -> None:
         "vaguemestre_directory_cards 2.0",
         "vaguemestre_directory_red_list 1.0",
         "vaguemestre_directory_struck_off_here 0.0",
+        "vaguemestre_directory_held 0.0",
         "vaguemestre_directory_harvest_different_total 610.0",
         "vaguemestre_directory_harvest_refused_total 1.0",
         'vaguemestre_directory_answers_total{door="ldap"} 30.0',
@@ -114,6 +117,8 @@ def test_a_directory_that_is_kept_up_is_good() -> None:
         ({"imports": [], "done": None}, "No national file was imported"),
         ({"now": 109 * 86_400_000}, "9 days ago"),
         ({"imports": [{"source": "mssante", "at": 1, "state": "refused"}]}, "was refused"),
+        ({"kept": 3, "held_here": [f"lou@{DOMAIN}"]}, f"may be theirs. Of ours: lou@{DOMAIN}"),
+        ({"kept": 3}, "3 listings are kept as they were"),
         ({"struck_off_here": [f"eve@{DOMAIN}"]}, f"gone from the national directory: eve@{DOMAIN}"),
     ],
 )

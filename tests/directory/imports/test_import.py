@@ -255,7 +255,7 @@ def test_a_dry_run_tells_and_changes_nothing(both: Imports) -> None:
         mailbox_line("a@x.mssante.fr", dématérialisation="N"),
         mailbox_line("b@x.mssante.fr"),
         mailbox_line("d@x.mssante.fr"),
-        mailbox_line("bad"),
+        mailbox_line("bad", identification_nationale=RPPS[1], nom_d="AUTRE"),
         dry_run=True,
     )
     assert counted(outcome, ("added", "changed", "removed", "wrong")) == (1, 1, 1, 1)

@@ -118,7 +118,7 @@ def test_any_octets_are_a_line_or_wrong(form: MailboxLines | ActivityLines, line
     with pytest.raises(LineWrong):
         form.value(line)
     assert form.rough_owner(line) is None or line
-    form.kept_key(line)
+    form.clear_key(line)
 
 
 @given(st.sampled_from((0, 1)), st.data())
