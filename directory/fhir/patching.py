@@ -335,7 +335,11 @@ def _boolean(value: Any, where: str) -> bool:
 def _text(value: Any, where: str) -> str:
     if not isinstance(value, str) or len(value) > LONGEST_TEXT or _CONTROLS.search(value):
         raise refused(f"A line of at most {LONGEST_TEXT} characters is expected here.", where)
-    return " ".join(value.split())
+    line = " ".join(value.split())
+    # Invisible signs, and those that turn writing round, show another text than is there.
+    if not line.isprintable():
+        raise refused("Only characters that can be seen are expected here.", where)
+    return line
 
 
 def _unquoted(text: str) -> str:

@@ -378,6 +378,10 @@ WRONG = {
     "an unknown field": insert(point(ADDRESS, colour="blue")),
     "a flag as text": insert(point(ADDRESS, digitization="yes")),
     "a text of two lines": insert(point(ADDRESS, "CAB", description="a\nb")),
+    "a text that turns writing round": insert(
+        point(ADDRESS, "CAB", description="gro\u202eyl.uhc@retirc\u202c")
+    ),
+    "a text with what nobody sees": insert(point(ADDRESS, "CAB", description="Cab\u200binet")),
     "a text too long": insert(point(ADDRESS, "CAB", description="x" * 501)),
     "a telephone": insert(point(ADDRESS) | {"system": "phone"}),
     "no address": insert({"system": "email"}),
