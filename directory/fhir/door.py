@@ -4,9 +4,8 @@ Reads and searches of Practitioner, PractitionerRole, Organization and Healthcar
 the PATCH by which other operators publish their mailboxes (`publishing`).
 
 Invariants: every answer is a FHIR resource, errors an OperationOutcome without a library's text; without a key that is
-in force nothing but /metadata is told; all work on the database is done in threads of its own, a bounded number at a
-time, each for a bounded time; no key has all of the threads, and keys are looked up in another one; what is shown is
-counted by `harvest` before it is sent.
+in force nothing but /metadata is told (`admission`); all work on the database is done in `threads`; what is shown is
+counted before it is sent.
 """
 
 from __future__ import annotations
@@ -16,18 +15,18 @@ import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
+from directory.fhir.admission import Admission
 from directory.fhir.answers import Answer, not_modified, resource_answer, searched
 from directory.fhir.capability import PUBLISHED_ON, capability_statement
 from directory.fhir.codes import MEDIA_TYPE, ROOT
+from directory.fhir.counters import Counters
 from directory.fhir.entries import Type
 from directory.fhir.keys import PUBLISH, READ, ApiKey, ApiKeys
 from directory.fhir.loading import Loader
@@ -35,39 +34,20 @@ from directory.fhir.locators import Locators
 from directory.fhir.outcome import FhirRefusal, Issue, operation_outcome
 from directory.fhir.parameters import format_of, pairs_of, parsed
 from directory.fhir.publishing import Publication, Publisher, Target
-from directory.fhir.rate import Rate, Turns
 from directory.fhir.resources import Resources
-from directory.fhir.selection import TookTooLong, TooMuchIncluded
+from directory.fhir.selection import TooMuchIncluded
 from directory.fhir.settings import FhirSettings
+from directory.fhir.threads import Threads
 from directory.harvest import Harvest, TooMuch
-from directory.listings.database import ListingsDatabase, Sql, cut_short
+from directory.listings.database import ListingsDatabase, Sql
 
 _log = logging.getLogger("vaguemestre.fhir")
-T = TypeVar("T")
-_THREADS = 3  # they share one interpreter with the loop
-_MOST_WAITING = 64
-_MOST_OF_KEY = 2  # threads; others of the same key wait
-_MOST_LOOKED_UP = 256  # keys at once
-_COUNTED_AT_ONCE = 250  # listings, on the loop
 _SENT_AT_ONCE = 64 * 1024  # octets: TLS of more would hold the loop
 _LARGEST_BODY = 128 * 1024
 _FORM = "application/x-www-form-urlencoded"
 _PATCH_TYPES = {MEDIA_TYPE, "application/json"}
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 _HEADERS = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
-KEY_HEADER = "ESANTE-API-KEY"
-
-
-@dataclass(slots=True)
-class Counters:
-    reads: int = 0
-    searches: int = 0
-    publications: int = 0
-    refused: int = 0  # calls answered with 4xx
-    without_key: int = 0
-    throttled: int = 0
-    cut_short: int = 0  # searches that took too long
-    failed: int = 0  # 5xx
 
 
 class _Sliced(Response):
@@ -104,24 +84,19 @@ class FhirDoor:
         self._settings = settings
         self._database = database
         self._keys = keys
-        self._harvest = harvest
         self._clock = clock
         self._told = told
         self._trace_full = trace_full
-        self._rate = Rate(settings.calls_per_second)
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="fhir")
-        self._key_pool = ThreadPoolExecutor(1, thread_name_prefix="fhir-keys")
-        self._waiting = 0
-        self._looked_up = 0
-        self._turns = Turns(_MOST_OF_KEY)
-        self._made: tuple[Locators, Resources] | None = None
         self.counters = Counters()
+        self._admission = Admission(settings.calls_per_second, keys, harvest, self.counters)
+        self._threads = Threads(settings.longest_search, self.counters)
+        self._made: tuple[Locators, Resources] | None = None
         self.router = self._routes()
 
     async def stop(self) -> None:
         """Wait for what is under way; what waits is not begun any more."""
-        await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)
-        await asyncio.to_thread(self._key_pool.shutdown, cancel_futures=True)
+        await self._threads.stop()
+        await self._admission.stop()
 
     # ------------------------------------------------------------ routes
 
@@ -200,7 +175,7 @@ class FhirDoor:
         )
 
     async def _read(self, request: Request, type_: Type) -> Answer:
-        key = await self._admitted(request, READ)
+        key = await self._admission.admitted(request.headers, READ)
         pairs = pairs_of(request.scope["query_string"])
         format_of(pairs, request.headers.get("accept", ""))
         search = parsed(type_, [(name, value) for name, value in pairs if name != "_format"], page=1)
@@ -209,7 +184,7 @@ class FhirDoor:
                 400, "not-supported", "One resource is read: only _elements and _format go with it."
             )
         self.counters.reads += 1
-        self._harvest.require(_asker(key), trusted=True, door="fhir")
+        self._admission.require(key)
         locators, resources = await self._tools()
         locator = locators.read(request.path_params["resource_id"])
 
@@ -219,10 +194,10 @@ class FhirDoor:
                 raise FhirRefusal(404, "not-found", "There is no such resource.")
             return entry, resources.of(entry, search.elements)
 
-        entry, resource = await self._threaded(
+        entry, resource = await self._threads.run(
             lambda: self._database.read(work, self._settings.longest_search), key.id
         )
-        await self._counted(key, entry.shown)
+        await self._admission.counted(key, entry.shown)
         answer = resource_answer(200, resource)
         return not_modified(answer) if _is_known(request.headers, answer.headers["ETag"]) else answer
 
@@ -230,7 +205,7 @@ class FhirDoor:
         return await self._search(request, type_, pairs_of(request.scope["query_string"]))
 
     async def _search_by_post(self, request: Request, type_: Type) -> Answer:
-        key = await self._admitted(request, READ)
+        key = await self._admission.admitted(request.headers, READ)
         body = await _body(request)
         if body and _media_type(request.headers) != _FORM:
             raise FhirRefusal(415, "not-supported", f"A search is posted as {_FORM}.")
@@ -240,12 +215,12 @@ class FhirDoor:
     async def _search(
         self, request: Request, type_: Type, pairs: list[tuple[str, str]], admitted: ApiKey | None = None
     ) -> Answer:
-        key = admitted or await self._admitted(request, READ)
+        key = admitted or await self._admission.admitted(request.headers, READ)
         format_of(pairs, request.headers.get("accept", ""))
         lenient = "handling=lenient" in request.headers.get("prefer", "").replace(" ", "").lower()
         search = parsed(type_, pairs, page=self._settings.page, lenient=lenient)
         self.counters.searches += 1
-        self._harvest.require(_asker(key), trusted=True, door="fhir")
+        self._admission.require(key)
         locators, resources = await self._tools()
         within, now, base = self._settings.longest_search, self._clock(), _base(request)
         until = time.monotonic() + within
@@ -254,23 +229,23 @@ class FhirDoor:
             return searched(sql, search, locators, resources, key.id, base, now, until)
 
         try:
-            answer, shown = await self._threaded(lambda: self._database.read(work, within), key.id)
+            answer, shown = await self._threads.run(lambda: self._database.read(work, within), key.id)
         except TooMuchIncluded:
             raise FhirRefusal(
                 400, "too-costly", "Too much would be included: ask for fewer with _count, or without it."
             ) from None
-        await self._counted(key, shown)
+        await self._admission.counted(key, shown)
         return answer
 
     async def _patch(self, request: Request, type_: Type) -> Answer:
-        key = await self._admitted(request, PUBLISH)
+        key = await self._admission.admitted(request.headers, PUBLISH)
         if self._trace_full():
             raise FhirRefusal(
                 503, "transient", "Nothing is published for now.", headers={"Retry-After": "60"}
             )
         minimal = "return=minimal" in request.headers.get("prefer", "").replace(" ", "").lower()
         if not minimal:
-            self._harvest.require(_asker(key), trusted=True, door="fhir")
+            self._admission.require(key)
         pairs = pairs_of(request.scope["query_string"])
         format_of(pairs, request.headers.get("accept", ""))
         if _media_type(request.headers) not in _PATCH_TYPES:
@@ -296,94 +271,27 @@ class FhirDoor:
         if minimal:
             return Answer(200, b"", answer.headers)
         if not done.changes:  # somebody may be reading by patches that change nothing
-            await self._counted(key, [done.resource["id"]])
+            await self._admission.counted(key, [done.resource["id"]])
         return answer
 
     async def _published(self, work: Callable[[], Publication], key: str) -> Publication:
-        done = await self._threaded(work, key, patient=True)
+        done = await self._threads.run(work, key, patient=True)
         if done.changes:
             self._told(done)
         return done
 
     # ------------------------------------------------------------ what they share
 
-    async def _admitted(self, request: Request, right: str) -> ApiKey:
-        """The key it is asked with, within its rate."""
-        given = request.headers.get(KEY_HEADER, "")
-        key = await self._key(given) if given else None
-        if key is None:
-            self.counters.without_key += 1
-            words = "No key, or none in force, is in the header ESANTE-API-KEY."
-            raise FhirRefusal(401, "login", words, headers={"WWW-Authenticate": 'ApiKey realm="fhir"'})
-        if not self._rate.take(key.id):
-            self.counters.throttled += 1
-            most = self._settings.calls_per_second
-            raise FhirRefusal(
-                429, "throttled", f"No more than {most} calls a second.", headers={"Retry-After": "1"}
-            )
-        if right not in key.rights:
-            raise FhirRefusal(403, "forbidden", f"This key may not {right}.")
-        return key
-
-    async def _key(self, given: str) -> ApiKey | None:
-        """In a thread where nothing else waits: who has no key would keep out those who have one."""
-        if self._looked_up >= _MOST_LOOKED_UP:
-            raise _too_many()
-        self._looked_up += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._key_pool, self._keys.find, given)
-        finally:
-            self._looked_up -= 1
-
-    async def _counted(self, key: ApiKey, shown: list[str]) -> None:
-        asker = _asker(key)
-        if len(shown) <= _COUNTED_AT_ONCE:
-            delay = self._harvest.shown(asker, shown, trusted=True, door="fhir")
-        else:  # thousands are included: counting them would hold the loop
-            delay = await asyncio.to_thread(
-                lambda: self._harvest.shown(asker, shown, trusted=True, door="fhir")
-            )
-        if delay > 0:
-            await asyncio.sleep(delay)
-
     async def _tools(self) -> tuple[Locators, Resources]:
         if self._made is None:
-            locators = Locators(await self._threaded(lambda: self._keys.secret("fhir")))
+            locators = Locators(await self._threads.run(lambda: self._keys.secret("fhir")))
             self._made = locators, Resources(locators)
         return self._made
-
-    async def _threaded(self, work: Callable[[], T], key: str = "", *, patient: bool = False) -> T:
-        """`patient`: it writes, and is waited for to its end, so that what was done is told."""
-        if self._waiting >= _MOST_WAITING:
-            raise _too_many()
-        self._waiting += 1
-        try:
-            begun = self._turns.begun(self._pool, work, key)
-            task = await asyncio.wait_for(begun, self._settings.longest_search)
-            if patient:
-                return await asyncio.shield(task)
-            return await asyncio.wait_for(asyncio.shield(task), self._settings.longest_search + 1)
-        except Exception as fault:
-            if isinstance(fault, TimeoutError | TookTooLong) or cut_short(fault):
-                self.counters.cut_short += 1
-                words = f"This took longer than {self._settings.longest_search:g} seconds; ask for less."
-                raise FhirRefusal(503, "timeout", words, headers={"Retry-After": "5"}) from None
-            raise
-        finally:
-            self._waiting -= 1
-
-
-def _too_many() -> FhirRefusal:
-    return FhirRefusal(503, "transient", "Too many ask at once.", headers={"Retry-After": "2"})
 
 
 def _problem(status: int, issues: Sequence[Issue], headers: dict[str, str] | None = None) -> Answer:
     body = json.dumps(operation_outcome(issues), ensure_ascii=False).encode("utf-8")
     return Answer(status, body, {**(headers or {}), "Cache-Control": "no-store"})
-
-
-def _asker(key: ApiKey) -> str:
-    return f"key:{key.id}"
 
 
 def _base(request: Request) -> str:

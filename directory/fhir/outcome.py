@@ -37,6 +37,10 @@ class FhirRefusal(Exception):
         self.headers = dict(headers or {})
 
 
+def too_many() -> FhirRefusal:
+    return FhirRefusal(503, "transient", "Too many ask at once.", headers={"Retry-After": "2"})
+
+
 def operation_outcome(issues: Sequence[Issue]) -> dict[str, Any]:
     return {"resourceType": "OperationOutcome", "issue": [_issue(issue) for issue in issues]}
 

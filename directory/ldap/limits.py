@@ -11,11 +11,11 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, TypeVar
 
 from directory.ldap.interface import Place
 from directory.ldap.settings import LdapSettings
+from directory.turns import Turns
 
 T = TypeVar("T")
 
@@ -44,22 +44,12 @@ class Counters:
     failures: int = 0  # answered `other`: our own
 
 
-@dataclass(slots=True)
-class _Share:
-    """Of one asker: an account, or a place of the network."""
-
-    turns: asyncio.Semaphore
-    asked: int = 0  # searches that have a turn, or wait for one
-
-
 class Limits:
     def __init__(self, settings: LdapSettings, place: Place) -> None:
         self._settings = settings
         self._place = place
         self._by_place: Counter[str] = Counter()
-        self._turns = asyncio.Semaphore(settings.searches)
-        self._share = (settings.searches + 1) // 2
-        self._shares: dict[str, _Share] = {}
+        self._turns = Turns((settings.searches + 1) // 2, of_all=settings.searches)
         self.counters = Counters()
 
     def connect(self, address: str) -> bool:
@@ -85,43 +75,13 @@ class Limits:
 
     async def in_thread(self, asker: str, work: Callable[[], T]) -> T:
         """`work` in a thread, when its turn comes. Who is cancelled leaves it to end by itself."""
-        share = self._shares.setdefault(asker, _Share(asyncio.Semaphore(self._share)))
-        share.asked += 1
-        try:
-            await share.turns.acquire()
-        except BaseException:
-            self._gone(asker, share)
-            raise
-        try:
-            await self._turns.acquire()
-        except BaseException:
-            share.turns.release()
-            self._gone(asker, share)
-            raise
+        running = await self._turns.begun(asker, work)
         self.counters.searching += 1
-        try:
-            running = asyncio.get_running_loop().run_in_executor(None, work)
-        except BaseException:
-            self._ended(asker, share)
-            raise
-        running.add_done_callback(partial(self._done, asker, share))
+        running.add_done_callback(self._searched)
         return await asyncio.shield(running)
 
-    def _done(self, asker: str, share: _Share, running: asyncio.Future[Any]) -> None:
-        self._ended(asker, share)
-        if not running.cancelled():
-            running.exception()  # looked at, where nobody waits any more
-
-    def _ended(self, asker: str, share: _Share) -> None:
+    def _searched(self, _: asyncio.Future[Any]) -> None:
         self.counters.searching -= 1
-        self._turns.release()
-        share.turns.release()
-        self._gone(asker, share)
-
-    def _gone(self, asker: str, share: _Share) -> None:
-        share.asked -= 1
-        if not share.asked:
-            del self._shares[asker]
 
     def _forget(self, place: str) -> None:
         if self._by_place[place] <= 0:
