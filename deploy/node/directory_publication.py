@@ -211,7 +211,10 @@ def remote_of(settings: PublicationSettings) -> NationalDirectory:
 
 def _key(settings: PublicationSettings) -> str:
     if settings.api_key_file is None:
-        return ""
+        raise StartError(
+            "publication.national_directory is set and publication.api_key_file is not: it takes nothing without the "
+            "key that it gave us. Set the file, or publish to none."
+        )
     key = ""
     with contextlib.suppress(OSError, UnicodeDecodeError):
         key = settings.api_key_file.read_text(encoding="ascii").strip()

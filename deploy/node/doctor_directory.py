@@ -80,11 +80,7 @@ def _national(settings: Config) -> Iterator[Finding]:
         yield Finding(_NATIONAL, "failed", str(failure))
         return
     key = wanted.api_key_file
-    if key is None:
-        yield Finding(
-            _NATIONAL, "warning", "No key is set (publication.api_key_file): it will hardly take ours."
-        )
-    elif key.stat().st_mode & 0o077:
+    if key is not None and key.stat().st_mode & 0o077:
         yield Finding(_NATIONAL, "warning", f"Others may read our key to it: chmod 600 {key}.")
 
 

@@ -18,7 +18,8 @@ class PublicationSettings(BaseModel):
     )
     api_key_file: Path | None = Field(
         default=None,
-        description="File with the key we publish with (ESANTE-API-KEY), readable by the node alone.",
+        description="File with the key we publish with (ESANTE-API-KEY), readable by the node alone; must be set where "
+        "national_directory is.",
     )
     authority: Path | None = Field(
         default=None, description="PEM file: authorities of its certificate; empty: those of the system."

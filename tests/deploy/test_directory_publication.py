@@ -462,6 +462,7 @@ async def test_who_keeps_accounts_publishes_and_anybody_may_see_the_zone() -> No
     [
         ({"national_directory": "http://national.example"}, "over TLS"),
         ({"api_key_file": Path("/nonexistent/key")}, "cannot be read"),
+        ({"api_key_file": None}, "api_key_file is not"),
         ({"authority": Path("/nonexistent/ca")}, "cannot be read"),
     ],
 )
