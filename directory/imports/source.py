@@ -1,7 +1,9 @@
 """A national file as lines of octets, from a plain file or from inside a zip, which is never unpacked.
 
-Invariants: memory is one block and one line, whatever is in the file; an archive that is encrypted, holds several
-files, or grows out of all proportion is refused while it is read; a line longer than `LONGEST_LINE` comes as its
+PS_LibreAcces.zip holds three files; the one whose first line is a national file's header is read.
+
+Invariants: memory is one block and one line, whatever is in the file; an archive that is encrypted, holds no national
+file or two, or grows out of all proportion is refused while it is read; a line longer than `LONGEST_LINE` comes as its
 beginning alone, which no reader takes for a line.
 """
 
@@ -15,11 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from directory.imports.columns import source_of
 from directory.imports.wrong import ImportRefused
 
 LONGEST_LINE = 16_384
 _BLOCK = 1 << 20
 _LARGEST = 16 << 30  # octets of a file as it is read
+_MOST_FILES = 20  # of an archive: each is looked into
 _RATIO = 200  # of what comes out to what the archive holds; the real files have 5
 _BOM = b"\xef\xbb\xbf"
 _ENCRYPTED = 0x1
@@ -77,9 +81,9 @@ def _lines(stream: IO[bytes], limit: int, reading: Reading | None) -> Generator[
         yield rest.removesuffix(b"\r")
 
 
-def _block(stream: IO[bytes]) -> bytes:
+def _block(stream: IO[bytes], size: int | None = None) -> bytes:
     try:
-        return stream.read(_BLOCK)
+        return stream.read(_BLOCK if size is None else size)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
         raise ImportRefused("archive-broken", "The archive is broken.") from None
 
@@ -93,13 +97,38 @@ def _archive(path: Path) -> zipfile.ZipFile:
 
 def _member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     files = [one for one in archive.infolist() if not one.is_dir()]
-    if len(files) != 1:
-        raise ImportRefused("archive-several", f"The archive holds {len(files)} files: one is expected.")
-    member = files[0]
+    if len(files) > _MOST_FILES:
+        raise ImportRefused(
+            "archive-several", f"The archive holds {len(files)} files: too many to look into."
+        )
+    for one in files:
+        _admitted(one)
+    if len(files) == 1:
+        return files[0]
+    national = [one for one in files if _is_national(archive, one)]
+    if len(national) != 1:
+        found = f"{len(national) or 'none'} of them national"
+        raise ImportRefused(
+            "archive-several",
+            f"The archive holds {len(files)} files, {found}: one national file is expected.",
+        )
+    return national[0]
+
+
+def _admitted(member: zipfile.ZipInfo) -> None:
     if member.flag_bits & _ENCRYPTED:
         raise ImportRefused("archive-encrypted", "The archive is encrypted.")
     if member.compress_type not in _STORED_OR_DEFLATED:
         raise ImportRefused("archive-method", "The archive is compressed in a way that is not read.")
     if member.file_size > _LARGEST or member.file_size > max(member.compress_size, 1) * _RATIO + _BLOCK:
         raise ImportRefused("archive-bomb", "The archive grows out of all proportion: it is not read.")
-    return member
+
+
+def _is_national(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
+    """By its first line: names of files change from one edition to the next."""
+    with archive.open(member) as stream:
+        first, _, _ = _block(stream, LONGEST_LINE).removeprefix(_BOM).partition(b"\n")
+    try:
+        return bool(source_of(first.removesuffix(b"\r")))
+    except ImportRefused:
+        return False

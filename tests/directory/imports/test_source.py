@@ -80,6 +80,32 @@ def test_a_bomb_that_lies_about_its_size_is_refused(tmp_path: Path) -> None:
     assert refusal(path) in ("archive-bomb", "archive-broken")
 
 
+def test_of_an_archive_with_several_files_the_national_one_is_read(tmp_path: Path) -> None:
+    write_activity(tmp_path / "plain.txt", 50)
+    national = (tmp_path / "plain.txt").read_bytes()
+    others = (
+        "PS_LibreAcces_SavoirFaire.txt",
+        b"Type d'identifiant PP|Identifiant PP|Code savoir-faire\n",
+    )
+    packed = zipped(tmp_path / "PS_LibreAcces.zip", others, ("activite.txt", b"\xef\xbb\xbf" + national))
+    assert list(lines(packed)) == list(lines(tmp_path / "plain.txt"))
+    assert source.size_of(packed) == len(national) + 3
+
+
+def test_an_archive_with_both_national_files_is_refused(tmp_path: Path) -> None:
+    both = zipped(
+        tmp_path / "both.zip",
+        ("a.txt", ACTIVITY_HEADER.encode()),
+        ("m.txt", MAILBOX_HEADER.encode() + b"\r\n"),
+    )
+    with pytest.raises(
+        ImportRefused, match="holds 2 files, 2 of them national: one national file is expected"
+    ):
+        list(lines(both))
+    many = zipped(tmp_path / "many.zip", *((f"{number}.txt", b"x\n") for number in range(30)))
+    assert refusal(many) == "archive-several"
+
+
 def test_odd_archives_are_refused(tmp_path: Path) -> None:
     assert refusal(zipped(tmp_path / "two.zip", ("a.txt", b"a"), ("b.txt", b"b"))) == "archive-several"
     assert refusal(zipped(tmp_path / "none.zip")) == "archive-several"
