@@ -263,7 +263,7 @@ class Session:
         counters.entries += len(found.entries)
         counters.limited += found.code is not ResultCode.SUCCESS
         last = responses.done(message_id, found.code, found.words, matched=found.matched, controls=controls)
-        await self.link.send(b"".join((*found.entries, last)))
+        await self.link.send((*found.entries, last))
 
     async def _compare(self, message_id: int, request: Compare) -> None:
         """RFC 4511 §4.10"""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 from typing import Any
 
 from directory.ldap.binding import address_of
 from directory.ldap.protocol.filters import And, Equal, Extensible, Or
+from directory.ldap.shell import Link
 from tests.directory.ldap import asking
 from tests.directory.ldap.listed import ADDRESS, PASSWORD, Listed, many
 
@@ -85,6 +87,28 @@ async def test_nothing_is_looked_for_while_answers_are_not_read(opening: Any) ->
             await asyncio.sleep(0.4)
         assert 0 < door.door.counters.entries < 10_000
         caller.writer.transport.abort()
+
+
+async def test_answers_to_who_reads_slowly_are_whole_messages() -> None:
+    """Of several answers that wait for the reader, each message goes out in one piece."""
+    loop, links = asyncio.get_running_loop(), list[Link]()
+    server = await loop.create_server(lambda: Link(links.append), "127.0.0.1", 0)
+    with socket.socket() as reader:
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        reader.setblocking(False)
+        await loop.sock_connect(reader, server.sockets[0].getsockname())
+        while not links:
+            await asyncio.sleep(0)
+        one, other = b"a" * 50_000, b"b" * 50_000
+        sending = [asyncio.create_task(links[0].send([message] * 60)) for message in (one, other)]
+        received = bytearray()
+        while len(received) < 6_000_000:
+            received += await loop.sock_recv(reader, 1 << 20)
+        await asyncio.gather(*sending)
+        links[0].abort()
+    server.close()
+    assert received.count(one) == received.count(other) == 60
+    assert received.replace(one, b"").replace(other, b"") == b""
 
 
 def test_the_name_of_a_login_is_not_read_where_it_is_longer_than_any() -> None:
