@@ -94,20 +94,22 @@ async def test_answers_to_who_reads_slowly_are_whole_messages() -> None:
     loop, links = asyncio.get_running_loop(), list[Link]()
     server = await loop.create_server(lambda: Link(links.append), "127.0.0.1", 0)
     with socket.socket() as reader:
-        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         reader.setblocking(False)
         await loop.sock_connect(reader, server.sockets[0].getsockname())
         while not links:
             await asyncio.sleep(0)
         one, other = b"a" * 50_000, b"b" * 50_000
-        sending = [asyncio.create_task(links[0].send([message] * 60)) for message in (one, other)]
+        sending = [asyncio.create_task(links[0].send([message] * 120)) for message in (one, other)]
+        while links[0].congested_since is None:
+            await asyncio.sleep(0.01)
         received = bytearray()
-        while len(received) < 6_000_000:
+        while len(received) < 12_000_000:
             received += await loop.sock_recv(reader, 1 << 20)
         await asyncio.gather(*sending)
         links[0].abort()
     server.close()
-    assert received.count(one) == received.count(other) == 60
+    assert received.count(one) == received.count(other) == 120
     assert received.replace(one, b"").replace(other, b"") == b""
 
 
