@@ -22,6 +22,7 @@ _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 # Encoded text is cut in lines, and an encoded header in words (RFC 2047 §2): a marker may be cut with it.
 _TEXT = re.compile(rb"[\t\r\n\x20-\x7e]{40,}+")
 _JOINTS = re.compile(rb"=*\?=\s+=\?[^?\s]+\?[BbQq]\?|=?\r?\n")
+_BEGINNING = 6  # bytes: at least so many of a word's beginning outlive base64, at whatever offset
 _ZLIB_HEADS = re.compile(rb"\x78[\x01\x5e\x9c\xda]|\x1f\x8b\x08")
 
 
@@ -50,17 +51,13 @@ def spellings(marker: str) -> dict[str, bytes]:
 
 def told(data: bytes, markers: Iterable[str]) -> set[str]:
     """Those of the markers that can be read in `data`."""
-    layers = list(_layers(data))
-    return {
-        marker
-        for marker in markers
-        if any(needle in content for needle in spellings(marker).values() for _, content in layers)
-    }
+    needles = _Needles(markers)
+    return {marker for _, content in _layers(data) for marker, _ in needles.within(content)}
 
 
 def search(paths: Iterable[Path], markers: Iterable[str]) -> list[Found]:
     """Every place below `paths` where a marker can be read; whole files, no sockets or pipes."""
-    wanted = {marker: spellings(marker) for marker in markers}
+    needles = _Needles(markers)
     found: list[Found] = []
     for path in _files(paths):
         try:
@@ -68,13 +65,39 @@ def search(paths: Iterable[Path], markers: Iterable[str]) -> list[Found]:
         except OSError:
             continue  # gone meanwhile
         for layer, content in _layers(data):
-            for marker, written in wanted.items():
-                found += [
-                    Found(path, marker, f"{layer}{how}")
-                    for how, needle in written.items()
-                    if needle in content
-                ]
+            found += [Found(path, marker, f"{layer}{how}") for marker, how in needles.within(content)]
     return found
+
+
+class _Needles:
+    """Markers in all their spellings. Those that begin alike are looked for at once, by their common beginning:
+    hundreds of words of one make, in a home of many megabytes, cost as much as a few."""
+
+    def __init__(self, markers: Iterable[str]) -> None:
+        self._meant: dict[bytes, list[tuple[str, str]]] = {}
+        for marker in dict.fromkeys(markers):
+            for how, needle in spellings(marker).items():
+                self._meant.setdefault(needle, []).append((marker, how))
+        alike: dict[bytes, list[bytes]] = {}
+        for needle in self._meant:
+            alike.setdefault(needle[:_BEGINNING], []).append(needle)
+        self._alike = {beginning: tuple(needles) for beginning, needles in alike.items()}
+
+    def within(self, content: bytes) -> Iterator[tuple[str, str]]:
+        """Each marker that stands in `content`, and how it is written there; once."""
+        for beginning, needles in self._alike.items():
+            if len(needles) == 1:
+                if needles[0] in content:
+                    yield from self._meant[needles[0]]
+                continue
+            seen: set[bytes] = set()
+            position = content.find(beginning)
+            while position >= 0:
+                if content.startswith(needles, position):
+                    seen.update(one for one in needles if content.startswith(one, position))
+                position = content.find(beginning, position + 1)
+            for needle in seen:
+                yield from self._meant[needle]
 
 
 def _files(paths: Iterable[Path]) -> Iterator[Path]:
