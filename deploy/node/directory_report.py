@@ -68,9 +68,9 @@ async def lines(node: Node, at: int, kinds: frozenset[Kind] = frozenset(Kind)) -
 
 
 def as_csv(rows: Iterable[Mapping[str, str]]) -> str:
-    """RFC 4180, in UTF-8 with a mark that tells spreadsheets so."""
+    """RFC 4180 but for its semicolons, which French spreadsheets want; UTF-8 with a mark that tells them so."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
+    writer = csv.writer(out, delimiter=";", lineterminator="\r\n")
     writer.writerow(COLUMNS)
     writer.writerows([safe(row[name]) for name in COLUMNS] for row in rows)
     return "\ufeff" + out.getvalue()

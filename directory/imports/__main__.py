@@ -41,7 +41,7 @@ def main() -> int:
     try:
         outcome = import_file(database, wish, _told, lambda: int(time.time() * 1000))
     except ImportRefused as refused:
-        _say({"refused": refused.reason, "sentence": str(refused)})
+        _say({"refused": refused.reason, "sentence": f"{wish.path.name}: {refused}"})
         return 1
     except OSError as failure:
         _say({"refused": "file", "sentence": f"{wish.path.name}: {failure.strerror or 'it cannot be read'}."})

@@ -1,8 +1,10 @@
 """What an import tells, in files beside its figures: lines that are wrong and why, and what changed.
 
-Invariants: a report never holds a line, nor a part of one but addresses that the national directory shows to all; its
-files are closed to other users, and there whole or not at all; no cell begins with what a spreadsheet takes for a
-formula.
+Semicolons and a byte order mark: spreadsheets in French open it as it is meant.
+
+Invariants: a report never holds a line, nor a part of one but addresses and identifiers that the national directory
+shows to all; its files are closed to other users, and there whole or not at all; no cell begins with what a
+spreadsheet takes for a formula.
 """
 
 from __future__ import annotations
@@ -51,7 +53,7 @@ class Report:
             with contextlib.suppress(FileNotFoundError):
                 self._part.unlink()
             descriptor = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            self._stream = os.fdopen(descriptor, "w", encoding="utf-8", newline="")
+            self._stream = os.fdopen(descriptor, "w", encoding="utf-8-sig", newline="")
             self._writer = csv.writer(self._stream, delimiter=";")
             self._writer.writerow(self._header)
         self._writer.writerow([_safe(str(value)) for value in values])

@@ -124,13 +124,16 @@ class Writer:
             written = put_numbered_situations(sql, numbered, self._at, self._vocabulary)
             self._reinstate(sql, values)
         refused = set(written.refused)
+        whose = {
+            owner: value.professional.national_id for owner, value, _ in some if isinstance(value, Situation)
+        }
         known_lines.add(
             sql,
             self._form.number,
             # What has a better owner is looked at again each time: it may be free by then.
             [(hashed, owner) for owner, _, hashes in some if owner not in refused for hashed in hashes],
         )
-        self._count(written)
+        self._count(written, whose)
 
     def _reinstate(self, sql: Sql, values: Sequence[Situation]) -> None:
         people = {one.professional.national_id for one in values}
@@ -140,7 +143,8 @@ class Writer:
             reinstate(sql, back, self._at)
             self._outcome.reinstated += back
 
-    def _count(self, written: Written) -> None:
+    def _count(self, written: Written, whose: Mapping[str, str] | None = None) -> None:
+        """`whose`: the people that situations are of, who can be looked up; numbers of situations cannot."""
         outcome = self._outcome
         outcome.added += len(written.added)
         outcome.changed += len(written.changed)
@@ -153,7 +157,7 @@ class Writer:
             ("not ours to change", written.refused),
         ):
             for one in which:
-                self._changes.tell(what, one)
+                self._changes.tell(what, (whose or {}).get(one, one))
 
     def _compare(self, some: Sequence[_Ready]) -> None:
         """What would become of them."""
@@ -165,7 +169,12 @@ class Writer:
             Written(
                 tuple(owner for owner, _, _ in some if owner not in there),
                 tuple(owner for owner, _, _ in some if owner in there),
-            )
+            ),
+            {
+                owner: value.professional.national_id
+                for owner, value, _ in some
+                if isinstance(value, Situation)
+            },
         )
 
     # -- what is gone
@@ -178,7 +187,9 @@ class Writer:
         self._tell_held(kept)
         removed = sorted(owner for owner in left if owner not in kept)
         if self._dry:
-            self._count(Written(removed=tuple(removed)))
+            self._count(
+                Written(removed=tuple(removed)), self._database.read(lambda sql: self._whose(sql, removed))
+            )
             return
         for start in range(0, len(changed), 1000):
             numbers = changed[start : start + 1000]
@@ -204,15 +215,21 @@ class Writer:
             self._changes.tell("held", one.which)
 
     def _drop(self, sql: Sql, some: Sequence[str], gone: dict[str, list[int]]) -> None:
+        whose = self._whose(sql, some)
         if self._form.of_mailboxes:
             written = remove_mailboxes(sql, some, self._at, Origin.NATIONAL)
         else:
-            asked = "SELECT DISTINCT national_id FROM situation WHERE id IN ({})"
-            people = [row[0] for row in several(sql, asked, [int(one) for one in some])]
             written = remove_situations(sql, some, self._at)
-            self._strike(sql, people)
+            self._strike(sql, sorted(set(whose.values())))
         known_lines.forget(sql, [number for owner in some for number in gone[owner]])
-        self._count(written)
+        self._count(written, whose)
+
+    def _whose(self, sql: Sql, owners: Sequence[str]) -> dict[str, str]:
+        """The people that these situations are of."""
+        if self._form.of_mailboxes:
+            return {}
+        asked = "SELECT id, national_id FROM situation WHERE id IN ({})"
+        return {str(row[0]): str(row[1]) for row in several(sql, asked, [int(one) for one in owners])}
 
     def _strike(self, sql: Sql, people: Sequence[str]) -> None:
         """Who practises nowhere any more."""

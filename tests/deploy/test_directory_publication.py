@@ -435,7 +435,7 @@ async def test_the_report_is_the_same_at_each_reading_and_safe_in_a_spreadsheet(
     )
     text = as_csv(rows)
     assert text.startswith("\ufeff")
-    read = list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"))))
+    read = list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff")), delimiter=";"))
     assert tuple(read[0]) == COLUMNS
     cells = [cell for row in read for cell in row.values()]
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
@@ -540,7 +540,10 @@ def test_the_command_line_publishes_withdraws_and_reports(home: Path, tmp_path: 
     assert one["withdrawn_reason"] == "déménagement"
     file = tmp_path / "report.csv"
     assert typed(home, "report", str(file), "--kind", "ORG").exit_code == 0
-    read = {row["address"]: row for row in csv.DictReader(io.StringIO(file.read_text(encoding="utf-8-sig")))}
+    read = {
+        row["address"]: row
+        for row in csv.DictReader(io.StringIO(file.read_text(encoding="utf-8-sig")), delimiter=";")
+    }
     assert read[address]["shown"] == "withdrawn"
     assert f"{address} is listed." in typed(home, "publish", address).output
     assert "no identifier of its holder; no name" in typed(home, "report", "--wrong").output

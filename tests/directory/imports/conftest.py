@@ -116,7 +116,7 @@ class Imports:
 
     def wrong(self, outcome: Outcome) -> list[list[str]]:
         """Rows of the report of wrong lines, without its header."""
-        with Path(outcome.wrong_report).open(encoding="utf-8", newline="") as stream:
+        with Path(outcome.wrong_report).open(encoding="utf-8-sig", newline="") as stream:
             return list(csv.reader(stream, delimiter=";"))[1:]
 
     def read(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:

@@ -83,7 +83,7 @@ def _header() -> str:
 def test_who_is_held_is_told_in_the_report_and_kept_in_mind_until_a_file_is_clear(both: Imports) -> None:
     both.activity(activity_line(), DUPONT)
     first = both.activity(DUPONT, mistyped("899700000015"))
-    told = Path(first.changes_report).read_text().splitlines()
+    told = Path(first.changes_report).read_text(encoding="utf-8-sig").splitlines()
     assert told == ["what;which", f"held;{RPPS[0]}"]
     assert both.read("SELECT which, line, reason FROM held") == [(RPPS[0], 3, "rpps-check-digit")]
     (since,) = both.read("SELECT since FROM held")

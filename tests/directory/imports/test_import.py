@@ -75,8 +75,19 @@ def test_the_difference_is_told_by_address(imports: Imports) -> None:
     )
     assert counted(outcome, ("unchanged", "added", "changed", "removed")) == (1, 1, 1, 1)
     assert addresses(imports) == [f"{one}@x.mssante.fr" for one in "abd"]
-    told = Path(outcome.changes_report).read_text().splitlines()
+    told = Path(outcome.changes_report).read_text(encoding="utf-8-sig").splitlines()
     assert told == ["what;which", "added;d@x.mssante.fr", "changed;b@x.mssante.fr", "removed;c@x.mssante.fr"]
+
+
+def test_of_situations_the_people_are_told_and_a_spreadsheet_knows_the_encoding(both: Imports) -> None:
+    first = both.activity(activity_line(), activity_line(RPPS[1], nom_d="DUPONT"))
+    told = Path(first.changes_report).read_bytes()
+    assert told.startswith("\ufeffwhat;which\r\n".encode())
+    assert sorted(told.decode().split()[1:]) == [f"added;{one}" for one in sorted(RPPS[:2])]
+    for dry in (True, False):
+        gone = both.activity(activity_line(RPPS[1], nom_d="DUPONT"), dry_run=dry)
+        lines = Path(gone.changes_report).read_text(encoding="utf-8-sig").splitlines()[1:]
+        assert lines == [f"removed;{RPPS[0]}"] if dry else [f"struck off;{RPPS[0]}", f"removed;{RPPS[0]}"]
 
 
 def test_columns_may_stand_in_any_order_and_without_their_suffix(imports: Imports) -> None:
@@ -178,7 +189,7 @@ def test_a_name_of_thousands_of_letters_is_none(imports: Imports) -> None:
 
 def test_no_cell_of_a_report_is_a_formula(imports: Imports) -> None:
     outcome = imports.mailboxes(mailbox_line("=1+1@x.mssante.fr"), mailbox_line("+a@x.mssante.fr"))
-    told = Path(outcome.changes_report).read_text().splitlines()[1:]
+    told = Path(outcome.changes_report).read_text(encoding="utf-8-sig").splitlines()[1:]
     assert sorted(told) == ["added;'+a@x.mssante.fr", "added;'=1+1@x.mssante.fr"]
 
 
