@@ -171,6 +171,16 @@ class Allowance:
             raise TooMuch(math.ceil(wait))
         return delay
 
+    def delay(self, asker: str, *, trusted: bool = False) -> float:
+        """Seconds that an answer which shows nothing new waits."""
+        now, delay = self._clock(), 0.0
+        with self._turn:
+            for name, allowance in self._of(asker, trusted):
+                if (account := self._accounts.get(name)) is not None:
+                    self._settle(account, now, allowance)
+                    delay = max(delay, _delay(account, allowance))
+        return delay
+
     # ------------------------------------------------------------ inside
 
     def _refused(self, asker: str, trusted: bool, door: str, now: int) -> tuple[float, list[Sweep]]:
@@ -202,9 +212,8 @@ class Allowance:
             self._marks += fresh
             if position == 0:
                 self.counters.different += fresh
-            over = account.level / allowance - 1
-            if over > 0:
-                delay = max(delay, _LONGEST_DELAY * min(1.0, over / (_REFUSED_AT - 1)) ** 2)
+            if (late := _delay(account, allowance)) > 0:
+                delay = max(delay, late)
                 sweeps += self._sweep(name, account, "slowed", door)
         self._forget()
         self.counters.slowed += delay > 0
@@ -258,6 +267,11 @@ class Allowance:
             name = min(oldest, key=lambda each: self._accounts[each].level)
             self._marks -= self._accounts.pop(name).held
             self.counters.forgotten += 1
+
+
+def _delay(account: _Account, allowance: int) -> float:
+    over = account.level / allowance - 1
+    return _LONGEST_DELAY * min(1.0, over / (_REFUSED_AT - 1)) ** 2 if over > 0 else 0.0
 
 
 def _neighbourhood(asker: str) -> str:

@@ -30,6 +30,13 @@ class DirectorySettings(BaseModel):
         ge=10,
         description="The same for who is logged in, or has an API key. Who is logged in has six of them a day.",
     )
+    guesses_per_hour: int = Field(
+        default=200,
+        ge=10,
+        description="Different addresses of ours that one network asks for in vain (WKD, key server, capability) in an "
+        "hour before its lookups slow down; at twice as many they are refused. From where a listed operator's letters "
+        "come: asked_per_hour_by_operators.",
+    )
     x509_authorities: Path | None = Field(
         default=None,
         description="PEM file: authorities that S/MIME certificates must lead to; empty: any, self-signed too.",
@@ -38,7 +45,7 @@ class DirectorySettings(BaseModel):
         default=20_000,
         ge=10,
         description="Different patients of ours whose certificates one operator may ask for in an hour; at twice as "
-        "many it is refused for a while.",
+        "many it is refused for a while. As many addresses may its network ask for in vain.",
     )
     largest_fall: float = Field(
         default=0.05,

@@ -227,7 +227,7 @@ def _delivery(before: _Before) -> DeliveryService:
             large=large,
         ),
         forwarding=before.forwarding,
-        peer_certificates=PeerCertificates(trust.peers, trust.revocation),
+        peer_certificates=PeerCertificates(trust.peers, trust.revocation, ground.guesses.listed),
         abroad=out.abroad,
         departures=out.departures,
         more_notes=(local.note, before.notices.note),
@@ -265,6 +265,7 @@ def _node(before: _Before, delivery: DeliveryService) -> Node:
         publications=ground.publications,
         struck_off=ground.struck_off,
         harvest=ground.harvest,
+        guesses=ground.guesses,
         decisions=ground.decisions,
         administrators=Administrators(
             config.administrators,

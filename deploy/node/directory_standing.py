@@ -112,6 +112,7 @@ def watch(metrics: Metrics, node: Node) -> None:
     metrics.looked_up(SHOWN, figures.shown)
     metrics.families(figures.families)
     metrics.counters("directory_harvest", lambda: node.harvest.counters)
+    metrics.counters("directory_missed", lambda: node.guesses.misses.counters)
     metrics.families(lambda: _answers(node))
     metrics.gauge("directory_harvest_askers", "Askers with an account.", lambda: float(node.harvest.askers))
 

@@ -20,7 +20,7 @@ from deploy.node.config import Config
 from deploy.node.directory_publication import Publications
 from deploy.node.failures import StartError
 from deploy.node.following import following
-from deploy.node.harvest import harvest_of
+from deploy.node.harvest import guesses_of, harvest_of
 from deploy.node.home import Home
 from deploy.node.listings import OwnListings
 from deploy.node.migrations.run import engine_url, migrate_directory, migrate_listings, migrate_mail
@@ -35,6 +35,7 @@ from directory.harvest import Allowance
 from directory.listings.database import ListingsDatabase
 from directory.listings.service import ListingsService
 from directory.publication.client.queue import PublicationQueue
+from directory.publication.guesses import Guesses
 from mail_server.accounts.profile_book import ProfileBook
 from mail_server.accounts.service import AccountService
 from mail_server.keys.interface import KeyWrapper
@@ -69,6 +70,7 @@ class Ground:
     own_listings: OwnListings
     struck_off: StruckOff
     harvest: Allowance
+    guesses: Guesses
     limits: Limits
 
 
@@ -154,6 +156,7 @@ async def ground_of(stack: AsyncExitStack, home: Home, config: Config) -> Ground
         own_listings=own_listings,
         struck_off=struck_off,
         harvest=harvest_of(config.directory, trace.note, now),
+        guesses=guesses_of(config.directory, accounts.is_local_domain, trace.note, now),
         limits=Limits(config.limits),
     )
 

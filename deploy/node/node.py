@@ -33,6 +33,7 @@ from directory.harvest import Allowance
 from directory.listings.database import ListingsDatabase
 from directory.listings.service import ListingsService
 from directory.model import Capability
+from directory.publication.guesses import Guesses
 from mail_server.accounts.access import Access
 from mail_server.accounts.authenticator import PasswordAuthenticator
 from mail_server.accounts.interface import Account
@@ -85,6 +86,7 @@ class Node:
     publications: Publications
     struck_off: StruckOff
     harvest: Allowance
+    guesses: Guesses
     decisions: CedarDecisions
     administrators: Administrators
     trust: Trust

@@ -79,9 +79,12 @@ class PeerLookups:
         harvest: Harvest,
         audit: Callable[[Sequence[Event]], None],
         clock: Callable[[], int],
+        listed: Callable[[str], None] = lambda _host: None,
     ) -> None:
         """`operator_held`: the certificate of a professional who has none of their own. `domains_of`: for which
-        the trust list has an operator's certificate, by its subject. `largest`: octets of a letter that we take."""
+        the trust list has an operator's certificate, by its subject. `largest`: octets of a letter that we take.
+        `listed` is told from where a listed operator asks."""
+        self._listed = listed
         self._accounts = accounts
         self._directory = directory
         self._operator_held = operator_held
@@ -101,6 +104,8 @@ class PeerLookups:
             self.counters.refused += 1
             status = 503 if standing.temporary else 403
             return _words(standing.sentence, status)
+        if request.client is not None:
+            self._listed(request.client.host)
         address = await _address(request)
         if address is None:
             return _words('The body of the request is {"address": "..."}.', 400)

@@ -19,9 +19,11 @@ def publication_routes(node: Node) -> list[APIRouter]:
     host = web.mail_host or node.config.smtp.hostname
     lines = [policy_line(host, web.peers_port)] if web.peers_port else []
     return [
-        web_key_directory(shown, shown.is_public, lambda _domain: lines, largest=shown.largest),
-        key_server(KeyServer(shown, node.harvest, place_of)),
-        capabilities(node.capability_of, node.harvest, place_of),
+        web_key_directory(
+            shown, shown.is_public, lambda _domain: lines, largest=shown.largest, guesses=node.guesses
+        ),
+        key_server(KeyServer(shown, node.harvest, place_of, guesses=node.guesses)),
+        capabilities(node.capability_of, node.harvest, place_of, node.guesses),
     ]
 
 
@@ -37,4 +39,5 @@ def peer_lookups(node: Node) -> PeerLookups:
         harvest=harvest_of_peers(node.config.directory, node.trace.note, now),
         audit=node.trace.note,
         clock=now,
+        listed=node.guesses.listed,
     )

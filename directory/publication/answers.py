@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from fastapi import APIRouter, Request, Response
 
+from directory.harvest import TooMuch
+
 SECONDS = 60
 _METHODS = ["GET", "HEAD"]
 HEADERS = {
@@ -59,6 +61,10 @@ def words(sentence: str, status: int, **headers: str) -> Response:
     return Response(
         f"{sentence}\n", status, HEADERS | {"Cache-Control": "no-store"} | told, "text/plain; charset=utf-8"
     )
+
+
+def too_many(refused: TooMuch) -> Response:
+    return words("Too many lookups from here for now.", 429, Retry_After=str(refused.retry_after))
 
 
 def looked_up_at(router: APIRouter, path: str, answer: Callable[..., Awaitable[Response]]) -> None:

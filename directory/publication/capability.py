@@ -15,7 +15,8 @@ from fastapi import APIRouter, Request, Response
 
 from directory.harvest import Harvest, TooMuch
 from directory.model import Capability
-from directory.publication.answers import found, looked_up_at, not_found, words
+from directory.publication.answers import found, looked_up_at, not_found, too_many
+from directory.publication.guesses import Guesses
 
 PATH = "/.well-known/vaguemestre/capability"
 
@@ -30,10 +31,13 @@ _DOOR = "capability"
 
 
 def capabilities(
-    capability_of: Callable[[str], Capability | None], harvest: Harvest, place_of: Callable[[str], str]
+    capability_of: Callable[[str], Capability | None],
+    harvest: Harvest,
+    place_of: Callable[[str], str],
+    guesses: Guesses | None = None,
 ) -> APIRouter:
     """Routes to include in the node's HTTPS application, at its root. `capability_of`: None for who is not shown.
-    `place_of`: what an IP address is counted as."""
+    `place_of`: what an IP address is counted as. `guesses`: who asks for many in vain."""
     router = APIRouter(include_in_schema=False)
 
     async def capability(request: Request) -> Response:
@@ -41,12 +45,19 @@ def capabilities(
         asker = f"net:{place_of(request.client.host) if request.client else 'unknown'}"
         try:
             harvest.require(asker, door=_DOOR)
+            if guesses is not None:
+                guesses.require(request, _DOOR)
             known = capability_of(address) if address else None
             if known is None:
+                local, at, domain = address.rpartition("@")
+                if guesses is not None and at:
+                    await guesses.missed(request, domain, local, _DOOR)
                 return not_found()
+            if guesses is not None:
+                await guesses.hit(request)
             await asyncio.sleep(harvest.shown(asker, [address], door=_DOOR))
         except TooMuch as refused:
-            return words("Too many lookups from here for now.", 429, Retry_After=str(refused.retry_after))
+            return too_many(refused)
         return found(request, _told(address, known), "application/json")
 
     looked_up_at(router, PATH, capability)

@@ -17,7 +17,8 @@ from fastapi import APIRouter, Request, Response
 
 from directory.harvest import Harvest, TooMuch
 from directory.openpgp.armor import armor
-from directory.publication.answers import found, looked_up_at, not_found, words
+from directory.publication.answers import found, looked_up_at, not_found, too_many, words
+from directory.publication.guesses import Guesses
 from directory.publication.index import described, for_people, machine_readable
 
 _ARMORED = "application/pgp-keys"
@@ -51,8 +52,10 @@ class KeyServer:
         harvest: Harvest,
         place_of: Callable[[str], str],
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        guesses: Guesses | None = None,
     ) -> None:
-        """`place_of`: what an IP address is counted as."""
+        """`place_of`: what an IP address is counted as. `guesses`: who asks for many addresses in vain."""
+        self._guesses = guesses
         self._shown = shown
         self._harvest = harvest
         self._place_of = place_of
@@ -62,12 +65,23 @@ class KeyServer:
         """Raises TooMuch."""
         asker = f"net:{self._place_of(request.client.host) if request.client else 'unknown'}"
         self._harvest.require(asker, door=_DOOR)
+        if self._guesses is not None:
+            self._guesses.require(request, _DOOR)
         looked_up = await self._look_up(search)
         if looked_up is None:
+            await self._missed(request, search)
             return None
+        if self._guesses is not None:
+            await self._guesses.hit(request)
         address, certificate = looked_up
         await asyncio.sleep(self._harvest.shown(asker, [address], door=_DOOR))
         return certificate
+
+    async def _missed(self, request: Request, search: str) -> None:
+        """A key that is not here tells nothing of who is: programs ask every key server for all they have."""
+        if self._guesses is not None and _KEY.fullmatch(search) is None and (address := _address(search)):
+            local, _, domain = address.rpartition("@")
+            await self._guesses.missed(request, domain, local, _DOOR)
 
     async def _look_up(self, search: str) -> tuple[str, bytes] | None:
         if (key := _KEY.fullmatch(search)) is not None:
@@ -137,7 +151,7 @@ async def _answered(
     try:
         certificate = await server.find(request, search) if search else None
     except TooMuch as refused:
-        return words("Too many lookups from here for now.", 429, Retry_After=str(refused.retry_after))
+        return too_many(refused)
     if certificate is None:
         return not_found()
     if form == "binary":

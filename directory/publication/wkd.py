@@ -2,7 +2,8 @@
 
 Draft draft-koch-openpgp-webkey-service, direct and advanced methods. Invariants: only addresses that
 `is_public` says may be shown; whether an address that is not shown exists cannot be told from one that does
-not; answers are binary certificates that hold the asked user id alone; nothing here can be listed.
+not; who asks for many in vain is slowed, then refused (`guesses`); answers are binary certificates that hold
+the asked user id alone; nothing here can be listed.
 """
 
 from __future__ import annotations
@@ -13,9 +14,13 @@ from typing import Protocol
 from fastapi import APIRouter, Request, Response
 
 from directory.certificates.memory import wkd_hash
-from directory.publication.answers import found, looked_up_at, not_found
+from directory.harvest import TooMuch
+from directory.publication.answers import found, looked_up_at, not_found, too_many
 from directory.publication.capability import LARGEST_FIELD
+from directory.publication.guesses import Guesses
 
+_DOOR = "wkd"
+_NOT_FOUND = 404
 _ROOT = "/.well-known/openpgpkey"
 
 
@@ -33,16 +38,31 @@ def web_key_directory(
     policy_lines: Callable[[str], Sequence[str]] = lambda _domain: (),
     *,
     largest: int = 0,
+    guesses: Guesses | None = None,
 ) -> APIRouter:
     """Routes to include in the node's HTTPS application, at its root.
 
     `policy_lines`: what the policy file of a domain says beside being there. `largest`: octets of a letter that
-    these addresses take; 0: nothing is said of it.
+    these addresses take; 0: nothing is said of it. `guesses`: who asks for many in vain; None: nobody is counted.
     """
     router = APIRouter(include_in_schema=False)
     more = {LARGEST_FIELD: str(largest)} if largest else {}
 
-    def certificate(domain: str, name: str, request: Request) -> Response:
+    async def certificate(domain: str, name: str, request: Request) -> Response:
+        if guesses is None:
+            return looked_up(domain, name, request)
+        try:
+            guesses.require(request, _DOOR)
+            answer = looked_up(domain, name, request)
+            if answer.status_code == _NOT_FOUND:
+                await guesses.missed(request, domain, name, _DOOR)
+            else:
+                await guesses.hit(request)
+        except TooMuch as refused:
+            return too_many(refused)
+        return answer
+
+    def looked_up(domain: str, name: str, request: Request) -> Response:
         # The local part, where it is told, must be the one whose hash is asked for (draft §3.1).
         if any(wkd_hash(told) != name.lower() for told in request.query_params.getlist("l")):
             return not_found()
@@ -62,13 +82,13 @@ def web_key_directory(
         return found(request, text.encode("ascii"), "text/plain")
 
     async def direct(name: str, request: Request) -> Response:
-        return certificate(_host(request), name, request)
+        return await certificate(_host(request), name, request)
 
     async def direct_policy(request: Request) -> Response:
         return policy(_host(request), request)
 
     async def advanced(domain: str, name: str, request: Request) -> Response:
-        return certificate(domain, name, request)
+        return await certificate(domain, name, request)
 
     async def advanced_policy(domain: str, request: Request) -> Response:
         return policy(domain, request)

@@ -7,6 +7,7 @@ refused for the time being, never let in.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 from cryptography import x509
@@ -23,7 +24,14 @@ from policies.trust_list.revocation.interface import Finding, NothingToCheckWith
 class PeerCertificates:
     """Without `trust` other operators are judged by the rules alone."""
 
-    def __init__(self, trust: PeerTrust | None = None, revocation: Revocation | None = None) -> None:
+    def __init__(
+        self,
+        trust: PeerTrust | None = None,
+        revocation: Revocation | None = None,
+        listed: Callable[[str], None] = lambda _address: None,
+    ) -> None:
+        """`listed` is told the IP address of an operator that stands on the trust list."""
+        self._listed = listed
         self._trust = trust
         self._revocation = revocation or NothingToCheckWith()
 
@@ -33,6 +41,8 @@ class PeerCertificates:
             return
         if road is Road.OPERATOR:
             await self._require_operator(peer.certificate, mail_from)
+            if self._trust is not None:
+                self._listed(peer.address)
         elif identity is not None and identity.mechanism == "EXTERNAL":
             await self._require_system(peer.certificate)
 

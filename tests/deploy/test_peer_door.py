@@ -17,10 +17,13 @@ from deploy.node import https
 from deploy.node.peer_door import PeerLookups, peer_routes
 from directory.certificates.interface import CertificateStanding, Standing
 from directory.harvest import Allowance
-from mail_server.accounts.interface import Account, Kind
+from mail_server.accounts.interface import Account, Kind, Peer
+from mail_server.delivery.interface import Road
+from mail_server.delivery.peer_certificates import PeerCertificates
 from mail_server.outbound.peers.restricted import PATH
 from mail_server.store.model import AccountId
 from policies.interface import Event, PeerStanding
+from policies.refusal import Refusal
 
 NUMBER = "251036999971119@patient.mss.essai.test"
 NOBODY = "251036999971218@patient.mss.essai.test"
@@ -36,6 +39,8 @@ class Operator:
     account: Account = PATIENT
     standing: Standing = Standing.VALID
     told: list[Event] = field(default_factory=list[Event])
+    seen: list[str] = field(default_factory=list[str])
+    stands: bool = True
 
     def by_address(self, address: str) -> Account | None:
         return self.account if address in (self.account.address, self.account.alias) else None
@@ -49,7 +54,13 @@ class Operator:
         return CertificateStanding(self.standing)
 
     async def judge(self, chain: Sequence[bytes], domain: str | None) -> PeerStanding:
-        return PeerStanding(True, dn=DN)
+        return PeerStanding(self.stands, dn=DN)
+
+    def listed(self, domain: str) -> bool:
+        return domain in self.domains_of(DN)
+
+    def host_of(self, domain: str) -> str:
+        return ""
 
     def domains_of(self, dn: str) -> frozenset[str]:
         return frozenset({"voisin.test", "mss.voisin.test"}) if dn == DN else frozenset()
@@ -65,6 +76,7 @@ class Operator:
             harvest=Allowance(1000, 1000, clock=lambda: 0, noted=lambda _: None),
             audit=self.told.extend,
             clock=lambda: 1,
+            listed=self.seen.append,
         )
         web = https.application([peer_routes(lookups)])
 
@@ -102,6 +114,23 @@ async def test_a_patient_s_certificate_is_given_and_the_trace_says_to_whom(opera
     assert (event.action, event.actor, event.subject) == ("certificate-lookup", f"operator:{DN}", "A1")
     assert event.detail == {"domain": "mss.voisin.test voisin.test"}
     assert NUMBER[:15] not in repr(event)
+
+
+async def test_from_where_a_listed_operator_asks_it_is_known_and_where_another_asks_is_not(
+    operator: Operator,
+) -> None:
+    await operator.asked(NUMBER)
+    assert operator.seen == ["127.0.0.1"]
+    operator.stands = False
+    assert (await operator.asked(NUMBER)).status_code == 403
+    peers = PeerCertificates(operator, listed=operator.seen.append)
+    at_door = Peer("203.0.113.25", 25, "smtp", "s", tls=True, certificate=operator.shown)
+    with pytest.raises(Refusal):
+        await peers.require(Road.OPERATOR, "lou@mss.voisin.test", at_door, None)
+    assert operator.seen == ["127.0.0.1"]
+    operator.stands = True
+    await peers.require(Road.OPERATOR, "lou@mss.voisin.test", at_door, None)
+    assert operator.seen == ["127.0.0.1", "203.0.113.25"]
 
 
 @pytest.mark.parametrize(
