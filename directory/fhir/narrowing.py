@@ -24,6 +24,7 @@ Phase = Literal["person", "addressed", "organisation", "served"]
 
 _MOST_ADDRESSES = 500
 _MOST_SPELLINGS = 2000
+_MOST_WORDS = 12  # of a name
 _LAST = "\U0010ffff"
 _SHAPES: dict[tuple[Phase, Type], Shape] = {
     ("person", Type.PRACTITIONER): "P",
@@ -149,9 +150,15 @@ class Narrowing:
             return _either(self._has(text, one) for one in map(normalised, criterion.texts) if one)
         parts: list[Fragment] = []
         for wanted in filter(None, map(normalised, criterion.texts)):
+            first, *more = wanted.split()
+            if (
+                len(more) >= _MOST_WORDS
+            ):  # nobody's; hundreds of ways to part it take seconds to be prepared alone
+                parts += [self._begins(column, first) for column in columns]
+                continue
             parts += [self._begins(column, wanted) for column in columns]
             if name == "name":
-                parts += self._both_ways(wanted.split())
+                parts += self._both_ways([first, *more])
         if not parts:
             return None
         # Each part by its index: OR over two columns would be a pass over the table.
