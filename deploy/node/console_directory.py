@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,9 @@ from directory.identifiers.refused import IdentifierRefused
 from directory.listings.interface import Kept, Query
 from directory.model import Card, Kind, Mailbox, Organisation, Place, Professional, Situation
 from directory.search import departments
+
+# By length, the registers whose number it may be: 8 RPPS, 0 ADELI, 1 FINESS, 2 SIREN, 3 SIRET.
+_BARE = {11: "8", 9: "120", 14: "3"}
 
 
 class DirectoryCommands:
@@ -55,28 +59,25 @@ class DirectoryCommands:
         }
 
     async def directory_show(self, what: str) -> dict[str, Any]:
-        """An address, or an identifier: of a person (8…, 0…), of an organisation (1…, 2…, 3…, 4…)."""
+        """An address, or an identifier, with its first digit or without: a person (8, 0), an organisation (1 to 4)."""
         plain = what.strip()
         if "@" in plain:
             return await self._shown_address(plain.lower())
         compact = "".join(plain.split())
-        try:
-            person = parse_person(compact)
-        except IdentifierRefused as no_person:
-            refused = no_person
-        else:
-            if (found := await asyncio.to_thread(self._person, person.value)) is not None:
-                return found
-            refused = None
-        try:
-            structure = parse_structure(compact)
-        except IdentifierRefused as no_structure:
-            if refused is None:
-                raise CommandFailed(f"The directory shows nobody with the identifier {compact}.") from None
-            raise CommandFailed(_why(compact, refused, no_structure)) from None
-        if (found := await asyncio.to_thread(self._organisation, structure.value)) is not None:
+        if (found := await asyncio.to_thread(self._numbered, compact)) is not None:
             return found
-        raise CommandFailed(f"The directory shows nothing with the identifier {compact}.")
+        raise CommandFailed(_why(compact))
+
+    def _numbered(self, typed: str) -> dict[str, Any] | None:
+        """Who or what has this identifier, or this number of a register without the digit that names the register."""
+        for text in (typed, *(prefix + typed for prefix in _BARE.get(len(typed), ""))):
+            with contextlib.suppress(IdentifierRefused):
+                if (found := self._person(parse_person(text).value)) is not None:
+                    return found
+            with contextlib.suppress(IdentifierRefused):
+                if (found := self._organisation(parse_structure(text).value)) is not None:
+                    return found
+        return None
 
     async def _shown_address(self, address: str) -> dict[str, Any]:
         found = await asyncio.to_thread(self._address, address)
@@ -117,8 +118,26 @@ class DirectoryCommands:
         }
 
 
-def _why(text: str, no_person: IdentifierRefused, no_structure: IdentifierRefused) -> str:
-    """The reason of the register that the first digit names."""
+def _why(text: str) -> str:
+    """Why nothing is shown: nobody has it, or the reason of the register that its length or first digit names."""
+    bare_refused: IdentifierRefused | None = None
+    for prefix in _BARE.get(len(text), "") if text[:1].isdigit() else "":
+        try:
+            (parse_person if prefix in "08" else parse_structure)(prefix + text)
+        except IdentifierRefused as refused:
+            bare_refused = bare_refused or refused
+        else:
+            return f"The directory shows nobody and nothing with the number {text}."
+    try:
+        return f"The directory shows nobody with the identifier {parse_person(text).value}."
+    except IdentifierRefused as refused:
+        no_person = refused
+    try:
+        return f"The directory shows nothing with the identifier {parse_structure(text).value}."
+    except IdentifierRefused as refused:
+        no_structure = refused
+    if bare_refused is not None:
+        return bare_refused.en
     if text[:1] == "8" or no_person.reason == "too-long":
         return no_person.en
     if text[:1] in set("01234"):

@@ -13,8 +13,8 @@ _NAMES = {
     "siret": ("numéro SIRET", "SIRET number"),
 }
 _WORDS = {
-    "length": ("Un {0} a {2} caractères.", "The {1} has {2} characters."),
-    "characters": ("Un {0} n’a que des chiffres{3}.", "The {1} has digits only{4}."),
+    "length": ("Un {0} a {2} caractères.", "{5} {1} has {2} characters."),
+    "characters": ("Un {0} n’a que des chiffres{3}.", "{5} {1} has digits only{4}."),
     "check-digit": (
         "Le dernier chiffre du {0} ne correspond pas aux autres\u00a0: il y a une faute de frappe.",
         "The last digit of the {1} does not match the others: one of them was mistyped.",
@@ -51,5 +51,6 @@ class IdentifierRefused(ValueError):
         in_french, in_english = _WORDS[what]
         fr, en = _NAMES[name]
         letters = _CORSICA if corsica else ("", "")
+        article = "An" if name in ("rpps", "adeli") else "A"
         self.fr = in_french.format(fr, en, length, *letters)
-        self.en = in_english.format(fr, en, length, *letters)
+        self.en = in_english.format(fr, en, length, *letters, article)

@@ -166,14 +166,26 @@ async def test_an_organisation_has_its_mailboxes(commands: DirectoryCommands) ->
     assert "urgences@chu.mssante.fr" in {one["address"] for one in shown["mailboxes"]}
 
 
+@pytest.mark.parametrize("number", ["99700218896", "690 781 810"])
+async def test_a_number_is_found_without_the_digit_that_names_its_register(
+    commands: DirectoryCommands, number: str
+) -> None:
+    shown = await commands.directory_show(number)
+    assert {one["address"] for one in shown["mailboxes"]} >= {ADDRESS}
+
+
 @pytest.mark.parametrize(
     ("what", "why"),
     [
         ("899700218897", "The last digit of the RPPS number does not match the others"),
-        ("8997", "The RPPS number has 11 characters."),
+        ("8997", "An RPPS number has 11 characters."),
         ("1690781811", "The last digit of the FINESS number does not match the others"),
         ("Dupont", "A professional is 8 and the RPPS number, or 0 and the ADELI number"),
         ("899700218904", "The directory shows nobody with the identifier 899700218904."),
+        ("99700218897", "The last digit of the RPPS number does not match the others"),
+        ("690781828", "The directory shows nobody and nothing with the number 690781828."),
+        ("73282932000075", "The last digit of the SIRET number does not match the others"),
+        ("Dupont-le", "An address has an @."),
         (SECRET, f"The directory shows no mailbox {SECRET}."),
         ("zoe.matrin@ailleurs.mssante.fr", f"Did you mean {ADDRESS}?"),
     ],

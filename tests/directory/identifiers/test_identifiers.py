@@ -78,7 +78,7 @@ def test_the_reason_is_told_in_french_and_in_english() -> None:
     with pytest.raises(IdentifierRefused) as refused:
         Finess.parse("2A000001")
     assert refused.value.fr == "Un numéro FINESS a 9 caractères."
-    assert refused.value.en == "The FINESS number has 9 characters."
+    assert refused.value.en == "A FINESS number has 9 characters."
     with pytest.raises(IdentifierRefused) as refused:
         Finess.parse("A20000012")
     assert refused.value.fr == "Un numéro FINESS n’a que des chiffres (et 2A ou 2B pour la Corse)."
