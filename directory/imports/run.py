@@ -131,7 +131,8 @@ class _Import:
             try:
                 self._look()
                 self._bound()
-                self._apply()
+                with self._writer.writing():
+                    self._apply()
             except ImportRefused:
                 self._ended(run, "refused")
                 raise

@@ -6,13 +6,14 @@ nothing is struck off before the whole file has been read; nobody is taken for g
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from directory.imports import known_lines
 from directory.imports.form import Form, Value
 from directory.imports.reports import Report
+from directory.imports.transactions import Transactions
 from directory.imports.unclear import Gone, Held, WrongLines
 from directory.imports.wrong import LineWrong
 from directory.listings.database import ListingsDatabase, Sql
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from directory.imports.run import Outcome
 
 _AIM = 0.06  # seconds that a transaction is to take
-_GAP = 0.004  # seconds between two, for who waits
 _FEWEST, _MOST = 20, 4000  # owners of one
 _Line = tuple[int, int, bytes, bool]  # number, hash, octets, whether it is known already
 _Ready = tuple[str, Value, list[int]]  # owner, value, hashes that are new
@@ -53,6 +53,7 @@ class Writer:
         dry_run: bool,
     ) -> None:
         self._database = database
+        self._transactions = Transactions(database)
         self._form = form
         self._outcome = outcome
         self._wrong = wrong
@@ -102,16 +103,12 @@ class Writer:
     def flush(self) -> None:
         while self._ready:
             some, self._ready = self._ready[: self._size], self._ready[self._size :]
-            begun = time.monotonic()
             if self._dry:
                 self._compare(some)
                 continue
-            self._database.write(lambda sql, some=some: self._put(sql, some))
-            self._timed(len(some), time.monotonic() - begun)
-            time.sleep(_GAP)
+            self._sized(len(some), self._transactions.timed(lambda sql, some=some: self._put(sql, some)))
 
-    def _timed(self, count: int, took: float) -> None:
-        self._outcome.longest_transaction = max(self._outcome.longest_transaction, int(took * 1000))
+    def _sized(self, count: int, took: float) -> None:
         fitting = int(count * _AIM / max(took, 0.001))
         self._size = max(_FEWEST, min(_MOST, fitting, self._size * 2))
 
@@ -193,12 +190,11 @@ class Writer:
             return
         for start in range(0, len(changed), 1000):
             numbers = changed[start : start + 1000]
-            self._database.write(lambda sql, numbers=numbers: known_lines.forget(sql, numbers))
+            self._transactions.run(lambda sql, numbers=numbers: known_lines.forget(sql, numbers))
         while removed:
             some, removed = removed[: self._size], removed[self._size :]
-            begun = time.monotonic()
-            self._database.write(lambda sql, some=some: self._drop(sql, some, left))
-            self._timed(len(some), time.monotonic() - begun)
+            took = self._transactions.timed(lambda sql, some=some: self._drop(sql, some, left))
+            self._sized(len(some), took)
 
     def _held_of(self, left: Collection[str]) -> dict[str, Held]:
         """Whose line may be one that is wrong now: nobody said that they are gone. By owner."""
@@ -243,8 +239,20 @@ class Writer:
     def settle(self) -> None:
         if self._dry:
             return
-        while self._database.write(lambda sql: settle(sql, self._at, vocabulary=self._vocabulary)):
+        while self._transactions.run(lambda sql: settle(sql, self._at, vocabulary=self._vocabulary)):
             continue
+
+    @contextlib.contextmanager
+    def writing(self) -> Generator[None]:
+        """What is written is written within it."""
+        if self._dry:
+            yield
+            return
+        try:
+            with self._transactions:
+                yield
+        finally:
+            self._outcome.longest_transaction = int(self._transactions.longest * 1000)
 
 
 def _gone_mailboxes(sql: Sql, addresses: Collection[str]) -> list[Gone]:

@@ -35,10 +35,12 @@ _PRAGMAS = (
     "cache_size=-65536",
     "mmap_size=1073741824",
     "temp_store=MEMORY",
+    "wal_autocheckpoint=32768",  # beyond what an import leaves: whoever writes beside it does not do it for it
 )
-# Of an import: it holds its own memory within bounds, and lets changed pages gather before they are written back.
-# What it wrote last may be lost with the machine's power, never torn: it is then imported again.
-_IMPORTING = ("mmap_size=0", "synchronous=NORMAL", "wal_autocheckpoint=16384")
+# Of an import: it holds its own memory within bounds, says itself when changed pages are written back (`checkpoint`),
+# and writes no zeros over what it frees. What it wrote last may be lost with the power, never torn: then it is imported
+# again.
+_IMPORTING = ("mmap_size=0", "synchronous=NORMAL", "wal_autocheckpoint=0", "secure_delete=FAST")
 
 
 class Sql(Protocol):
@@ -67,6 +69,7 @@ class ListingsDatabase:
         self._pragmas = (*_PRAGMAS, *_IMPORTING) if importing else _PRAGMAS
         self._idle: queue.SimpleQueue[_Connection] = queue.SimpleQueue()
         self.dialect: Dialect = "sqlite" if isinstance(where, Path) else "postgresql"
+        self.held = 0.0  # seconds that the last `write` kept others from writing
 
     def read(self, work: Callable[[Sql], T], within: float | None = None) -> T:
         """Over one state of the database. Statements still running after `within` seconds fail (`cut_short`)."""
@@ -80,13 +83,23 @@ class ListingsDatabase:
     def write(self, work: Callable[[Sql], T]) -> T:
         with self._borrowed() as connection:
             connection.begin(write=True)
+            begun = time.monotonic()
             try:
                 result = work(connection)
             except BaseException:
                 connection.rollback()
                 raise
             connection.commit()
+            self.held = time.monotonic() - begun
             return result
+
+    def checkpoint(self) -> int:
+        """SQLite: write what is committed from its log into its file; nobody waits for it. Pages that the log had."""
+        if self.dialect != "sqlite":
+            return 0
+        with self._borrowed() as connection:
+            row = connection.one("PRAGMA wal_checkpoint(PASSIVE)")
+        return max(0, row[1]) if row else 0
 
     def close(self) -> None:
         while True:

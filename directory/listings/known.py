@@ -24,7 +24,7 @@ from directory.listings.rows import (
 from directory.model import Organisation, Origin, Professional
 from directory.search.words import normalised
 
-SEVERAL = 500  # values of one IN
+SEVERAL = 512  # values of one IN
 _AUTHORITY = {"": -1, Origin.PUBLISHED.value: 0, Origin.OWN.value: 1, Origin.NATIONAL.value: 2}
 _FAMILY, _GIVEN = PROFESSIONAL_COLUMNS.index("family"), PROFESSIONAL_COLUMNS.index("given")
 _P_WORDS = PROFESSIONAL_COLUMNS.index("family_words")
@@ -40,6 +40,8 @@ def several(sql: Sql, statement: str, values: Iterable[object]) -> list[Row]:
     listed = list(values)
     for start in range(0, len(listed), SEVERAL):
         some = listed[start : start + SEVERAL]
+        # Of few lengths, the last value again and again: a statement met before is not compiled anew.
+        some += some[-1:] * ((1 << (len(some) - 1).bit_length()) - len(some))
         found += sql.all(statement.format(", ".join("?" * len(some))), some)
     return found
 

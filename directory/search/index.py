@@ -5,10 +5,14 @@ told with the words it was put in with. PostgreSQL: `card.index` is made by the 
 
 Invariants: who writes `card.name_words`, `what_words`, `where_words` calls `add` (after) or `drop` (with what stood
 there before) in the same transaction; the vocabulary holds at least every word of the cards that can be mistyped.
+
+Who writes much (an import) says `postpone`, then `join` until it says False, each in transactions of its own, and
+`resume` at its end: else one transaction now and then pays for what hundreds have added.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 
 from directory.listings.database import Sql
@@ -16,8 +20,10 @@ from directory.search.documents import Document
 
 _SHORTEST = 3  # letters of a word whose typing errors can be told from other words
 _LONGEST = 40
-_SEVERAL = 500
 _ADD = "INSERT INTO card_index (rowid, name_words, what_words, where_words) VALUES (?, ?, ?, ?)"
+_POSTPONED, _USUAL = 8, 4  # FTS5 segments of one size that are joined; 4 is also what it does by itself
+_PAGES = 250  # of the index, written by one `join`: some 15 ms
+_WORDS = "INSERT INTO word (word) SELECT {} ON CONFLICT DO NOTHING"
 _DROP = (
     "INSERT INTO card_index (card_index, rowid, name_words, what_words, where_words)"
     " VALUES ('delete', ?, ?, ?, ?)"
@@ -36,6 +42,31 @@ def drop(sql: Sql, rows: Sequence[tuple[int, Document]]) -> None:
         sql.many(_DROP, [(card, each.name, each.what, each.where) for card, each in rows])
 
 
+def postpone(sql: Sql) -> None:
+    """From now on nothing is joined but by `join`, whoever writes."""
+    if sql.dialect == "sqlite":
+        _configure(sql, automerge=0, usermerge=_POSTPONED)
+
+
+def resume(sql: Sql) -> None:
+    if sql.dialect == "sqlite":
+        _configure(sql, automerge=_USUAL, usermerge=_USUAL)
+
+
+def _configure(sql: Sql, **options: int) -> None:
+    sql.many("INSERT INTO card_index (card_index, rank) VALUES (?, ?)", list(options.items()))
+
+
+def join(sql: Sql) -> bool:
+    """Bring some of what was added last together with the rest; whether there may be more."""
+    if sql.dialect == "postgresql":  # the GIN index's pending list, before it is so long that a writer has to
+        sql.one("SELECT gin_clean_pending_list('card_index')")
+        return False
+    before = sql.raw.total_changes
+    sql.run("INSERT INTO card_index (card_index, rank) VALUES ('merge', ?)", (_PAGES,))
+    return sql.raw.total_changes - before >= 2  # so SQLite's documentation tells a merge that had work
+
+
 class Vocabulary:
     """Table `word`, written: what this object wrote once costs nothing again. One per import run, or per write.
 
@@ -52,7 +83,7 @@ class Vocabulary:
         found -= self._known
         self._known |= found
         new = sorted(one for one in found if _SHORTEST <= len(one) <= _LONGEST and one.isalpha())
-        for start in range(0, len(new), _SEVERAL):
-            some = new[start : start + _SEVERAL]
-            marks = ", ".join(["(?)"] * len(some))
-            sql.run(f"INSERT INTO word (word) VALUES {marks} ON CONFLICT DO NOTHING", some)  # noqa: S608
+        if new and sql.dialect == "sqlite":
+            sql.run(_WORDS.format("value FROM json_each(?) WHERE true"), (json.dumps(new),))
+        elif new:
+            sql.run(_WORDS.format("unnest(CAST(? AS text[]))"), (new,))

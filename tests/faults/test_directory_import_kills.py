@@ -26,6 +26,7 @@ _TABLES = {
     "mailbox_holder": "address, national_id, position",
     "card": "address, national_id, family, name_words, what_words, where_words",
     "line": "source, hash, owner",
+    "card_index_config": "k, v",
 }
 
 
