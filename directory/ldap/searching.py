@@ -59,7 +59,7 @@ class Found:
 class _Where:
     nodes: tuple[Entry, ...] = ()
     kinds: frozenset[Kind] | None = None  # None: no cards lie there
-    address: str = ""  # one card alone
+    named: str = ""  # the address in the name that was asked for, where somebody has it
 
 
 class _NoSuchObject(Exception):
@@ -99,7 +99,11 @@ class Searcher:
                 code=ResultCode.NO_SUCH_OBJECT, words="Nothing has this name", matched=str(missing.matched)
             )
         run = _Run(self, asked, where, bounds)
-        return run.one_page(message_id, *page) if page else run.whole(message_id)
+        found = run.one_page(message_id, *page) if page else run.whole(message_id)
+        if where.named and where.named not in found.keys:
+            # That the name is somebody's was told, whatever the filter says of them.
+            found = replace(found, keys=(*found.keys, where.named))
+        return found
 
     def one(self, name: str, root: Entry) -> Entry | None:
         """The entry of a name, for a comparison. Raises BadName."""
@@ -143,7 +147,7 @@ class Searcher:
         if card is None or not names.same(base.parent, tree.name_of(card).parent):
             above = next((each for each in (base.parent, tree.base) if self._stands(each)), tree.base)
             raise _NoSuchObject(above)
-        return _Where((self.entry(card),) if scope is not Scope.ONE else ())
+        return _Where((self.entry(card),) if scope is not Scope.ONE else (), named=card.address)
 
     def _stands(self, name: Name) -> bool:
         return any(names.same(name, each) for each in (self._tree.people, self._tree.organisations))

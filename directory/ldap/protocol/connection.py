@@ -25,6 +25,7 @@ from directory.ldap.protocol.messages import Abandon, Bind, Extended, Request, R
 
 LARGEST_MESSAGE = 65_536
 MOST_OUTSTANDING = 64
+MOST_OCTETS_OUTSTANDING = 262_144  # of the messages that ask: each is held until it is answered
 
 
 class State(enum.Enum):
@@ -62,13 +63,14 @@ Event = Requested | Refused
 
 
 class Connection:
-    __slots__ = ("_at", "_buffer", "_outstanding", "state")
+    __slots__ = ("_at", "_buffer", "_octets", "_outstanding", "state")
 
     def __init__(self) -> None:
         self.state = State.OPEN
         self._buffer = bytearray()
         self._at = 0  # what lies before it was read
-        self._outstanding: dict[int, int] = {}
+        self._outstanding: dict[int, tuple[int, int]] = {}  # tag and octets
+        self._octets = 0  # of all that are outstanding
 
     # ── what came ──
 
@@ -101,13 +103,13 @@ class Connection:
             self._end("a number that another request has")
         try:
             request = messages.request(data, envelope)
-            return self._taken(message_id, tag, request, page_of(request, envelope.controls))
+            return self._taken(message_id, tag, len(data), request, page_of(request, envelope.controls))
         except ber.Undecodable as wrong:
             self._end(str(wrong))
         except RequestRefused as refused:
             if tag in (messages.UNBIND, messages.ABANDON):
                 # RFC 4511 §4.11: not answered. An unbind ends the connection whatever controls it has.
-                return self._taken(message_id, tag, messages.request(data, envelope), None)
+                return self._taken(message_id, tag, len(data), messages.request(data, envelope), None)
             return Refused(self._refusal(message_id, tag, refused), refused.code)
 
     def _message(self) -> bytes | None:
@@ -128,18 +130,20 @@ class Connection:
         self._at = at + length
         return bytes(buffer[at : at + length])
 
-    def _taken(self, message_id: int, tag: int, request: Request, page: Page | None) -> Event:
+    def _taken(self, message_id: int, tag: int, octets: int, request: Request, page: Page | None) -> Event:
         if isinstance(request, Unbind):
             self._close()
         elif not isinstance(request, Abandon):
-            if len(self._outstanding) >= MOST_OUTSTANDING:
+            too_many = len(self._outstanding) >= MOST_OUTSTANDING
+            if too_many or self._octets + octets > MOST_OCTETS_OUTSTANDING:
                 busy = RequestRefused(ResultCode.BUSY, "too many requests at once")
                 return Refused(self._refusal(message_id, tag, busy), busy.code)
             if isinstance(request, Bind):
                 self.state = State.BINDING
             elif isinstance(request, Extended) and request.name == START_TLS:
                 self._secure()
-            self._outstanding[message_id] = tag
+            self._outstanding[message_id] = tag, octets
+            self._octets += octets
         return Requested(message_id, tag, request, page)
 
     def _secure(self) -> None:
@@ -162,17 +166,21 @@ class Connection:
 
     def tag_of(self, message_id: int) -> int | None:
         """Of an outstanding request."""
-        return self._outstanding.get(message_id)
+        return held[0] if (held := self._outstanding.get(message_id)) is not None else None
 
     def answered(self, message_id: int) -> bool:
         """Before its last answer is sent. False: it is not outstanding any more, so that nothing may be sent."""
-        return self._outstanding.pop(message_id, None) is not None
+        held = self._outstanding.pop(message_id, None)
+        if held is None:
+            return False
+        self._octets -= held[1]
+        return True
 
     def abandoned(self, message_id: int) -> bool:
         """False: no such request is outstanding, or it cannot be abandoned (RFC 4511 §4.11: bind, StartTLS)."""
         if self.state is not State.OPEN:
             return False
-        return self._outstanding.pop(message_id, None) is not None
+        return self.answered(message_id)
 
     def bind_answered(self) -> None:
         if self.state is State.BINDING:
@@ -188,6 +196,7 @@ class Connection:
         self._buffer.clear()
         self._at = 0
         self._outstanding.clear()
+        self._octets = 0
 
     def _end(self, words: str) -> NoReturn:
         self._close()

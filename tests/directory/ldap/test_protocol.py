@@ -173,6 +173,19 @@ def test_so_many_requests_are_outstanding_and_no_more() -> None:
     assert [isinstance(each, Requested) for each in found] == [True] * 64 + [False]
 
 
+def test_so_many_octets_are_outstanding_and_no_more() -> None:
+    """Fifty connections of one place held two hundred megabytes of questions."""
+    core = Connection()
+    long = "(sn=" + "x" * 60_000 + ")"
+    found = list(events(b"".join(asking.search(number, long) for number in range(1, 11)), core))
+    assert [isinstance(each, Requested) for each in found] == [True] * 4 + [False] * 6
+    assert core.answered(1)
+    assert core.abandoned(2)
+    assert not core.answered(2)
+    again = b"".join(asking.search(number, long) for number in range(11, 14))
+    assert [isinstance(each, Requested) for each in events(again, core)] == [True, True, False]
+
+
 # ── refused, and fatal ──
 
 

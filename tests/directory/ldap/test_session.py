@@ -37,6 +37,15 @@ async def test_nobody_may_ask_a_little(door: Any) -> None:
     ]
 
 
+@pytest.mark.parametrize(("what", "scope"), [("(sn=nobody)", 0), ("(objectClass=*)", 1)])
+async def test_who_asks_whether_a_name_is_somebodys_is_counted(door: Any, what: str, scope: int) -> None:
+    """Whatever the filter says of them: that somebody has the name is told."""
+    caller = await door.call()
+    entries, done = await caller.look(what, base=ZOE, scope=scope)
+    assert (entries, done.code) == ([], 0)
+    assert door.harvest.shown_to == [("net:127.0.0.1", ["zoe.martin@hopital.mssante.fr"], False)]
+
+
 async def test_where_nobody_may_ask_they_are_told_to_log_in(opening: Any) -> None:
     async with opening(anonymous=False) as door:
         caller = await door.call_securely()
