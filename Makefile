@@ -13,7 +13,8 @@ ARGS ?=
 DEMO_PACKAGES := python3-venv gnupg
 TEST_PACKAGES := $(DEMO_PACKAGES) procps openssl strace nodejs postgresql-15 \
 	dovecot-imapd swaks libnet-ssleay-perl libio-socket-ssl-perl libauthen-sasl-perl \
-	postfix opendkim ldap-utils dirmngr curl gsasl isync msmtp neomutt rnp thunderbird xvfb xdotool openbox x11-utils imagemagick chromium
+	postfix opendkim ldap-utils dirmngr curl gsasl isync msmtp neomutt rnp thunderbird \
+	evolution-data-server gir1.2-ebook-1.2 python3-gi dbus xvfb xdotool openbox x11-utils imagemagick chromium
 BENCH_PACKAGES := $(DEMO_PACKAGES) procps openssl strace gcc libc6-dev libssl-dev postfix libexttextcat-2.0-0 \
 	liblua5.4-0 libsodium23 libstemmer0d libtirpc3 libunwind8 libwrap0
 
