@@ -171,7 +171,7 @@ async def _address(request: Request) -> str | None:
             return None
     try:
         told = cast("object", json.loads(bytes(body)))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(told, dict):
         return None

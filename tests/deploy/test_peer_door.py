@@ -65,7 +65,7 @@ class Operator:
     def domains_of(self, dn: str) -> frozenset[str]:
         return frozenset({"voisin.test", "mss.voisin.test"}) if dn == DN else frozenset()
 
-    async def asked(self, address: str) -> Response:
+    async def asked(self, address: str, content: bytes | None = None) -> Response:
         lookups = PeerLookups(
             accounts=self,
             directory=self,
@@ -86,7 +86,8 @@ class Operator:
             await web(scope, receive, send)
 
         async with AsyncClient(transport=ASGITransport(door), base_url="https://peers.test") as asker:
-            return await asker.post(PATH, json={"address": address})
+            sent = content if content is not None else json.dumps({"address": address}).encode()
+            return await asker.post(PATH, content=sent)
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +132,15 @@ async def test_from_where_a_listed_operator_asks_it_is_known_and_where_another_a
     operator.stands = True
     await peers.require(Road.OPERATOR, "lou@mss.voisin.test", at_door, None)
     assert operator.seen == ["127.0.0.1", "203.0.113.25"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"\xff", b"[" * 2000, b'{"address": 1}'], ids=["", "list", "octets", "deep", "1"]
+)
+async def test_what_is_no_question_is_answered_in_words(operator: Operator, content: bytes) -> None:
+    answer = await operator.asked("", content)
+    assert (answer.status_code, operator.told) == (400, [])
+    assert "address" in answer.text
 
 
 @pytest.mark.parametrize(
