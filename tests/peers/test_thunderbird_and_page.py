@@ -74,13 +74,13 @@ class Visit(Practice):
             self.page.locator(f'main li:has(time[datetime="{instant(start)}"])').filter(has_text=title).last
         )
 
-    def agenda(self, title: str, start: datetime, seconds: float = 60) -> Locator:
-        """The agenda, once it tells of this appointment at that time."""
+    def agenda(self, title: str, start: datetime, seconds: float = 90) -> Locator:
+        """The agenda, once it tells of this appointment at that time. The page hears of what comes by itself."""
         deadline = time.monotonic() + seconds
         while True:
             self.page.goto(f"{self.origin}/agenda")
             try:
-                expect(self.row(title, start)).to_be_visible(timeout=4_000)
+                expect(self.row(title, start)).to_be_visible(timeout=30_000)
             except AssertionError:
                 assert time.monotonic() < deadline, self.page.get_by_role("main").inner_text()
             else:

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ pytestmark = pytest.mark.peers
 
 UID = "thunderbird-rendez-vous-1"
 TITLE = "Contrôle tensionnel"
+DAY = date.today() + timedelta(days=19)  # to come, whenever this runs
 KEPT = Path(__file__).parents[1] / "webmail" / "vectors" / "itip" / "thunderbird"
 DRIVER = Path(__file__).parent / "thunderbird" / "appointments.py"
 
@@ -116,8 +118,8 @@ def event(guest: str) -> str:
     return "\r\n".join(
         [
             "BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//x//x//FR", "BEGIN:VEVENT", f"UID:{UID}",
-            "DTSTAMP:20261101T080000Z", "DTSTART;TZID=Europe/Paris:20261211T093000",
-            "DTEND;TZID=Europe/Paris:20261211T100000", f"SUMMARY:{TITLE}", "LOCATION:Cabinet",
+            "DTSTAMP:20261101T080000Z", f"DTSTART;TZID=Europe/Paris:{DAY:%Y%m%d}T093000",
+            f"DTEND;TZID=Europe/Paris:{DAY:%Y%m%d}T100000", f"SUMMARY:{TITLE}", "LOCATION:Cabinet",
             f"ORGANIZER;CN=GP:mailto:{world.GP}",
             f"ATTENDEE;CN=Aurore;PARTSTAT=NEEDS-ACTION;RSVP=TRUE;ROLE=REQ-PARTICIPANT:mailto:{guest}",
             "X-MOZ-SEND-INVITATIONS:TRUE",  # the box "notify attendees" of its event dialogue
@@ -139,7 +141,7 @@ def test_thunderbird_invites_the_patient_accepts_and_thunderbird_applies_it(
     assert held.master is not None
     start = held.master.component.start
     assert start is not None
-    assert (start.local, start.zone) == ("2026-12-11T09:30:00", "Europe/Paris")
+    assert (start.local, start.zone) == (f"{DAY}T09:30:00", "Europe/Paris")
     subject = consultation.send(engine.answer(UID, "ACCEPTED", int(time.time() * 1000), comment="À bientôt"))
     applied = consultation.tell(deed="apply", uid=UID, subject=subject)
     assert applied["method"] == "REPLY"
@@ -157,7 +159,7 @@ def test_thunderbird_moves_it_the_patient_is_asked_again_and_declines(consultati
     held = engine.appointments[UID]
     assert held.master is not None
     assert held.master.component.start is not None
-    assert held.master.component.start.local == "2026-12-11T10:30:00"
+    assert held.master.component.start.local == f"{DAY}T10:30:00"
     subject = consultation.send(engine.answer(UID, "DECLINED", int(time.time() * 1000)))
     applied = consultation.tell(deed="apply", uid=UID, subject=subject)
     assert applied["after"] == [[f"mailto:{patient.shown}", "DECLINED"]]

@@ -57,9 +57,22 @@ def _done(
 ) -> Any:
     if asked["deed"] not in ("apply", "counter"):
         given = {"deed": asked["deed"], "uid": asked["uid"], "ics": asked.get("ics", "")}
-        return control.run(CHROME / "appoint.js", seconds, address=address, **given)
+        return control.run(
+            CHROME / "appoint.js",
+            2 * seconds,
+            before=CHROME / "leaving.js",
+            address=address,
+            seconds=seconds,
+            **given,
+        )
     opened = _opened(control, server, asked["subject"], known, seconds)
-    applied = control.run(CHROME / f"{asked['deed']}.js", seconds + 30, uid=asked["uid"], seconds=seconds)
+    applied = control.run(
+        CHROME / f"{asked['deed']}.js",
+        2 * seconds + 30,
+        before=CHROME / "leaving.js",
+        uid=asked["uid"],
+        seconds=seconds,
+    )
     return {**applied, "opened": opened}
 
 

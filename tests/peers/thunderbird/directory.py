@@ -1,10 +1,11 @@
 """Somebody's Thunderbird with the node as its directory (LDAP), told what to do by lines: complete a name, fetch a
-certificate.
+certificate, take one's own, open a letter.
 
     python tests/peers/thunderbird/directory.py --demo-json DIR/demo.json --out FOLDER --address WHO
 
 Each line of the input is `{"deed": "complete", "typed": ..., "wanted": ...}` (`wanted`: part of the address to be
-taken; "" where nothing is to be offered) or `{"deed": "fetch", "address": ...}`. Each line of the output is what came
+taken; "" where nothing is to be offered), `{"deed": "fetch", "address": ...}`, `{"deed": "hold", "file": ...,
+"password": ...}` (PKCS#12) or `{"deed": "read", "expected": ...}` (words of the subject). Each line of the output is what came
 of it, or `{"failed": ...}`, which is the last. Ends with the input. `directory` in the demo's JSON is the directory's
 URL; `directory_login`, true or false: whether it logs in there, with the account's address and password.
 """
@@ -17,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from desktop import picture, screen, thunderbird
+from desktop import SCREEN, picture, screen, thunderbird
 from lines import told_by_lines
 from marionette import Marionette
 from run import CHROME, START_SECONDS, prepared
@@ -54,6 +55,8 @@ def _serve(demo: dict[str, Any], account: dict[str, Any], options: argparse.Name
             deed = asked.pop("deed")
             if deed == "fetch":
                 asked["directory"] = _BOOK
+            elif deed == "read":
+                asked |= {"server": made["server"], "width": SCREEN[0], "height": SCREEN[1]}
             try:
                 told = control.run(
                     CHROME / f"{deed}.js", options.seconds + 30, seconds=options.seconds, **asked

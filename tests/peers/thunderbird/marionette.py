@@ -38,10 +38,14 @@ class Marionette:
             raise MarionetteError(f"{name}: {error['error']}: {error['message']}")
         return result
 
-    def run(self, script: Path, patience: float, **arguments: Any) -> Any:
-        """Run a file that evaluates to an async function of one object; return what it returns."""
+    def run(self, script: Path, patience: float, *, before: Path | None = None, **arguments: Any) -> Any:
+        """Run a file that evaluates to an async function of one object; return what it returns.
+
+        `before`: a file that defines functions it calls.
+        """
         wrapped = (
             "const [given, done] = arguments;"
+            f"{before.read_text() if before else ''}\n"
             f"({script.read_text()})(given)"
             ".then(value => done({value}), error => done({error: `${error}\\n${error.stack ?? ''}`}));"
         )
@@ -57,6 +61,9 @@ class Marionette:
                 "filename": script.name,
             },
         )["value"]
+        if answer is None:  # a dialogue ends the script
+            said = self.command("WebDriver:GetAlertText", {})["value"]
+            raise MarionetteError(f"{script.name}: Thunderbird opened a dialogue: {said}")
         if "error" in answer:
             raise MarionetteError(f"{script.name}: {answer['error']}")
         return answer.get("value")

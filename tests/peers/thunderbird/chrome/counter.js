@@ -1,5 +1,6 @@
 // Runs inside Thunderbird, with a proposal of another time shown: what its bar says, what its event dialogue shows once
-// "Reschedule" is pressed, and what the calendar holds once the proposed times are taken and "Save and Send" is pressed.
+// "Reschedule" is pressed, and what the calendar holds once the proposed times are taken and "Save and Send" is pressed. It
+// ends once the letter that tells of it has left (leaving.js).
 async function counter({ uid, seconds }) {
   const { cal } = ChromeUtils.importESModule("resource:///modules/calendar/calUtils.sys.mjs");
   const { setTimeout } = ChromeUtils.importESModule("resource://gre/modules/Timer.sys.mjs");
@@ -40,9 +41,11 @@ async function counter({ uid, seconds }) {
   const proposed = [...find("counter-proposal-property-values").children].map(one => one.value).filter(Boolean);
   find("counter-proposal-btn").click();
   await pause(300);
-  dialogue.document.getElementById("cmd_accept").doCommand();
   let after = before;
-  await until("the calendar to change", async () => (after = await start()) !== before);
-  await until("the dialogue to close", () => dialogue.closed);
-  return { said, method, buttons: shown.map(one => one.id), summary, comment, proposed, before, after };
+  const { again } = await untilLeft(async () => {
+    dialogue.document.getElementById("cmd_accept").doCommand();
+    await until("the calendar to change", async () => (after = await start()) !== before);
+    await until("the dialogue to close", () => dialogue.closed);
+  }, seconds);
+  return { again, said, method, buttons: shown.map(one => one.id), summary, comment, proposed, before, after };
 }

@@ -88,13 +88,18 @@ async function read({ server, expected, width, height, seconds }) {
     await until(`the text of message ${row}`, () => message.msgLoaded);
     const box = find("cryptoBox");
     // The padlock says that opening has ended, well or badly. Without encryption there is none to wait for.
-    if (/multipart\/encrypted/i.test(await contentType(view.getMsgHdrAt(row)))) {
+    const type = await contentType(view.getMsgHdrAt(row));
+    const smime = /application\/(x-)?pkcs7-mime/i.test(type);
+    if (smime || /multipart\/encrypted/i.test(type)) {
       await until(`the padlock of message ${row}`, () => !find("encryptedHdrIcon").hidden);
     }
-    // The inner subject takes the outer one's place a moment later; a letter without one keeps what it has.
+    if (smime) {
+      await until(`the seal of message ${row}`, () => !find("signedHdrIcon").hidden);
+    }
+    // The inner subject takes the outer one's place a moment later; a letter without one keeps what it has, as S/MIME does.
     const subject = () => find("expandedsubjectBox").value.textContent;
     const patience = Date.now() + 10000;
-    while (subject() === listed[row] && Date.now() < patience) {
+    while (!smime && subject() === listed[row] && Date.now() < patience) {
       await pause(100);
     }
     const icon = id => {
