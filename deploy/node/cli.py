@@ -36,8 +36,8 @@ from deploy.node.terminal import (
     ConfigOption,
     HomeOption,
     JsonOption,
-    ask_node,
-    ask_node_at_length,
+    Terminal,
+    at_terminal,
     content,
     count,
     fail,
@@ -155,23 +155,22 @@ def demo(
 
 
 @app.command()
+@at_terminal
 def doctor(
+    terminal: Terminal,
     probe: Annotated[
         str | None,
         typer.Option(
             help="Account to send a test letter to itself; its app password in $VAGUEMESTRE_PROBE_PASSWORD."
         ),
     ] = None,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Find what is wrong: files, keys, certificates, trust list, disk, and a letter through the whole way."""
     from deploy.node.doctor import Probe, examine_node
 
-    findings = run(examine_node(home.absolute(), config, Probe(probe) if probe else None))
-    if as_json:
-        show([finding.as_json() for finding in findings], True, "")
+    findings = run(examine_node(terminal.home.absolute(), terminal.config, Probe(probe) if probe else None))
+    if terminal.as_json:
+        terminal.show([finding.as_json() for finding in findings])
     else:
         for finding in findings:
             screen.print(
@@ -182,39 +181,34 @@ def doctor(
 
 
 @app.command()
-def check(home: HomeOption = DEFAULT_HOME, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+@at_terminal
+def check(terminal: Terminal) -> None:
     """Read everything that is stored, and say what is damaged."""
-    result = ask_node_at_length(home, config, as_json, "check")
-    show(result, as_json, f"{count(result['messages'], 'message')}, {count(result['blobs'], 'blob')} read.")
+    result = terminal.ask_at_length("check")
+    terminal.show(result, f"{count(result['messages'], 'message')}, {count(result['blobs'], 'blob')} read.")
     if result["faults"]:
-        if not as_json:
+        if not terminal.as_json:
             table(result["faults"], {"kind": "What", "where": "Where", "sentence": "Meaning"}, "")
         raise typer.Exit(1)
-    if not as_json:
+    if not terminal.as_json:
         screen.print("Nothing is damaged.")
 
 
 @app.command()
+@at_terminal
 def backup(
+    terminal: Terminal,
     to: Annotated[Path, typer.Option("--to", help="Folder for the copy; made if absent.")],
     keystore_to: Annotated[
         Path | None,
         typer.Option(help="Copy the keystore here, apart from the backup; it replaces the copy before."),
     ] = None,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Copy the node's data, consistent, while it serves. Never the keystore, never the KEK."""
-    result = ask_node_at_length(
-        home,
-        config,
-        as_json,
-        "backup",
-        to=str(to.absolute()),
-        keystore_to=str(keystore_to.absolute()) if keystore_to else None,
+    result = terminal.ask_at_length(
+        "backup", to=str(to.absolute()), keystore_to=str(keystore_to.absolute()) if keystore_to else None
     )
-    show(result, as_json, f"Backup in {to}: {result['files']} files, {result['bytes']} bytes.")
+    terminal.show(result, f"Backup in {to}: {result['files']} files, {result['bytes']} bytes.")
 
 
 @app.command()
@@ -295,23 +289,24 @@ def verify_page(
 
 
 @key.command("publish")
+@at_terminal
 def key_publish(
+    terminal: Terminal,
     address: str,
     certificate: Annotated[Path, typer.Argument(help="OpenPGP certificate, armored or binary.")],
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Seal to this certificate from now on; what waited or lay in custody is sealed to it."""
     import base64
 
     data = base64.b64encode(content(certificate)).decode()
-    result = ask_node(home, config, "key_publish", address=address, certificate=data)
-    show(result, as_json, f"{address} is sealed to {result['fingerprint']} from now on.")
+    result = terminal.ask("key_publish", address=address, certificate=data)
+    terminal.show(result, f"{address} is sealed to {result['fingerprint']} from now on.")
 
 
 @key.command("revoke")
+@at_terminal
 def key_revoke(
+    terminal: Terminal,
     address: str,
     fingerprint: Annotated[
         str | None, typer.Argument(help="Which one; the one in force if left out.")
@@ -319,38 +314,31 @@ def key_revoke(
     revocation: Annotated[
         Path | None, typer.Option(help="The holder's own revocation, shown to everybody from now on.")
     ] = None,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Nothing is sealed to this certificate any more; until another is published, letters are refused."""
     import base64
 
     given = base64.b64encode(content(revocation)).decode() if revocation is not None else None
-    result = ask_node(home, config, "key_revoke", address=address, fingerprint=fingerprint, revocation=given)
-    show(result, as_json, f"{result['fingerprint']} is revoked.")
+    result = terminal.ask("key_revoke", address=address, fingerprint=fingerprint, revocation=given)
+    terminal.show(result, f"{result['fingerprint']} is revoked.")
 
 
 @key.command("list")
-def key_list(
-    home: HomeOption = DEFAULT_HOME, config: ConfigOption = None, as_json: JsonOption = False
-) -> None:
+@at_terminal
+def key_list(terminal: Terminal) -> None:
     """Which certificate seals to whom."""
-    rows = ask_node(home, config, "key_list")
-    if as_json:
-        show(rows, True, "")
-    else:
-        table(
-            rows,
-            {
-                "address": "Address",
-                "family": "Family",
-                "standing": "Standing",
-                "fingerprint": "Fingerprint",
-                "held_by": "Held by",
-            },
-            "No certificate yet: `vaguemestre key publish` brings one.",
-        )
+    rows = terminal.ask("key_list")
+    terminal.table(
+        rows,
+        {
+            "address": "Address",
+            "family": "Family",
+            "standing": "Standing",
+            "fingerprint": "Fingerprint",
+            "held_by": "Held by",
+        },
+        "No certificate yet: `vaguemestre key publish` brings one.",
+    )
 
 
 def main() -> None:

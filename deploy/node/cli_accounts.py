@@ -16,14 +16,9 @@ from deploy.node.cli_readers import add_readers
 from deploy.node.cli_signatures import add_forward
 from deploy.node.cli_software import add_software
 from deploy.node.terminal import (
-    DEFAULT_HOME,
-    ConfigOption,
-    HomeOption,
-    JsonOption,
-    ask_node,
+    Terminal,
+    at_terminal,
     content,
-    show,
-    table,
 )
 from mail_server.accounts.app_passwords import DEFAULT_DAYS
 
@@ -40,7 +35,9 @@ account.add_typer(certificate, name="certificate")
 
 
 @account.command("add")
+@at_terminal
 def account_add(
+    terminal: Terminal,
     address: str,
     kind: Annotated[str, typer.Option(help="PER, ORG, APP or CAB.")] = "PER",
     client_certificate: Annotated[
@@ -48,14 +45,9 @@ def account_add(
         typer.Option(help="APP: the system's client certificate (PEM); it logs in by SASL EXTERNAL."),
     ] = None,
     password: Annotated[bool, typer.Option(help="Make an app password and show it once.")] = True,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Give someone a mailbox. A person or a system also gets an app password, shown once."""
-    result = ask_node(
-        home,
-        config,
+    result = terminal.ask(
         "account_add",
         address=address,
         kind=kind.upper(),
@@ -67,33 +59,31 @@ def account_add(
         words += " It logs in with its certificate (SASL EXTERNAL)."
     if result.get("password"):
         words += f"\nApp password, shown this once: {result['password']}"
-    show(result, as_json, words)
+    terminal.show(result, words)
 
 
 @account.command("list")
-def account_list(
-    home: HomeOption = DEFAULT_HOME, config: ConfigOption = None, as_json: JsonOption = False
-) -> None:
+@at_terminal
+def account_list(terminal: Terminal) -> None:
     """Every account, with how its letters lie now."""
-    rows = ask_node(home, config, "account_list")
-    if as_json:
-        show(rows, True, "")
-    else:
-        table(
-            rows,
-            {
-                "address": "Address",
-                "kind": "Kind",
-                "mode": "Letters",
-                "state": "State",
-                "members": "Members",
-            },
-            "No account yet: `vaguemestre account add` makes one.",
-        )
+    rows = terminal.ask("account_list")
+    terminal.table(
+        rows,
+        {
+            "address": "Address",
+            "kind": "Kind",
+            "mode": "Letters",
+            "state": "State",
+            "members": "Members",
+        },
+        "No account yet: `vaguemestre account add` makes one.",
+    )
 
 
 @password.command("add")
+@at_terminal
 def password_add(
+    terminal: Terminal,
     address: str,
     label: Annotated[str, typer.Option(help="Which program or device it is for.")] = "mail program",
     protocol: Annotated[
@@ -104,88 +94,67 @@ def password_add(
     network: Annotated[
         str, typer.Option(help="Ranges it may be used from, such as '192.0.2.0/24 2001:db8::/32'. Else all.")
     ] = "",
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Make one more app password, shown once."""
-    result = ask_node(
-        home,
-        config,
-        "account_password",
-        address=address,
-        label=label,
-        protocols=protocol or [],
-        days=days,
-        network=network,
+    result = terminal.ask(
+        "account_password", address=address, label=label, protocols=protocol or [], days=days, network=network
     )
-    show(result, as_json, f"App password, shown this once: {result['password']}")
+    terminal.show(result, f"App password, shown this once: {result['password']}")
 
 
 @password.command("list")
-def password_list(
-    address: str, home: HomeOption = DEFAULT_HOME, config: ConfigOption = None, as_json: JsonOption = False
-) -> None:
+@at_terminal
+def password_list(terminal: Terminal, address: str) -> None:
     """Which app passwords an account has, and when each last served. Never the passwords."""
-    rows = ask_node(home, config, "password_list", address=address)
-    if as_json:
-        show(rows, True, "")
-    else:
-        columns = {
-            "credential": "Id", "label": "For", "created": "Made (UTC)", "expires": "Until", "last_used": "Last used",
-            "last_place": "From", "protocols": "Serves", "network": "Allowed from",
-        }  # fmt: skip
-        table(rows, columns, f"{address} has no app password.")
+    rows = terminal.ask("password_list", address=address)
+    columns = {
+        "credential": "Id", "label": "For", "created": "Made (UTC)", "expires": "Until", "last_used": "Last used",
+        "last_place": "From", "protocols": "Serves", "network": "Allowed from",
+    }  # fmt: skip
+    terminal.table(rows, columns, f"{address} has no app password.")
 
 
 @password.command("revoke")
+@at_terminal
 def password_revoke(
+    terminal: Terminal,
     address: str,
     credential: Annotated[str, typer.Argument(help="Its id, from `account password list`.")],
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """End an app password and the sessions that logged in with it."""
-    result = ask_node(home, config, "password_revoke", address=address, credential=credential)
-    show(result, as_json, f"The app password {credential} of {address} is revoked; its sessions end.")
+    result = terminal.ask("password_revoke", address=address, credential=credential)
+    terminal.show(result, f"The app password {credential} of {address} is revoked; its sessions end.")
 
 
 @certificate.command("list")
-def certificate_list(
-    address: str, home: HomeOption = DEFAULT_HOME, config: ConfigOption = None, as_json: JsonOption = False
-) -> None:
+@at_terminal
+def certificate_list(terminal: Terminal, address: str) -> None:
     """Which client certificates speak for an account."""
-    rows = ask_node(home, config, "certificate_list", address=address)
-    if as_json:
-        show(rows, True, "")
-    else:
-        columns = {"credential": "Id", "created": "Bound (UTC)", "matched": "Certificate"}
-        table(rows, columns, f"No certificate speaks for {address}.")
+    rows = terminal.ask("certificate_list", address=address)
+    columns = {"credential": "Id", "created": "Bound (UTC)", "matched": "Certificate"}
+    terminal.table(rows, columns, f"No certificate speaks for {address}.")
 
 
 @certificate.command("bind")
+@at_terminal
 def certificate_bind(
+    terminal: Terminal,
     address: str,
     client_certificate: Annotated[Path, typer.Argument(help="The system's client certificate (PEM).")],
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Let one more client certificate speak for a system's account: the next one, before the old expires."""
     pem = content(client_certificate).decode("ascii", "replace")
-    result = ask_node(home, config, "certificate_bind", address=address, certificate=pem)
-    show(result, as_json, f"{client_certificate} speaks for {address}.")
+    result = terminal.ask("certificate_bind", address=address, certificate=pem)
+    terminal.show(result, f"{client_certificate} speaks for {address}.")
 
 
 @certificate.command("unbind")
+@at_terminal
 def certificate_unbind(
+    terminal: Terminal,
     address: str,
     credential: Annotated[str, typer.Argument(help="Its id, from `account certificate list`.")],
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """A client certificate speaks for the account no more; the sessions it began end."""
-    result = ask_node(home, config, "certificate_unbind", address=address, credential=credential)
-    show(result, as_json, f"The certificate {credential} speaks for {address} no more; its sessions end.")
+    result = terminal.ask("certificate_unbind", address=address, credential=credential)
+    terminal.show(result, f"The certificate {credential} speaks for {address} no more; its sessions end.")

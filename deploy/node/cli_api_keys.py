@@ -7,12 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from deploy.node.terminal import (
-    DEFAULT_HOME,
-    ConfigOption,
-    HomeOption,
-    JsonOption,
-    ask_node,
-    show,
+    Terminal,
+    at_terminal,
     table,
 )
 
@@ -24,7 +20,9 @@ key = typer.Typer(
 
 
 @key.command("add")
+@at_terminal
 def add(
+    terminal: Terminal,
     label: Annotated[str, typer.Argument(help="Whose it is.")],
     read: Annotated[bool, typer.Option("--read/--no-read", help="It may search and read.")] = True,
     publish_for: Annotated[
@@ -36,15 +34,10 @@ def add(
     days: Annotated[
         int | None, typer.Option(help="How long it lasts; left out: until it is revoked.")
     ] = None,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Make a key. It is shown once, here: only its hash is kept."""
     rights = [*(["read"] if read else []), *(["publish"] if publish_for or domain else [])]
-    made = ask_node(
-        home,
-        config,
+    made = terminal.ask(
         "directory_key_add",
         label=label,
         rights=rights,
@@ -52,30 +45,30 @@ def add(
         domains=domain or [],
         days=days,
     )
-    show(made, as_json, f"Key {made['id']} for {made['label']}: {made['key']}")
+    terminal.show(made, f"Key {made['id']} for {made['label']}: {made['key']}")
 
 
 @key.command("list")
-def listed(home: HomeOption = DEFAULT_HOME, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+@at_terminal
+def listed(terminal: Terminal) -> None:
     """Every key there is or was, without the keys themselves."""
-    rows = ask_node(home, config, "directory_key_list")
-    if as_json:
-        show(rows, as_json, "")
+    rows = terminal.ask("directory_key_list")
+    if terminal.as_json:
+        terminal.show(rows)
         return
     shown = [row | {"may": _may(row), "until": _until(row)} for row in rows]
     table(shown, _COLUMNS, "No key was made yet.")
 
 
 @key.command("revoke")
+@at_terminal
 def revoke(
+    terminal: Terminal,
     key_id: Annotated[str, typer.Argument(metavar="ID", help="As `directory key list` shows it.")],
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Close it: from now on it opens nothing."""
-    revoked = ask_node(home, config, "directory_key_revoke", key=key_id)
-    show(revoked, as_json, f"Key {revoked['id']} ({revoked['label']}) opens nothing any more.")
+    revoked = terminal.ask("directory_key_revoke", key=key_id)
+    terminal.show(revoked, f"Key {revoked['id']} ({revoked['label']}) opens nothing any more.")
 
 
 def _may(row: dict[str, Any]) -> str:

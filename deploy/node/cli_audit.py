@@ -22,15 +22,14 @@ from deploy.node.terminal import (
     DEFAULT_HOME,
     ConfigOption,
     HomeOption,
-    JsonOption,
+    Terminal,
     ask_node,
-    ask_node_at_length,
+    at_terminal,
     fail,
     progress,
     run,
     screen,
     show,
-    table,
 )
 
 audit = typer.Typer(no_args_is_help=True, help="The tamper-evident trace.")
@@ -45,23 +44,17 @@ class Form(StrEnum):
 
 
 @audit.command("show")
+@at_terminal
 def audit_show(
+    terminal: Terminal,
     limit: Annotated[int, typer.Option(help="How many of the latest entries.")] = 50,
     action: Annotated[str | None, typer.Option(help="Only this action: deliver, refuse, login...")] = None,
     address: Annotated[str | None, typer.Option(help="Only what concerns this account.")] = None,
     reference: Annotated[str | None, typer.Option(help="The reference a person was shown.")] = None,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Who did what, when, with which outcome. Never content."""
-    rows = ask_node(
-        home, config, "audit_show", limit=limit, action=action, address=address, reference=reference
-    )
-    if as_json:
-        show(rows, True, "")
-        return
-    table(
+    rows = terminal.ask("audit_show", limit=limit, action=action, address=address, reference=reference)
+    terminal.table(
         rows,
         {
             "seq": "No",
@@ -79,7 +72,9 @@ def audit_show(
 
 
 @audit.command("verify")
+@at_terminal
 def audit_verify(
+    terminal: Terminal,
     heads: Annotated[
         Path | None,
         typer.Option(
@@ -90,9 +85,6 @@ def audit_verify(
         str | None,
         typer.Option(help="Public key the heads must be signed with, in hex; the database's if left out."),
     ] = None,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Walk every chain from its first entry to its last, and hold it against the heads noted outside."""
     from deploy.node import config as configuration
@@ -102,17 +94,17 @@ def audit_verify(
     from deploy.node.home import Home
 
     async def work() -> dict[str, Any]:
-        settings = configuration.load((config or Home(home.absolute()).config).absolute())
+        settings = configuration.load((terminal.config or Home(terminal.home.absolute()).config).absolute())
         configured = settings.policies.audit_heads
         file = heads or (configured if configured is not None and configured.exists() else None)
         wishes = Wishes(settings.policies.periods, now(), file, key.lower() if key else None)
-        verdicts = await verify_all(Database(settings.store, home.absolute()), wishes, report)
+        verdicts = await verify_all(Database(settings.store, terminal.home.absolute()), wishes, report)
         return verdict_json(verdicts, settings.policies.audit_chain) | {"file": str(file) if file else None}
 
-    with progress(as_json) as report:
+    with progress(terminal.as_json) as report:
         result = run(work())
-    if as_json:
-        show(result, True, "")
+    if terminal.as_json:
+        terminal.show(result)
     else:
         _tell(result)
     if result["broken"]:
@@ -134,36 +126,34 @@ def _tell(result: dict[str, Any]) -> None:
 
 
 @audit.command("heads")
+@at_terminal
 def audit_heads(
+    terminal: Terminal,
     key: Annotated[
         bool, typer.Option("--key", help="Only the public key that heads are signed with.")
     ] = False,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Where the trace stands, and the key to check its signed heads with: note both elsewhere."""
-    result = ask_node(home, config, "audit_heads")
+    result = terminal.ask("audit_heads")
     if key:
-        show({"key": result["key"]}, as_json, result["key"])
+        terminal.show({"key": result["key"]}, result["key"])
         return
     words = [f"Chain {result['chain']}, {result['seq']} entries, key {result['key']}."]
     words += [f"  {one['class']}: {one['day']}, {one['link']}" for one in result["heads"]]
     words.append(
         f"Noted in {result['file']}." if result["file"] else "Noted nowhere: set policies.audit_heads."
     )
-    show(result, as_json, "\n".join(words))
+    terminal.show(result, "\n".join(words))
 
 
 @audit.command("purge")
+@at_terminal
 def audit_purge(
+    terminal: Terminal,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is due.")] = False,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Empty the entries whose time is over; the chain holds all the same."""
-    result = ask_node_at_length(home, config, as_json, "audit_purge", dry_run=dry_run)
+    result = terminal.ask_at_length("audit_purge", dry_run=dry_run)
     lines = [
         f"{one['class'].capitalize()}: kept from {one['kept_from']}; {one['due']} due, {one['emptied']} emptied."
         + (
@@ -173,7 +163,7 @@ def audit_purge(
         )
         for one in result["classes"]
     ]
-    show(result, as_json, "\n".join(lines))
+    terminal.show(result, "\n".join(lines))
     if any(one["broken"] for one in result["classes"]):
         raise typer.Exit(1)
 

@@ -7,13 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from deploy.node.terminal import (
-    DEFAULT_HOME,
-    ConfigOption,
-    HomeOption,
-    JsonOption,
-    ask_node,
+    Terminal,
+    at_terminal,
     screen,
-    show,
     table,
 )
 
@@ -34,7 +30,9 @@ _SITUATIONS = {"speciality": "Speciality", "mode": "Mode", "organisation": "Orga
 
 
 @directory.command("search")
+@at_terminal
 def directory_search(
+    terminal: Terminal,
     words: Annotated[
         list[str], typer.Argument(help="Names, profession, place, organisation, part of an address.")
     ],
@@ -45,14 +43,9 @@ def directory_search(
     profession: Annotated[str, typer.Option(help="A code of the national table, or words.")] = "",
     department: Annotated[str, typer.Option(help="Its number, or its name.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 20,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Whom the directory shows. Exit code 1 when nobody is found."""
-    found = ask_node(
-        home,
-        config,
+    found = terminal.ask(
         "directory_search",
         words=" ".join(words),
         kinds=kind or [],
@@ -60,8 +53,8 @@ def directory_search(
         department=department,
         limit=limit,
     )
-    if as_json:
-        show(found, True, "")
+    if terminal.as_json:
+        terminal.show(found)
     else:
         for typed, taken in found["corrected"]:
             screen.print(f"Nobody for {typed}; this is for {taken}.", markup=False, highlight=False)
@@ -83,18 +76,17 @@ def _line(card: dict[str, Any]) -> dict[str, Any]:
 
 
 @directory.command("show")
+@at_terminal
 def directory_show(
+    terminal: Terminal,
     what: Annotated[
         str, typer.Argument(help="An address, or the identifier of a person or an organisation.")
     ],
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """All that is shown of a mailbox (and its certificates), a person, an organisation."""
-    found = ask_node(home, config, "directory_show", what=what)
-    if as_json:
-        show(found, True, "")
+    found = terminal.ask("directory_show", what=what)
+    if terminal.as_json:
+        terminal.show(found)
     elif "mailbox" in found:
         _show_mailbox(found["mailbox"])
     elif "person" in found:

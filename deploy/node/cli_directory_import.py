@@ -12,10 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from deploy.node.terminal import (
-    DEFAULT_HOME,
-    ConfigOption,
-    HomeOption,
-    JsonOption,
+    Terminal,
+    at_terminal,
     count,
     errors,
     run,
@@ -26,7 +24,9 @@ _SHOWN = 20
 _STAGES = {"reading": "Looking for what is new", "importing": "Importing"}
 
 
+@at_terminal
 def directory_import(
+    terminal: Terminal,
     files: Annotated[list[Path], typer.Argument(help="National files, plain or zip, in any order.")],
     source: Annotated[
         str, typer.Option(help="mssante or activity; found out by the header if left out.")
@@ -37,21 +37,18 @@ def directory_import(
     force: Annotated[
         bool, typer.Option("--force", help="Also where it takes away more than directory.largest_fall.")
     ] = False,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Import the MSSanté extraction and PS_LibreAcces_Personne_activite: what changed since the last time."""
     from deploy.node.asking import command
 
     results: list[dict[str, Any]] = []
     for path in files:
-        with _progress(as_json, path.name) as report:
+        with _progress(terminal.as_json, path.name) as report:
             results.append(
                 run(
                     command(
-                        home.absolute(),
-                        config,
+                        terminal.home.absolute(),
+                        terminal.config,
                         "directory_import",
                         {
                             "path": str(path.absolute()),
@@ -63,9 +60,9 @@ def directory_import(
                     )
                 )
             )
-        show(None, False, "" if as_json else _told(path, results[-1]))
-    if as_json:
-        show(results, True, "")
+        show(None, False, "" if terminal.as_json else _told(path, results[-1]))
+    if terminal.as_json:
+        terminal.show(results)
 
 
 def _told(path: Path, result: dict[str, Any]) -> str:

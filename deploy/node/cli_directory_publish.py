@@ -9,14 +9,10 @@ import typer
 
 from deploy.node import whence
 from deploy.node.terminal import (
-    DEFAULT_HOME,
-    ConfigOption,
-    HomeOption,
-    JsonOption,
-    ask_node,
+    Terminal,
+    at_terminal,
     fail,
     screen,
-    show,
     table,
 )
 
@@ -38,48 +34,44 @@ _SENTENCES = {
 }
 
 
+@at_terminal
 def publish(
+    terminal: Terminal,
     address: Annotated[str, typer.Argument(help="A mailbox of ours.")] = "",
     every: Annotated[
         bool, typer.Option("--all", help="All our mailboxes: what was refused is asked again.")
     ] = False,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Let a mailbox be found, here and at the national directory; what was refused is asked again."""
-    told = ask_node(home, config, "directory_publish", address=address, every=every, network=whence.told())
+    told = terminal.ask("directory_publish", address=address, every=every, network=whence.told())
     if every:
-        show(
+        terminal.show(
             told,
-            as_json,
             f"{len(told)} mailboxes are brought up to date: `directory publications` shows how they stand.",
         )
     else:
-        show(told[0], as_json, f"{told[0]['address']} is listed. {_sentence(told[0])}")
+        terminal.show(told[0], f"{told[0]['address']} is listed. {_sentence(told[0])}")
 
 
+@at_terminal
 def withdraw(
+    terminal: Terminal,
     address: Annotated[str, typer.Argument(help="A mailbox of ours.")],
     reason: Annotated[str, typer.Option(help="Why, in a sentence for administrators: it is traced.")] = "",
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Let nobody find a mailbox any more, here nor at the national directory. Letters to it still arrive."""
-    told = ask_node(home, config, "directory_withdraw", address=address, reason=reason, network=whence.told())
+    told = terminal.ask("directory_withdraw", address=address, reason=reason, network=whence.told())
     words = {**_SENTENCES, "pending": "The national directory is told within a minute to forget it."}
     sentence = words[told["state"]].format(words=told["words"])
-    show(told, as_json, f"{told['address']} is shown to nobody any more. {sentence}")
+    terminal.show(told, f"{told['address']} is shown to nobody any more. {sentence}")
 
 
-def publications(
-    home: HomeOption = DEFAULT_HOME, config: ConfigOption = None, as_json: JsonOption = False
-) -> None:
+@at_terminal
+def publications(terminal: Terminal) -> None:
     """How each of our mailboxes stands at the national directory."""
-    told = ask_node(home, config, "directory_publications")
-    show(told, as_json, "")
-    if as_json:
+    told = terminal.ask("directory_publications")
+    terminal.show(told)
+    if terminal.as_json:
         return
     screen.print(told["national_directory"] or _SENTENCES["nowhere"], markup=False, highlight=False)
     if told["key_refused"]:
@@ -87,16 +79,15 @@ def publications(
     table(told["mailboxes"], _COLUMNS, "There is no mailbox yet.")
 
 
+@at_terminal
 def report(
+    terminal: Terminal,
     file: Annotated[Path | None, typer.Argument(help="CSV file to write; none: on the screen.")] = None,
     kind: Annotated[list[str] | None, typer.Option(help="PER, ORG, APP or CAB (repeat for several).")] = None,
     wrong: Annotated[bool, typer.Option("--wrong", help="Only what is to be mended.")] = False,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Our mailboxes: whose, how they stand, until when their certificates serve, and what is wrong with them."""
-    rows: list[dict[str, Any]] = ask_node(home, config, "directory_report", kinds=kind or [], wrong=wrong)
+    rows: list[dict[str, Any]] = terminal.ask("directory_report", kinds=kind or [], wrong=wrong)
     if file is not None:
         from deploy.node.directory_report import as_csv
 
@@ -104,9 +95,9 @@ def report(
             file.write_text(as_csv(rows), encoding="utf-8", newline="")
         except OSError as failure:
             raise fail(f"{file} cannot be written: {failure.strerror}.") from None
-        show(rows, as_json, f"{len(rows)} {'line is' if len(rows) == 1 else 'lines are'} in {file}.")
-    elif as_json:
-        show(rows, True, "")
+        terminal.show(rows, f"{len(rows)} {'line is' if len(rows) == 1 else 'lines are'} in {file}.")
+    elif terminal.as_json:
+        terminal.show(rows)
     elif wrong:
         table(rows, _WRONG, "Nothing is wrong.")
     else:
@@ -117,19 +108,18 @@ def report(
         )
 
 
+@at_terminal
 def autoconfig(
+    terminal: Terminal,
     domain: Annotated[str, typer.Argument(help="A domain of mailboxes of this node.")],
     srv: Annotated[bool, typer.Option("--srv", help="The zone's lines alone.")] = False,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """The lines that the domain's zone needs, so that mail programs find their settings by themselves."""
-    told = ask_node(home, config, "directory_autoconfig", domain=domain)
+    told = terminal.ask("directory_autoconfig", domain=domain)
     words = str(told["zone"]).rstrip("\n")
     if not srv and told["addresses"]:
         words += "".join(f"\n; {name}: {where}" for name, where in told["addresses"].items())
-    show(told, as_json, words)
+    terminal.show(told, words)
 
 
 def _sentence(told: dict[str, Any]) -> str:

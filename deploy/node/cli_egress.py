@@ -7,13 +7,9 @@ from typing import Annotated
 import typer
 
 from deploy.node.terminal import (
-    DEFAULT_HOME,
-    ConfigOption,
-    HomeOption,
-    JsonOption,
-    ask_node,
+    Terminal,
+    at_terminal,
     screen,
-    show,
     table,
 )
 
@@ -23,13 +19,12 @@ egress = typer.Typer(
 
 
 @egress.command("show")
-def egress_show(
-    home: HomeOption = DEFAULT_HOME, config: ConfigOption = None, as_json: JsonOption = False
-) -> None:
+@at_terminal
+def egress_show(terminal: Terminal) -> None:
     """Whether the gate's process runs, its keys, and how many letters wait for each."""
-    found = ask_node(home, config, "egress_show")
-    if as_json:
-        show(found, True, "")
+    found = terminal.ask("egress_show")
+    if terminal.as_json:
+        terminal.show(found)
         return
     columns = {
         "fingerprint": "Fingerprint", "state": "State", "made_day": "Made", "replaced": "Replaced",
@@ -41,26 +36,24 @@ def egress_show(
 
 
 @egress.command("rotate")
-def egress_rotate(
-    home: HomeOption = DEFAULT_HOME, config: ConfigOption = None, as_json: JsonOption = False
-) -> None:
+@at_terminal
+def egress_rotate(terminal: Terminal) -> None:
     """Make a new key now. The one before opens what waits, and is destroyed when nothing does any more."""
-    made = ask_node(home, config, "egress_rotate")
+    made = terminal.ask("egress_rotate")
     words = f"Letters that leave are sealed to {made['fingerprint']} from now on."
     if made["kept"]:
         words += f"\nKept until no letter names it, a day at least: {', '.join(made['kept'])}."
-    show(made, as_json, words)
+    terminal.show(made, words)
 
 
+@at_terminal
 def key_peer(
+    terminal: Terminal,
     address: str,
     refresh: Annotated[bool, typer.Option("--refresh", help="Ask their operator now.")] = False,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """The certificate that another operator publishes for an address, as it is known here."""
-    found = ask_node(home, config, "key_peer", address=address, refresh=refresh)
+    found = terminal.ask("key_peer", address=address, refresh=refresh)
     words = {
         "unknown": "Nothing is known of it: their operator was not asked, or did not answer.",
         "none": "Their operator publishes no certificate that can be used"
@@ -70,4 +63,4 @@ def key_peer(
     }[found["state"]]
     if found["answered"]:
         words += f" Their operator said so on {found['answered']}."
-    show(found, as_json, words)
+    terminal.show(found, words)

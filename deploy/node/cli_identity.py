@@ -6,10 +6,15 @@ from typing import Annotated
 
 import typer
 
-from deploy.node.terminal import DEFAULT_HOME, ConfigOption, HomeOption, JsonOption, ask_node, show
+from deploy.node.terminal import (
+    Terminal,
+    at_terminal,
+)
 
 
+@at_terminal
 def national_id(
+    terminal: Terminal,
     address: str,
     identifier: Annotated[
         str | None,
@@ -18,10 +23,7 @@ def national_id(
             help="8 and the 11 digits of the RPPS number, or 0 and the ADELI number; '' unbinds.",
         ),
     ] = None,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Show or bind the national identifier that a provider's login must vouch for."""
-    found = ask_node(home, config, "account_national_id", address=address, national_id=identifier)
-    show(found, as_json, f"{found['address']}: {found['national_id'] or 'no national identifier'}")
+    found = terminal.ask("account_national_id", address=address, national_id=identifier)
+    terminal.show(found, f"{found['address']}: {found['national_id'] or 'no national identifier'}")

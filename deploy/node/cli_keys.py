@@ -10,33 +10,30 @@ from typing import Annotated
 import typer
 
 from deploy.node.terminal import (
-    DEFAULT_HOME,
-    ConfigOption,
-    HomeOption,
-    JsonOption,
-    ask_node,
+    Terminal,
+    at_terminal,
     content,
-    show,
     table,
 )
 
 
+@at_terminal
 def key_publish_x509(
+    terminal: Terminal,
     address: str,
     certificate: Annotated[
         Path, typer.Argument(help="S/MIME certificate, DER or PEM (with its intermediates behind it).")
     ],
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Show this certificate in the directory (LDAP) for programs that know S/MIME alone, such as Outlook."""
     data = base64.b64encode(content(certificate)).decode()
-    result = ask_node(home, config, "key_publish_x509", address=address, certificate=data)
-    show(result, as_json, f"{address} has {result['fingerprint']} until {_day(result['not_after'])}.")
+    result = terminal.ask("key_publish_x509", address=address, certificate=data)
+    terminal.show(result, f"{address} has {result['fingerprint']} until {_day(result['not_after'])}.")
 
 
+@at_terminal
 def key_revoke_x509(
+    terminal: Terminal,
     address: str,
     fingerprint: Annotated[
         str | None, typer.Argument(help="SHA-256, with or without colons; the one in force if left out.")
@@ -44,27 +41,18 @@ def key_revoke_x509(
     withdraw: Annotated[
         bool, typer.Option("--withdraw", help="It is not compromised: it may be published again.")
     ] = False,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Show this S/MIME certificate no more, at once."""
-    result = ask_node(
-        home, config, "key_revoke_x509", address=address, fingerprint=fingerprint, withdrawn=withdraw
-    )
-    show(result, as_json, f"{result['fingerprint']} is {'withdrawn' if withdraw else 'revoked'}.")
+    result = terminal.ask("key_revoke_x509", address=address, fingerprint=fingerprint, withdrawn=withdraw)
+    terminal.show(result, f"{result['fingerprint']} is {'withdrawn' if withdraw else 'revoked'}.")
 
 
-def key_history(
-    address: str,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@at_terminal
+def key_history(terminal: Terminal, address: str) -> None:
     """Every certificate an address has or had: from when, until when, and why no longer."""
-    rows = ask_node(home, config, "key_history", address=address)
-    if as_json:
-        show(rows, True, "")
+    rows = terminal.ask("key_history", address=address)
+    if terminal.as_json:
+        terminal.show(rows)
         return
     told = [
         row | {"since": _day(row["since"]), "until": _day(row["until"]), "why": row["why"] or "in force"}

@@ -14,11 +14,8 @@ import typer
 from deploy.node import whence
 from deploy.node.statistics import as_csv
 from deploy.node.terminal import (
-    DEFAULT_HOME,
-    ConfigOption,
-    HomeOption,
-    JsonOption,
-    ask_node,
+    Terminal,
+    at_terminal,
     fail,
     screen,
     show,
@@ -30,46 +27,31 @@ operator = typer.Typer(no_args_is_help=True, help="This operator, and the others
 ReasonOption = Annotated[str, typer.Option(help="Why, in a sentence for administrators: it is traced.")]
 
 
-def suspend(
-    address: str,
-    reason: ReasonOption = "",
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@at_terminal
+def suspend(terminal: Terminal, address: str, reason: ReasonOption = "") -> None:
     """No more logins, no more letters, at once; what lies there stays."""
-    result = ask_node(home, config, "account_suspend", address=address, reason=reason, network=whence.told())
-    show(result, as_json, f"{address} is suspended.")
+    result = terminal.ask("account_suspend", address=address, reason=reason, network=whence.told())
+    terminal.show(result, f"{address} is suspended.")
 
 
-def reinstate(
-    address: str,
-    reason: ReasonOption = "",
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@at_terminal
+def reinstate(terminal: Terminal, address: str, reason: ReasonOption = "") -> None:
     """End a suspension."""
-    result = ask_node(
-        home, config, "account_reinstate", address=address, reason=reason, network=whence.told()
-    )
-    show(result, as_json, f"{address} is open again.")
+    result = terminal.ask("account_reinstate", address=address, reason=reason, network=whence.told())
+    terminal.show(result, f"{address} is open again.")
 
 
+@at_terminal
 def practice(
+    terminal: Terminal,
     address: str,
     state: Annotated[str, typer.Argument(help="lost or regained.")],
     reason: ReasonOption = "",
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """A professional was struck off, or may practise again: logins, letters and publication follow at once."""
     if state not in ("lost", "regained"):
         raise fail("Say lost or regained.")
-    result = ask_node(
-        home,
-        config,
+    result = terminal.ask(
         "account_practice",
         address=address,
         practising=state == "regained",
@@ -79,63 +61,59 @@ def practice(
     words = (
         "may practise again." if state == "regained" else "has no way in any more, and letters are refused."
     )
-    show(result, as_json, f"{address} {words}")
+    terminal.show(result, f"{address} {words}")
 
 
+@at_terminal
 def contact(
+    terminal: Terminal,
     address: str,
     choice: Annotated[str, typer.Argument(help="replies_only, opted_in (organisations) or open.")],
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Which patients may write first to a professional or an organisation."""
-    result = ask_node(home, config, "account_contact", address=address, contact=choice, network=whence.told())
-    show(result, as_json, f"{address}: {result['contact']}.")
+    result = terminal.ask("account_contact", address=address, contact=choice, network=whence.told())
+    terminal.show(result, f"{address}: {result['contact']}.")
 
 
+@at_terminal
 def sector(
+    terminal: Terminal,
     address: str,
     code: Annotated[str, typer.Argument(help="A code of TRE_R02, such as SA33; '' takes it away.")],
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """The sector of an organisation."""
-    result = ask_node(home, config, "account_sector", address=address, sector=code, network=whence.told())
-    show(result, as_json, f"{address}: {result['sector'] or 'no sector'}.")
+    result = terminal.ask("account_sector", address=address, sector=code, network=whence.told())
+    terminal.show(result, f"{address}: {result['sector'] or 'no sector'}.")
 
 
+@at_terminal
 def close(
+    terminal: Terminal,
     address: str,
     reason: ReasonOption = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Close an account for good: no logins, no letters, its address is never given again. Its letters stay sealed."""
     if not yes and not sys.stdin.isatty():
         raise fail("Nothing was closed: nobody is there to be asked. Add --yes.")
     if not yes and not typer.confirm(f"Close {address} for good? Nothing opens it again.", err=True):
         raise fail("Nothing was closed.")
-    result = ask_node(home, config, "account_close", address=address, reason=reason, network=whence.told())
-    show(result, as_json, f"{address} is closed for good.")
+    result = terminal.ask("account_close", address=address, reason=reason, network=whence.told())
+    terminal.show(result, f"{address} is closed for good.")
 
 
+@at_terminal
 def unused(
+    terminal: Terminal,
     now: Annotated[
         bool, typer.Option("--now", help="Tell and close today's, as the node does daily.")
     ] = False,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Mailboxes nobody came to for too long: who was told, and when each will be closed."""
-    done: dict[str, Any] = ask_node(home, config, "account_unused_sweep") if now else {}
-    rows = ask_node(home, config, "account_unused")
-    if as_json:
-        show({"done": done, "unused": rows} if now else rows, True, "")
+    done: dict[str, Any] = terminal.ask("account_unused_sweep") if now else {}
+    rows = terminal.ask("account_unused")
+    if terminal.as_json:
+        terminal.show({"done": done, "unused": rows} if now else rows)
         return
     for what, addresses in done.items():
         for address in addresses:
@@ -147,13 +125,12 @@ def unused(
 
 
 @limits.command("show")
-def limits_show(
-    home: HomeOption = DEFAULT_HOME, config: ConfigOption = None, as_json: JsonOption = False
-) -> None:
+@at_terminal
+def limits_show(terminal: Terminal) -> None:
     """Every limit: what it allows, what the one nearest to it has taken, what was refused since the start."""
-    rows = ask_node(home, config, "limits_show")
-    if as_json:
-        show(rows, True, "")
+    rows = terminal.ask("limits_show")
+    if terminal.as_json:
+        terminal.show(rows)
         return
     columns = {
         "limit": "Limit ([limits])", "most": "Allows", "fullest": "Fullest now", "taken": "Taken", "refused": "Refused",
@@ -163,17 +140,16 @@ def limits_show(
 
 
 @operator.command("statistics")
+@at_terminal
 def statistics(
+    terminal: Terminal,
     month: Annotated[str, typer.Option(help="YYYY-MM.")],
     csv: Annotated[Path | None, typer.Option(help="Write them to this file; - for the screen.")] = None,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """The month's figures: mailboxes by kind, connections, messages in and out, refusals. The same at each reading."""
-    rows = ask_node(home, config, "operator_statistics", month=month)
-    if as_json:
-        show(rows, True, "")
+    rows = terminal.ask("operator_statistics", month=month)
+    if terminal.as_json:
+        terminal.show(rows)
     elif csv is None or str(csv) == "-":
         typer.echo(as_csv(rows), nl=False)
     else:

@@ -6,23 +6,23 @@ from typing import Annotated
 
 import typer
 
-from deploy.node.terminal import DEFAULT_HOME, ConfigOption, HomeOption, JsonOption, ask_node, show
+from deploy.node.terminal import (
+    Terminal,
+    at_terminal,
+)
 
 
+@at_terminal
 def notice_address(
+    terminal: Terminal,
     address: str,
     notice: Annotated[
         str | None, typer.Argument(help="An ordinary address, or none. Left out: only show it, cut short.")
     ] = None,
     language: Annotated[str, typer.Option(help="Of the notices: fr or en.")] = "fr",
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Where a holder is told that their mailbox will be closed. Patients set theirs on the page."""
-    result = ask_node(
-        home, config, "account_notice_address", address=address, notice=notice, language=language
-    )
+    result = terminal.ask("account_notice_address", address=address, notice=notice, language=language)
     if not result["notices"]:
         words = "This node sends no notices: set `smarthost` in [notices]."
     elif result["shown"] is None:
@@ -36,7 +36,7 @@ def notice_address(
             else "not proven yet"
         )
         words = f"{address} is told at {result['shown']} ({state})."
-    show(result, as_json, words)
+    terminal.show(result, words)
 
 
 def add_notices(account: typer.Typer) -> None:

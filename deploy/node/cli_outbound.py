@@ -7,7 +7,10 @@ from typing import Annotated
 import typer
 
 from deploy.node import whence
-from deploy.node.terminal import DEFAULT_HOME, ConfigOption, HomeOption, JsonOption, ask_node, show
+from deploy.node.terminal import (
+    Terminal,
+    at_terminal,
+)
 
 _TOLD = {
     "readable": "is told of letters that left readable by the other operator",
@@ -16,7 +19,9 @@ _TOLD = {
 }
 
 
+@at_terminal
 def outbound(
+    terminal: Terminal,
     address: str,
     sealed_only: Annotated[
         str | None,
@@ -27,35 +32,25 @@ def outbound(
     results: Annotated[
         str | None, typer.Option(help="Of which letters its holder is told: readable, always, asked.")
     ] = None,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """What an account asks of its letters to other operators. Without an option: only show it."""
-    result = ask_node(
-        home,
-        config,
-        "account_outbound",
-        address=address,
-        sealed_only=sealed_only,
-        results=results,
-        network=whence.told(),
+    result = terminal.ask(
+        "account_outbound", address=address, sealed_only=sealed_only, results=results, network=whence.told()
     )
     how = "sealed or not at all" if result["sealed_only"] else "sealed where a certificate is known"
-    show(result, as_json, f"{address}: letters leave {how}; {_TOLD[result['results']]}.")
+    terminal.show(result, f"{address}: letters leave {how}; {_TOLD[result['results']]}.")
 
 
+@at_terminal
 def oppose(
+    terminal: Terminal,
     patient: Annotated[str, typer.Argument(help="The space's address, or the patient's number.")],
     end: Annotated[bool, typer.Option("--end", help="Letters are welcome again.")] = False,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Note that a patient opposes letters: whoever writes is answered as for an address that nobody has."""
-    result = ask_node(home, config, "space_oppose", patient=patient, end=end, network=whence.told())
+    result = terminal.ask("space_oppose", patient=patient, end=end, network=whence.told())
     words = "takes no letters" if result["opposed"] else "takes letters again"
-    show(result, as_json, f"{result['address']} {words}.")
+    terminal.show(result, f"{result['address']} {words}.")
 
 
 def add_outbound(account: typer.Typer, space: typer.Typer) -> None:

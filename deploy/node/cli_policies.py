@@ -12,16 +12,12 @@ import typer
 
 from deploy.node import whence
 from deploy.node.terminal import (
-    DEFAULT_HOME,
-    ConfigOption,
-    HomeOption,
-    JsonOption,
-    ask_node,
+    Terminal,
+    at_terminal,
     count,
     fail,
     run,
     screen,
-    show,
     table,
 )
 
@@ -42,9 +38,8 @@ class Language(StrEnum):
 
 
 @policies.command("check")
-def policies_check(
-    home: HomeOption = DEFAULT_HOME, config: ConfigOption = None, as_json: JsonOption = False
-) -> None:
+@at_terminal
+def policies_check(terminal: Terminal) -> None:
     """Check the rules, local ones included: schema, ids, callers, and that nothing widens the corpus of decisions."""
     from deploy.node import rules
     from deploy.node.config import load
@@ -52,19 +47,21 @@ def policies_check(
     from policies.settings import PoliciesSettings
 
     async def checked() -> rules.Checked:
-        path = config or Home(home.absolute()).config
+        path = terminal.config or Home(terminal.home.absolute()).config
         return rules.check(load(path).policies if path.exists() else PoliciesSettings())
 
     found = run(checked())
     lines = [*found.problems, *(f"note: {note}" for note in found.notes)]
     lines += [] if found.problems else [f"{count(found.rules, 'rule')} hold together."]
-    show(found.as_json(), as_json, "\n".join(lines))
+    terminal.show(found.as_json(), "\n".join(lines))
     if found.problems:
         raise typer.Exit(1)
 
 
 @policies.command("explain")
+@at_terminal
 def policies_explain(
+    terminal: Terminal,
     principal: Annotated[
         str,
         typer.Option(help="Who asks: an address, or a kind: PER, PATIENT:suspended=true, operator:CN=..."),
@@ -75,25 +72,25 @@ def policies_explain(
     ] = "node",
     context: ContextOption = None,
     lang: Annotated[Language, typer.Option(help="Language of the sentence.")] = Language.FR,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Why something is allowed or refused: the rule's id, its sentence, and what it saw."""
     from deploy.node import rules
 
     words = (principal, resource)
     if any("@" in each.partition(":")[0] for each in words) or any(
-        each.startswith(("operator:", "administrator:")) and (home / "control.sock").exists()
+        each.startswith(("operator:", "administrator:")) and (terminal.home / "control.sock").exists()
         for each in words
     ):
-        found = ask_node(
-            home, config, "policies_explain",
-            principal=principal, action=action, resource=resource, context=context or [],
+        found = terminal.ask(
+            "policies_explain", principal=principal, action=action, resource=resource, context=context or [],
         )  # fmt: skip
     else:
-        found = run(rules.explained(home.absolute(), config, principal, action, resource, context or []))
-    show(found, as_json, _explained(found, lang))
+        found = run(
+            rules.explained(
+                terminal.home.absolute(), terminal.config, principal, action, resource, context or []
+            )
+        )
+    terminal.show(found, _explained(found, lang))
 
 
 def _explained(found: dict[str, Any], lang: Language) -> str:
@@ -126,22 +123,21 @@ def _seen(values: dict[str, Any]) -> str:
 
 
 @policies.command("reload")
+@at_terminal
 def policies_reload(
+    terminal: Terminal,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")
     ] = False,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Have the running node read its rules again; bad ones change nothing."""
-    if not (home / "control.sock").exists():
+    if not (terminal.home / "control.sock").exists():
         raise fail(
             "The node does not run: it reads its rules when it starts (`policies check` says how they are)."
         )
-    found = ask_node(home, config, "policies_reload", dry_run=dry_run)
-    show(found, as_json, "")
-    if not as_json:
+    found = terminal.ask("policies_reload", dry_run=dry_run)
+    terminal.show(found)
+    if not terminal.as_json:
         _show_reload(found, dry_run)
     if found["problems"]:
         raise typer.Exit(1)
@@ -168,40 +164,34 @@ def _show_reload(found: dict[str, Any], dry_run: bool) -> None:
 
 
 @operator.command("block")
+@at_terminal
 def operator_block(
+    terminal: Terminal,
     dn: Annotated[str, typer.Argument(help="The name of its certificate: CN=..., O=...")],
     reason: Annotated[str, typer.Option(help="Why, for the other administrators and the trace.")],
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """From now on this operator hands nothing over, also in connections that are open."""
-    found = ask_node(home, config, "operator_block", dn=dn, reason=reason, network=whence.told())
+    found = terminal.ask("operator_block", dn=dn, reason=reason, network=whence.told())
     words = "" if found["listed"] else "\nThe trust list does not know it: check the spelling."
-    show(found, as_json, f"{found['dn']} is blocked.{words}")
+    terminal.show(found, f"{found['dn']} is blocked.{words}")
 
 
 @operator.command("unblock")
+@at_terminal
 def operator_unblock(
+    terminal: Terminal,
     dn: Annotated[str, typer.Argument(help="The name of its certificate: CN=..., O=...")],
     reason: Annotated[str, typer.Option(help="Why, for the trace.")] = "",
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """End a block."""
-    found = ask_node(home, config, "operator_unblock", dn=dn, reason=reason, network=whence.told())
-    show(found, as_json, f"{found['dn']} is blocked no more.")
+    found = terminal.ask("operator_unblock", dn=dn, reason=reason, network=whence.told())
+    terminal.show(found, f"{found['dn']} is blocked no more.")
 
 
 @operator.command("list")
-def operator_list(
-    home: HomeOption = DEFAULT_HOME, config: ConfigOption = None, as_json: JsonOption = False
-) -> None:
+@at_terminal
+def operator_list(terminal: Terminal) -> None:
     """Which operators are blocked, since when, why and by whom."""
-    rows = ask_node(home, config, "operator_list")
-    if as_json:
-        show(rows, True, "")
-    else:
-        columns = {"dn": "Operator", "since": "Since (UTC)", "reason": "Why", "by": "By"}
-        table(rows, columns, "No operator is blocked.")
+    rows = terminal.ask("operator_list")
+    columns = {"dn": "Operator", "since": "Since (UTC)", "reason": "Why", "by": "By"}
+    terminal.table(rows, columns, "No operator is blocked.")

@@ -6,10 +6,16 @@ from typing import Annotated
 
 import typer
 
-from deploy.node.terminal import DEFAULT_HOME, ConfigOption, HomeOption, JsonOption, ask_node, fail, show
+from deploy.node.terminal import (
+    Terminal,
+    at_terminal,
+    fail,
+)
 
 
+@at_terminal
 def profile(
+    terminal: Terminal,
     address: str,
     field: Annotated[
         list[str] | None,
@@ -19,9 +25,6 @@ def profile(
             "service, responsible, id_nat_struct. CAB: description, id_pp. All: rank, red_list.",
         ),
     ] = None,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Show what is told of a mailbox, or change it. Address and kind never change."""
     given: dict[str, str] = {}
@@ -30,9 +33,9 @@ def profile(
         if not equals:
             raise fail(f"Write FIELD=VALUE, not {one[:60]!r}.")
         given[name.strip()] = value
-    found = ask_node(home, config, "account_profile", address=address, fields=given)
+    found = terminal.ask("account_profile", address=address, fields=given)
     lines = [f"{name}: {_shown(value)}" for name, value in found.items()]
-    show(found, as_json, "\n".join(lines))
+    terminal.show(found, "\n".join(lines))
 
 
 def _shown(value: object) -> str:

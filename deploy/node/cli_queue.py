@@ -10,12 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from deploy.node.terminal import (
-    DEFAULT_HOME,
-    ConfigOption,
-    HomeOption,
-    JsonOption,
-    ask_node,
-    ask_node_at_length,
+    Terminal,
+    at_terminal,
     count,
     fail,
     screen,
@@ -33,7 +29,9 @@ YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 @queue.command("list")
+@at_terminal
 def queue_list(
+    terminal: Terminal,
     domain: DomainOption = "",
     account: AccountOption = "",
     state: Annotated[str, typer.Option(help="open, waiting, leased, held or done.")] = "open",
@@ -43,20 +41,16 @@ def queue_list(
     ] = False,
     after: Annotated[int, typer.Option(help="Only letters numbered above this one.")] = 0,
     limit: Annotated[int, typer.Option(help="At most so many, 1000 at once.")] = 100,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """What waits, for which domain, since when and why. No addresses: see `queue show --addresses`."""
     if by_domain:
-        _list_domains(home, config, as_json)
+        _list_domains(terminal)
         return
-    found = ask_node(
-        home, config, "queue_list",
-        domain=domain, account=account, state="done" if done else state, after=after, limit=limit,
+    found = terminal.ask(
+        "queue_list", domain=domain, account=account, state="done" if done else state, after=after, limit=limit,
     )  # fmt: skip
-    if as_json:
-        show(found, True, "")
+    if terminal.as_json:
+        terminal.show(found)
         return
     columns = {
         "id": "Letter",
@@ -78,11 +72,8 @@ def queue_list(
         screen.print(f"{count(found['total'], 'letter')} in all.")
 
 
-def _list_domains(home: Any, config: Any, as_json: bool) -> None:
-    rows = ask_node(home, config, "queue_domains")
-    if as_json:
-        show(rows, True, "")
-        return
+def _list_domains(terminal: Terminal) -> None:
+    rows = terminal.ask("queue_domains")
     columns = {
         "domain": "Domain",
         "waiting": "Letters",
@@ -95,11 +86,13 @@ def _list_domains(home: Any, config: Any, as_json: bool) -> None:
         "held_by": "By",
         "held_reason": "Because",
     }
-    table(rows, columns, "Nothing waits.")
+    terminal.table(rows, columns, "Nothing waits.")
 
 
 @queue.command("show")
+@at_terminal
 def queue_show(
+    terminal: Terminal,
     number: Annotated[int, typer.Argument(help="The letter's number.")],
     addresses: Annotated[
         bool,
@@ -107,14 +100,11 @@ def queue_show(
             "--addresses", help="With addresses and the other side's words: needs the power spaces, traced."
         ),
     ] = False,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """One letter: what became of each recipient, and why."""
-    found = ask_node(home, config, "queue_addresses" if addresses else "queue_show", number=number)
-    if as_json:
-        show(found, True, "")
+    found = terminal.ask("queue_addresses" if addresses else "queue_show", number=number)
+    if terminal.as_json:
+        terminal.show(found)
         return
     what = f"Letter {found['id']} ({found['reference']}) for {found['domain']}"
     due = f" Due {found['due']}." if found["due"] else ""
@@ -146,77 +136,67 @@ def queue_show(
 
 
 @queue.command("retry")
+@at_terminal
 def queue_retry(
+    terminal: Terminal,
     numbers: NumbersArgument = None,
     domain: DomainOption = "",
     account: AccountOption = "",
     everything: Annotated[bool, typer.Option("--all", help="All that waits.")] = False,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Try them now, and not when they would be due."""
-    found = ask_node_at_length(
-        home, config, as_json, "queue_retry",
-        numbers=numbers or [], domain=domain, account=account, everything=everything,
+    found = terminal.ask_at_length(
+        "queue_retry", numbers=numbers or [], domain=domain, account=account, everything=everything,
     )  # fmt: skip
-    show(found, as_json, f"{count(found['letters'], 'letter')} due now.")
+    terminal.show(found, f"{count(found['letters'], 'letter')} due now.")
 
 
 @queue.command("cancel")
+@at_terminal
 def queue_cancel(
+    terminal: Terminal,
     numbers: NumbersArgument = None,
     domain: DomainOption = "",
     account: AccountOption = "",
     yes: YesOption = False,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """They leave no more; their senders are told. What an account sent before it was closed leaves unless cancelled."""
-    if not (yes or as_json) and not typer.confirm("They will never leave. Cancel them?"):
+    if not (yes or terminal.as_json) and not typer.confirm("They will never leave. Cancel them?"):
         raise fail("Nothing was cancelled.")
-    found = ask_node_at_length(
-        home, config, as_json, "queue_cancel", numbers=numbers or [], domain=domain, account=account
-    )
+    found = terminal.ask_at_length("queue_cancel", numbers=numbers or [], domain=domain, account=account)
     words = f"{count(found['letters'], 'letter')} cancelled."
     if found["finishing"]:
         words += f" {count(found['finishing'], 'letter')} were being handed over: not tried again."
-    show(found, as_json, words)
+    terminal.show(found, words)
 
 
 @queue.command("hold")
+@at_terminal
 def queue_hold(
+    terminal: Terminal,
     numbers: NumbersArgument = None,
     domain: Annotated[str, typer.Option(help="The whole domain, also what is laid for it later.")] = "",
     account: AccountOption = "",
     reason: Annotated[str, typer.Option(help="Why, for other administrators.")] = "",
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Keep them back until `queue release`. They expire all the same: nothing is lost without being told."""
-    found = ask_node_at_length(
-        home, config, as_json, "queue_hold",
-        numbers=numbers or [], domain=domain, account=account, reason=reason,
+    found = terminal.ask_at_length(
+        "queue_hold", numbers=numbers or [], domain=domain, account=account, reason=reason,
     )  # fmt: skip
-    show(found, as_json, _hold_words(found))
+    terminal.show(found, _hold_words(found))
 
 
 @queue.command("release")
+@at_terminal
 def queue_release(
+    terminal: Terminal,
     numbers: NumbersArgument = None,
     domain: DomainOption = "",
     account: AccountOption = "",
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Let go what was held."""
-    found = ask_node_at_length(
-        home, config, as_json, "queue_release", numbers=numbers or [], domain=domain, account=account
-    )
-    show(found, as_json, _hold_words(found))
+    found = terminal.ask_at_length("queue_release", numbers=numbers or [], domain=domain, account=account)
+    terminal.show(found, _hold_words(found))
 
 
 def _hold_words(found: dict[str, Any]) -> str:

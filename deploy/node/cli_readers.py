@@ -10,12 +10,8 @@ from typing import Annotated
 import typer
 
 from deploy.node.terminal import (
-    DEFAULT_HOME,
-    ConfigOption,
-    HomeOption,
-    JsonOption,
-    ask_node,
-    show,
+    Terminal,
+    at_terminal,
     table,
 )
 
@@ -37,73 +33,47 @@ def add_readers(account: typer.Typer) -> None:
 
 
 @member.command("add")
+@at_terminal
 def member_add(
-    shared: str,
-    person: str,
-    rights: RightsOption = None,
-    until: UntilOption = None,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
+    terminal: Terminal, shared: str, person: str, rights: RightsOption = None, until: UntilOption = None
 ) -> None:
     """Let a person read a shared account, from the next letter on."""
-    result = ask_node(home, config, "member_add", shared=shared, person=person, rights=rights, until=until)
-    show(result, as_json, f"{person} reads {shared} from the next letter on{_ending(result['until'])}.")
+    result = terminal.ask("member_add", shared=shared, person=person, rights=rights, until=until)
+    terminal.show(result, f"{person} reads {shared} from the next letter on{_ending(result['until'])}.")
 
 
 @member.command("remove")
-def member_remove(
-    shared: str,
-    person: str,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@at_terminal
+def member_remove(terminal: Terminal, shared: str, person: str) -> None:
     """Take a person out of a shared account, at once."""
-    result = ask_node(home, config, "member_remove", shared=shared, person=person)
-    show(result, as_json, f"{person} no longer sees {shared}. Copies already pulled stay with them.")
+    result = terminal.ask("member_remove", shared=shared, person=person)
+    terminal.show(result, f"{person} no longer sees {shared}. Copies already pulled stay with them.")
 
 
 @delegate.command("add")
+@at_terminal
 def delegate_add(
-    address: str,
-    person: str,
-    rights: RightsOption = None,
-    until: UntilOption = None,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
+    terminal: Terminal, address: str, person: str, rights: RightsOption = None, until: UntilOption = None
 ) -> None:
     """Let a person read somebody's account beside them, as themselves, from the next letter on."""
-    result = ask_node(
-        home, config, "delegate_add", address=address, person=person, rights=rights, until=until
-    )
-    show(result, as_json, f"{person} reads {address} from the next letter on{_ending(result['until'])}.")
+    result = terminal.ask("delegate_add", address=address, person=person, rights=rights, until=until)
+    terminal.show(result, f"{person} reads {address} from the next letter on{_ending(result['until'])}.")
 
 
 @delegate.command("remove")
-def delegate_remove(
-    address: str,
-    person: str,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@at_terminal
+def delegate_remove(terminal: Terminal, address: str, person: str) -> None:
     """End a delegation, at once."""
-    result = ask_node(home, config, "delegate_remove", address=address, person=person)
-    show(result, as_json, f"{person} no longer sees {address}. Copies already pulled stay with them.")
+    result = terminal.ask("delegate_remove", address=address, person=person)
+    terminal.show(result, f"{person} no longer sees {address}. Copies already pulled stay with them.")
 
 
-def readers(
-    address: str,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@at_terminal
+def readers(terminal: Terminal, address: str) -> None:
     """Who reads an account beside its holder, with which rights and until when."""
-    result = ask_node(home, config, "readers_show", address=address)
-    if as_json:
-        show(result, True, "")
+    result = terminal.ask("readers_show", address=address)
+    if terminal.as_json:
+        terminal.show(result)
     else:
         columns = {
             "person": "Person", "role": "Role", "rights": "Rights", "since": "Since", "until": "Last day",
@@ -112,17 +82,14 @@ def readers(
         table(result["readers"], columns, f"Nobody else reads {address}.")
 
 
+@at_terminal
 def seen(
-    address: str,
-    mode: Annotated[str, typer.Argument(help="per-person or common.")],
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
+    terminal: Terminal, address: str, mode: Annotated[str, typer.Argument(help="per-person or common.")]
 ) -> None:
     """Whether each reader has their own read marks and subscriptions in an account."""
-    result = ask_node(home, config, "seen_set", address=address, mode=mode)
+    result = terminal.ask("seen_set", address=address, mode=mode)
     whose = "each reader's own" if mode == "per-person" else "the same for all readers"
-    show(result, as_json, f"What is marked as read in {address} is {whose}.")
+    terminal.show(result, f"What is marked as read in {address} is {whose}.")
 
 
 def _ending(until: str | None) -> str:

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.node.terminal import DEFAULT_HOME, ConfigOption, HomeOption, JsonOption, fail, progress, screen
+from deploy.node.terminal import (
+    Terminal,
+    at_terminal,
+    fail,
+    progress,
+    screen,
+)
 
 if TYPE_CHECKING:
     from mail_server.payloads.record.validation import Verdict
@@ -20,29 +26,28 @@ if TYPE_CHECKING:
 _INVALID = 2
 
 
+@at_terminal
 def check(
+    terminal: Terminal,
     files: Annotated[list[Path], typer.Argument(help="CDA (XML) or FHIR (JSON) documents.")],
     xsd: Annotated[Path | None, typer.Option(help="Official schema (CDA_extended.xsd).")] = None,
     schematron: Annotated[Path | None, typer.Option(help="Official schematron, or its stylesheet.")] = None,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Check documents against our readers, and the XSD and schematron of the settings or of the options."""
     from mail_server.payloads.record.schematron import RulesUnusable
     from mail_server.payloads.record.validation import Rules
 
-    configured = _configured(home, config)
+    configured = _configured(terminal)
     verdicts: dict[str, Verdict] = {}
     try:
         rules = Rules(xsd or configured[0], schematron or configured[1])
-        with progress(as_json) as told:
+        with progress(terminal.as_json) as told:
             for at, file in enumerate(files, 1):
                 verdicts[str(file)] = rules.check(file.read_bytes())
                 told("documents", at, len(files))
     except (RulesUnusable, OSError) as failure:
         raise fail(str(failure)) from None
-    if as_json:
+    if terminal.as_json:
         typer.echo(json.dumps({name: _as_json(one) for name, one in verdicts.items()}, ensure_ascii=False))
     else:
         for name, verdict in verdicts.items():
@@ -51,11 +56,11 @@ def check(
         raise typer.Exit(_INVALID)
 
 
-def _configured(home: Path, config: Path | None) -> tuple[Path | None, Path | None]:
+def _configured(terminal: Terminal) -> tuple[Path | None, Path | None]:
     """Where the node's configuration points; a hospital's machine may have none."""
     from deploy.node.config import ConfigError, load
 
-    file = config or home / "vaguemestre.toml"
+    file = terminal.config or terminal.home / "vaguemestre.toml"
     if not file.is_file():
         return None, None
     try:

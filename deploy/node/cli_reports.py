@@ -23,11 +23,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deploy.node.terminal import (
-    DEFAULT_HOME,
-    ConfigOption,
-    HomeOption,
     JsonOption,
-    ask_node,
+    Terminal,
+    at_terminal,
     content,
     fail,
     progress,
@@ -253,36 +251,32 @@ def status(reference: str, settings: SettingsOption = _FILE, as_json: JsonOption
 
 
 @report.command()
+@at_terminal
 def morning(
+    terminal: Terminal,
     address: Annotated[str, typer.Argument(help="The sending account.")],
     day: Annotated[str, typer.Option(help="YYYY-MM-DD; the last one due if left out.")] = "",
     send: Annotated[
         bool, typer.Option("--send", help="Send a letter now, out of its turn, and print it.")
     ] = False,
     csv: Annotated[Path | None, typer.Option(help="Write the table to this file.")] = None,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """On the node: print again what an account was told in the morning."""
-    result = ask_node(home, config, "report_morning", address=address, day=day, send=send)
+    result = terminal.ask("report_morning", address=address, day=day, send=send)
     if csv is not None:
         csv.write_text("\ufeff" + result["csv"], encoding="utf-8", newline="")
-    show(result, as_json, result["text"])
+    terminal.show(result, result["text"])
 
 
+@at_terminal
 def morning_letter(
-    address: str,
-    choice: Annotated[str, typer.Argument(help="on or off.")],
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
+    terminal: Terminal, address: str, choice: Annotated[str, typer.Argument(help="on or off.")]
 ) -> None:
     """Tell this account every morning what became of the records it handed in. Systems are told unless it is off."""
     if choice not in ("on", "off"):
         raise fail("Say on or off.")
-    result = ask_node(home, config, "account_morning_letter", address=address, wanted=choice == "on")
-    show(result, as_json, f"{address}: morning letter {choice}.")
+    result = terminal.ask("account_morning_letter", address=address, wanted=choice == "on")
+    terminal.show(result, f"{address}: morning letter {choice}.")
 
 
 # -- what they share --------------------------------------------------------------------------------------

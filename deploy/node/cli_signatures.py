@@ -9,11 +9,8 @@ import typer
 
 from deploy.node import whence
 from deploy.node.terminal import (
-    DEFAULT_HOME,
-    ConfigOption,
-    HomeOption,
-    JsonOption,
-    ask_node,
+    Terminal,
+    at_terminal,
     fail,
     screen,
     show,
@@ -23,27 +20,25 @@ dkim = typer.Typer(no_args_is_help=True, help="Keys that sign letters to other o
 
 
 @dkim.command("show")
+@at_terminal
 def dkim_show(
+    terminal: Terminal,
     domain: Annotated[str, typer.Argument(help="One domain; left out: every domain of this node.")] = "",
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Print the lines that the DNS zones must have now. Keys are made where there are none yet."""
-    rows: list[dict[str, Any]] = ask_node(home, config, "dkim_show", domain=domain)
-    _print(rows, as_json)
+    rows: list[dict[str, Any]] = terminal.ask("dkim_show", domain=domain)
+    _print(rows, terminal.as_json)
 
 
 @dkim.command("rotate")
+@at_terminal
 def dkim_rotate(
+    terminal: Terminal,
     domain: Annotated[str, typer.Argument(help="One domain; left out: every domain of this node.")] = "",
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Make new keys: put the printed lines into the zones, the old ones stay until `dkim show` leaves them out."""
-    rows: list[dict[str, Any]] = ask_node(home, config, "dkim_rotate", domain=domain, network=whence.told())
-    _print(rows, as_json)
+    rows: list[dict[str, Any]] = terminal.ask("dkim_rotate", domain=domain, network=whence.told())
+    _print(rows, terminal.as_json)
 
 
 def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
@@ -61,26 +56,20 @@ def _time(at: int) -> str:
     return f"{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%d %H:%M} UTC"
 
 
+@at_terminal
 def forward(
+    terminal: Terminal,
     address: str,
     target: Annotated[
         str | None, typer.Argument(metavar="ADDRESS", help="The program's address. Left out: only show it.")
     ] = None,
     nowhere: Annotated[bool, typer.Option("--none", help="Send nothing on any more.")] = False,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Send an organisation's structured letters (IHE_XDM.zip, XDM/1.0/DDM) on to a program, here or elsewhere."""
     if nowhere and target is not None:
         raise fail("Either an address or --none.")
-    result = ask_node(
-        home,
-        config,
-        "account_forward",
-        address=address,
-        target="none" if nowhere else target,
-        network=whence.told(),
+    result = terminal.ask(
+        "account_forward", address=address, target="none" if nowhere else target, network=whence.told()
     )
     if result["forward"] is None:
         words = f"{address} sends nothing on."
@@ -88,7 +77,7 @@ def forward(
         words = f"{address} sends structured letters on to {result['forward']}."
         if result["stopped"]:
             words += f" Stopped at the moment: {result['stopped']}."
-    show(result, as_json, words)
+    terminal.show(result, words)
 
 
 def add_forward(account: typer.Typer) -> None:

@@ -10,21 +10,18 @@ from typing import Annotated, Any
 import typer
 
 from deploy.node.terminal import (
-    DEFAULT_HOME,
-    ConfigOption,
-    HomeOption,
-    JsonOption,
-    ask_node,
+    Terminal,
+    at_terminal,
     errors,
-    show,
-    table,
 )
 
 space = typer.Typer(no_args_is_help=True, help="Patients' spaces: made here, opened by their holders.")
 
 
 @space.command("add")
+@at_terminal
 def space_add(
+    terminal: Terminal,
     ins: Annotated[
         str,
         typer.Option(
@@ -36,14 +33,9 @@ def space_add(
     birth_date: Annotated[str, typer.Option(help="YYYY-MM-DD.")],
     sex: Annotated[str, typer.Option(help="F, M, or I (not known).")],
     birth_place: Annotated[str, typer.Option(help="INSEE code of the place of birth.")] = "",
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Make a patient's space. Letters may come at once: they wait, sealed, for its holder."""
-    result = ask_node(
-        home,
-        config,
+    result = terminal.ask(
         "space_add",
         matricule=_typed(ins),
         family_name=family_name,
@@ -53,7 +45,7 @@ def space_add(
         birth_place=birth_place,
     )
     words = f"The space is made. Professionals write to {result['shown']}; logs and the trace say {result['address']}."
-    show(result, as_json, f"{words}\n{_code_words(result)}")
+    terminal.show(result, f"{words}\n{_code_words(result)}")
     for doubt in result["doubts"]:
         errors.print(
             f"Look again: {doubt} An activation asks for the date as given here.",
@@ -64,65 +56,55 @@ def space_add(
 
 
 @space.command("code")
+@at_terminal
 def space_code(
+    terminal: Terminal,
     address: Annotated[
         str, typer.Argument(help="The space: its 15 digits (- asks for them), or either of its addresses.")
     ],
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """A fresh activation code: the first was lost or blocked, or its holder lost every way in."""
-    result = ask_node(home, config, "enrolment_code", address=_typed(address))
-    show(result, as_json, _code_words(result))
+    result = terminal.ask("enrolment_code", address=_typed(address))
+    terminal.show(result, _code_words(result))
 
 
 @space.command("list")
-def space_list(
-    home: HomeOption = DEFAULT_HOME, config: ConfigOption = None, as_json: JsonOption = False
-) -> None:
+@at_terminal
+def space_list(terminal: Terminal) -> None:
     """Every space by its opaque address: opened or not, and how many letters wait."""
-    rows = ask_node(home, config, "space_list")
-    if as_json:
-        show(rows, True, "")
-    else:
-        table(
-            rows,
-            {
-                "address": "Address",
-                "activated": "Opened",
-                "waiting": "Letters that wait",
-                "suspended": "Suspended",
-            },
-            "No spaces yet: `vaguemestre space add`.",
-        )
+    rows = terminal.ask("space_list")
+    terminal.table(
+        rows,
+        {
+            "address": "Address",
+            "activated": "Opened",
+            "waiting": "Letters that wait",
+            "suspended": "Suspended",
+        },
+        "No spaces yet: `vaguemestre space add`.",
+    )
 
 
 @space.command("dispensing")
+@at_terminal
 def space_dispensing(
+    terminal: Terminal,
     patient: Annotated[
         str, typer.Argument(help="The space: its 15 digits (- asks for them), or either of its addresses.")
     ],
     pharmacy: Annotated[str, typer.Argument(help="The pharmacy's address (ORG).")],
     date: Annotated[str, typer.Option(help="The day of the dispensing, YYYY-MM-DD.")],
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Proof that a pharmacy dispensed to a patient: they may write to it first for a year, where it accepts that."""
-    result = ask_node(home, config, "space_dispensing", patient=_typed(patient), pharmacy=pharmacy, date=date)
-    show(result, as_json, f"Noted: {result['pharmacy']}, {result['date']}. It counts for a year.")
+    result = terminal.ask("space_dispensing", patient=_typed(patient), pharmacy=pharmacy, date=date)
+    terminal.show(result, f"Noted: {result['pharmacy']}, {result['date']}. It counts for a year.")
 
 
-def page_code(
-    address: str,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@at_terminal
+def page_code(terminal: Terminal, address: str) -> None:
     """A code with which a professional opens the page for the first time, or again after losing every way in."""
-    result = ask_node(home, config, "enrolment_code", address=address)
-    show(result, as_json, _code_words(result))
+    result = terminal.ask("enrolment_code", address=address)
+    terminal.show(result, _code_words(result))
 
 
 def _typed(number: str) -> str:

@@ -7,14 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from deploy.node.terminal import (
-    DEFAULT_HOME,
-    ConfigOption,
-    HomeOption,
-    JsonOption,
-    ask_node,
+    Terminal,
+    at_terminal,
     count,
     screen,
-    show,
     table,
 )
 
@@ -32,13 +28,12 @@ _SHOWN = 3
 
 
 @trust_list.command("show")
-def trust_list_show(
-    home: HomeOption = DEFAULT_HOME, config: ConfigOption = None, as_json: JsonOption = False
-) -> None:
+@at_terminal
+def trust_list_show(terminal: Terminal) -> None:
     """The list in force: whence, how old, how large; our own domains in it; lists of revocation."""
-    found = ask_node(home, config, "trust_list_show")
-    show(found, as_json, _shown(found))
-    if not as_json and found["revocation"]:
+    found = terminal.ask("trust_list_show")
+    terminal.show(found, _shown(found))
+    if not terminal.as_json and found["revocation"]:
         columns = {
             "source": "Revocation",
             "entries": "Revoked",
@@ -71,21 +66,20 @@ def _shown(found: dict[str, Any]) -> str:
 
 
 @trust_list.command("fetch")
+@at_terminal
 def trust_list_fetch(
+    terminal: Terminal,
     accept_smaller: Annotated[
         bool, typer.Option("--accept-smaller", help="The list may have lost more than the bound allows.")
     ] = False,
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Ask for a newer list, and newer lists of revocation, now."""
-    if as_json:
-        found = ask_node(home, config, "trust_list_fetch", smaller=accept_smaller)
+    if terminal.as_json:
+        found = terminal.ask("trust_list_fetch", smaller=accept_smaller)
     else:
         with screen.status("Asking..."):
-            found = ask_node(home, config, "trust_list_fetch", smaller=accept_smaller)
-    show(found, as_json, _fetched(found))
+            found = terminal.ask("trust_list_fetch", smaller=accept_smaller)
+    terminal.show(found, _fetched(found))
     if not found["applied"]:
         raise typer.Exit(1)
 
@@ -106,13 +100,12 @@ def _fetched(found: dict[str, Any]) -> str:
 
 
 @trust_list.command("pending")
-def trust_list_pending(
-    home: HomeOption = DEFAULT_HOME, config: ConfigOption = None, as_json: JsonOption = False
-) -> None:
+@at_terminal
+def trust_list_pending(terminal: Terminal) -> None:
     """Changes that wait: new certificates of known domains, and whatever touches our own domains."""
-    rows = ask_node(home, config, "trust_list_pending")
-    if as_json:
-        show(rows, True, "")
+    rows = terminal.ask("trust_list_pending")
+    if terminal.as_json:
+        terminal.show(rows)
         return
     shown = [
         row | {"where": _some(row["domains"]), "counts_from": row["counts_from"] or "refused"} for row in rows
@@ -128,27 +121,19 @@ def trust_list_pending(
 
 
 @trust_list.command("apply")
-def trust_list_apply(
-    what: WhatArgument = "",
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@at_terminal
+def trust_list_apply(terminal: Terminal, what: WhatArgument = "") -> None:
     """Let what is held count now."""
-    found = ask_node(home, config, "trust_list_apply", what=what)
-    show(found, as_json, f"{count(found['count'], 'change')} applied: {_named(found)}.")
+    found = terminal.ask("trust_list_apply", what=what)
+    terminal.show(found, f"{count(found['count'], 'change')} applied: {_named(found)}.")
 
 
 @trust_list.command("refuse")
-def trust_list_refuse(
-    what: WhatArgument = "",
-    home: HomeOption = DEFAULT_HOME,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@at_terminal
+def trust_list_refuse(terminal: Terminal, what: WhatArgument = "") -> None:
     """Keep what is held from ever counting by itself."""
-    found = ask_node(home, config, "trust_list_refuse", what=what)
-    show(found, as_json, f"{count(found['count'], 'change')} refused: {_named(found)}.")
+    found = terminal.ask("trust_list_refuse", what=what)
+    terminal.show(found, f"{count(found['count'], 'change')} refused: {_named(found)}.")
 
 
 def _named(found: dict[str, Any]) -> str:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import inspect
 import json
 import sys
 from collections.abc import Callable, Coroutine, Generator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -128,3 +131,48 @@ def content(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as failure:
         raise fail(sentence(failure)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """Where a command was typed: which node it is for, and whether a person or a machine reads the answer.
+
+    Its fields are the options that such a command has after its own.
+    """
+
+    home: HomeOption = DEFAULT_HOME
+    config: ConfigOption = None
+    as_json: JsonOption = False
+
+    def ask(self, name: str, **arguments: Any) -> Any:
+        return ask_node(self.home, self.config, name, **arguments)
+
+    def ask_at_length(self, name: str, **arguments: Any) -> Any:
+        """With bars, while it goes on."""
+        return ask_node_at_length(self.home, self.config, self.as_json, name, **arguments)
+
+    def show(self, result: Any, words: str = "") -> None:
+        show(result, self.as_json, words)
+
+    def table(self, rows: list[dict[str, Any]], columns: dict[str, str], nothing: str) -> None:
+        """A machine is given all that is in the rows."""
+        if self.as_json:
+            self.show(rows)
+        else:
+            table(rows, columns, nothing)
+
+
+def at_terminal(command: Callable[..., None]) -> Callable[..., None]:
+    """A command that takes its terminal first, as typer reads it: its own parameters, then the terminal's options."""
+    _, *own = inspect.signature(command, eval_str=True).parameters.values()
+    options = list(inspect.signature(Terminal, eval_str=True).parameters.values())
+
+    @functools.wraps(command)
+    def typed(**given: Any) -> None:
+        terminal = Terminal(**{option.name: given.pop(option.name) for option in options})
+        command(terminal, **given)
+
+    parameters = [*own, *options]
+    typed.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportAttributeAccessIssue]
+    typed.__annotations__ = {one.name: one.annotation for one in parameters}
+    return typed
