@@ -342,7 +342,7 @@ def key_list(terminal: Terminal) -> None:
 
 
 def main() -> None:
-    # Two thousand modules are loaded, none of them garbage: Python's collector, at its usual pace, took a third of a start.
+    # 2,000 modules are loaded, none of them garbage: the collector, at its usual pace, took a third of a start.
     gc.set_threshold(50_000, 20, 100)
     app()
 
