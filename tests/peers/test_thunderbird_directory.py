@@ -1,4 +1,5 @@
-"""Thunderbird's address book on our LDAP: names completed while writing, and certificates fetched for S/MIME."""
+"""Thunderbird's address book on our LDAP: names completed while writing, certificates fetched for S/MIME; and a letter
+enveloped to one of them, opened."""
 
 from __future__ import annotations
 
@@ -9,7 +10,9 @@ import json
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Generator
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +20,10 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import pkcs7, pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from deploy.demo import directory_world, pki, world
+from deploy.demo import clients, directory_world, pki, world
 from directory.listings.database import ListingsDatabase
 from directory.listings.writing import put_mailboxes
 from directory.model import Coded, Kind, Mailbox, Organisation, Place, Professional
@@ -69,7 +73,7 @@ def listed(made: world.World) -> None:
     database.close()
 
 
-def certificate(made: world.World, address: str) -> x509.Certificate:
+def certificate(made: world.World, address: str) -> tuple[x509.Certificate, rsa.RSAPrivateKey]:
     """For mail, by the root itself: Thunderbird has no intermediate at hand."""
     authority = pki.TestAuthority.load(made.folder / "pki")
     key = rsa.generate_private_key(65537, 3072)
@@ -78,7 +82,7 @@ def certificate(made: world.World, address: str) -> x509.Certificate:
         digital_signature=True, key_encipherment=True, content_commitment=False, data_encipherment=False,
         key_agreement=False, key_cert_sign=False, crl_sign=False, encipher_only=False, decipher_only=False,
     )  # fmt: skip
-    return (
+    made_of_it = (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Dr Camille Aubry")]))
         .issuer_name(authority.root.subject)
@@ -92,6 +96,7 @@ def certificate(made: world.World, address: str) -> x509.Certificate:
         .add_extension(x509.SubjectAlternativeName([x509.RFC822Name(address)]), critical=False)
         .sign(authority.root_key, hashes.SHA256())
     )
+    return made_of_it, key
 
 
 @pytest.fixture(
@@ -139,10 +144,69 @@ def test_names_are_completed_while_writing_and_the_red_list_never(
 def test_a_certificate_for_smime_is_fetched_and_fit_for_use(book: AddressBook, made: world.World) -> None:
     unknown = book.do("fetch", address=world.DOCTOR)
     assert unknown["after"] == []
-    der = certificate(made, world.GP).public_bytes(serialization.Encoding.DER)
+    der = certificate(made, world.GP)[0].public_bytes(serialization.Encoding.DER)
     made.command("key_publish_x509", address=world.GP, certificate=base64.b64encode(der).decode())
     fetched = book.do("fetch", address=world.GP)
     assert fetched["before"] == []
     print_of_it = hashlib.sha256(der).hexdigest().upper()
     assert [one.replace(":", "") for one in fetched["after"]] == [print_of_it]
     assert fetched["usable"].replace(":", "") == print_of_it
+
+
+def offered(made: world.World, address: str) -> list[bytes]:
+    """The certificates of somebody, as another one's program finds them."""
+    url = f"ldap://127.0.0.1:{made.ports['ldap']}"
+    asked = ["ldapsearch", "-x", "-LLL", "-o", "ldif-wrap=no", "-H", url, "-b", "dc=mssante,dc=fr"]
+    asked += [f"(mail={address})", "userCertificate;binary"]
+    shown = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=30).stdout
+    return [
+        base64.b64decode(one.partition(":: ")[2]) for one in shown.splitlines() if one.startswith("userCert")
+    ]
+
+
+def signed_and_enveloped(made: world.World, to: x509.Certificate, subject: str, text: str) -> bytes:
+    """As a program of the hospital makes it: signed by its own certificate, inside an envelope (RFC 8551 §3.5)."""
+    own, key = certificate(made, world.HOSPITAL)
+    entity = f"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n{text}\r\n".encode()
+    signed = (
+        pkcs7.PKCS7SignatureBuilder()
+        .set_data(entity)
+        .add_signer(own, key, hashes.SHA256())
+        .sign(serialization.Encoding.SMIME, [pkcs7.PKCS7Options.DetachedSignature, pkcs7.PKCS7Options.Binary])
+    )
+    envelope = (
+        pkcs7.PKCS7EnvelopeBuilder()
+        .set_data(signed)
+        .add_recipient(to)
+        .encrypt(serialization.Encoding.SMIME, [pkcs7.PKCS7Options.Binary])
+    )
+    head = (
+        f"From: <{world.HOSPITAL}>\r\nTo: <{world.GP}>\r\nSubject: {subject}\r\n"
+        f"Date: {format_datetime(dt.datetime.now(dt.UTC))}\r\nMessage-ID: <{uuid.uuid4()}@essai>\r\n"
+    )
+    return head.encode() + envelope.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+
+
+@pytest.mark.parametrize("book", [("ldaps", True)], ids=["ldaps, logged in"], indirect=True)
+def test_a_letter_enveloped_to_it_is_opened_encrypted_and_signed(
+    book: AddressBook, made: world.World, tmp_path: Path
+) -> None:
+    own, key = certificate(made, world.GP)
+    der = own.public_bytes(serialization.Encoding.DER)
+    told = base64.b64encode(der).decode()
+    published = made.command("key_publish_x509", address=world.GP, certificate=told)
+    assert der in offered(made, world.GP)
+    held = tmp_path / "camille.p12"
+    locked = serialization.BestAvailableEncryption(b"essai")
+    held.write_bytes(pkcs12.serialize_key_and_certificates(b"Camille", key, own, None, locked))
+    book.do("hold", file=str(held), password="essai")
+    subject = f"Avis {uuid.uuid4().hex[:8]}"
+    letter = signed_and_enveloped(made, own, subject, "Le bilan est rassurant, à revoir dans six mois.")
+    context = clients.tls(made.ca, made.hospital.certificate, made.hospital.key)
+    clients.send_as_system(made.ports["submissions"], context, world.HOSPITAL, [world.GP], letter)
+    shown = book.do("read", expected=subject)
+    made.command("key_revoke_x509", address=world.GP, fingerprint=published["fingerprint"])
+    assert shown["found"]
+    assert shown["technology"] == "S/MIME"
+    assert (shown["encryption"], shown["signature"]) == ("message-encrypted-ok", "message-signed-ok")
+    assert shown["text"].strip() == "Le bilan est rassurant, à revoir dans six mois."

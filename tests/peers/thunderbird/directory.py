@@ -5,9 +5,9 @@ certificate, take one's own, open a letter.
 
 Each line of the input is `{"deed": "complete", "typed": ..., "wanted": ...}` (`wanted`: part of the address to be
 taken; "" where nothing is to be offered), `{"deed": "fetch", "address": ...}`, `{"deed": "hold", "file": ...,
-"password": ...}` (PKCS#12) or `{"deed": "read", "expected": ...}` (words of the subject). Each line of the output is what came
-of it, or `{"failed": ...}`, which is the last. Ends with the input. `directory` in the demo's JSON is the directory's
-URL; `directory_login`, true or false: whether it logs in there, with the account's address and password.
+"password": ...}` (PKCS#12) or `{"deed": "read", "expected": ...}` (words of the subject). Each line of the output is
+what came of it, or `{"failed": ...}`, which is the last. Ends with the input. `directory` in the demo's JSON is the
+directory's URL; `directory_login`, true or false: whether it logs in there, with the account's address and password.
 """
 
 from __future__ import annotations
