@@ -6,10 +6,7 @@ shows of what comes back. Certificates are fetched from the other operator's Web
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +20,7 @@ import pytest
 from deploy.demo import clients
 from deploy.demo.federation_world import Operator
 from deploy.demo.world import Person
+from tests.peers.driven import Driven, driven
 from tests.peers.federation import Federation, await_letter, opened
 from tests.peers.test_thunderbird import installed
 from tests.peers.test_thunderbird_closes import sealed_part
@@ -35,38 +33,9 @@ PLAIN, SEALED = "Bilan de Mme Œillet", "Scellé de ma main"
 _WORDS = "Éléments confidentiels, à vous seul."
 
 
-class Desk:
-    """Somebody's running Thunderbird."""
-
-    def __init__(self, process: subprocess.Popen[str], out: Path) -> None:
-        self._process = process
-        self._out = out
-        self._told()  # its version: it is there
-
-    def do(self, deed: str, **told: Any) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"deed": deed, **told}) + "\n")
-        self._process.stdin.flush()
-        return self._told()
-
-    def _told(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        told: dict[str, Any] = json.loads(self._process.stdout.readline() or '{"failed": "it has ended"}')
-        assert "failed" not in told, told
-        return told
-
-    def close(self) -> list[str]:
-        """What it said to the server that took its letters, line by line."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(60)
-        log = (self._out / "thunderbird.log").read_text(errors="replace")
-        return re.findall(r'mailnews\.smtp: "C: (.*?)"', log)
-
-
 @contextmanager
-def desk(operator: Operator, person: Person, folder: Path) -> Generator[Desk]:
-    told = folder / f"{person.address}.json"
+def desk(operator: Operator, person: Person, folder: Path) -> Generator[Driven]:
+    """Somebody's running Thunderbird."""
     account = {
         "address": person.address,
         "password": person.password,
@@ -74,16 +43,15 @@ def desk(operator: Operator, person: Person, folder: Path) -> Generator[Desk]:
         "openpgp_passphrase": person.passphrase,
     }
     demo = {"ca": str(operator.commons.ca), "endpoints": dict(operator.ports), "accounts": [account]}
-    told.write_text(json.dumps(demo))
-    out = folder / person.address
-    command = [sys.executable, str(_DESK), "--demo-json", str(told), "--out", str(out)]
-    command += ["--address", person.address, "--seconds", "90"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield Desk(process, out)
-        finally:
-            if process.stdin is not None and not process.stdin.closed:
-                process.stdin.close()
+    with driven(_DESK, demo, person.address, folder / person.address, seconds=90) as thunderbird:
+        yield thunderbird
+
+
+def said(thunderbird: Driven) -> list[str]:
+    """What it said to the server that took its letters, line by line, once it is closed."""
+    thunderbird.close()
+    log = (thunderbird.out / "thunderbird.log").read_text(errors="replace")
+    return re.findall(r'mailnews\.smtp: "C: (.*?)"', log)
 
 
 def certificate(operator: Operator, person: Person) -> str:
@@ -113,13 +81,13 @@ def exchanged(two: Federation, tmp_path_factory: pytest.TempPathFactory) -> Exch
         plain = hers.do("write", **letter, subject=PLAIN, keys=[], sealed=False, told=True)
         sealed = hers.do("write", **letter, subject=SEALED, keys=keys, sealed=True, told=True)
         report = hers.do("read", subject="Message remis")
-        hers_said = hers.close()
+        hers_said = said(hers)
     await_letter(two.there, yves, lambda stored: b"\r\nSubject: ...\r\n" in stored)
     with desk(two.there, yves, out) as his:
         his.do("take", keys=[certificate(two.here, claire)])
         read = his.do("read", subject=SEALED)
         asked = his.do("receipt")
-        his_said = his.close()
+        his_said = said(his)
     return Exchanged(
         {PLAIN: plain, SEALED: sealed}, report, read, asked, {"hers": hers_said, "his": his_said}
     )
