@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from deploy.demo import clients, people, pki, world
 from deploy.demo.federation_servers import NameServer, RevocationServer, TrustListServer, as_xml
@@ -215,10 +215,15 @@ _PASSPHRASES: dict[str, str] = {}
 
 def routes(reaching: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
     """`[outbound]` of an operator that asks no name server."""
-    told: dict[str, Any] = {"use_mx": False, "routes": {}, "wkd_routes": {}}
+    told: dict[str, Any] = {"use_mx": False, "routes": {}, "wkd_routes": {}, "inside": [], "peers_ports": []}
     for domain, ports in reaching.items():
         for key, value in world.routes_to(domain, ports).items():
-            told[key] = {**told[key], **value} if isinstance(value, dict) else value
+            if isinstance(value, dict):
+                told[key] = {**told[key], **value}
+            elif isinstance(value, list):
+                told[key] = list(dict.fromkeys([*told[key], *cast("list[Any]", value)]))
+            else:
+                told[key] = value
     return told
 
 

@@ -243,6 +243,9 @@ def routes_to(domain: str, ports: Mapping[str, int]) -> dict[str, Any]:
         "use_mx": False,
         "routes": dict.fromkeys(names, f"127.0.0.1:{ports['smtp']}"),
         "wkd_routes": dict.fromkeys(names, f"127.0.0.1:{ports['https']}"),
+        # Every operator lives on this machine: never so where real letters are, and doctor says it.
+        "inside": ["127.0.0.0/8", "::1/128"],
+        "peers_ports": [443, 8443, *([ports["peers"]] if "peers" in ports else [])],
     }
 
 

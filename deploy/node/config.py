@@ -101,7 +101,8 @@ class WebSettings(BaseModel):
     peers_port: int | None = Field(
         default=None,
         description="Where listed operators ask, over mutual TLS, for certificates that are not public: patients'."
-        " Closed: their letters to patients here leave readable by this operator.",
+        " Closed: their letters to patients here leave readable by this operator. Others ask at 443 or 8443, of a name"
+        " that the trust list has for us, or below one.",
     )
     mail_host: str = Field(default="", description="Name of the mail server shown on the help page.")
     contact: str = Field(default="", description="Telephone number or address shown for help.")

@@ -33,7 +33,7 @@ from deploy.node.doctor_directory import publication_findings, running_publicati
 from deploy.node.doctor_egress import keystore_finding, running_gate
 from deploy.node.doctor_ldap import ldap_answers
 from deploy.node.doctor_life import life_findings
-from deploy.node.doctor_outbound import outbound_findings
+from deploy.node.doctor_outbound import outbound_findings, reach_findings
 from deploy.node.doctor_page import page_findings, running_page
 from deploy.node.doctor_policies import policy_findings, running_policies
 from deploy.node.doctor_reports import running_reports
@@ -76,6 +76,7 @@ async def examine_node(home: Path, config: Path | None, probe: Probe | None = No
     findings += policy_findings(settings, home)
     findings += trust_findings(settings, home)
     findings += outbound_findings(settings)
+    findings += reach_findings(settings)
     findings += audit_findings(settings, home)
     findings.append(keystore_finding(settings, home))
     findings += await signature_findings(settings, home, time.time_ns() // 1_000_000)

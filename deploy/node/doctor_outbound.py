@@ -1,4 +1,5 @@
-"""What `doctor` says of the certificate that this node shows to other operators when it hands letters over.
+"""What `doctor` says of the certificate that this node shows to other operators when it hands letters over,
+and of where others may lead it.
 
 Invariant: it reads files; it asks nobody.
 """
@@ -6,6 +7,7 @@ Invariant: it reads files; it asks nobody.
 from __future__ import annotations
 
 import datetime as dt
+import ipaddress
 from collections.abc import Iterator
 
 from cryptography import x509
@@ -15,7 +17,11 @@ from deploy.node.config import Config
 from deploy.node.finding import Finding
 from mail_server.outbound.client.security import PeerSecurity
 
-_SUBJECT = "outbound certificate"
+_SUBJECT, _REACH = "outbound certificate", "outbound reach"
+_OF_THIS_MACHINE = [
+    ipaddress.ip_network(one) for one in ("127.0.0.0/8", "169.254.0.0/16", "0.0.0.0/8", "::/127", "fe80::/10")
+]
+_PEERS_PORTS = (443, 8443)
 _WARN_DAYS = 30
 
 
@@ -51,6 +57,41 @@ def outbound_findings(settings: Config) -> Iterator[Finding]:
         yield Finding(_SUBJECT, "warning", f"{certificate} expires on {end:%Y-%m-%d}: renew it.")
     else:
         yield Finding(_SUBJECT, "good", f"Valid until {end:%Y-%m-%d}: {leaf.subject.rfc4514_string()}.")
+
+
+def reach_findings(settings: Config) -> Iterator[Finding]:
+    """Where names of other operators may lead us to."""
+    if not settings.outbound.enabled:
+        return
+    here, ours = list[str](), list[str]()
+    for one in settings.outbound.inside:
+        network = ipaddress.ip_network(one)
+        of_this_machine = any(
+            network.version == each.version and network.overlaps(each) for each in _OF_THIS_MACHINE
+        )
+        (here if of_this_machine else ours).append(one)
+    if here:
+        yield Finding(
+            _REACH,
+            "failed",
+            f"{', '.join(here)} (outbound.inside): another operator can have us connect to this machine itself. That "
+            "is for a bench; take it out where real letters are.",
+        )
+    if ours:
+        yield Finding(
+            _REACH,
+            "warning",
+            f"Names of other operators may lead into {', '.join(ours)} (outbound.inside): let nothing else stand there "
+            "on the ports of mail and HTTPS.",
+        )
+    if not settings.web.peers_port or settings.web.peers_port in _PEERS_PORTS:
+        return
+    yield Finding(
+        _REACH,
+        "warning",
+        f"web.peers_port is {settings.web.peers_port}: other operators ask at 443 or 8443 alone, unless they name it "
+        "(outbound.peers_ports).",
+    )
 
 
 def _for_clients(leaf: x509.Certificate) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 
 from deploy.node import logs
@@ -23,6 +23,7 @@ from mail_server.outbound.peers.book import Book
 from mail_server.outbound.peers.keys import PublishedCertificates
 from mail_server.outbound.peers.restricted import RestrictedDirectory
 from mail_server.outbound.peers.wkd import WkdClient, tls_of
+from mail_server.outbound.reach import Reach
 from mail_server.store.interface import Store
 from policies.interface import Event, PeerTrust
 
@@ -60,10 +61,12 @@ async def peer_keys_of(
     store: Store,
     keys: KeyWrapper,
     trust: PeerTrust,
+    names_of: Callable[[str], Collection[str]],
     audit: Audit,
     clock: Callable[[], int],
 ) -> PublishedCertificates | None:
-    """None where other operators are not to be asked. Raises StartError, KeyUnavailable, StoreError."""
+    """None where other operators are not to be asked. `names_of`: what the trust list has of the operator of a domain.
+    Raises StartError, KeyUnavailable, StoreError."""
     try:
         client = await asyncio.to_thread(asking_of, config)
     except OSError:
@@ -77,11 +80,16 @@ async def peer_keys_of(
     found = PublishedCertificates(
         config.outbound, book=book, directory=client, listed=trust.listed, audit=audit, clock=clock
     )
-    found.restricted = await asyncio.to_thread(_restricted, config, trust, found)
+    found.restricted = await asyncio.to_thread(_restricted, config, trust, found, names_of)
     return found
 
 
-def _restricted(config: Config, trust: PeerTrust, found: PublishedCertificates) -> RestrictedDirectory | None:
+def _restricted(
+    config: Config,
+    trust: PeerTrust,
+    found: PublishedCertificates,
+    names_of: Callable[[str], Collection[str]],
+) -> RestrictedDirectory | None:
     """What is told to operators alone is asked with the certificate that letters leave with; None without one."""
     settings, tls = config.outbound, config.tls
     certificate, key = settings.certificate or tls.certificate, settings.key or tls.key
@@ -97,7 +105,15 @@ def _restricted(config: Config, trust: PeerTrust, found: PublishedCertificates) 
                 "the certificate shown to other operators cannot be used: their patients are not asked for"
             )
         return None
-    return RestrictedDirectory(security, trust, found.policy, seconds=_SECONDS)
+    return RestrictedDirectory(
+        security,
+        trust,
+        found.policy,
+        seconds=_SECONDS,
+        ports=settings.peers_ports,
+        reach=Reach(settings.inside),
+        names_of=names_of,
+    )
 
 
 def asking_of(config: Config) -> WkdClient | None:
@@ -105,7 +121,13 @@ def asking_of(config: Config) -> WkdClient | None:
     settings, authorities = config.outbound, _authorities(config)
     if not (settings.enabled and settings.wkd) or authorities is None:
         return None
-    return WkdClient(tls_of(authorities), settings.wkd_routes, seconds=_SECONDS, connections=_CONNECTIONS)
+    return WkdClient(
+        tls_of(authorities),
+        settings.wkd_routes,
+        seconds=_SECONDS,
+        connections=_CONNECTIONS,
+        reach=Reach(settings.inside),
+    )
 
 
 def _authorities(config: Config) -> Path | None:

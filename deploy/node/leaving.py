@@ -107,7 +107,13 @@ async def filled(ground: Ground, trust: Trust, signer: Signer) -> Outbound:
     made.gate = gate_of(config, ground.home, named=made.gates_named, audit=audit, clock=now)
     made.egress = SigningEgress(made.gate, signer)
     made.published = made.peer_keys = await peer_keys_of(
-        config, store=store, keys=keys, trust=trust.peers, audit=audit, clock=now
+        config,
+        store=store,
+        keys=keys,
+        trust=trust.peers,
+        names_of=trust.space.operator_of,
+        audit=audit,
+        clock=now,
     )
     made.connect = client_of(config, trust.peers)
     made.asking = partial(asking_of, config)

@@ -30,6 +30,15 @@ class OutboundSettings(BaseModel):
         default_factory=dict[str, str],
         description='Where a domain\'s mail goes, before all else: { "mss.example.fr" = "mx.example.fr:25" }.',
     )
+    inside: tuple[str, ...] = Field(
+        default=(),
+        description="Private networks that names of other operators may lead to: those of a health network of its own, "
+        '"10.20.0.0/16". Empty: none; this machine never, but on a bench. Routes are followed wherever they lead.',
+    )
+    peers_ports: tuple[int, ...] = Field(
+        default=(443, 8443),
+        description="Ports at which another operator may say that listed operators ask for certificates.",
+    )
     use_mx: bool = Field(
         default=True,
         description="Look for MX records; without them, or where false, the host named by the trust list (its CN).",
@@ -121,6 +130,16 @@ class OutboundSettings(BaseModel):
             if not _readable(place):
                 raise ValueError(f"{domain} leads to {place!r}, which is no host, nor host:port")
         return routes
+
+    @field_validator("inside")
+    @classmethod
+    def _are_networks(cls, inside: tuple[str, ...]) -> tuple[str, ...]:
+        for one in inside:
+            try:
+                ipaddress.ip_network(one)
+            except ValueError:
+                raise ValueError(f"{one!r} is no network: write it as 10.20.0.0/16") from None
+        return inside
 
     @field_validator("resolver")
     @classmethod

@@ -175,6 +175,12 @@ class TrustSpace:
     def host_of(self, domain: str) -> str:
         return self._force.hosts.get(domain, "")
 
+    def operator_of(self, domain: str) -> frozenset[str]:
+        """Every domain of who may speak for this one, and the server that the list names for each."""
+        domains = {one for dn in self.names_of(domain) for one in self.domains_of(dn)}
+        hosts = {self._force.hosts.get(one, "").lower() for one in domains}
+        return frozenset(domains | hosts) - {""}
+
     # -- another list
 
     async def reload(self) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from deploy.demo import pki
 from deploy.node.config import Config
-from deploy.node.doctor_outbound import outbound_findings
+from deploy.node.doctor_outbound import outbound_findings, reach_findings
 
 ORGANISATION = pki.Organisation.with_finess("OPERATEUR TEST", 1, "Isère (38)")
 
@@ -66,3 +66,25 @@ def test_a_key_of_another_certificate_is_told(tmp_path: Path, authority: pki.Tes
 def test_where_nothing_leaves_nothing_is_said(tmp_path: Path, authority: pki.TestAuthority) -> None:
     leaf = authority.issue_operator("smtp.mss.a.test", ORGANISATION)
     assert told(tmp_path, authority, leaf, enabled=False) == []
+
+
+@pytest.mark.parametrize(
+    ("inside", "verdicts"),
+    [
+        ([], []),
+        (["10.20.0.0/16"], ["warning"]),
+        (["127.0.0.0/8"], ["failed"]),
+        (["::1/128", "10.0.0.0/8"], ["failed", "warning"]),
+        (["0.0.0.0/0"], ["failed"]),
+        (["169.254.169.254/32"], ["failed"]),
+    ],
+)
+def test_networks_that_others_may_lead_into_are_told(inside: list[str], verdicts: list[str]) -> None:
+    given = {"accounts": {"domains": ["mss.a.test"]}, "outbound": {"inside": inside}}
+    assert [one.verdict for one in reach_findings(Config.model_validate(given))] == verdicts
+
+
+def test_a_port_that_other_operators_do_not_ask_at_is_told() -> None:
+    given = {"accounts": {"domains": ["mss.a.test"]}, "web": {"peers_port": 9443}}
+    (found,) = reach_findings(Config.model_validate(given))
+    assert (found.verdict, "9443" in found.sentence) == ("warning", True)

@@ -22,6 +22,7 @@ from mail_server.outbound.client.routes import Host, NoRoute, Routes
 from mail_server.outbound.client.security import PeerSecurity
 from mail_server.outbound.client.transaction import Transaction
 from mail_server.outbound.interface import Content, Leaving, Outcome, Phase, Verdict
+from mail_server.outbound.reach import Reach
 from mail_server.outbound.settings import OutboundSettings
 from policies.interface import PeerTrust
 
@@ -51,6 +52,7 @@ class SmtpClient:
             names or DnsNames(settings.resolver),
             use_mx=settings.use_mx,
             port=settings.port,
+            reach=Reach(settings.inside),
         )
         self._pool = Pool(
             idle_seconds=settings.idle_seconds,

@@ -29,6 +29,7 @@ OURS: dict[str, tuple[str, str]] = {
     "not-listed": ("4.7.0", "The trust list in force does not name the domain"),
     "no-host": ("4.4.4", "No server is known for the domain"),
     "name-unknown": ("4.4.4", "The server's name has no address"),
+    "inside": ("4.4.4", "The server's name leads into networks of this server's own"),
     "dns-failed": ("4.4.3", "The name service did not answer"),
     "stopping": ("4.3.2", "This server is stopping"),
     "too-slow": ("4.4.7", "The other server answers too slowly"),

@@ -1,8 +1,9 @@
 """Where a domain's mail goes: a configured route, its MX records, or the server that the trust list names.
 
 Invariants: only a domain of the trust list is ever looked up; nothing that the name service says, or leaves unsaid,
-fails a letter: nobody vouches for its answers, and the list says that the domain takes mail; servers of one preference
-are tried in an order that differs from letter to letter (RFC 5321 §5.1), those that did not answer lately last.
+fails a letter, or leads into our own networks (`outbound.reach`): nobody vouches for its answers, and the list says
+that the domain takes mail; servers of one preference are tried in an order that differs from letter to letter
+(RFC 5321 §5.1), those that did not answer lately last.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from mail_server.outbound.client import outcomes
 from mail_server.outbound.client.names import MOST_HOSTS, Names, NamesFailed, is_address, is_name, split_port
 from mail_server.outbound.interface import Outcome, Phase, Verdict
+from mail_server.outbound.reach import Reach
 
 REMEMBERED_SECONDS = 60.0
 _MOST_REMEMBERED = 10_000
@@ -34,6 +36,7 @@ class Host:
     name: str  # or an IP address
     port: int
     preference: int = 0
+    configured: bool = field(default=False, compare=False)  # by an administrator, wherever it leads
 
 
 class NoRoute(Exception):
@@ -52,8 +55,16 @@ class Routes:
     """`configured`: of the settings, domain to "host:port". Raises ValueError for one that cannot be read."""
 
     def __init__(
-        self, configured: Mapping[str, str], listed: Listed, names: Names, *, use_mx: bool, port: int
+        self,
+        configured: Mapping[str, str],
+        listed: Listed,
+        names: Names,
+        *,
+        use_mx: bool,
+        port: int,
+        reach: Reach | None = None,
     ) -> None:
+        self._reach = reach or Reach()
         self._configured = {domain.lower(): split_port(there, port) for domain, there in configured.items()}
         self._listed = listed
         self._names = names
@@ -68,7 +79,7 @@ class Routes:
             raise _no_route(Verdict.LATER, Phase.TRUST, "not-listed")
         configured = self._configured.get(domain)
         if configured is not None:
-            return (Host(*configured),)
+            return (Host(*configured, configured=True),)
         now = asyncio.get_running_loop().time()
         known = self._known.get(domain)
         if known is not None and known[0] > now:
@@ -87,7 +98,12 @@ class Routes:
             raise _no_route(Verdict.LATER, Phase.ROUTE, "dns-failed") from None
         if not found:
             raise _no_route(Verdict.LATER, Phase.ROUTE, "name-unknown")
-        return found
+        if host.configured:
+            return found
+        permitted = tuple(one for one in found if self._reach.permits(one))
+        if not permitted:
+            raise _no_route(Verdict.LATER, Phase.ROUTE, "inside")
+        return permitted
 
     def ordered(self, hosts: Sequence[Host], open_now: Collection[tuple[str, int]]) -> list[Host]:
         """For one letter: by preference; of one preference, those with an open connection first, then by lot."""

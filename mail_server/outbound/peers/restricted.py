@@ -6,6 +6,9 @@ leaves keywords that begin with a domain name and an underscore to whoever has t
     vaguemestre.example_peers: mail.operator.example:8443
 
 There, `POST /peers/certificate` with `{"address": "…"}` over mutual TLS is answered with `{"address", "certificate"}`.
+Whose word that is: the operator's, and it may have gone bad. So the host is one of the operator's own names on the
+trust list (or below one), or an address of a network that our configuration names; the port is one of those configured
+(443, 8443); and none of our own networks is led into (`outbound.reach`).
 Invariants: nothing is asked before the server's certificate was judged by the trust list for the very domain; an
 address stands in a request's body, never in a URL or a log; no redirect is followed; an answer has a clock and a size.
 """
@@ -18,7 +21,7 @@ import json
 import re
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -26,6 +29,7 @@ from directory.openpgp.transferable import MAX_CERTIFICATE
 from directory.publication.capability import LARGEST_FIELD
 from mail_server.outbound.client.security import PeerSecurity, chain_of, failure_of, for_servers
 from mail_server.outbound.peers.wkd import Answer, Silent, largest_of, lasts_of
+from mail_server.outbound.reach import Inside, Reach
 from policies.interface import PeerTrust
 
 KEYWORD = "vaguemestre.example_peers"
@@ -62,7 +66,14 @@ class RestrictedDirectory:
         policy: Callable[[str], Awaitable[bytes]],
         *,
         seconds: float,
+        ports: Collection[int] = (443, 8443),
+        reach: Reach | None = None,
+        names_of: Callable[[str], Collection[str]] = lambda domain: (domain,),
     ) -> None:
+        """`names_of`: a domain's operator has these, on the trust list."""
+        self._ports = frozenset(ports)
+        self._reach = reach or Reach()
+        self._names_of = names_of
         self._security = security
         self._trust = trust
         self._policy = policy
@@ -103,10 +114,7 @@ class RestrictedDirectory:
         return place
 
     async def _post(self, place: _Place, domain: str, body: bytes) -> _Reply:
-        reader, writer = await asyncio.open_connection(
-            place.host, place.port, ssl=self._security.context, server_hostname=place.host.strip("[]"),
-            limit=_LARGEST_HEAD,
-        )  # fmt: skip
+        reader, writer = await self._connected(place, await self._require_own(place, domain))
         try:
             await self._require_listed(cast(ssl.SSLObject, writer.get_extra_info("ssl_object")), domain)
             writer.write(
@@ -118,6 +126,38 @@ class RestrictedDirectory:
             return await _reply(reader)
         finally:
             writer.transport.abort()
+
+    async def _require_own(self, place: _Place, domain: str) -> list[str]:
+        """Its addresses, where it may be connected to. Raises Silent, OSError."""
+        host = place.host.strip("[]").rstrip(".")
+        if place.port not in self._ports:
+            raise Silent("foreign-port")
+        try:
+            addresses = await self._reach.addresses(host, place.port)
+        except Inside:
+            raise Silent("inside") from None
+        names = [name.lower().rstrip(".") for name in self._names_of(domain)]
+        own = any(host == name or ("." in name and host.endswith(f".{name}")) for name in names)
+        if not own and not all(self._reach.inside(one) for one in addresses):
+            raise Silent("foreign-host")
+        return addresses
+
+    async def _connected(
+        self, place: _Place, addresses: Sequence[str]
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        for at, address in enumerate(addresses, start=1):
+            try:
+                return await asyncio.open_connection(
+                    address,
+                    place.port,
+                    ssl=self._security.context,
+                    server_hostname=place.host.strip("[]"),
+                    limit=_LARGEST_HEAD,
+                )
+            except OSError as failure:
+                if at == len(addresses) or isinstance(failure, ssl.SSLError):
+                    raise
+        raise Silent("connect")
 
     async def _require_listed(self, tls: ssl.SSLObject, domain: str) -> None:
         """Whose certificate it is, before anything is told. Raises Silent."""

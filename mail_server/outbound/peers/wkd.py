@@ -2,7 +2,8 @@
 
 The advanced method first; the direct one only where the name of the first does not exist, as the draft wants it.
 Invariants: TLS under the health authorities alone, with the host's name checked; no redirect is followed, no proxy of
-the environment used, nothing decompressed, no cookie kept; an answer has a clock and a size; an address is in no log.
+the environment used, nothing decompressed, no cookie kept; what a name service says leads into none of our networks
+(`outbound.reach`); an answer has a clock and a size; an address is in no log.
 Nobody vouches for the name service, and who forges "does not exist" would have another host of the domain answer: it is
 not believed to take back what was published, unless it has published itself.
 """
@@ -25,6 +26,8 @@ import httpx
 from directory.certificates.memory import wkd_hash
 from directory.openpgp.transferable import MAX_CERTIFICATE
 from directory.publication.capability import LARGEST_FIELD
+from mail_server.outbound.client.names import split_port
+from mail_server.outbound.reach import Inside, Reach, ReachTransport
 
 # They write each address that is asked for, at INFO and DEBUG; nothing may turn that on.
 for _library in ("httpx", "httpcore"):
@@ -36,6 +39,7 @@ _NONE = frozenset({404, 410})
 _NO_SUCH_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
 _METHOD_SECONDS = 600.0  # how long it is remembered that a domain has no host of the advanced method
 _HTTPS = 443
+_IDLE_SECONDS = 30
 _LONGEST_AGE = 9  # digits
 _LONGEST_SIZE = 12
 _LARGEST_POLICY = 16 * 1024
@@ -94,20 +98,20 @@ class WkdClient:
         seconds: float,
         connections: int,
         transport: httpx.AsyncBaseTransport | None = None,
+        reach: Reach | None = None,
     ) -> None:
+        """`routes`: followed as they stand, wherever `reach` permits."""
         self._routes = {domain.lower(): place for domain, place in routes.items()}
         self._seconds = seconds
         self._direct: dict[str, float] = {}  # domains without a host of the advanced method, until when
         self._published_directly: set[str] = set()
+        configured = {split_port(place, _HTTPS)[0] for place in self._routes.values()}
         self._client = httpx.AsyncClient(
-            verify=tls,
             timeout=seconds,
             follow_redirects=False,
             trust_env=False,
-            transport=transport,
-            limits=httpx.Limits(
-                max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=30
-            ),
+            transport=transport
+            or ReachTransport(tls, reach or Reach(), configured, connections=connections, idle=_IDLE_SECONDS),
             headers={"accept-encoding": "identity", "user-agent": "vaguemestre"},
         )
 
@@ -140,7 +144,8 @@ class WkdClient:
         except (TimeoutError, httpx.TimeoutException):
             raise Silent("timeout") from None
         except httpx.ConnectError as failure:
-            raise Silent("tls" if _is_tls(failure) else "connect") from None
+            caused = "tls" if _is_tls(failure) else "inside" if _is_inside(failure) else "connect"
+            raise Silent(caused) from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError):
             raise Silent("protocol") from None
 
@@ -226,9 +231,17 @@ def _where(route: str, host: str) -> tuple[str, str]:
 
 
 def _is_tls(failure: BaseException) -> bool:
+    return _is_of(failure, ssl.SSLError)
+
+
+def _is_inside(failure: BaseException) -> bool:
+    return _is_of(failure, Inside)
+
+
+def _is_of(failure: BaseException, kind: type[BaseException]) -> bool:
     cause: BaseException | None = failure
     while cause is not None:
-        if isinstance(cause, ssl.SSLError):
+        if isinstance(cause, kind):
             return True
         cause = cause.__cause__ or cause.__context__
     return False

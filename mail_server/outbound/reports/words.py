@@ -219,6 +219,7 @@ _SLUGS: Final[Mapping[str, Cause]] = {
     "bad-address": Cause.UNKNOWN,
     "null-mx": Cause.UNREACHABLE,
     "name-unknown": Cause.UNREACHABLE,
+    "inside": Cause.UNREACHABLE,
     "not-listed": Cause.NOT_LISTED,
     "no-starttls": Cause.CERTIFICATE,
     "starttls-injection": Cause.CERTIFICATE,

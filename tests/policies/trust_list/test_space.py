@@ -30,6 +30,8 @@ async def test_an_operator_speaks_for_the_domains_of_its_rows_in_any_spelling(wo
     assert space.domains_of(CHU.lower().replace(",", " , ")) == {"chu.fr", "annexe.fr"}
     assert space.domains_of(NOBODY) == space.domains_of("no name at all") == frozenset()
     assert space.host_of("chu.fr") == "mx.chu.fr"
+    assert space.operator_of("annexe.fr") == {"chu.fr", "annexe.fr", "mx.chu.fr"}
+    assert space.operator_of("ailleurs.fr") == frozenset()
     assert space.names_domain("ars.fr")
     assert not space.names_domain("ailleurs.fr")
 

@@ -406,6 +406,7 @@ class Side:
 
 Start = Callable[..., Awaitable[Side]]
 SETTINGS: dict[str, object] = {
+    "inside": ["127.0.0.0/8", "::1/128"],
     "connect_seconds": 10.0,
     "reply_seconds": 10.0,
     "content_seconds": 10.0,

@@ -17,6 +17,7 @@ from mail_server.outbound.client.client import SmtpClient
 from mail_server.outbound.client.names import DnsNames, Exchanger, NamesFailed, split_port
 from mail_server.outbound.client.routes import Host, NoRoute, Routes
 from mail_server.outbound.interface import Phase, Verdict
+from mail_server.outbound.reach import Reach
 from mail_server.outbound.settings import OutboundSettings
 from tests.mail_server.outbound.client.scripted import (
     DOMAIN,
@@ -77,6 +78,22 @@ async def test_where_mx_is_not_used_the_lists_host_is_the_server() -> None:
 
 async def test_without_any_other_word_the_domain_is_its_own_server() -> None:
     assert await routes(FakeNames(), Trust(host="*.nonsense name")).of(DOMAIN) == (Host(DOMAIN, 25),)
+
+
+async def test_names_that_lead_into_our_own_networks_are_not_followed() -> None:
+    names = FakeNames(
+        hosts={"a.example": ("127.0.0.1", "10.0.0.1", "::1"), "b.example": ("10.0.0.1", "8.8.8.8")}
+    )
+    found = routes(names)
+    with pytest.raises(NoRoute) as none:
+        await found.addresses(Host("a.example", 25))
+    assert (none.value.outcome.verdict, none.value.outcome.reason) == (Verdict.LATER, "inside")
+    assert await found.addresses(Host("b.example", 25)) == ("8.8.8.8",)
+    inside = routes(names, reach=Reach(["10.0.0.0/8"]))
+    assert await inside.addresses(Host("a.example", 25)) == ("10.0.0.1",)
+    written = routes(names, configured={DOMAIN: "a.example:25"})
+    (host,) = await written.of(DOMAIN)
+    assert await written.addresses(host) == ("127.0.0.1", "10.0.0.1", "::1")
 
 
 async def test_a_forged_null_mx_returns_no_letter() -> None:

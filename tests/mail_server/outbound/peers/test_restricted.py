@@ -19,6 +19,7 @@ from deploy.demo.pki import Organisation, TestAuthority
 from mail_server.outbound.client.security import PeerSecurity
 from mail_server.outbound.peers.restricted import KEYWORD, PATH, RestrictedDirectory, place_in
 from mail_server.outbound.peers.wkd import Silent, lasts_of
+from mail_server.outbound.reach import Reach
 from policies.interface import PeerStanding
 from policies.refusal import Refusal
 from tests.mail_server.outbound.peers.conftest import ADDRESS, DOMAIN, Node, Site
@@ -107,7 +108,9 @@ def asking(
         return f"{KEYWORD}: localhost:{operator.port}\n".encode()
 
     security = PeerSecurity(files.certificate, files.key, anchor)
-    return RestrictedDirectory(security, trust, policy, seconds=3)
+    return RestrictedDirectory(
+        security, trust, policy, seconds=3, ports=[operator.port], reach=Reach(["127.0.0.0/8", "::1/128"])
+    )
 
 
 def told(certificate: bytes, address: str = OPAQUE) -> dict[str, str]:
@@ -127,6 +130,63 @@ async def test_the_number_goes_in_the_body_alone_with_our_certificate_shown(
     assert head.startswith(f"POST {PATH} HTTP/1.1\r\n".encode())
     assert b"2510369" not in head
     assert json.loads(body) == {"address": NUMBER}
+
+
+@pytest.mark.parametrize(
+    ("place", "leads", "reason"),
+    [
+        ("localhost:{port}", "127.0.0.1", "inside"),
+        ("127.0.0.1:{port}", "127.0.0.1", "inside"),
+        ("[::1]:{port}", "::1", "inside"),
+        ("intranet.peer.example:{port}", "10.0.0.7", "inside"),
+        ("169.254.169.254:{port}", "169.254.169.254", "inside"),
+        ("mx.peer.example:22", "127.0.0.1", "foreign-port"),
+        ("victim.example:{port}", "8.8.8.8", "foreign-host"),
+        ("notpeer.example:{port}", "8.8.8.8", "foreign-host"),
+        ("8.8.8.8:{port}", "8.8.8.8", "foreign-host"),
+    ],
+)
+async def test_a_policy_file_leads_into_no_network_of_ours_and_to_nobody_else(
+    asking: RestrictedDirectory,
+    operator: Operator,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    leads: str,
+    reason: str,
+) -> None:
+    async def policy(_domain: str) -> bytes:
+        return f"{KEYWORD}: {place.format(port=operator.port)}\n".encode()
+
+    async def getaddrinfo(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        return [(2, 1, 6, "", (leads, port))]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(asking, "_policy", policy)
+    monkeypatch.setattr(asking, "_reach", Reach())
+    monkeypatch.setattr(asking, "_names_of", lambda _domain: ("peer.example", "smtp.other.example"))  # pyright: ignore
+    with pytest.raises(Silent, match=reason):
+        await asking.ask(NUMBER)
+    assert operator.shown == []
+
+
+@pytest.mark.parametrize("host", ["peer.example", "keys.peer.example", "smtp.other.example"])
+async def test_the_operator_s_own_names_are_followed(
+    asking: RestrictedDirectory, operator: Operator, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    async def policy(_domain: str) -> bytes:
+        return f"{KEYWORD}: {host}:{operator.port}\n".encode()
+
+    async def addresses(asked: str, port: int) -> list[str]:
+        assert (asked, port) == (host, operator.port)
+        return ["127.0.0.1"]
+
+    reach = Reach()
+    monkeypatch.setattr(reach, "addresses", addresses)
+    monkeypatch.setattr(asking, "_policy", policy)
+    monkeypatch.setattr(asking, "_reach", reach)
+    monkeypatch.setattr(asking, "_names_of", lambda _domain: ("peer.example", "smtp.other.example"))  # pyright: ignore
+    operator.says(told(b"certificate"))
+    assert (await asking.ask(NUMBER)).data == b"certificate"
 
 
 async def test_nothing_is_told_to_who_is_not_listed(
