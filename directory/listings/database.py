@@ -5,7 +5,8 @@ Statements are written with `?`; what differs between the two databases stands i
 (`search/`, `imports/`).
 
 Invariants: `write` is durable when it returns, and whole or not at all; readers never wait for a writer; SQLite writers
-(a node, an import in a process of its own) take turns by `BEGIN IMMEDIATE` and wait for each other up to half a minute.
+(a node, an import in a process of its own) take turns by `BEGIN IMMEDIATE` and wait for each other up to half a minute,
+those of PostgreSQL by a lock of the whole: two that made the same cards anew would show what one of them hid.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ _WAIT = 30.0  # seconds for another writer's turn
 _GLANCE = 0.003  # seconds between two looks at whether it has come
 _KEPT = 8  # idle connections
 _STEPS = 20_000  # of SQLite's machine between two looks at the clock
+_TURN = 0x766D6C77  # an arbitrary number for PostgreSQL's advisory lock
+_BEGIN_WRITING = f"BEGIN; SET LOCAL lock_timeout = {int(_WAIT * 1000)}; SELECT pg_advisory_xact_lock({_TURN})"
 _PLANNED = (
     "SET LOCAL enable_seqscan = off; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off"
 )
@@ -225,11 +228,15 @@ class _PostgreSql:
             cursor.executemany(_marks(statement), rows)
 
     def begin(self, *, write: bool, within: float | None = None) -> None:
-        begin = "BEGIN" if write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        begin = _BEGIN_WRITING if write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
         if within is not None:
             # In one round trip. Each statement is planned for its own words: a plan for any words reads whole tables.
             begin += f"; SET LOCAL statement_timeout = {max(1, int(within * 1000))}; {_PLANNED}"
-        self.raw.execute(begin)
+        try:
+            self.raw.execute(begin)
+        except psycopg.errors.LockNotAvailable:  # begun, and without its turn: nobody else is to go on in it
+            self.rollback()
+            raise
 
     def commit(self) -> None:
         self.raw.execute("COMMIT")

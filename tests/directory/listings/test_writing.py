@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 from dataclasses import replace
 
+import pytest
+
 from directory.listings import reading
+from directory.listings.cards import Cards
 from directory.listings.database import ListingsDatabase, Sql
+from directory.listings.rows import Row
 from directory.listings.situation_id import situation_id
 from directory.listings.writing import (
     Written,
@@ -280,3 +286,35 @@ def test_a_new_holder_takes_a_mailbox_over(database: ListingsDatabase) -> None:
         ("", ZOE.national_id, "MARTIN"),
         (BOX.address, PAUL.national_id, "DUPONT"),
     ]
+
+
+def test_who_hides_a_mailbox_waits_for_who_makes_its_card_anew(
+    database: ListingsDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An import that read it while it was shown must not show it again."""
+    put(database, BOX)
+    due = "INSERT INTO organisation_due (national_id) VALUES (?)"
+    database.write(lambda sql: sql.run(due, (CLINIC.national_id,)))
+    read, hidden = threading.Event(), threading.Event()
+    entirely = Cards.of_mailboxes
+
+    def slowly(made: Cards, rows: Sequence[Row], holders: dict[str, tuple[str, ...]]) -> set[str]:
+        if threading.current_thread().name == "import":
+            read.set()
+            hidden.wait(0.4)
+        return entirely(made, rows, holders)
+
+    monkeypatch.setattr(Cards, "of_mailboxes", slowly)
+
+    def hide() -> None:
+        put(database, replace(BOX, red_list=True), at=3)
+        hidden.set()
+
+    importing = threading.Thread(target=lambda: database.write(lambda sql: settle(sql, 2)), name="import")
+    importing.start()
+    assert read.wait(5)
+    hiding = threading.Thread(target=hide)
+    hiding.start()
+    importing.join()
+    hiding.join()
+    assert cards(database) == []
