@@ -99,6 +99,7 @@ class Inactivity:
 
     async def unused(self) -> list[Unused]:
         """Everyone nobody came to, the longest first."""
+        await self._accounts.write_who_came()  # a login of a moment ago is an objection too
         lives = await self._accounts.lives()
         since = self._clock() - int(self._settings.inactivity_months * _MONTH)
         found: list[Unused] = []
@@ -115,7 +116,6 @@ class Inactivity:
 
     async def sweep(self) -> Swept:
         """Tell who was not told, close whose time to object is over."""
-        await self._accounts.write_who_came()  # a login of a moment ago is an objection too
         told: list[str] = []
         failed: list[str] = []
         closed: list[str] = []

@@ -126,6 +126,7 @@ async def test_a_login_is_an_objection(office: Office) -> None:
     inactivity = office.inactivity()
     await inactivity.sweep()
     office.accounts.came(gp.id, office.now + DAY)
+    assert await inactivity.unused() == []  # at once: an administrator who looks is not told of her any more
     office.now += 31 * DAY
     assert (await inactivity.sweep()).closed == ()
     assert not office.account(gp).closed
