@@ -66,9 +66,10 @@ def browsing(*more: str) -> Generator[Browser]:
     if not shutil.which(CHROMIUM):
         pytest.skip("chromium is not installed")
     try:
-        from playwright.sync_api import sync_playwright
+        from playwright.sync_api import expect, sync_playwright
     except ImportError:
         pytest.skip("playwright is not installed")
+    expect.set_options(timeout=30_000)  # on a busy machine what comes may take its time
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *more])
         try:

@@ -86,7 +86,7 @@ class Doctor:
         """The newest answer, opened with the doctor's own key, and what the engine makes of it."""
         person = self.served.made.persons[world.GP]
         assert person.secret_key is not None
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while (stored := self.served.newest_from(self.to, world.GP)) == seen:
             assert time.monotonic() < until, "no newer letter arrived"
             time.sleep(0.2)
@@ -125,7 +125,7 @@ def played(served: Served, browser: Browser) -> Played:
     faults, asked = list[str](), list[str]()
     context.on("weberror", lambda fault: faults.append(str(fault.error)))
     context.on("request", lambda request: asked.append(f"{request.url} {request.post_data_buffer or b''!r}"))
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(30_000)
     page = context.new_page()
     Visitor(page, served.origin).activate(space.person, space.code, PASSWORD)
 

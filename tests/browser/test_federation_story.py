@@ -74,7 +74,7 @@ def federated() -> Iterator[Federated]:
 def newcomer(browser: Browser, fed: Federated, faults: list[str]) -> Visitor:
     context = browser.new_context(locale="fr-FR", viewport={"width": PHONE[0], "height": PHONE[1]})
     context.on("weberror", lambda fault: faults.append(str(fault.error)))
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(30_000)
     return Visitor(context.new_page(), fed.ours.origin)
 
 

@@ -43,7 +43,7 @@ class Smarthost:
         self.taken.append((str(envelope.rcpt_tos[0]), message))
         return "250 OK"
 
-    def nth(self, number: int, seconds: float = 15) -> tuple[str, str]:
+    def nth(self, number: int, seconds: float = 60) -> tuple[str, str]:
         """To whom it went, and all it says."""
         until = time.monotonic() + seconds
         while len(self.taken) < number:
@@ -86,7 +86,7 @@ def test_who_gave_an_address_is_told_there_that_a_letter_came_and_nothing_else(
 ) -> None:
     space = served.new_patient(order)
     context = browser.new_context(locale="fr-FR", viewport={"width": PHONE[0], "height": PHONE[1]})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(30_000)
     page = context.new_page()
     visitor = Visitor(page, served.origin)
     visitor.activate(space.person, space.code, PASSWORD)

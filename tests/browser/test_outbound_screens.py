@@ -131,7 +131,6 @@ def test_an_operator_without_notices_says_so(visit: Visit) -> None:
 
 def test_an_answer_to_an_appointment_asks_before_it_leaves_readable(visit: Visit) -> None:
     page = visit("/agenda", "gate", 320)
-    page.set_default_timeout(5000)
     accept = page.get_by_role("button", name="Accepter Consultation de suivi")
     accept.click()
     dialog = page.get_by_role("dialog")
@@ -152,7 +151,6 @@ def test_an_answer_to_an_appointment_asks_before_it_leaves_readable(visit: Visit
 
 def test_a_document_is_shared_readable_only_after_a_yes(visit: Visit) -> None:
     page = visit("/dossier/profil", "gate")
-    page.set_default_timeout(5000)
     page.get_by_role("button", name="Envoyer à un professionnel").click()
     sheet = page.get_by_role("dialog")
     sheet.get_by_role("radio").first.check()

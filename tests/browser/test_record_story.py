@@ -88,7 +88,7 @@ def played(served: Served, browser: Browser) -> Played:
     context = browser.new_context(locale="fr-FR", viewport={"width": PHONE[0], "height": PHONE[1]})
     faults: list[str] = []
     context.on("weberror", lambda fault: faults.append(str(fault.error)))
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(30_000)
     page = context.new_page()
     Visitor(page, served.origin).activate(space.person, space.code, PASSWORD)
     main = page.get_by_role("main")

@@ -70,7 +70,7 @@ def killed_at_part(served: Served, number: int, stop: Stop, work: Callable[[Visi
     fell = False
     with contextlib.suppress(Error), browsing() as browser:
         context = browser.new_context(locale="fr-FR", viewport={"width": PHONE[0], "height": PHONE[1]})
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(30_000)
         visitor = Visitor(context.new_page(), served.origin)
         processes, sent = processes_of(browser), 0
 

@@ -73,7 +73,7 @@ def newcomer(browser: Browser, served: Served, asked: list[str], faults: list[st
     context = browser.new_context(locale="fr-FR", viewport={"width": PHONE[0], "height": PHONE[1]})
     context.on("request", lambda request: asked.append(request.url))
     context.on("weberror", lambda fault: faults.append(str(fault.error)))
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(30_000)
     return Visitor(context.new_page(), served.origin)
 
 

@@ -115,7 +115,7 @@ def walked(request: pytest.FixtureRequest, served: Served, browser: Browser) -> 
         locale="fr-FR", viewport={"width": width, "height": height}, reduced_motion="reduce"
     )
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(30_000)
     letters(page, size)
     keyboard = Keyboard(page)
     activate(keyboard, served, space)

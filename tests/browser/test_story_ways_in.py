@@ -37,7 +37,7 @@ LOCKED = "Ce message est fermé"
 
 def phone(browser: Browser, served: Served) -> Visitor:
     context = browser.new_context(locale="fr-FR", viewport={"width": PHONE[0], "height": PHONE[1]})
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(30_000)
     return Visitor(context.new_page(), served.origin)
 
 

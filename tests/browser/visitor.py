@@ -181,7 +181,7 @@ class Visitor:
         named.or_(self.page.get_by_role("combobox", name=loose(label))).fill(text)
         self.typed.append(text)
 
-    def await_title(self, title: str, seconds: float = 15) -> None:
+    def await_title(self, title: str, seconds: float = 30) -> None:
         titled = self.page.locator("h1").filter(has_text=loose(title))
         expect(titled).to_be_visible(timeout=seconds * 1000)
         self.titles.append(title)

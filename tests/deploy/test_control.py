@@ -62,7 +62,7 @@ async def test_a_console_that_leaves_does_not_stop_the_work(tmp_path: Path) -> N
         writer.write(b'{"command": "x", "arguments": {}}\n')
         await writer.drain()
         writer.close()
-        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(ended.wait(), 60)
     finally:
         await server.stop()
 

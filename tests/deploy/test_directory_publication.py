@@ -179,7 +179,7 @@ async def ask(node: Node, command: str, **arguments: Any) -> Any:
 
 async def until(what: Callable[[], Awaitable[Any]]) -> Any:
     """Within a minute, says the issue: it takes a fraction of a second."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (seen := await what()):
             await asyncio.sleep(0.02)
     return seen

@@ -155,7 +155,7 @@ async def test_a_node_that_runs_follows_by_itself(node: Node, person: Any) -> No
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await asyncio.to_thread(holds):
             await asyncio.sleep(0.01)
 

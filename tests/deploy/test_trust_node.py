@@ -431,10 +431,10 @@ async def test_authorities_that_do_not_answer_hold_the_start_up_for_a_moment_onl
 
     async with commons.node() as node:
         monkeypatch.setattr(node.trust.revocation, "_fetch", silent)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await node.trust.start()
         assert await said(node, commons.operator) == "451 4.7.1 trust-list-stale"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await node.trust.stop()
 
 

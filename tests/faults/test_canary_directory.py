@@ -143,7 +143,7 @@ def test_nothing_typed_or_proved_to_the_directory_is_left_anywhere(town: Town, t
         made.command("check"),
     ]
     assert {"api-key", "directory-import", "listing-published"} <= {row["action"] for row in told[0]}
-    with urllib.request.urlopen(f"http://127.0.0.1:{made.ports['metrics']}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{made.ports['metrics']}/metrics", timeout=60) as answer:
         metrics = answer.read()
     everything = [*canaries.markers, *published.words]
     assert thief.told(json.dumps(told).encode() + metrics, everything) == set()
@@ -294,7 +294,7 @@ def by_keys_and_settings(town: Town) -> None:
         wanted = f"<Autodiscover><Request><EMailAddress>{address}</EMailAddress></Request></Autodiscover>"
         assert town.https("POST", "/autodiscover/autodiscover.xml", wanted)[0] < 500
         context = clients.tls(town.made.ca, town.made.operator.certificate, town.made.operator.key)
-        link = http.client.HTTPSConnection("localhost", town.made.ports["peers"], context=context, timeout=10)
+        link = http.client.HTTPSConnection("localhost", town.made.ports["peers"], context=context, timeout=60)
         with closing(link):
             link.request("POST", "/peers/certificate", json.dumps({"address": address}))
             assert link.getresponse().status < 500

@@ -230,7 +230,7 @@ def page_by_provider(town: Town) -> Browser:
     asked = device.post(f"/api/login/ciba/{sign_in.PROFESSIONALS}/start", {"user": world.NURSE})
     canaries.mark(asked["id"])
     town.at_the_provider("confirm", town.name_at_provider(world.NURSE))
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while "account" not in device.post(f"/api/login/ciba/{sign_in.PROFESSIONALS}", {"id": asked["id"]}):
         assert time.monotonic() < deadline
         time.sleep(1)

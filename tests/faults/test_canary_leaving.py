@@ -283,7 +283,7 @@ def what_is_shown(operator: Operator) -> bytes:
     cli = [sys.executable, "-m", "deploy.node.cli", "queue", "list", "--home", str(operator.node)]
     listed = subprocess.run(cli, capture_output=True, check=True, cwd=ROOT).stdout
     with urllib.request.urlopen(
-        f"http://127.0.0.1:{operator.ports['metrics']}/metrics", timeout=10
+        f"http://127.0.0.1:{operator.ports['metrics']}/metrics", timeout=60
     ) as answer:
         metrics = answer.read()
     assert b"vaguemestre_outbound_" in metrics

@@ -257,7 +257,7 @@ def kept_for_oneself(ward: Ward, page: PageClient, line: dict[str, Any]) -> None
 
 
 def metrics(made: world.World) -> bytes:
-    with urllib.request.urlopen(f"http://127.0.0.1:{made.ports['metrics']}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{made.ports['metrics']}/metrics", timeout=60) as answer:
         return answer.read()
 
 

@@ -411,7 +411,7 @@ def _imports(entry: Path) -> bool:
     return b"directory.imports" in (entry / "cmdline").read_bytes()
 
 
-def until(true: Callable[[], bool], seconds: float = 15) -> None:
+def until(true: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline

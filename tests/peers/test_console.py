@@ -562,7 +562,7 @@ def test_doctor_finds_nothing_wrong_and_sends_a_letter_round(
 
 
 def test_prometheus_reads_each_family_once(serving: Serving, node: Place) -> None:
-    with urllib.request.urlopen(f"http://127.0.0.1:{node.base + 464}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{node.base + 464}/metrics", timeout=60) as answer:
         text = answer.read().decode()
     declared = re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE)
     names = [name for name, _ in declared]
@@ -621,7 +621,7 @@ def test_doctor_finds_what_is_planted(serving: Serving, node: Place, tmp_path: P
 
 def certificate_shown(node: Place, port: str) -> bytes:
     with (
-        socket.create_connection(("localhost", node.port(port)), timeout=10) as clear,
+        socket.create_connection(("localhost", node.port(port)), timeout=60) as clear,
         clients.tls(node.ca).wrap_socket(clear, server_hostname="localhost") as secured,
     ):
         shown = secured.getpeercert(binary_form=True)

@@ -38,7 +38,7 @@ def waiting(two: Federation) -> str:
 
 def ask(two: Federation, address: str, context: ssl.SSLContext) -> tuple[int, dict[str, str], bytes]:
     """As an operator's server does."""
-    link = http.client.HTTPSConnection("localhost", two.there.ports["peers"], context=context, timeout=10)
+    link = http.client.HTTPSConnection("localhost", two.there.ports["peers"], context=context, timeout=60)
     try:
         body = json.dumps({"address": address}).encode()
         link.request("POST", PATH, body, {"Content-Type": "application/json"})

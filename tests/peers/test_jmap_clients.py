@@ -279,7 +279,7 @@ def test_a_held_letter_can_be_called_back_and_another_leaves_at_its_time_once(
     assert one.do("submission", submission=held["id"])["status"] == "canceled"
 
     soon = one.do("submit", email=emails["partie"], to=world.IMAGING, hold=1)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while one.do("submission", submission=soon["id"])["status"] != "final":
         assert time.monotonic() < deadline
         time.sleep(0.2)
@@ -310,7 +310,7 @@ def test_an_open_event_source_is_told_of_a_letter(made: world.World, program: Be
         account = one.connect(person.address, person.password)["account"]
         before = listeners(made)
         one.do("listen")
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while listeners(made) <= before:
             assert time.monotonic() < deadline
             time.sleep(0.05)

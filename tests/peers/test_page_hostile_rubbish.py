@@ -144,7 +144,7 @@ def test_what_is_no_jmap_request_is_a_problem_of_the_standard(
 @given(data=st.binary(max_size=400))
 def test_rubbish_instead_of_http_ends_the_connection_and_nothing_else(made: world.World, data: bytes) -> None:
     port = made.ports["http"]
-    with socket.create_connection(("localhost", port), timeout=5) as connection:
+    with socket.create_connection(("localhost", port), timeout=60) as connection:
         connection.sendall(b"POST /api/login HTTP/1.1\r\nHost: localhost\r\n" + data + MARK.encode())
         connection.shutdown(socket.SHUT_WR)
         answer = b""

@@ -1,17 +1,25 @@
-"""Two nodes that share letters and directory on PostgreSQL: what one does, the other shows within a minute."""
+"""Two nodes that share letters and directory on PostgreSQL: what one does, the other shows within a minute.
+
+First in pieces, with short turns; then two that serve, by their doors.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import re
 import shutil
-from collections.abc import AsyncGenerator, Callable
+import subprocess
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from deploy.demo import people
+from deploy.demo import directory_world, people, sign_in, world
+from deploy.demo.browser import derivations
+from deploy.demo.browser.page import PageClient
 from deploy.node import listings as own_listings
 from deploy.node.composition import Node, now, opened
 from deploy.node.config import load
@@ -24,7 +32,10 @@ from directory.listings.writing import put_mailboxes, reinstate, strike_off
 from directory.model import Kind as Listed
 from directory.model import Mailbox, Professional
 from mail_server.accounts.interface import Kind
-from tests.worlds import new_home
+from tests.peers.test_fhir import IDNPS, ask, inserted
+from tests.peers.test_struck_off import within_the_minute
+from tests.peers.test_wkd import advanced
+from tests.worlds import new_home, own_world
 
 pytestmark = pytest.mark.peers
 
@@ -139,3 +150,94 @@ async def test_what_one_knows_of_accounts_is_read_again_only_when_another_change
     await follow()
     assert len(told) <= 1
     assert two.one.accounts.by_address(f"nouveau@{DOMAIN}") is not None
+
+
+@dataclass
+class Served:
+    one: world.World
+    other_ports: dict[str, int]
+
+    def found(self, port: int, asked: str) -> list[str]:
+        """Addresses, by LDAP without login, with OpenLDAP's own program."""
+        search = [
+            "ldapsearch",
+            "-x",
+            "-LLL",
+            "-H",
+            f"ldap://127.0.0.1:{port}",
+            "-b",
+            "dc=mssante,dc=fr",
+            asked,
+            "mail",
+        ]
+        done = subprocess.run(search, capture_output=True, text=True, check=True, timeout=30)
+        return [line.partition(": ")[2] for line in done.stdout.splitlines() if line.startswith("mail: ")]
+
+
+@pytest.fixture(scope="module")
+def served(make_postgresql_database: Callable[..., str]) -> Iterator[Served]:
+    sections = {
+        "store": {"database": make_postgresql_database(), "inline_limit": 64 * 1024 * 1024},
+        "directory": {"database": make_postgresql_database()},
+    }
+    with own_world("pgdir", sections) as (one, _):
+        ports = world.ports_at(world.free_port_base())
+        second = one.folder / "second"
+        leave = shutil.ignore_patterns("control.sock*", "*.lock")
+        shutil.copytree(one.node, second / "node", ignore=leave)
+        settings = second / "node" / "vaguemestre.toml"
+        text = settings.read_text()
+        for name in ports.keys() - {"identity"}:
+            text = re.sub(rf"\b{one.ports[name]}\b", str(ports[name]), text)
+        settings.write_text(text)
+        process = world.NodeProcess(second)
+        try:
+            process.wait_ready(ports)
+            yield Served(one, ports)
+        finally:
+            process.stop()
+
+
+def test_programs_find_publish_and_see_each_others_changes_on_both_nodes(served: Served) -> None:
+    one, ports = served.one, served.other_ports
+    other = dataclasses.replace(one, ports=ports)
+    directory_world.imported(one)
+    assert not list(one.node.glob("*.db")), "nothing lies in SQLite"
+    doctor = directory_world.CARDIOLOGIST
+    for port in (one.ports["ldap"], ports["ldap"]):
+        assert doctor.address in served.found(port, f"(sn={doctor.family})")
+    key = one.command(
+        "directory_key_add",
+        label="Autre",
+        rights=["read", "publish"],
+        publisher="Autre",
+        domains=["autre.mssante.fr"],
+    )["key"]
+    who = f"Practitioner?identifier={IDNPS}%7C{doctor.national_id}"
+    for node in (one, other):
+        status, found = ask(node, who, key)
+        assert (status, len(found["entry"])) == (200, 1)
+    address = "nouvelle@autre.mssante.fr"
+    assert ask(one, who, key, "PATCH", inserted(address))[0] == 200
+    assert len(ask(other, f"Practitioner?mailbox-mss:exact={address}", key)[1]["entry"]) == 1
+    assert served.found(ports["ldap"], f"(mail={address})") == [address]
+    assert ask(one, f"Practitioner?family={doctor.family[:3]}&_total=accurate", key)[1]["total"] >= 1
+
+
+def test_the_picker_of_the_page_finds_whom_programs_find(served: Served) -> None:
+    one = served.one
+    nurse = PageClient(one.ports["http"])
+    code = one.command("enrolment_code", address=world.NURSE)["code"]
+    nurse.enrol(code, "une phrase à retenir", derivations.new_recovery_code(), address=world.NURSE)
+    nurse.log_in_by_provider(sign_in.PROFESSIONALS, one.identity.doctors[world.NURSE].name)
+    doctor = directory_world.CARDIOLOGIST
+    cards = nurse.post("/api/directory", {"q": doctor.family[:4], "profession": ""})["cards"]
+    assert doctor.address in [card["address"] for card in cards]
+
+
+def test_a_certificate_revoked_on_one_is_gone_from_the_other_within_the_minute(served: Served) -> None:
+    one, other = served.one, dataclasses.replace(served.one, ports=served.other_ports)
+    assert advanced(other, world.GP).status == 200
+    one.command("key_revoke", address=world.GP, fingerprint=None)
+    assert advanced(one, world.GP).status == 404
+    within_the_minute(lambda: advanced(other, world.GP).status == 404)

@@ -156,8 +156,8 @@ def test_times_of_waking_are_kept_and_told_and_replaced_whole(town: Town) -> Non
     source.start()
     soon = int(time.time() * 1000) + 1500
     town.page.post("/api/wakes", {"at": [soon]}, method="PUT")
-    assert heard.wait(15)
-    source.join(15)
+    assert heard.wait(60)
+    source.join(60)
     assert town.rows("SELECT count(*) FROM wake WHERE at > 0") == [(1,)]
 
 

@@ -228,7 +228,7 @@ def way(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Way]:
             by_swaks(served, to or space.shown, sent.fhir, folder)
 
         context = browser.new_context(locale="fr-FR", viewport={"width": 1100, "height": 900})
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(30_000)
         faults: list[str] = []
         context.on("weberror", lambda fault: faults.append(str(fault.error)))
         page = context.new_page()

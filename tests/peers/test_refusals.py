@@ -157,7 +157,7 @@ def note(sender: str, recipient: str, *fields: tuple[str, str]) -> bytes:
 def traced(made: world.World, **asked: Any) -> list[dict[str, Any]]:
     """Entries of the trace; those of refusals are written a moment after the answer."""
     wanted = {"limit": 50, "action": None, "address": None, "reference": None} | asked
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not (rows := made.command("audit_show", **wanted)) and time.monotonic() < deadline:
         time.sleep(0.05)
     return rows
@@ -261,7 +261,7 @@ def refusals() -> dict[str, Any]:
 
 
 def next_entry(made: world.World, before: set[int]) -> dict[str, Any]:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         new = [row for row in made.command("audit_show", **refusals()) if row["seq"] not in before]
         if new:

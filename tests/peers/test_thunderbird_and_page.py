@@ -108,7 +108,7 @@ def visit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visit]:
             context = browser.new_context(
                 locale="fr-FR", timezone_id="Europe/Paris", viewport={"width": width, "height": height}
             )
-            context.set_default_timeout(20_000)
+            context.set_default_timeout(30_000)
             page = context.new_page()
             Visitor(page, served.origin).activate(space.person, space.code, PASSWORD)
             running = Visit(process, page, served.origin, space.shown)

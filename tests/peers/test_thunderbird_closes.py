@@ -82,7 +82,7 @@ def closed(made: world.World, tmp_path_factory: pytest.TempPathFactory) -> Close
     )
 
 
-def in_mailbox(made: world.World, folder: str, other: str, seconds: float = 20) -> bytes:
+def in_mailbox(made: world.World, folder: str, other: str, seconds: float = 60) -> bytes:
     """The doctor's newest letter from or to somebody, as it lies on the server."""
     gp = made.persons[world.GP]
     asked = "FROM" if folder == "INBOX" else "TO"
@@ -99,7 +99,7 @@ def in_mailbox(made: world.World, folder: str, other: str, seconds: float = 20) 
 
 
 def closing_certificate(made: world.World) -> bytes:
-    deadline = time.monotonic() + 30  # made behind the doors when the node starts
+    deadline = time.monotonic() + 60  # made behind the doors when the node starts
     while (answer := advanced(made, FIN)).status == 404 and time.monotonic() < deadline:
         time.sleep(0.2)
     assert answer.status == 200
@@ -115,7 +115,7 @@ def sealed_part(letter: bytes) -> bytes:
 
 def traced(made: world.World, action: str, patient: intruder.Someone) -> list[dict[str, Any]]:
     asked = {"limit": 20, "action": action, "address": patient.address, "reference": None}
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not (rows := made.command("audit_show", **asked)) and time.monotonic() < deadline:
         time.sleep(0.1)
     return rows

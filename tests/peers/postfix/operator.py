@@ -98,7 +98,7 @@ class Postfix:
         )
         return [path.read_bytes() for path in found]
 
-    def await_letter(self, local: str, marker: bytes, seconds: float = 20) -> bytes:
+    def await_letter(self, local: str, marker: bytes, seconds: float = 60) -> bytes:
         """The letter in which `marker` stands."""
         deadline = time.monotonic() + seconds
         while True:
@@ -122,7 +122,7 @@ class Postfix:
         _control(self.folder, "start")
         _until_it_listens(self)
 
-    def await_log(self, words: str, seconds: float = 20) -> str:
+    def await_log(self, words: str, seconds: float = 60) -> str:
         """The line of its log in which these words stand."""
         deadline = time.monotonic() + seconds
         while True:
@@ -205,7 +205,7 @@ def _control(run: Path, word: str) -> None:
 
 
 def _until_it_listens(served: Postfix) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", served.port)) == 0:
