@@ -96,7 +96,7 @@ def _mistyped(told: dict[str, Any], pdf: bytes) -> tuple[Any, bytes]:
 
 
 BAD: dict[str, Bad] = {
-    "ins-wrong": _mistyped,
+    "ins-key": _mistyped,
     "traits-missing": _patient(birth_place=""),
     "traits-disagree": _patient(birth_date="1901-02-03"),
     "type-unknown": _changed(type="00000-0"),

@@ -23,16 +23,19 @@ _CHARACTERS = re.compile(r"[0-9AB]*")
 # Where letters may stand: "2A" and "2B" in the place of the department, nowhere else.
 _SHAPE = re.compile(r"(?P<sex>[0-9])[0-9]{2}(?P<month>[0-9]{2})(?:[0-9]{2}|2[AB])[0-9]{6}")
 _CORSICA = {"2A": "19", "2B": "18"}
+_LETTER_AT = 7
+_MEANT = range(_BODY - 1, _BODY + _KEY + 3)  # characters, where one or two slipped in or out
+_FEW = 3  # characters that are no digits
 _LONGEST = 64  # as typed: 15 characters and spaces between them fit many times
 
 _WORDS = {
     "ins-length": (
-        "Le numéro doit avoir 13 ou 15 caractères (15 avec les deux derniers chiffres de contrôle).",
-        "The number has 13 or 15 characters (15 with its two check digits).",
+        "Le numéro doit avoir 13 ou 15 caractères (15 avec les deux chiffres de contrôle)\u00a0: celui-ci en a {at}.",
+        "The number has 13 or 15 characters (15 with its two check digits): this one has {at}.",
     ),
     "ins-characters": (
-        "Le numéro n’a que des chiffres (et 2A ou 2B pour la Corse).",
-        "The number has digits only (and 2A or 2B for Corsica).",
+        "Le {at}e caractère du numéro n’est pas un chiffre (une lettre n’est possible qu’au 7e, 2A ou 2B en Corse).",
+        "Character {at} of the number is no digit (a letter stands at the seventh alone: 2A or 2B for Corsica).",
     ),
     "ins-sex": (
         "Le premier chiffre du numéro n’existe pas : vérifiez-le.",
@@ -52,10 +55,11 @@ _WORDS = {
 class InsRefused(ValueError):
     """A text that is no INS number. `reason` is a slug; `fr` and `en` tell a person what to look at."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, at: int = 0) -> None:
+        """`at`: how many characters there are, or which of them is wrong (the first is 1)."""
         super().__init__(reason)
         self.reason = reason
-        self.fr, self.en = _WORDS[reason]
+        self.fr, self.en = (words.replace("{at}", str(at)) for words in _WORDS[reason])
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +81,16 @@ class Ins:
 def parse(text: str) -> Ins:
     """Read a number as people type it: with spaces or without, with its key or without. Raises InsRefused."""
     if len(text) > _LONGEST:
-        raise InsRefused("ins-length")
+        raise InsRefused("ins-length", len(text))
     compact = _SPACES.sub("", text).upper()
     if not _CHARACTERS.fullmatch(compact):
-        raise InsRefused("ins-characters")
+        raise InsRefused("ins-characters", _no_digit(compact))
     if len(compact) not in (_BODY, _BODY + _KEY):
-        raise InsRefused("ins-length")
+        raise InsRefused("ins-length", len(compact))
     body, given = compact[:_BODY], compact[_BODY:]
     shape = _SHAPE.fullmatch(body)
     if shape is None or not (given.isdigit() or not given):
-        raise InsRefused("ins-characters")
+        raise InsRefused("ins-characters", _no_digit(compact))
     if shape["sex"] not in "12345678":  # 1 and 2 for life; 3 to 8 while a number is being given
         raise InsRefused("ins-sex")
     if not (1 <= int(shape["month"]) <= 12 or int(shape["month"]) >= 20):
@@ -95,6 +99,22 @@ def parse(text: str) -> Ins:
     if given and given != key:
         raise InsRefused("ins-key")
     return Ins(body + key)
+
+
+def like(text: str) -> bool:
+    """Whether it was meant for a number, though a letter slipped in: about as long as one, and digits but for a few."""
+    compact = _SPACES.sub("", text[:_LONGEST])
+    digits = sum("0" <= one <= "9" for one in compact)
+    return compact[:1].isdigit() and len(compact) in _MEANT and len(compact) - digits <= _FEW
+
+
+def _no_digit(compact: str) -> int:
+    """Where the first character stands that is none of such a number."""
+    for at, one in enumerate(compact, start=1):
+        corsican = at == _LETTER_AT and one in "AB" and compact[at - 2] == "2"
+        if not ("0" <= one <= "9" or corsican):
+            return at
+    return len(compact)
 
 
 def key_of(body: str) -> str:

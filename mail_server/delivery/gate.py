@@ -226,7 +226,8 @@ class Gate:
                 and local[:1].isdigit()
                 and domain_of(address) == self._patient_domain
             )
-            if wrong.reason in _NUMBER_MISTYPED or other_length:
+            letter = wrong.reason == "ins-characters" and ins.like(local)
+            if wrong.reason in _NUMBER_MISTYPED or other_length or letter:
                 # RFC 3463 §3.2 (X.1.3): it has the shape of a patient's number, and is mistyped. The digits alone
                 # say so: nothing is told of anybody.
                 return Refusal(

@@ -106,10 +106,10 @@ def _patient(told: Mapping[str, Any], settings: HospitalSettings) -> tuple[Patie
     number = _text(told, "ins", 64, slug="ins-wrong")
     try:
         found = ins.parse(number)
-    except ins.InsRefused:
-        raise ReportRefused("ins-wrong", "patient.ins") from None
+    except ins.InsRefused as wrong:
+        raise ReportRefused(wrong.reason, "patient.ins") from None
     if len(re.sub(r"\s", "", number)) != len(found.number):
-        raise ReportRefused("ins-wrong", "patient.ins")  # without its key, nothing shows a mistyped digit
+        raise ReportRefused("ins-without-key", "patient.ins")  # without it, nothing shows a mistyped digit
     oid = str(told.get("oid") or ins.INS_NIR)
     allowed = ins.KNOWN_RANGES if settings.limits.test_identities else ins.KNOWN_RANGES - ins.TEST_RANGES
     if oid not in allowed:

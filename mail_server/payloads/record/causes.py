@@ -26,6 +26,30 @@ CAUSES: Final[Mapping[str, tuple[str, str]]] = {
         "le numéro INS est faux : vérifiez ses chiffres",
         "the INS number is wrong: check its digits",
     ),
+    "ins-length": (
+        "le numéro INS n’a pas 15 caractères : il en manque, ou il y en a de trop",
+        "the INS number has not 15 characters: some are missing, or too many",
+    ),
+    "ins-characters": (
+        "le numéro INS contient un caractère qui n’est pas un chiffre (sauf 2A ou 2B pour la Corse, en 6e et 7e place)",
+        "the INS number holds a character that is no digit (but 2A or 2B for Corsica, at the sixth and seventh)",
+    ),
+    "ins-sex": (
+        "le premier chiffre du numéro INS n’existe pas",
+        "there is no INS number with this first digit",
+    ),
+    "ins-month": (
+        "le mois du numéro INS (quatrième et cinquième chiffres) n’est pas possible",
+        "the month of the INS number (fourth and fifth digits) is not possible",
+    ),
+    "ins-key": (
+        "les deux derniers chiffres du numéro INS (sa clé) contredisent les autres : il y a une faute de frappe",
+        "the last two digits of the INS number (its key) do not match the others: one of them was mistyped",
+    ),
+    "ins-without-key": (
+        "le numéro INS est donné sans ses deux derniers chiffres (sa clé)",
+        "the INS number is given without its last two digits (its key)",
+    ),
     "ins-range": ("ce type de numéro INS n’est pas accepté", "this range of INS numbers is not accepted"),
     "traits-missing": ("un trait d’identité manque", "a trait of identity is missing"),
     "traits-disagree": (

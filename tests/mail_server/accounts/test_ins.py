@@ -91,6 +91,31 @@ def test_what_is_wrong_is_named(typed: str, reason: str) -> None:
     assert refused.value.en
 
 
+@pytest.mark.parametrize(
+    ("typed", "at"),
+    [
+        ("28505130550O1", 12),
+        ("O850513055001", 1),
+        ("1850513A04123", 8),
+        ("18505A2004123", 6),
+        ("185052A0041232A", 15),
+    ],
+)
+def test_which_character_is_wrong_is_told_and_none_of_them(typed: str, at: int) -> None:
+    with pytest.raises(InsRefused) as refused:
+        parse(typed)
+    assert f"Character {at} of" in refused.value.en
+    assert f"Le {at}e caractère" in refused.value.fr
+    assert typed not in refused.value.en + refused.value.fr
+
+
+def test_how_many_characters_there_are_is_told() -> None:
+    with pytest.raises(InsRefused) as refused:
+        parse("2850513055001 9")
+    assert refused.value.en.endswith("this one has 14.")
+    assert refused.value.fr.endswith("celui-ci en a 14.")
+
+
 @pytest.mark.parametrize("month", ["01", "12", "20", "30", "42", "50", "99"])
 def test_a_month_that_is_not_known_is_20_to_99(month: str) -> None:
     assert parse(f"285{month}13055001").number[3:5] == month

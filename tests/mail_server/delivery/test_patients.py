@@ -166,6 +166,8 @@ async def test_what_came_encrypted_to_a_key_that_no_patient_has_is_refused(desk)
         ("285051305500199", "recipient-number-wrong", "5.1.3"),
         ("285131305500199", "recipient-number-wrong", "5.1.3"),
         ("28505130550019", "recipient-number-wrong", "5.1.3"),
+        ("28505130550O199", "recipient-number-wrong", "5.1.3"),
+        ("2k5m1305z501pqr", "recipient-unknown", "5.1.1"),  # as aliases look
         ("2790351215189", "recipient-unknown", "5.1.1"),
         ("279035121518989", "recipient-unknown", "5.1.1"),
         ("nobody", "recipient-unknown", "5.1.1"),
@@ -185,7 +187,14 @@ async def test_a_number_that_nobody_has_is_refused_and_a_mistyped_one_is_told(
         ("285051305500199", "The last two digits"),
         ("285131305500199", "The month"),
         ("28505130550019", "13 or 15 characters"),
-        ("2850513055001999", "13 or 15 characters"),
+        ("2850513055001999", "two check digits): this one has 16."),
+        ("28505130550O199", "Character 12 of the number is no digit"),
+        ("28505130550o199", "Character 12 of the number is no digit"),
+        ("2850513055001l9", "Character 14"),
+        ("285052C05500199", "Character 7"),
+        ("285053A05500199", "Character 7"),
+        ("2A5051305500199", "Character 2"),
+        ("28505130550-0199", "Character 12"),
     ],
 )
 async def test_a_mistyped_number_is_told_where_to_look(desk, local: str, said: str) -> None:

@@ -44,7 +44,12 @@ def test_each_fault_has_its_reason_and_keeps_nothing(desk, pdf, slug: str) -> No
 @pytest.mark.parametrize(
     ("change", "slug"),
     [
-        ({"ins": PATIENT["ins"][:13]}, "ins-wrong"),  # without its key nothing shows a mistyped digit
+        ({"ins": PATIENT["ins"][:13]}, "ins-without-key"),  # without it nothing shows a mistyped digit
+        ({"ins": PATIENT["ins"][:14]}, "ins-length"),
+        ({"ins": PATIENT["ins"][:9] + "O" + PATIENT["ins"][10:]}, "ins-characters"),
+        ({"ins": "9" + PATIENT["ins"][1:]}, "ins-sex"),
+        ({"ins": PATIENT["ins"][:3] + "13" + PATIENT["ins"][5:]}, "ins-month"),
+        ({"ins": ""}, "ins-wrong"),
         ({"oid": "1.2.250.1.213.1.4.10"}, "ins-range"),
         ({"sex": "X"}, "field-wrong"),
         ({"sex": "F" if PATIENT["sex"] == "M" else "M"}, "traits-disagree"),
