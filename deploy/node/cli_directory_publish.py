@@ -92,6 +92,8 @@ def report(
         from deploy.node.directory_report import as_csv
 
         try:
+            # Who is on the red list, and when they came last: nobody else on this machine reads it.
+            file.touch(mode=0o600)
             file.write_text(as_csv(rows), encoding="utf-8", newline="")
         except OSError as failure:
             raise fail(f"{file} cannot be written: {failure.strerror}.") from None

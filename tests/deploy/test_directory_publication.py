@@ -540,6 +540,7 @@ def test_the_command_line_publishes_withdraws_and_reports(home: Path, tmp_path: 
     assert one["withdrawn_reason"] == "déménagement"
     file = tmp_path / "report.csv"
     assert typed(home, "report", str(file), "--kind", "ORG").exit_code == 0
+    assert file.stat().st_mode & 0o077 == 0
     read = {
         row["address"]: row
         for row in csv.DictReader(io.StringIO(file.read_text(encoding="utf-8-sig")), delimiter=";")
