@@ -21,6 +21,8 @@ from deploy.node.terminal import (
 )
 
 _SHOWN = 20
+_INTERRUPTED = 130
+_LEFT = "A node that serves goes on with this file. Without one the import stands still: started again, it goes on."
 _STAGES = {"reading": "Looking for what is new", "importing": "Importing"}
 
 
@@ -43,23 +45,15 @@ def directory_import(
 
     results: list[dict[str, Any]] = []
     for path in files:
-        with _progress(terminal.as_json, path.name) as report:
-            results.append(
-                run(
-                    command(
-                        terminal.home.absolute(),
-                        terminal.config,
-                        "directory_import",
-                        {
-                            "path": str(path.absolute()),
-                            "source": source,
-                            "dry_run": dry_run,
-                            "force": force,
-                        },
-                        report,
-                    )
-                )
-            )
+        arguments = {"path": str(path.absolute()), "source": source, "dry_run": dry_run, "force": force}
+        asked = (terminal.home.absolute(), terminal.config, "directory_import", arguments)
+        try:
+            with _progress(terminal.as_json, path.name) as report:
+                results.append(run(command(*asked, report)))
+        except typer.Exit as ended:
+            if ended.exit_code == _INTERRUPTED:
+                errors.print(_LEFT, markup=False, highlight=False)
+            raise
         show(None, False, "" if terminal.as_json else _told(path, results[-1]))
     if terminal.as_json:
         terminal.show(results)

@@ -153,3 +153,15 @@ async def test_a_command_that_is_broken_off_ends_its_process(
     with pytest.raises(asyncio.CancelledError):
         await work
     assert made[0].returncode == -signal.SIGKILL
+
+
+def test_who_interrupts_the_command_is_told_what_becomes_of_the_import(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("deploy.node.asking.command", interrupted)
+    said = run(home, str(tmp_path / "boxes.txt"), code=130)
+    assert "A node that serves goes on with this file." in said
+    assert "started again, it goes on" in said
