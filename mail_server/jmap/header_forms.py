@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import datetime
 import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mail_server import mime
 from mail_server.jmap.protocol.errors import invalid_arguments
+from mail_server.mime.unicode_forms import normalised
 
 _ADDRESSES = frozenset(
     f"{again}{name}"
@@ -39,7 +39,7 @@ def raw(found: mime.Field) -> str:
 
 
 def _text(found: mime.Field) -> str:
-    return unicodedata.normalize("NFC", mime.decoded(found.value)).strip()
+    return normalised("NFC", mime.decoded(found.value)).strip()
 
 
 def _address(one: mime.Address) -> dict[str, Any]:

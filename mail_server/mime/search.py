@@ -7,26 +7,23 @@ is folded in slices: each call into Python's C code keeps all other threads wait
 from __future__ import annotations
 
 import html
-import unicodedata
 from collections.abc import Iterator
 
 from mail_server.mime.charsets import decode_text
 from mail_server.mime.headers import decoded, fields
 from mail_server.mime.parts import Part
 from mail_server.mime.sections import UnknownEncoding, decoded_body
+from mail_server.mime.unicode_forms import MARKS, normalised
 
 SEARCH_CAP = 8 << 20
 _SLICE = 1 << 16
-_MARKS = (
-    32  # combining marks that folding may put in another order sit together in fewer (UAX 15, stream-safe)
-)
 
 
 def fold(text: str) -> str:
     """The form both sides are compared in: in the manner of i;unicode-casemap (RFC 5051)."""
     if text.isascii():
         return text.lower()
-    return unicodedata.normalize("NFKD", text.casefold())
+    return normalised("NFKD", text.casefold())
 
 
 def searchable_text(
@@ -66,5 +63,5 @@ def contains(message: bytes, tree: Part, needle: str, headers: bool = True) -> b
     """Whether the message's text holds `needle`, as a substring."""
     wanted = fold(needle)
     # Folding makes no text shorter: what matches begins and ends within as many characters as `wanted` has.
-    pieces = searchable_text(message, tree, headers, overlap=len(wanted) + _MARKS)
+    pieces = searchable_text(message, tree, headers, overlap=len(wanted) + MARKS)
     return any(wanted in piece for piece in pieces)

@@ -49,6 +49,7 @@ _STANDARD = (
     ("Junk", SpecialUse.JUNK),
     ("Archive", SpecialUse.ARCHIVE),
 )
+_LONGEST_NAME = 1000  # characters of a mailbox's
 
 
 class StoreTransaction(Placing):
@@ -190,9 +191,15 @@ class StoreTransaction(Placing):
         )
 
     def _checked(self, name: str) -> str:
+        if len(name) > _LONGEST_NAME:  # first: of a long one, its form takes seconds
+            raise StoreError("not a mailbox name")
         name = canonical_name(unicodedata.normalize("NFC", name))
         levels = name.split("/")
-        if not all(levels) or len(name) > 1000 or any(ord(char) < 32 or char == "\x7f" for char in name):
+        if (
+            not all(levels)
+            or len(name) > _LONGEST_NAME
+            or any(ord(char) < 32 or char == "\x7f" for char in name)
+        ):
             raise StoreError("not a mailbox name")
         return name
 

@@ -1,0 +1,43 @@
+"""Normal forms by pieces: the same as of the whole, and quick whatever strangers wrote."""
+
+from __future__ import annotations
+
+import time
+import unicodedata
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mail_server.mime import fold
+from mail_server.mime.unicode_forms import normalised
+
+FORMS: list[Literal["NFC", "NFKD"]] = ["NFC", "NFKD"]
+WORDS = [
+    "Éléonore ",
+    "e\u0301\u0327",
+    "a\u0323\u0307\u0301",
+    "\u1112\u1161\u11ab",
+    "\u09c7\u09be",
+    "œ",
+    "x",
+    "\n",
+    "ﬁ",
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@given(st.lists(st.sampled_from(WORDS), max_size=12), st.integers(1, 120))
+def test_pieces_give_what_the_whole_gives(form: Literal["NFC", "NFKD"], words: list[str], often: int) -> None:
+    text = " ".join(words) * often
+    assert normalised(form, text) == unicodedata.normalize(form, text)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_marks_by_the_ten_thousands_take_no_time(form: Literal["NFC", "NFKD"]) -> None:
+    text = "a" + "\u0301" * 30_000 + "\u0327" * 30_000
+    began = time.process_time()
+    assert len(normalised(form, text)) >= 60_000
+    assert len(fold(text)) == 60_001
+    assert time.process_time() - began < 0.5
