@@ -83,6 +83,8 @@ class ControlServer:
 
         try:
             answer = await self._answer(_peer(writer), await reader.readline(), report)
+            if writer.is_closing():
+                return  # the console went away; uvloop raises at a write then
             writer.write(json.dumps(answer).encode() + b"\n")
             await writer.drain()
         except (ConnectionError, asyncio.LimitOverrunError, ValueError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import stat
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from deploy.node.control import CommandFailed, ControlServer, Handler, Report, ask
 
@@ -94,3 +96,29 @@ async def test_a_second_socket_is_open_to_one_group(tmp_path: Path) -> None:
         assert await ask(tmp_path / "s", "count", {"to": 0}) == "counted"
     finally:
         await server.stop()
+
+
+def test_nothing_is_told_of_a_console_that_left_on_the_loop_that_nodes_run(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    async def long(command: str, arguments: Mapping[str, Any], report: Report) -> str:
+        for done in range(20):
+            report("working", done, 20)
+            await asyncio.sleep(0.005)
+        return "x" * 100_000
+
+    async def leave_early() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(repr(context)))
+        server = ControlServer(tmp_path / "s", lambda uid: long)
+        await server.start()
+        reader, writer = await asyncio.open_unix_connection(str(tmp_path / "s"))
+        writer.write(b'{"command": "count", "arguments": {}}\n')
+        await reader.readline()
+        writer.transport.abort()
+        await asyncio.sleep(0.3)
+        gc.collect()  # a task that failed says so when it goes
+        await server.stop()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(leave_early())
+    assert told == []
