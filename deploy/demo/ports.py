@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import socket
 from collections.abc import Mapping
+from functools import cache
 
 from deploy.demo.node_process import DemoFailed
 
@@ -46,9 +47,13 @@ def refuse_taken(ports: Mapping[str, int]) -> None:
 
 
 def free_port_base(*more: int) -> int:
-    """A base whose ports are free now, below the range the kernel lends to clients; `more`: further ports above it."""
-    for _ in range(200):
-        base = random.randrange(11_000, 31_000 - max(more, default=0))  # noqa: S311 - not a secret
+    """A base whose ports are free now, below the range the kernel lends to clients; `more`: further ports above it.
+
+    They are taken some seconds later, when the node starts: other processes look elsewhere meanwhile.
+    """
+    places = _own_places()
+    for _ in range(400):
+        base = random.choice(places[: -max(*PORTS.values(), *more)])  # noqa: S311 - not a secret
         try:
             for port in (*PORTS.values(), *more):
                 with socket.socket() as probe:
@@ -57,3 +62,24 @@ def free_port_base(*more: int) -> int:
             continue
         return base
     raise DemoFailed("No free ports were found on this machine.")
+
+
+_PLACES = range(11_000, 31_000)
+_BLOCK = 4_000  # room for a demo of two operators
+_guards: list[socket.socket] = []  # held for as long as this process lives
+
+
+@cache
+def _own_places() -> range:
+    """A part of the ports in which no other process looks; all of them, where each part is somebody's."""
+    blocks = [_PLACES[at : at + _BLOCK] for at in range(0, len(_PLACES), _BLOCK)]
+    for number, block in enumerate(blocks):
+        guard = socket.socket()
+        try:
+            guard.bind(("127.0.0.1", _PLACES.stop + number))
+        except OSError:
+            guard.close()
+            continue
+        _guards.append(guard)
+        return block
+    return _PLACES

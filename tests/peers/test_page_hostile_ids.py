@@ -311,7 +311,7 @@ def listen(
         try:
             while piece := answer.read1(4096):
                 heard.extend(piece)
-        except (TimeoutError, OSError, ValueError, AttributeError):
+        except (OSError, ValueError, AttributeError, http.client.HTTPException):
             pass
 
     thread = threading.Thread(target=read, daemon=True)
