@@ -23,7 +23,10 @@ from directory.fhir.predicates import holds
 from directory.listings.database import Sql
 from directory.model import Organisation
 
-_BATCH = 50
+_BATCH = 50  # entries loaded at once
+_MOST_KEYS = (
+    1_000  # of one statement, which each time goes through all that it narrows to: few are better than many
+)
 _MOST_COUNTED = 5_000
 MOST_INCLUDED = 600
 
@@ -105,7 +108,7 @@ class Selection:
     def _counted(self) -> int | None:
         """None: too many to be counted here; a total may be left out (FHIR R4 Bundle.total)."""
         counted = 0
-        for _ in self.matching(Cursor(), _BATCH):
+        for _ in self.matching(Cursor(), _MOST_KEYS):
             counted += 1
             if counted > _MOST_COUNTED:
                 return None
@@ -130,22 +133,27 @@ class Selection:
     def _of_phase(
         self, cursor: Cursor, statement: str, parameters: Sequence[Any], wanted: int
     ) -> Iterator[tuple[Cursor, Entry]]:
-        key, batch = cursor.key, min(wanted, _BATCH)
+        key, many = cursor.key, min(wanted, _MOST_KEYS)
         while True:
-            if time.monotonic() > self._until:
-                raise TookTooLong
-            rows = self._sql.all(statement, (key, *parameters, batch + 1))
+            rows = self._sql.all(statement, (key, *parameters, many + 1))
             keys = [row[0] for row in rows]
-            loaded = self._loaded(cursor.phase, keys[:batch])
-            for each in keys[:batch]:
-                time.sleep(0)  # lets the loop's thread have the interpreter
-                for rest, entry in loaded.get(each, ()):
-                    here = Cursor(cursor.phase, each, rest)
-                    if (each, rest) > (cursor.key, cursor.rest) and self._holds(entry):
-                        yield here, entry
-            if len(keys) <= batch:
+            for first in range(0, min(len(keys), many), _BATCH):
+                if time.monotonic() > self._until:
+                    raise TookTooLong
+                yield from self._of_keys(cursor, keys[first : min(first + _BATCH, many)])
+            if len(keys) <= many:
                 return
-            key = keys[batch]
+            key, many = keys[many], min(2 * many, _MOST_KEYS)
+
+    def _of_keys(self, cursor: Cursor, keys: Sequence[str]) -> Iterator[tuple[Cursor, Entry]]:
+        """Those under these keys that hold and come after the cursor."""
+        loaded = self._loaded(cursor.phase, keys)
+        for each in keys:
+            time.sleep(0)  # lets the loop's thread have the interpreter
+            for rest, entry in loaded.get(each, ()):
+                here = Cursor(cursor.phase, each, rest)
+                if (each, rest) > (cursor.key, cursor.rest) and self._holds(entry):
+                    yield here, entry
 
     def _loaded(self, phase: int, keys: Sequence[str]) -> dict[str, list[tuple[str, Entry]]]:
         """Entries under each key, with what tells them apart."""

@@ -46,10 +46,12 @@ class Threads:
                 return await asyncio.shield(task)
             return await asyncio.wait_for(asyncio.shield(task), self._longest + 1)
         except Exception as fault:
-            if isinstance(fault, TimeoutError | TookTooLong) or cut_short(fault):
+            costly = isinstance(fault, TookTooLong) or cut_short(fault)
+            if costly or isinstance(fault, TimeoutError):
                 self._counters.cut_short += 1
                 words = f"This took longer than {self._longest:g} seconds; ask for less."
-                raise FhirRefusal(503, "timeout", words, headers={"Retry-After": "5"}) from None
+                code = "too-costly" if costly else "timeout"  # the others had the threads
+                raise FhirRefusal(503, code, words, headers={"Retry-After": "5"}) from None
             raise
         finally:
             self._waiting -= 1

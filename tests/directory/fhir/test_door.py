@@ -309,7 +309,7 @@ async def test_a_search_that_takes_too_long_is_cut_short(place, make_world, town
     world.database.write(lambda sql: town.crowd(sql, 120))
     holds = "directory.fhir.selection.holds"
     monkeypatch.setattr(holds, lambda *_: time.sleep(0.02))
-    assert refusal(await world.get("Practitioner?_count=1&name:contains=e")) == (503, "timeout")
+    assert refusal(await world.get("Practitioner?_count=1&name:contains=e")) == (503, "too-costly")
     assert world.door.counters.cut_short == 1
     await world.client.aclose()
 
