@@ -30,6 +30,7 @@ from policies.audit.trail import ChainedTrail
 from policies.interface import Decisions, Event
 from webmail.login.changes import Changes
 from webmail.login.counters import Counters
+from webmail.login.endings import Endings
 from webmail.login.front import Front
 from webmail.login.ground import Ground
 from webmail.login.oidc import ProviderLogins
@@ -37,7 +38,8 @@ from webmail.login.oidc_device import DeviceLogins
 from webmail.login.oidc_routes import provider_routes
 from webmail.login.passkeys import Passkeys
 from webmail.login.pressure import Pressure
-from webmail.login.routes import OperatorInfo, account_routes, login_routes
+from webmail.login.programs import Programs
+from webmail.login.routes import OperatorInfo, account_routes, login_routes, program_routes, session_routes
 from webmail.login.secrets import PageSecrets
 from webmail.login.service import LoginService
 from webmail.login.sessions import Sessions
@@ -119,7 +121,9 @@ class PageApi:
         self.routers: list[APIRouter] = [
             login_routes(ground, front, login, answers, operator, providers.providers()),
             provider_routes(front, providers, devices, answers),
-            account_routes(ground, front, changes, answers),
+            session_routes(ground, front, Endings(ground)),
+            account_routes(front, changes, answers),
+            program_routes(ground, front, Programs(ground)),
             enrolment_routes(ground, front, self.enrolments, challenges, activation, answers),
             key_routes(front, keys, reseal, lookups, answers),
         ]

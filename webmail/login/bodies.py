@@ -12,8 +12,9 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from directory.openpgp.armor import ArmorError, dearmor, looks_armored
 from mail_server.keys.slots import Stretching
-from webmail.login.changes import PROGRAMS, NewPassword, NewRecovery, WantedPassword
+from webmail.login.changes import NewPassword, NewRecovery
 from webmail.login.front import Binary, Body
+from webmail.login.programs import PROGRAMS, WantedPassword
 
 _WRAP_VERSION = 1
 _WRAPPED_KEY = 1 + 12 + 32 + 16  # version, nonce, account key, tag

@@ -1,4 +1,4 @@
-"""What a holder changes in their ways in: password, sheet, passkeys, second factor, sessions, mail programs.
+"""What a holder changes in their ways in: password, sheet, passkeys, second factor.
 
 Invariants: a change is durable, with its trace, before it shows; whoever changes the password puts every other
 session out; a session gets a new cookie whenever it may do more than before; a password and a sheet are replaced, never
@@ -13,13 +13,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mail_server.accounts.app_passwords import AppPassword, NewAppPassword
-from mail_server.accounts.changes import AccountError
-from mail_server.accounts.entities import account_entity
 from mail_server.accounts.interface import Account, Kind
 from mail_server.keys.slots import Slot, SlotKind, Stretching
 from mail_server.store.interface import Sql, Transaction
-from policies import questions
 from policies.interface import Event
 from webmail.login import totp
 from webmail.login.ground import Ground, Visitor
@@ -27,13 +23,11 @@ from webmail.login.once import Once
 from webmail.login.passkeys import Passkeys
 from webmail.login.pressure import Pressure
 from webmail.login.problems import Problem
-from webmail.login.sessions import Drawn, PageSession, Renew, SessionKind, Way
+from webmail.login.sessions import Drawn, PageSession, Renew, Way
 from webmail.login.tries import CodeTries
 
 _TOTP_LIFETIME = 10 * 60_000
 _MOST_PASSKEYS = 10
-_DAY = 86_400_000
-PROGRAMS = ("imap", "submission", "jmap", "ldap")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +43,6 @@ class NewPassword:
 class NewRecovery:
     login: bytes = field(repr=False)
     wrapped: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class WantedPassword:
-    """A password of a mail program, as its holder bounds it."""
-
-    label: str
-    protocols: tuple[str, ...] = PROGRAMS
-    days: int = 90
-    network: str = ""
 
 
 class Changes:
@@ -298,113 +282,6 @@ class Changes:
             ground.factors.remove(sql, account.id)
 
         await self._change(session, account, change, ground.event("totp-off", account.id, visitor), None)
-
-    # -- sessions
-
-    async def end_session(self, session: PageSession, other: str, visitor: Visitor) -> None:
-        ground = self._ground
-        account = ground.account(session)
-        if not any(each.id == other for each, _ in ground.sessions.of(account.id)):
-            raise Problem("unknown-session")
-        event = ground.event("session-end", account.id, visitor, credential=other)
-
-        def write(tx: Transaction) -> None:
-            ground.sessions.delete_one(tx.sql, account.id, other)
-            ground.trail.append(tx.sql, [event])
-
-        await ground.store.write(write)
-        ground.sessions.forget_one(other)
-
-    async def end_other_sessions(self, session: PageSession, visitor: Visitor) -> None:
-        ground = self._ground
-        account = ground.account(session)
-        count = len(ground.sessions.of(account.id)) - 1
-        event = ground.event("session-end", account.id, visitor, count=str(max(0, count)))
-
-        def write(tx: Transaction) -> None:
-            ground.sessions.delete(tx.sql, account.id, keep=session.id)
-            ground.trail.append(tx.sql, [event])
-
-        await ground.store.write(write)
-        ground.sessions.forget(account.id, keep=session.id)
-
-    async def log_out(self, session: PageSession, visitor: Visitor) -> None:
-        """A logout that cannot be written is not one: a restart would bring the session back."""
-        ground = self._ground
-        acts = [ground.event("logout", session.account, visitor)] if session.kind is SessionKind.FULL else []
-
-        def write(tx: Transaction) -> None:
-            ground.sessions.delete_one(tx.sql, session.account, session.id)
-            ground.trail.append(tx.sql, acts)
-
-        await ground.store.write(write)
-        ground.sessions.forget_one(session.id)
-
-    # -- mail programs
-
-    def app_passwords(self, session: PageSession) -> list[tuple[AppPassword, int | None]]:
-        account = self._of_a_professional(session)
-        accounts = self._ground.accounts
-        return [(each, accounts.last_used(each)) for each in accounts.app_passwords(account.id)]
-
-    def may_add_app_password(self, session: PageSession) -> str:
-        """The rule that stands in the way; "" when none does."""
-        ground = self._ground
-        person = account_entity(ground.account(session))
-        asked = questions.may_make_app_password(
-            person,
-            person,
-            acr=session.acr,
-            strong=session.strong,
-            fresh=ground.sessions.fresh(session),
-        )
-        decision = ground.decisions.decide(asked)
-        return "" if decision.allowed else decision.rule
-
-    async def app_password_add(
-        self, session: PageSession, wanted: WantedPassword, visitor: Visitor
-    ) -> tuple[NewAppPassword, int]:
-        """With the time it ends. Raises Problem forbidden, step-up-needed, bad-request."""
-        ground = self._ground
-        account = self._of_a_professional(session)
-        if rule := self.may_add_app_password(session):
-            fresh = ground.sessions.fresh(session)
-            problem = (
-                Problem("forbidden")
-                if fresh and session.strong
-                else Problem("step-up-needed", detail="fresh" if not fresh else "strong")
-            )
-            ground.audit(
-                [ground.event("password-add", account.id, visitor, outcome=rule, reference=problem.reference)]
-            )
-            raise problem
-        expires = ground.clock() + wanted.days * _DAY
-        try:
-            made = await ground.accounts.app_password_create(
-                account.id,
-                wanted.label,
-                protocols=wanted.protocols,
-                expires=expires,
-                network=wanted.network,
-                made_by=session.id,
-                by=account.id,
-            )
-        except AccountError as refused:
-            raise Problem("busy" if refused.reason == "try-again" else "bad-request") from None
-        return made, expires
-
-    async def app_password_revoke(self, session: PageSession, credential: str) -> None:
-        account = self._of_a_professional(session)
-        try:
-            await self._ground.accounts.app_password_revoke(account.id, credential, by=account.id)
-        except AccountError:
-            raise Problem("unknown-credential") from None
-
-    def _of_a_professional(self, session: PageSession) -> Account:
-        account = self._ground.account(session)
-        if account.kind is not Kind.PER:
-            raise Problem("forbidden")
-        return account
 
     # -- inside
 

@@ -10,8 +10,10 @@ from fastapi import APIRouter, Request, Response
 from mail_server.accounts import bearer
 from webmail.login import bodies
 from webmail.login.changes import Changes
+from webmail.login.endings import Endings
 from webmail.login.front import MAX_STRANGERS_BODY, Front, answer, body, nothing, router, text
 from webmail.login.ground import Ground
+from webmail.login.programs import Programs
 from webmail.login.service import LoginService
 from webmail.login.sessions import Drawn, PageSession, Renew
 from webmail.spaces.answers import SessionAnswers
@@ -124,18 +126,14 @@ def login_routes(
     return routes
 
 
-def account_routes(ground: Ground, front: Front, changes: Changes, answers: SessionAnswers) -> APIRouter:
+def session_routes(ground: Ground, front: Front, endings: Endings) -> APIRouter:
     routes = router()
-
-    async def changed(request: Request, session: PageSession, drawn: Drawn | None = None) -> Response:
-        now = session if drawn is None else drawn.session
-        return front.give(answer(await answers.of(now)), request, drawn)
 
     @routes.post("/logout")
     async def log_out(request: Request) -> Response:
         leaving = front.leaving(request)
         if leaving is not None:
-            await changes.log_out(*leaving)
+            await endings.log_out(*leaving)
         return front.take_back(nothing(), request)
 
     @routes.get("/sessions")
@@ -160,14 +158,24 @@ def account_routes(ground: Ground, front: Front, changes: Changes, answers: Sess
     @routes.delete("/sessions/{other}")
     async def end_one(request: Request, other: str) -> Response:
         session, visitor = front.acting(request)
-        await changes.end_session(session, other, visitor)
+        await endings.one(session, other, visitor)
         return nothing()
 
     @routes.delete("/sessions")
     async def end_others(request: Request) -> Response:
         session, visitor = front.acting(request)
-        await changes.end_other_sessions(session, visitor)
+        await endings.all_others(session, visitor)
         return nothing()
+
+    return routes
+
+
+def account_routes(front: Front, changes: Changes, answers: SessionAnswers) -> APIRouter:
+    routes = router()
+
+    async def changed(request: Request, session: PageSession, drawn: Drawn | None = None) -> Response:
+        now = session if drawn is None else drawn.session
+        return front.give(answer(await answers.of(now)), request, drawn)
 
     @routes.put("/password")
     async def password(request: Request) -> Response:
@@ -225,10 +233,16 @@ def account_routes(ground: Ground, front: Front, changes: Changes, answers: Sess
         await changes.totp_stop(session, given.code, visitor)
         return await changed(request, session)
 
+    return routes
+
+
+def program_routes(ground: Ground, front: Front, programs: Programs) -> APIRouter:
+    routes = router()
+
     @routes.get("/app-passwords")
     async def app_passwords(request: Request) -> Response:
         session = front.session(request)
-        known = changes.app_passwords(session)
+        known = programs.passwords(session)
         return answer(
             {
                 "passwords": [
@@ -243,7 +257,7 @@ def account_routes(ground: Ground, front: Front, changes: Changes, answers: Sess
                     }
                     for each, last_used in known
                 ],
-                "allowed": not changes.may_add_app_password(session),
+                "allowed": not programs.may_add(session),
             }
         )
 
@@ -251,14 +265,14 @@ def account_routes(ground: Ground, front: Front, changes: Changes, answers: Sess
     async def app_password_add(request: Request) -> Response:
         session, visitor = front.acting(request)
         given = await body(request, bodies.AppPassword)
-        made, expires = await changes.app_password_add(session, given.as_wanted(), visitor)
+        made, expires = await programs.add(session, given.as_wanted(), visitor)
         token = bearer.token(ground.account(session).address, made.secret)
         return answer({"id": made.id, "password": made.secret, "token": token, "expires": expires})
 
     @routes.delete("/app-passwords/{credential}")
     async def app_password_revoke(request: Request, credential: str) -> Response:
         session, _ = front.acting(request)
-        await changes.app_password_revoke(session, credential)
+        await programs.revoke(session, credential)
         return nothing()
 
     return routes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import MISSING, fields, replace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -21,7 +21,7 @@ from policies.interface import Entity, Event, Question
 from policies.refusal import Refusal
 from policies.trust_list import names
 from tests.webmail.vectors import record_letters
-from webmail.login.changes import Changes
+from webmail.login.programs import Programs
 from webmail.login.sessions import PageSession
 
 STRANGER = User(65_533, "nobody-known")
@@ -81,9 +81,8 @@ async def test_every_question_is_asked_by_the_product_and_every_question_has_a_r
     assert "open_account" in asked
     assert not node.sharing.may_share(gp.id, ward)
     assert "share" in asked
-    nothing = cast(Any, None)
-    changes = Changes(node.page.ground, nothing, nothing, "", nothing)
-    assert changes.may_add_app_password(page_session(gp.id)) == "app-password-without-strong-login"
+    programs = Programs(node.page.ground)
+    assert programs.may_add(page_session(gp.id)) == "app-password-without-strong-login"
     assert "make_app_password" in asked
 
     # accounts: look_up, describe
