@@ -24,6 +24,14 @@ _COLUMNS = {
     "next": "Asked again",
     "words": "Why",
 }
+_ELSEWHERE = {
+    "address": "Address",
+    "publisher": "Operator",
+    "of": "Names",
+    "told": "Told",
+    "objected": "Objects",
+}
+_LIFTED = "may be published here again by its operator: the objection is lifted."
 _WRONG = {"address": "Address", "kind": "Kind", "wrong": "What is wrong"}
 _SENTENCES = {
     "published": "The national directory tells of it.",
@@ -37,7 +45,9 @@ _SENTENCES = {
 @at_terminal
 def publish(
     terminal: Terminal,
-    address: Annotated[str, typer.Argument(help="A mailbox of ours.")] = "",
+    address: Annotated[
+        str, typer.Argument(help="A mailbox of ours, or of another operator that one of ours objected to.")
+    ] = "",
     every: Annotated[
         bool, typer.Option("--all", help="All our mailboxes: what was refused is asked again.")
     ] = False,
@@ -50,7 +60,8 @@ def publish(
             f"{len(told)} mailboxes are brought up to date: `directory publications` shows how they stand.",
         )
     else:
-        terminal.show(told[0], f"{told[0]['address']} is listed. {_sentence(told[0])}")
+        words = f"is listed. {_sentence(told[0])}" if told[0]["state"] != "lifted" else _LIFTED
+        terminal.show(told[0], f"{told[0]['address']} {words}")
 
 
 @at_terminal
@@ -61,6 +72,10 @@ def withdraw(
 ) -> None:
     """Let nobody find a mailbox any more, here nor at the national directory. Letters to it still arrive."""
     told = terminal.ask("directory_withdraw", address=address, reason=reason, network=whence.told())
+    if told["state"] == "objected":
+        words = "is listed here no more, and cannot be published here again for"
+        terminal.show(told, f"{told['address']} {words} {', '.join(told['of'])}.")
+        return
     words = {**_SENTENCES, "pending": "The national directory is told within a minute to forget it."}
     sentence = words[told["state"]].format(words=told["words"])
     terminal.show(told, f"{told['address']} is shown to nobody any more. {sentence}")
@@ -77,6 +92,10 @@ def publications(terminal: Terminal) -> None:
     if told["key_refused"]:
         screen.print(told["key_refused"], style="red", markup=False, highlight=False)
     table(told["mailboxes"], _COLUMNS, "There is no mailbox yet.")
+    if told["elsewhere"]:
+        words = "Published by other operators under the names of professionals of ours (`directory withdraw` objects):"
+        screen.print(words, markup=False, highlight=False)
+        table(told["elsewhere"], _ELSEWHERE, "")
 
 
 @at_terminal

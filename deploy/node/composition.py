@@ -17,6 +17,7 @@ from deploy.node.before_delivery import Before, before_delivery
 from deploy.node.clock import now
 from deploy.node.config import Config
 from deploy.node.correspondence import add_receipts
+from deploy.node.elsewhere import MailboxesElsewhere
 from deploy.node.ground import Ground, ground_of
 from deploy.node.home import Home
 from deploy.node.inactivity import Inactivity
@@ -31,7 +32,7 @@ from mail_server.delivery.addressees import Addressees
 from mail_server.delivery.authenticity import Authenticity
 from mail_server.delivery.integration_answers import IntegrationAnswers
 from mail_server.delivery.peer_certificates import PeerCertificates
-from mail_server.delivery.reported import LocalReports
+from mail_server.delivery.reported import FiledReports, LocalReports
 from mail_server.delivery.reseal import Resealer
 from mail_server.delivery.service import DeliveryService
 from mail_server.delivery.sharing import ReaderChanges
@@ -144,6 +145,7 @@ def _node(before: Before, delivery: DeliveryService) -> Node:
         api_keys=ground.api_keys,
         own_listings=ground.own_listings,
         publications=ground.publications,
+        elsewhere=_elsewhere(ground, delivery),
         struck_off=ground.struck_off,
         harvest=ground.harvest,
         guesses=ground.guesses,
@@ -178,6 +180,7 @@ def _node(before: Before, delivery: DeliveryService) -> Node:
         outbound=before.outbound,
         published=_published(before),
     )
+    ground.own_listings.then.append(node.elsewhere.look)
     # It seals anew by the node itself.
     node.sharing = ReaderChanges(
         accounts=ground.accounts,
@@ -189,6 +192,19 @@ def _node(before: Before, delivery: DeliveryService) -> Node:
         clock=now,
     )
     return node
+
+
+def _elsewhere(ground: Ground, delivery: DeliveryService) -> MailboxesElsewhere:
+    return MailboxesElsewhere(
+        accounts=ground.accounts,
+        database=ground.listings_database,
+        filed=FiledReports(delivery),
+        store=ground.store,
+        trail=ground.trail,
+        audit=ground.trace.note,
+        domain=ground.config.accounts.domains[0],
+        clock=now,
+    )
 
 
 def _administrators(ground: Ground) -> Administrators:

@@ -6,6 +6,7 @@ Invariants: each change is in the trace with who made it, from where and why; a 
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,7 @@ from deploy.node.clock import now
 from deploy.node.control import CommandFailed
 from deploy.node.node import Node
 from directory.autoconfig.records import records, zone
+from directory.listings.elsewhere import Elsewhere
 from directory.publication.client.states import Standing, entry_of
 from mail_server.accounts.interface import Account, Kind
 from mail_server.accounts.life import in_service
@@ -38,6 +40,8 @@ class PublicationCommands:
         """Lift a withdrawal, and ask again where the national directory refused. `every`: of all our mailboxes."""
         if every == bool(address):
             raise CommandFailed("Name one address, or say --all.")
+        if address and self._node.accounts.by_address(address) is None:
+            return await self._lifted(address, network)
         accounts = [self._account(address)] if address else self._all()
         if address and not in_service(accounts[0]):
             raise CommandFailed(
@@ -56,10 +60,12 @@ class PublicationCommands:
 
     async def directory_withdraw(self, address: str, reason: str = "", network: str = "") -> dict[str, Any]:
         """Nobody finds it any more, here nor at the national directory; letters still arrive."""
-        account = self._account(address)
         reason = " ".join(reason.split())
         if len(reason) > _LONGEST_REASON or not reason.isprintable():
             raise CommandFailed(f"A reason is a sentence of at most {_LONGEST_REASON} characters.")
+        if self._node.accounts.by_address(address) is None:
+            return await self._objected(address, reason, network)
+        account = self._account(address)
         await self._node.publications.withdraw(account.address, reason)
         await self._node.own_listings.sync()
         self._note("listing-withdrawn", account, reason, network)
@@ -74,6 +80,11 @@ class PublicationCommands:
             "national_directory": self._node.config.publication.national_directory,
             "key_refused": (await publications.tally()).shut,
             "mailboxes": [self._told(account, stand.get(account.address)) for account in self._all()],
+            "elsewhere": [
+                _told_elsewhere(account, one)
+                for account, one in await asyncio.to_thread(self._node.elsewhere.standing)
+                if one.listed or one.objected_at is not None
+            ],
         }
 
     async def directory_report(
@@ -102,6 +113,25 @@ class PublicationCommands:
             "addresses": _addresses(services.page, domain),
         }
 
+    async def _objected(self, address: str, reason: str, network: str) -> dict[str, Any]:
+        """A professional of ours objects to a mailbox that another operator published under their name."""
+        address = address.strip().lower()
+        found = await self._node.elsewhere.object_to(address, reason)
+        if not found:
+            raise CommandFailed(f"There is no mailbox {address} that the directory could tell of.")
+        for account in found:
+            self._note("listing-withdrawn", account, reason, network, "objection")
+        return {"address": address, "state": "objected", "of": [one.address for one in found]}
+
+    async def _lifted(self, address: str, network: str) -> list[dict[str, Any]]:
+        address = address.strip().lower()
+        found = await self._node.elsewhere.lift(address)
+        if not found:
+            raise CommandFailed(f"There is no mailbox {address} that the directory could tell of.")
+        for account in found:
+            self._note("listing-published", account, "", network, "objection")
+        return [{"address": address, "state": "lifted", "of": [one.address for one in found]}]
+
     def _told(self, account: Account, standing: Standing | None) -> dict[str, Any]:
         standing = standing or Standing(account.address)
         there = entry_of(standing.published)
@@ -129,10 +159,22 @@ class PublicationCommands:
             raise CommandFailed(f"There is no mailbox {address} that the directory could tell of.")
         return found
 
-    def _note(self, action: str, account: Account, reason: str, network: str) -> None:
+    def _note(self, action: str, account: Account, reason: str, network: str, cause: str = "") -> None:
         detail = {"means": whence.MEANS} | ({"reason": reason} if reason else {})
+        detail |= {"cause": cause} if cause else {}
         event = Event(action, now(), self._by, account.id, network=whence.address(network), detail=detail)
         self._node.trace.note([event])
+
+
+def _told_elsewhere(account: Account, one: Elsewhere) -> dict[str, Any]:
+    return {
+        "address": one.address,
+        "of": account.address,
+        "publisher": one.publisher or None,
+        "told": _time(one.told_at),
+        "objected": _time(one.objected_at),
+        "reason": one.reason or None,
+    }
 
 
 def _addresses(page: str, domain: str) -> dict[str, str]:

@@ -29,7 +29,7 @@ from directory.autoconfig.services import Services
 
 _xml: Any = import_module("lxml.etree")  # it has no type stubs
 _NAMED = 3  # mailboxes named in one finding
-_SETTINGS, _NATIONAL = "mail programs", "national directory"
+_SETTINGS, _NATIONAL, _ELSEWHERE = "mail programs", "national directory", "mailboxes elsewhere"
 _LARGEST = 64 * 1024
 _SECONDS = 10.0
 
@@ -93,13 +93,35 @@ async def running_publication(settings: Config, home: Path) -> AsyncIterator[Fin
         finding = await _told(settings, domain)
         if finding is not None:
             yield finding
-    if not settings.publication.national_directory:
-        return
     try:
         told: dict[str, Any] = await ask(Home(home).control_socket, "directory_publications", {})
     except (NodeDown, CommandFailed):
         return
-    yield published(told)
+    if settings.publication.national_directory:
+        yield published(told)
+    for finding in elsewhere(told):
+        yield finding
+
+
+def elsewhere(told: dict[str, Any]) -> Iterator[Finding]:
+    """Mailboxes that other operators published under the names of professionals of ours."""
+    named = [one for one in told["elsewhere"] if one["objected"] is None]
+    if untold := [one["of"] for one in named if one["told"] is None]:
+        yield Finding(
+            _ELSEWHERE,
+            "warning",
+            f"{', '.join(sorted(set(untold))[:_NAMED])} could not be told of a mailbox that another operator published "
+            "under their name: see `vaguemestre directory publications`.",
+        )
+    if named:
+        some = ", ".join(f"{one['address']} ({one['publisher']}) for {one['of']}" for one in named[:_NAMED])
+        more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+        yield Finding(
+            _ELSEWHERE,
+            "good",
+            f"Other operators published under the names of ours, who are told: {some}{more}. "
+            "`vaguemestre directory withdraw ADDRESS` is their objection.",
+        )
 
 
 def published(told: dict[str, Any]) -> Finding:

@@ -61,6 +61,7 @@ class OwnListings:
         self._publications = publications
         self._turn = asyncio.Lock()
         self._wanted = asyncio.Event()
+        self.then: list[Callable[[], Awaitable[None]]] = []  # done after each look that nobody waits for
         self._keeper: asyncio.Task[None] | None = None
         self._ending = False
         self._put: dict[str, Mailbox] = {}
@@ -110,6 +111,8 @@ class OwnListings:
             self._wanted.clear()
             try:
                 await self.sync()
+                for each in self.then:
+                    await each()
             except Exception as failure:  # what is listed would stand still for good
                 _log.error("own listings not brought up to date (%s); tried again", logs.told(failure))
             await self._until_due()

@@ -19,6 +19,7 @@ from deploy.node.clock import now
 from deploy.node.config import Config
 from deploy.node.correspondence import Correspondence
 from deploy.node.directory_publication import Publications
+from deploy.node.elsewhere import MailboxesElsewhere
 from deploy.node.home import Home
 from deploy.node.inactivity import Inactivity
 from deploy.node.listings import OwnListings
@@ -84,6 +85,7 @@ class Node:
     api_keys: ApiKeys
     own_listings: OwnListings
     publications: Publications
+    elsewhere: MailboxesElsewhere
     struck_off: StruckOff
     harvest: Allowance
     guesses: Guesses

@@ -5,7 +5,8 @@ PractitionerRole, ORG and APP on the Organization. Its address, its type and whe
 
 Invariants: one request is one transaction, whole or not at all, and durable before it is answered; a key writes only
 addresses of its own domains, and only those that its operator published or the national files told; the same request
-again changes nothing; nobody struck off is found; what is red-listed is kept and never told.
+again changes nothing; nobody struck off is found; who objects to a mailbox under their name is
+not given it again; what is red-listed is kept and never told.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from directory.identifiers.matricule import is_patients
 from directory.identifiers.national import parse_person, parse_structure
 from directory.identifiers.refused import IdentifierRefused
 from directory.listings.database import Sql
+from directory.listings.elsewhere import objects
 from directory.listings.writing import put_mailboxes, remove_mailboxes
 from directory.model import FIELDS_OF, Coded, Kind, Mailbox, Organisation, Origin, Professional
 
@@ -201,6 +203,10 @@ class Publisher:
         wanted = self._wanted(sql, carrier, there, asked)
         if there is not None and there.mailbox == wanted and there.mailbox.origin is Origin.PUBLISHED:
             return None
+        if objects(sql, address, [one.national_id for one in wanted.holders]):
+            raise FhirRefusal(
+                403, "forbidden", "Whom it names objects to this mailbox: ask them.", "telecom.value"
+            )
         written = put_mailboxes(sql, [wanted], self._key.publisher, self._at)
         if written.refused:
             raise _not_yours()

@@ -221,6 +221,18 @@ held = sa.Table(
     sa.PrimaryKeyConstraint("source", "which"),
 )
 
+# Mailboxes that other operators published under the names of professionals: who was told, who objects.
+elsewhere = sa.Table(
+    "elsewhere",
+    metadata,
+    sa.Column("address", sa.Text, nullable=False),
+    sa.Column("national_id", sa.Text, nullable=False),
+    sa.Column("told_at", sa.BigInteger),
+    sa.Column("objected_at", sa.BigInteger),
+    _text("reason"),
+    sa.PrimaryKeyConstraint("address", "national_id"),
+)
+
 # Counters that grow when something changed: who keeps anything in memory looks at them.
 state = sa.Table(
     "state",

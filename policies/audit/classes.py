@@ -121,6 +121,7 @@ _FUNCTIONAL = (
     "listing-struck-off",
     "listing-published",
     "listing-withdrawn",
+    "listing-elsewhere",  # another operator published a mailbox under the name of a professional of ours
     "practice-regained",
     "member-add",
     "member-remove",

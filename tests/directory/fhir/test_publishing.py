@@ -5,6 +5,8 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from directory.listings import elsewhere
+
 IDNPS = "urn:oid:1.2.250.1.71.4.2.1"
 IDNST = "urn:oid:1.2.250.1.71.4.2.2"
 METADATA = "https://interop.esante.gouv.fr/ig/fhir/annuaire/StructureDefinition/as-ext-mailbox-mss-metadata"
@@ -442,3 +444,16 @@ async def test_other_bodies_are_refused(local, own_key, lea, body, status):
         headers={"ESANTE-API-KEY": own_key, "Content-Type": "application/fhir+json; charset=utf-8"},
     )
     assert answer.status_code == status, answer.text
+
+
+async def test_who_objects_to_a_mailbox_under_their_name_is_not_given_it_again(world, publisher, lea, town):
+    key, at = publisher.secret, town.AT
+    await world.patch(lea, [insert(point(ADDRESS))], key)
+    holder = [town.LEA.national_id]
+    world.database.write(lambda sql: elsewhere.object_to(sql, ADDRESS, holder, "", at))
+    assert await world.found(f"Practitioner?mailbox-mss:exact={ADDRESS}") == []
+    assert refusal(await world.patch(lea, [insert(point(ADDRESS))], key)) == (403, "forbidden")
+    other = point("autre.adresse@autre.mssante.fr")
+    assert (await world.patch(lea, [insert(other)], key)).status_code == 200
+    world.database.write(lambda sql: elsewhere.lift(sql, ADDRESS))
+    assert (await world.patch(lea, [insert(point(ADDRESS))], key)).status_code == 200
