@@ -23,6 +23,7 @@ _GAP = 0.004  # seconds between two, for who waits
 _TOGETHER = 8  # transactions whose part of the index is joined at once
 _LOG = 12_000  # pages of SQLite's log that gather before they are written back
 _SOONEST, _LATEST = 0.2, 10.0  # seconds between two such times
+_LATE = 2.5  # of these: then the import waits for the disk, so that its log is bounded
 
 
 class Transactions:
@@ -77,7 +78,7 @@ class Transactions:
 
 
 class _Log:
-    """SQLite's log, written back now and then: as often as some thousand pages come together."""
+    """SQLite's log, written back as often as some thousand pages come together."""
 
     def __init__(self, database: ListingsDatabase) -> None:
         self._database = database
@@ -91,7 +92,7 @@ class _Log:
         if self._going is None:
             if time.monotonic() - self._begun > self._every:
                 self._going = self._thread.submit(self._beside.checkpoint)
-        elif self._going.done():
+        elif self._going.done() or time.monotonic() - self._begun > _LATE * self._every:
             self._going.result()
             self._going = None
             pages = self._database.checkpoint()

@@ -85,7 +85,10 @@ organisation_due = sa.Table(
 situation = sa.Table(
     "situation",
     metadata,
-    sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),  # a hash of what makes it that one
+    # A hash of what makes it that one; SQLite's own number of the row, so that there is no index of numbers beside.
+    sa.Column(
+        "id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=False
+    ),
     _text("national_id"),
     _text("organisation_id"),
     _text("speciality_code"),

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from directory.model import Card
@@ -41,14 +41,11 @@ class Document:
 
 def document(card: Card, organisation_names: Sequence[str] = ()) -> Document:
     """What finds `card`. `organisation_names`: others than the one it shows (brand, name of the legal entity)."""
-    places = [*_plain(card.organisation)]
-    for other in organisation_names:
-        places += _plain(other)
     what = (
         " ".join(_marks(card)),
         _practice(card.profession.label, card.speciality.label),
-        _joined(places),
-        _joined(one for one in words(card.address) if one not in EVERYWHERE),
+        _organisation(card.organisation, *organisation_names),
+        _joined(one for one in words(card.address) if one not in EVERYWHERE) if card.address else "",
     )
     return Document(_name(card), _apart(what), _where(card.commune, card.postcode, card.department))
 
@@ -60,6 +57,11 @@ def _apart(regions: Sequence[str]) -> str:
 @functools.lru_cache(maxsize=8192)
 def _practice(profession: str, speciality: str) -> str:
     return _joined((*_plain(profession), *_plain(speciality)))
+
+
+@functools.lru_cache(maxsize=16_384)
+def _organisation(*names: str) -> str:
+    return _joined(one for name in names for one in _plain(name))
 
 
 def _name(card: Card) -> str:
@@ -90,14 +92,19 @@ def mark_of_organisation(national_id: str) -> str:
 
 
 def _marks(card: Card) -> list[str]:
-    marks = [mark_of_kind(card.kind)] if card.kind else []
+    marks = [_mark(mark_of_kind, card.kind)] if card.kind else []
     if card.profession.code:
-        marks.append(mark_of_profession(card.profession.code))
+        marks.append(_mark(mark_of_profession, card.profession.code))
     if card.speciality.code:
-        marks.append(mark_of_speciality(card.speciality.code))
+        marks.append(_mark(mark_of_speciality, card.speciality.code))
     if card.organisation_id:
-        marks.append(mark_of_organisation(card.organisation_id))
+        marks.append(_mark(mark_of_organisation, card.organisation_id))
     return marks
+
+
+@functools.lru_cache(maxsize=16_384)
+def _mark(of: Callable[[str], str], value: str) -> str:
+    return of(value)
 
 
 def _bare(code: str) -> str:
@@ -154,5 +161,9 @@ def _where(commune: str, postcode: str, department: str) -> str:
 
 def _joined(found: Iterable[str]) -> str:
     """Each word once, in their order; neither a word nor a document grows without bound."""
-    kept = dict.fromkeys(one[:LONGEST_WORD] for one in found)
+    once = dict.fromkeys(found)
+    whole = " ".join(once)
+    if len(whole) <= LONGEST_WORD:  # and so is each word
+        return whole
+    kept = dict.fromkeys(one[:LONGEST_WORD] for one in once)
     return " ".join(list(kept)[:_MOST_WORDS])

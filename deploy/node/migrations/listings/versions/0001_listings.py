@@ -69,7 +69,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "situation",
-        sa.Column("id", sa.BigInteger(), primary_key=True, autoincrement=False),
+        sa.Column("id", _SERIAL, primary_key=True, autoincrement=False),
         *_texts(
             "national_id",
             "organisation_id",
