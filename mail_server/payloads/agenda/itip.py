@@ -1,8 +1,8 @@
 """The engine of iTIP (RFC 5546) for one person: appointments by UID, messages in, events and messages out.
 
-The rules stand in `receiving` (a table of them), `standing` (what is held says) and `composing` (what is sent), as
-pure functions; here is who holds what. No input, no output, no clock. Invariant: an appointment changes by `receive`
-and by one's own acts alone, and each act's messages are those that bring the others to the same state.
+The rules stand in `receiving` (a table of them), `standing` (what is held says), `attending` and `organising` (what
+is sent), as pure functions; here is who holds what. No input, no output, no clock. Invariant: an appointment changes by
+`receive` and by one's own acts alone, and each act's messages are those that bring the others to the same state.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from mail_server.payloads.agenda import composing
+from mail_server.payloads.agenda import attending, organising
 from mail_server.payloads.agenda.model import (
     AgendaRefused,
     Appointment,
@@ -57,39 +57,39 @@ class Engine:
     def organise(self, component: Component, now: int) -> tuple[Outgoing, ...]:
         if component.uid in self._held:
             raise AgendaRefused("uid")
-        return self._done(composing.organise(component, self.me, now))
+        return self._done(organising.organise(component, self.me, now))
 
     def change(self, component: Component, now: int) -> tuple[Outgoing, ...]:
-        return self._done(composing.change(self._of(component.uid), component, self.me, now))
+        return self._done(organising.change(self._of(component.uid), component, self.me, now))
 
     def add(self, component: Component, now: int) -> tuple[Outgoing, ...]:
-        return self._done(composing.add(self._of(component.uid), component, self.me, now))
+        return self._done(organising.add(self._of(component.uid), component, self.me, now))
 
     def cancel(self, uid: str, now: int, **how: Any) -> tuple[Outgoing, ...]:
-        return self._done(composing.cancel(self._of(uid), self.me, now, **how))
+        return self._done(organising.cancel(self._of(uid), self.me, now, **how))
 
     def answer(self, uid: str, status: str, now: int, **how: Any) -> tuple[Outgoing, ...]:
-        return self._done(composing.answer(self._of(uid), status, self.me, now, **how))
+        return self._done(attending.answer(self._of(uid), status, self.me, now, **how))
 
     def propose(self, uid: str, start: When, end: When | None, now: int, **how: Any) -> tuple[Outgoing, ...]:
-        return self._done(composing.propose(self._of(uid), start, end, self.me, now, **how))
+        return self._done(attending.propose(self._of(uid), start, end, self.me, now, **how))
 
     def decline_counter(self, uid: str, address: str, now: int, **how: Any) -> tuple[Outgoing, ...]:
-        return self._done(composing.decline_counter(self._of(uid), address, self.me, now, **how))
+        return self._done(organising.decline_counter(self._of(uid), address, self.me, now, **how))
 
     def accept_counter(self, uid: str, address: str, now: int, **how: Any) -> tuple[Outgoing, ...]:
-        return self._done(composing.accept_counter(self._of(uid), address, self.me, now, **how))
+        return self._done(organising.accept_counter(self._of(uid), address, self.me, now, **how))
 
     def admit(self, uid: str, address: str, now: int) -> tuple[Outgoing, ...]:
-        return self._done(composing.admit(self._of(uid), address, self.me, now))
+        return self._done(organising.admit(self._of(uid), address, self.me, now))
 
     def refreshed(self, uid: str, address: str, now: int) -> tuple[Outgoing, ...]:
-        return self._done(composing.refreshed(self._of(uid), address, self.me, now))
+        return self._done(organising.refreshed(self._of(uid), address, self.me, now))
 
     def refresh(self, uid: str, now: int, *, organiser: str = "") -> tuple[Outgoing, ...]:
         """Asks for all of an appointment; `organiser` tells whom, where nothing of it is held."""
-        held = self._held.get(uid) or composing.unheard(uid, organiser)
-        made = composing.refresh(held, self.me, now)
+        held = self._held.get(uid) or attending.unheard(uid, organiser)
+        made = attending.refresh(held, self.me, now)
         if uid in self._held:
             self._held[uid] = made.appointment
         return made.outgoing

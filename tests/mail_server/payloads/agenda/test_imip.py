@@ -10,7 +10,7 @@ import pytest
 
 from mail_server import mime
 from mail_server.payloads.agenda import imip
-from mail_server.payloads.agenda.composing import answer
+from mail_server.payloads.agenda.attending import answer
 from mail_server.payloads.agenda.model import Me, Message
 from mail_server.payloads.agenda.reading import read_messages
 from mail_server.payloads.agenda.receiving import receive
