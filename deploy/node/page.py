@@ -44,6 +44,7 @@ async def page_of(node: Node) -> PageApi:
             listed=node.own_listings.sync,
             reachable=lambda domain: node.config.outbound.enabled and node.trust_list.names_domain(domain),
             searches_per_minute=node.config.page.searches_per_minute,
+            periods=lambda address: node.directory.periods(address, now()),
         ),
     )
     operator = OperatorInfo(

@@ -303,6 +303,19 @@ def test_who_administers_a_ward_says_how_it_is_found(visit: Visit) -> None:
     assert faults(page) == []
 
 
+@pytest.mark.parametrize("width", [320, 1100])
+def test_a_holder_sees_which_certificates_were_theirs_and_when(visit: Visit, width: int) -> None:
+    page = visit("/reglages/cle", "per", width)
+    history = page.get_by_role("region", name="Vos certificats, dans le temps")
+    expect(history.get_by_role("listitem")).to_have_count(3)
+    one = history.get_by_role("listitem").filter(has_text="Remplacé")
+    expect(one).to_contain_text("Du ")
+    expect(one).to_contain_text("OpenPGP CDCD CDCD")
+    expect(history.get_by_role("listitem").nth(0)).to_contain_text("valable jusqu’au")
+    expect(history.get_by_role("listitem").nth(1)).to_contain_text("S/MIME")
+    assert faults(page) == []
+
+
 def test_in_english_too(visit: Visit) -> None:
     page = visit("/ecrire", "per")
     expect(field(page)).to_be_visible()

@@ -1,4 +1,5 @@
-"""`/api/directory`: professionals look each other up. `/api/listing`: what the directory tells of one's own mailbox.
+"""`/api/directory`: professionals look each other up. `/api/listing`: what the directory tells of one's own mailbox,
+and which certificates it gave for it, from when until when.
 
 Asked by POST: what somebody types stands in no address, so in no log of a server in between, also where they typed the
 name of a patient by mistake.
@@ -12,13 +13,14 @@ the trace, and in the directory before the answer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Protocol
 
 from fastapi import APIRouter, Request, Response
 from pydantic import Field, StrictBool, StringConstraints
 
+from directory.certificates.records import Period
 from directory.harvest import Harvest, TooMuch
 from directory.listings.interface import Kept, Query, Results
 from directory.model import Card, Mailbox
@@ -47,6 +49,7 @@ _RECENT_MOST = 200  # addresses
 _RECENT_FOR = 60_000  # ms
 _RECENT_ACCOUNTS = 500
 _SHOWN_MOST = 20
+_PERIODS_MOST = 50
 _HARVEST = "Trop de fiches ont été cherchées en peu de temps. Par sécurité, il faut attendre."
 _SENTENCES = {
     "field-refused": "Une ligne de 120 caractères au plus, sans caractère spécial.",
@@ -105,6 +108,8 @@ class Looking:
     listed: Callable[[], Awaitable[None]]  # our own accounts in the directory, brought up to date
     reachable: Callable[[str], bool] = lambda domain: True  # whether letters of this node go to that domain
     searches_per_minute: int = 240
+    # Of an address's certificates, the newest first.
+    periods: Callable[[str], Sequence[Period]] = lambda address: ()
 
 
 @dataclass(slots=True)
@@ -201,6 +206,21 @@ class OwnListing:
         shared = self._ground.accounts.shared_with(person.id)
         return [await self._told(person, one) for one in (person, *shared) if self._may(person, one)]
 
+    async def keys(self, session: PageSession) -> list[dict[str, Any]]:
+        """What letters to one's own address could be sealed to."""
+        person = self._professional(session)
+        return [
+            {
+                "fingerprint": one.fingerprint,
+                "family": one.family.value,
+                "since": one.since,
+                "until": one.until,
+                "why": one.why.value if one.why is not None else "",
+                "ends": one.not_after,
+            }
+            for one in await asyncio.to_thread(self._looking.periods, person.address)
+        ][:_PERIODS_MOST]
+
     async def change(
         self, session: PageSession, visitor: Visitor, named: str, wanted: Told
     ) -> dict[str, Any]:
@@ -264,6 +284,10 @@ def listing_routes(front: Front, picker: Picker, own: OwnListing) -> APIRouter:
     @routes.get("/listing")
     async def listed(request: Request) -> Response:
         return answer({"listings": await own.all(reading(front, request))})
+
+    @routes.get("/listing/keys")
+    async def keys(request: Request) -> Response:
+        return answer({"periods": await own.keys(reading(front, request))})
 
     @routes.put("/listing")
     async def change(request: Request) -> Response:

@@ -185,6 +185,16 @@ export const rights: RightsWork = {
     });
     return listed.find((one) => one.account === account)!;
   },
+  async keyPeriods() {
+    await answer();
+    const day = 86_400_000;
+    const now = Date.now();
+    return [
+      { fingerprint: "ab".repeat(20), family: "openpgp", since: now - 20 * day, until: null, why: "", ends: now + 700 * day },
+      { fingerprint: "5e".repeat(32), family: "x509", since: now - 90 * day, until: null, why: "", ends: null },
+      { fingerprint: "cd".repeat(20), family: "openpgp", since: now - 400 * day, until: now - 20 * day, why: "replaced", ends: now + 300 * day },
+    ];
+  },
   async noticeAddress() {
     await answer();
     return notices;

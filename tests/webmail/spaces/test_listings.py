@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from directory.certificates.records import Family, Period, Why
 from directory.harvest import TooMuch
 from directory.listings.interface import Kept, Query, Results
 from directory.model import Card, Coded, Mailbox, Organisation, Professional
@@ -43,6 +44,10 @@ class Known:
     asked: list[Query] = field(default_factory=list)
     boxes: dict[str, Mailbox] = field(default_factory=dict)
     corrected: tuple[tuple[str, str], ...] = ()
+    certificates: dict[str, list[Period]] = field(default_factory=dict)
+
+    def periods(self, address: str) -> list[Period]:
+        return self.certificates.get(address, [])
 
     def search(self, query: Query) -> Results:
         self.asked.append(query)
@@ -81,8 +86,15 @@ class Synced:
 async def page(office: Office) -> Office:
     profiles = ProfileBook(office.store, office.trail)
     await profiles.start()
+    listed = Known()
     office.looking = Looking(
-        Known(), Counted(), Access(office.accounts, DECISIONS), profiles, Synced(), searches_per_minute=20
+        listed,
+        Counted(),
+        Access(office.accounts, DECISIONS),
+        profiles,
+        Synced(),
+        searches_per_minute=20,
+        periods=listed.periods,
     )
     await office.open_page()
     return office
@@ -341,4 +353,26 @@ async def test_what_is_not_a_holders_to_say_is_refused(page: Office) -> None:
 async def test_a_patient_has_no_listing(page: Office) -> None:
     patient = await page.enrolled()
     assert (await refused(patient.get("listing"))).error == "forbidden"
+    assert (await refused(patient.get("listing/keys"))).error == "forbidden"
     assert (await refused(patient.put("listing", {"redList": False}))).error == "forbidden"
+
+
+async def test_a_holder_sees_the_certificates_of_their_own_address_over_time(page: Office) -> None:
+    at_gp = await doctor(page)
+    known(page).certificates = {
+        f"gp@{DOMAIN}": [
+            Period("AB" * 20, Family.OPENPGP, 2_000, None, None, 9_000),
+            Period("CD" * 20, Family.OPENPGP, 1_000, 2_000, Why.REPLACED, None),
+        ],
+        MARTIN.address: [Period("EF" * 20, Family.OPENPGP, 1_000, None, None, None)],
+    }
+    now, before = (await at_gp.get("listing/keys"))["periods"]
+    assert now == {
+        "fingerprint": "AB" * 20,
+        "family": "openpgp",
+        "since": 2_000,
+        "until": None,
+        "why": "",
+        "ends": 9_000,
+    }
+    assert (before["until"], before["why"], before["ends"]) == (2_000, "replaced", None)

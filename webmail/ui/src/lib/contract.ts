@@ -336,6 +336,16 @@ export interface Leaving {
   results: "readable" | "always" | "asked";
 }
 
+/** From when until when an address had a certificate (ms; null: it has it, it ends by itself never). */
+export interface KeyPeriod {
+  fingerprint: string;
+  family: "openpgp" | "x509";
+  since: number;
+  until: number | null;
+  why: "" | "replaced" | "withdrawn" | "revoked" | "expired";
+  ends: number | null;
+}
+
 /** What the directory tells of a mailbox; `shown` is null where it shows nothing of it. */
 export interface Listing {
   account: string;
@@ -390,6 +400,8 @@ export interface RightsWork {
   /** One's own mailbox and the shared ones that one may describe. */
   listings(): Promise<Listing[]>;
   describe(account: string, told: Partial<Pick<Listing, "redList" | "rank" | "description" | "service">>): Promise<Listing>;
+  /** The certificates that the directory gives, and gave, for one's own address: newest first. */
+  keyPeriods(): Promise<KeyPeriod[]>;
   noticeAddress(): Promise<NoticeAddress>;
   setNoticeAddress(address: string, language: string): Promise<NoticeAddress>;
   confirmNoticeAddress(code: string): Promise<NoticeAddress>;

@@ -2,7 +2,7 @@
 // with the first screen that asks; between the screens, the server's REST side and the worker.
 import { account, loginOf, renewed, type WireSession } from "./account.ts";
 import { api } from "./api.ts";
-import { Refused, type AppPassword, type Blocked, type Ciba, type Exchange, type Listing, type ReadAccount, type RightsWork } from "./contract.ts";
+import { Refused, type AppPassword, type Blocked, type Ciba, type Exchange, type KeyPeriod, type Listing, type ReadAccount, type RightsWork } from "./contract.ts";
 import { ask } from "./link.ts";
 import { accountId } from "./mail_boxes.ts";
 import type { Started } from "./passkeys.ts";
@@ -86,6 +86,7 @@ export const rights: RightsWork = {
   setLeaving: (wanted, of) => api("PUT", of ? `outbound?account=${part(of)}` : "outbound", wanted),
   listings: async () => (await api<{ listings: Listing[] }>("GET", "listing")).listings,
   describe: (account, told) => api("PUT", `listing?account=${part(account)}`, told),
+  keyPeriods: async () => (await api<{ periods: KeyPeriod[] }>("GET", "listing/keys")).periods,
   noticeAddress: () => api("GET", "notice-address"),
   setNoticeAddress: (address, language) => api("PUT", "notice-address", { address, language }),
   confirmNoticeAddress: (code) => api("POST", "notice-address/confirm", { code }),

@@ -3,6 +3,7 @@ export { default as StepUp } from "../parts/StepUp.svelte";
 export { default as Blocks } from "./Blocks.svelte";
 export { default as FirstContact } from "./FirstContact.svelte";
 export { default as HistoryFiles } from "./HistoryFiles.svelte";
+export { default as KeyPeriods } from "./KeyPeriods.svelte";
 export { default as Listed } from "./Listed.svelte";
 export { default as Notices } from "./Notices.svelte";
 export { default as Outbound } from "./Outbound.svelte";
