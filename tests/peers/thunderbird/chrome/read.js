@@ -106,13 +106,19 @@ async function read({ server, expected, width, height, seconds }) {
       const image = find(id);
       return image.hidden ? "" : (image.getAttribute("src") ?? "").replace(/^.*\/|\.svg.*$/g, "");
     };
-    const body = message.getMessagePaneBrowser().contentDocument?.body;
+    // Its style sheet hides the header that is for printing alone: before it is there, this would stand in the text.
+    const body = () => message.getMessagePaneBrowser().contentDocument?.body;
+    await until(`the style of message ${row}`, () =>
+      [...(body()?.querySelectorAll(".moz-main-header") ?? [])].every(
+        one => one.ownerDocument.defaultView.getComputedStyle(one).display === "none"
+      )
+    );
     return {
       subject: subject(),
       technology: box.hidden ? "" : (box.getAttribute("tech") ?? ""),
       encryption: icon("encryptedHdrIcon"),
       signature: icon("signedHdrIcon"),
-      text: (body?.innerText ?? "").slice(0, 2000),
+      text: (body()?.innerText ?? "").slice(0, 2000),
       attachments: [...(message.currentAttachments ?? [])].map(({ name, size }) => ({ name, size })),
     };
   }
