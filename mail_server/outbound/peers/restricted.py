@@ -200,7 +200,7 @@ def _read(reply: _Reply, domain: str) -> Answer:
         told = cast("dict[str, Any]", json.loads(reply.body))
         named = str(told["address"]).lower()
         certificate = base64.b64decode(told["certificate"], validate=True)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise Silent("protocol") from None
     # The certificate names the address that the operator has for this addressee, which need not tell who they are.
     if named.rpartition("@")[2] != domain or not certificate or len(certificate) > MAX_CERTIFICATE:

@@ -206,6 +206,7 @@ async def test_none_is_none(asking: RestrictedDirectory, operator: Operator) -> 
 
 BAD: dict[str, object] = {
     "no JSON": b"{",
+    "nested too deeply": b"[" * 100_000,
     "a list": [],
     "no certificate": {"address": OPAQUE},
     "of another domain": told(b"c", "x@mss.other.example"),
