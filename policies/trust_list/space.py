@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -24,11 +24,11 @@ from policies.trust_list.kept import Folder, Kept
 from policies.trust_list.listing import Listing, ListRefused
 from policies.trust_list.names import NameRefused
 from policies.trust_list.standing import HOUR_MS, Age, Ages
+from policies.trust_list.telling import Telling
 
 _log = logging.getLogger("vaguemestre.policies")
 _TICK = 30.0  # s: how late a held change may count
 _AFTER_FAILURE = 300.0  # s: the next try, when it is sooner than the next one planned
-_TOLD_AT_ONCE = 5  # held changes that a line of the log names
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class TrustSpace:
             aged=fetch is not None,
         )
         self._ours = ours
-        self._audit = audit
+        self._telling = Telling(audit, clock)
         self._clock = clock
         self._kept: Kept | None = None
         self._force = Force()
@@ -259,7 +259,8 @@ class TrustSpace:
         self.counters.accepted += 1
         self.last_refusal = ""
         fresh_held = _newly(before, kept)
-        self._tell_accepted(kept, changed, fresh_held, by)
+        self.counters.held += len(fresh_held)
+        self._telling.accepted(kept, changed, fresh_held, by)
         return Report(True, rows=len(fresh.rows), changed=changed, held=len(fresh_held))
 
     # -- what is held
@@ -274,7 +275,7 @@ class TrustSpace:
             if len(kept.held) == len(before.held):
                 return
             await self._put(kept)
-        self._tell_decided("applied", _left(before, kept), "node")
+        self._telling.decided("applied", _left(before, kept), "node")
 
     async def apply(self, chosen: Callable[[Held], bool], by: str) -> list[Held]:
         """A person decided: it counts now. What was applied."""
@@ -285,7 +286,7 @@ class TrustSpace:
             kept = acceptance.applied(before, chosen)
             await self._put(kept)
         done = _left(before, kept)
-        self._tell_decided("applied", done, by)
+        self._telling.decided("applied", done, by)
         return done
 
     async def refuse(self, chosen: Callable[[Held], bool], by: str) -> list[Held]:
@@ -296,7 +297,7 @@ class TrustSpace:
             if before is None or not done:
                 return []
             await self._put(acceptance.refused(before, chosen))
-        self._tell_decided("refused", done, by)
+        self._telling.decided("refused", done, by)
         return done
 
     # -- schedule
@@ -344,48 +345,8 @@ class TrustSpace:
     def _refused(self, refused: ListRefused, by: str = "node") -> Report:
         self.counters.refused += 1
         self.last_refusal = refused.reason
-        _log.error("trust list refused (%s): %s", refused.reason, refused.sentence)
-        self._audit([Event("trust-list", self._clock(), by, outcome=refused.reason)])
+        self._telling.refused(refused, by)
         return Report(False, refused.reason, refused.sentence)
-
-    def _tell_accepted(self, kept: Kept, changed: Difference, held: Sequence[Held], by: str) -> None:
-        now = self._clock()
-        told = {
-            "rows": str(len(kept.listing.rows)),
-            "generated": kept.listing.generated.isoformat(),
-            "added": str(len(changed.names_added)),
-            "removed": str(len(changed.names_removed)),
-            "held": str(len(held)),
-        }
-        self._audit([Event("trust-list", now, by, outcome="accepted", detail=told)])
-        pairs = [("name-added", pair) for pair in changed.names_added]
-        pairs += [("name-removed", pair) for pair in changed.names_removed]
-        self._audit(
-            [
-                Event(
-                    "trust-list-change", now, by, detail={"kind": kind, "domain": pair.domain, "dn": pair.dn}
-                )
-                for kind, pair in pairs
-            ]
-        )
-        if not held:
-            return
-        self.counters.held += len(held)
-        named = ", ".join(dict.fromkeys(each.domain for each in held[:_TOLD_AT_ONCE]))
-        more = "" if len(held) <= _TOLD_AT_ONCE else " and others"
-        _log.error(
-            "trust list: %d change(s) held (%s%s): see `vaguemestre trust-list pending`",
-            len(held),
-            named,
-            more,
-        )
-        self._audit([_event(each, "held", now, by) for each in held])
-
-    def _tell_decided(self, outcome: str, done: Iterable[Held], by: str) -> None:
-        now = self._clock()
-        done = list(done)
-        _log.warning("trust list: %d held change(s) %s by %s", len(done), outcome, by)
-        self._audit([_event(each, outcome, now, by) for each in done])
 
 
 def chosen_by(words: str) -> Callable[[Held], bool]:
@@ -397,17 +358,6 @@ def chosen_by(words: str) -> Callable[[Held], bool]:
         return lambda each: names.key(each.dn) == key
     domain = words.lower()
     return lambda each: each.domain == domain
-
-
-def _event(held: Held, outcome: str, now: int, by: str) -> Event:
-    kind = "own-name-removed" if held.gone else "name-added"
-    return Event(
-        "trust-list-change",
-        now,
-        by,
-        outcome=outcome,
-        detail={"kind": kind, "domain": held.domain, "dn": held.dn},
-    )
 
 
 def _newly(before: Kept | None, kept: Kept) -> list[Held]:
