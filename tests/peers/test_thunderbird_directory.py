@@ -8,13 +8,12 @@ import datetime as dt
 import hashlib
 import json
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Generator
+from dataclasses import dataclass
 from email.utils import format_datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography import x509
@@ -27,6 +26,7 @@ from deploy.demo import clients, directory_world, pki, world
 from directory.listings.database import ListingsDatabase
 from directory.listings.writing import put_mailboxes
 from directory.model import Coded, Kind, Mailbox, Organisation, Place, Professional
+from tests.peers.driven import Driven, driven
 from tests.peers.test_thunderbird import installed
 
 pytestmark = pytest.mark.peers
@@ -36,25 +36,10 @@ _COLLEAGUE = directory_world.CARDIOLOGIST
 _RED = f"anne.discrete@{world.FOREIGN_DOMAIN}"
 
 
+@dataclass(frozen=True)
 class AddressBook:
-    """A running Thunderbird."""
-
-    def __init__(self, process: subprocess.Popen[str], *, logs_in: bool) -> None:
-        self._process = process
-        self.logs_in = logs_in
-        self._told()  # its version: it is there
-
-    def do(self, deed: str, **told: Any) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"deed": deed, **told}) + "\n")
-        self._process.stdin.flush()
-        return self._told()
-
-    def _told(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        told: dict[str, Any] = json.loads(self._process.stdout.readline() or '{"failed": "it has ended"}')
-        assert "failed" not in told, told
-        return told
+    thunderbird: Driven
+    logs_in: bool
 
 
 def listed(made: world.World) -> None:
@@ -108,19 +93,12 @@ def book(
     installed()
     listed(made)
     out = tmp_path_factory.mktemp("directory")
-    told = out / "demo.json"
     demo = json.loads((made.folder / "demo.json").read_text())
     scheme, login = request.param
     url = f"{scheme}://localhost:{made.ports[scheme]}/dc=mssante,dc=fr??sub?(objectclass=*)"
-    told.write_text(json.dumps(demo | {"directory": url, "directory_login": login}))
-    command = [sys.executable, str(_PROGRAM), "--demo-json", str(told), "--out", str(out)]
-    command += ["--address", world.GP, "--seconds", "60"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield AddressBook(process, logs_in=login)
-        finally:
-            assert process.stdin is not None
-            process.stdin.close()
+    demo |= {"directory": url, "directory_login": login}
+    with driven(_PROGRAM, demo, world.GP, out, seconds=60) as thunderbird:
+        yield AddressBook(thunderbird, login)
 
 
 def logins(made: world.World) -> int:
@@ -133,20 +111,20 @@ def test_names_are_completed_while_writing_and_the_red_list_never(
     book: AddressBook, made: world.World
 ) -> None:
     before = logins(made)
-    nobody = book.do("complete", typed="discrete", wanted="")
+    nobody = book.thunderbird.do("complete", typed="discrete", wanted="")
     assert nobody["answers"] == []
-    found = book.do("complete", typed="rousseau", wanted=_COLLEAGUE.address)
+    found = book.thunderbird.do("complete", typed="rousseau", wanted=_COLLEAGUE.address)
     assert any(f"<{_COLLEAGUE.address}>" in one for one in found["answers"]), found
     assert found["pills"] == [_COLLEAGUE.address]
     assert (logins(made) > before) == book.logs_in
 
 
 def test_a_certificate_for_smime_is_fetched_and_fit_for_use(book: AddressBook, made: world.World) -> None:
-    unknown = book.do("fetch", address=world.DOCTOR)
+    unknown = book.thunderbird.do("fetch", address=world.DOCTOR)
     assert unknown["after"] == []
     der = certificate(made, world.GP)[0].public_bytes(serialization.Encoding.DER)
     made.command("key_publish_x509", address=world.GP, certificate=base64.b64encode(der).decode())
-    fetched = book.do("fetch", address=world.GP)
+    fetched = book.thunderbird.do("fetch", address=world.GP)
     assert fetched["before"] == []
     print_of_it = hashlib.sha256(der).hexdigest().upper()
     assert [one.replace(":", "") for one in fetched["after"]] == [print_of_it]
@@ -199,12 +177,12 @@ def test_a_letter_enveloped_to_it_is_opened_encrypted_and_signed(
     held = tmp_path / "camille.p12"
     locked = serialization.BestAvailableEncryption(b"essai")
     held.write_bytes(pkcs12.serialize_key_and_certificates(b"Camille", key, own, None, locked))
-    book.do("hold", file=str(held), password="essai")
+    book.thunderbird.do("hold", file=str(held), password="essai")
     subject = f"Avis {uuid.uuid4().hex[:8]}"
     letter = signed_and_enveloped(made, own, subject, "Le bilan est rassurant, à revoir dans six mois.")
     context = clients.tls(made.ca, made.hospital.certificate, made.hospital.key)
     clients.send_as_system(made.ports["submissions"], context, world.HOSPITAL, [world.GP], letter)
-    shown = book.do("read", expected=subject)
+    shown = book.thunderbird.do("read", expected=subject)
     made.command("key_revoke_x509", address=world.GP, fingerprint=published["fingerprint"])
     assert shown["found"]
     assert shown["technology"] == "S/MIME"
