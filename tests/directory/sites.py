@@ -38,7 +38,7 @@ class Site:
         body: bytes | None = None,
         **headers: str,
     ) -> Answer:
-        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             told = {name.replace("_", "-"): value for name, value in headers.items()}
             link.request(method, path, body, {"Host": host} | told)
@@ -122,7 +122,7 @@ def _await_socket(home: Path) -> None:
             "GETINFO pid",
             "/bye",
         ]
-        told = subprocess.run(command, capture_output=True, timeout=10, check=False)
+        told = subprocess.run(command, capture_output=True, timeout=60, check=False)
         if told.stdout.startswith(b"D "):
             return
     raise AssertionError("dirmngr does not answer")

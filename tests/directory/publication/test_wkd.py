@@ -2,54 +2,35 @@
 
 from __future__ import annotations
 
-import asyncio
-import http.client
-import socket
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
-import uvicorn
-from fastapi import FastAPI
 
 from directory.certificates import tables
 from directory.certificates.memory import wkd_hash
 from directory.certificates.service import DirectoryService, open_database
 from directory.certificates.zbase32 import zbase32
 from directory.publication.wkd import web_key_directory
+from tests.directory import sites
 
 NOW = int(time.time() * 1000)
 SHOWN, PATIENT = "zoe.martin@cabinet.mss.example", "123456789012345@patient.mss.example"
 
 
-class Answer(NamedTuple):
-    status: int
-    headers: dict[str, str]
-    body: bytes
+@dataclass(frozen=True)
+class KeyDirectory:
+    """Asked as a mail program would."""
 
+    site: sites.Site
 
-class Site:
-    """The server, asked as a mail program would."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-
-    def ask(self, path: str, host: str, method: str = "GET", tag: str = "") -> Answer:
-        link = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
-        try:
-            link.request(
-                method,
-                f"/.well-known/openpgpkey/{path}",
-                headers={"Host": host} | ({"If-None-Match": tag} if tag else {}),
-            )
-            got = link.getresponse()
-            return Answer(got.status, {k.lower(): v for k, v in got.getheaders()}, got.read())
-        finally:
-            link.close()
+    def ask(self, path: str, host: str, method: str = "GET", tag: str = "") -> sites.Answer:
+        told = {"If_None_Match": tag} if tag else {}
+        return self.site.ask(f"/.well-known/openpgpkey/{path}", method, host, **told)
 
 
 @pytest.fixture(scope="module")
@@ -65,17 +46,10 @@ def directory(doctor: bytes, gnupg: Any) -> Iterator[DirectoryService]:
 
 
 @pytest.fixture(scope="module")
-def site(directory: DirectoryService) -> Iterator[Site]:
-    app = FastAPI(openapi_url=None)
-    app.include_router(web_key_directory(directory, lambda address: address == SHOWN, largest=26_214_400))
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])))
-    thread.start()
-    yield Site(listening.getsockname()[1])
-    server.should_exit = True
-    thread.join()
-    listening.close()
+def site(directory: DirectoryService) -> Iterator[KeyDirectory]:
+    shown = web_key_directory(directory, lambda address: address == SHOWN, largest=26_214_400)
+    with sites.serving([shown]) as made:
+        yield KeyDirectory(made)
 
 
 NAME = wkd_hash("zoe.martin")
@@ -91,7 +65,7 @@ NAME = wkd_hash("zoe.martin")
     ids=["direct", "direct, without hint, with a port", "advanced"],
 )
 def test_a_professional_s_certificate_is_found(
-    site: Site, directory: DirectoryService, path: str, host: str
+    site: KeyDirectory, directory: DirectoryService, path: str, host: str
 ) -> None:
     answer = site.ask(path, host)
     assert answer.status == 200
@@ -101,7 +75,7 @@ def test_a_professional_s_certificate_is_found(
     assert answer.headers["access-control-allow-origin"] == "*"
 
 
-def test_gpg_reads_what_is_served_and_sees_the_user_id(site: Site, gnupg: Any) -> None:
+def test_gpg_reads_what_is_served_and_sees_the_user_id(site: KeyDirectory, gnupg: Any) -> None:
     answer = site.ask(f"hu/{NAME}", "cabinet.mss.example")
     shown = gnupg.run("--with-colons", "--show-keys", data=answer.body).decode()
     lines = [line.split(":") for line in shown.splitlines()]
@@ -109,13 +83,13 @@ def test_gpg_reads_what_is_served_and_sees_the_user_id(site: Site, gnupg: Any) -
     assert sum(line[0] == "sub" for line in lines) == 1
 
 
-def test_head_tells_the_same_without_the_body(site: Site, directory: DirectoryService) -> None:
+def test_head_tells_the_same_without_the_body(site: KeyDirectory, directory: DirectoryService) -> None:
     answer = site.ask(f"hu/{NAME}", "cabinet.mss.example", "HEAD")
     assert (answer.status, answer.body) == (200, b"")
     assert answer.headers["content-length"] == str(len(directory.published(SHOWN) or b""))
 
 
-def test_a_patient_cannot_be_told_from_nobody(site: Site) -> None:
+def test_a_patient_cannot_be_told_from_nobody(site: KeyDirectory) -> None:
     patient = site.ask(
         f"patient.mss.example/hu/{wkd_hash('123456789012345')}", "openpgpkey.patient.mss.example"
     )
@@ -137,16 +111,16 @@ def test_a_patient_cannot_be_told_from_nobody(site: Site) -> None:
         ("cabinet.mss.example/hu/" + "y" * 4000, "openpgpkey.cabinet.mss.example"),
     ],
 )
-def test_whatever_else_is_asked_is_not_found(site: Site, path: str, host: str) -> None:
+def test_whatever_else_is_asked_is_not_found(site: KeyDirectory, path: str, host: str) -> None:
     assert site.ask(path, host).status == 404
 
 
-def test_the_local_part_that_is_told_must_be_the_one_that_is_hashed(site: Site) -> None:
+def test_the_local_part_that_is_told_must_be_the_one_that_is_hashed(site: KeyDirectory) -> None:
     assert site.ask(f"hu/{NAME}?l=somebody.else", "cabinet.mss.example").status == 404
     assert site.ask(f"hu/{NAME}?l=ZOE.MARTIN", "cabinet.mss.example").status == 200
 
 
-def test_a_change_is_seen_within_a_minute_and_no_change_costs_no_body(site: Site) -> None:
+def test_a_change_is_seen_within_a_minute_and_no_change_costs_no_body(site: KeyDirectory) -> None:
     first = site.ask(f"hu/{NAME}", "cabinet.mss.example")
     assert first.headers["cache-control"] == "public, max-age=60"
     again = site.ask(f"hu/{NAME}", "cabinet.mss.example", tag=first.headers["etag"])
@@ -154,14 +128,14 @@ def test_a_change_is_seen_within_a_minute_and_no_change_costs_no_body(site: Site
     assert site.ask(f"hu/{NAME}", "cabinet.mss.example", tag='"another"').status == 200
 
 
-def test_a_browser_may_ask_first(site: Site) -> None:
+def test_a_browser_may_ask_first(site: KeyDirectory) -> None:
     answer = site.ask(f"hu/{NAME}", "cabinet.mss.example", "OPTIONS")
     assert answer.status == 204
     assert answer.headers["access-control-allow-origin"] == "*"
     assert answer.headers["access-control-allow-methods"] == "GET, HEAD, OPTIONS"
 
 
-def test_the_policy_file_is_there_for_our_domains_alone(site: Site) -> None:
+def test_the_policy_file_is_there_for_our_domains_alone(site: KeyDirectory) -> None:
     direct = site.ask("policy", "cabinet.mss.example")
     assert (direct.status, direct.body) == (200, b"")
     assert direct.headers["access-control-allow-origin"] == "*"
@@ -170,7 +144,7 @@ def test_the_policy_file_is_there_for_our_domains_alone(site: Site) -> None:
 
 
 def test_a_withdrawn_certificate_is_no_longer_served(
-    directory: DirectoryService, site: Site, gnupg: Any
+    directory: DirectoryService, site: KeyDirectory, gnupg: Any
 ) -> None:
     fingerprint = gnupg.make("Zoé <zoe.martin@cabinet.mss.example>")
     published = directory.publish(SHOWN, gnupg.public(fingerprint), NOW)
