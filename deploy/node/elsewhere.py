@@ -2,13 +2,15 @@
 
 Invariants: told once for a mailbox and a professional, in the minute that it was published, whoever is killed; in the
 trace with the account, the operator and its domain, never an address; who cannot be sent a letter is in the trace all
-the same, and tried again.
+the same, and tried again; nobody has more than a few such letters in a day, however many mailboxes are published under
+their name: the others wait.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from directory.listings import elsewhere
@@ -24,6 +26,8 @@ from policies.interface import AuditTrail, Event
 from policies.refusal import Refusal
 
 _log = logging.getLogger("vaguemestre.directory")
+_MOST_OF_DAY = 5  # letters to one professional
+_DAY = 86_400_000  # ms
 
 _SUBJECT = "Une boîte aux lettres à votre nom, chez un autre opérateur"
 _TEXT = """\
@@ -73,6 +77,8 @@ class MailboxesElsewhere:
         self._domain = domain
         self._clock = clock
         self._traced: set[tuple[str, str]] = set()  # of whom no letter could be filed
+        self._sent: Counter[str] = Counter()  # letters of the day, by account
+        self._day = clock()
 
     def standing(self) -> list[tuple[Account, Elsewhere]]:
         """In a thread. What names professionals of ours now, and what they object to."""
@@ -86,10 +92,16 @@ class MailboxesElsewhere:
         gone = [one for _, one in found if not one.listed and one.objected_at is None]
         if gone:
             await asyncio.to_thread(self._database.write, lambda sql: elsewhere.forget(sql, gone))
+        if self._clock() - self._day >= _DAY:
+            self._sent.clear()
+            self._day = self._clock()
         done = [
             one
             for account, one in found
-            if one.listed and one.told_at is None and await self._tell(account, one)
+            if one.listed
+            and one.told_at is None
+            and self._sent[account.id] < _MOST_OF_DAY
+            and await self._tell(account, one)
         ]
         if done:
             at = self._clock()
@@ -142,6 +154,7 @@ class MailboxesElsewhere:
         except (Refusal, StoreError, KeyUnavailable) as failure:
             self._untold(account, one, failure)
             return False
+        self._sent[account.id] += 1
         return True
 
     def _untold(self, account: Account, one: Elsewhere, failure: Exception) -> None:

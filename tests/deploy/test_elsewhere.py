@@ -149,7 +149,9 @@ class Filed:
         self._hear(f"{told['From']}|{told['To']}|{told['Subject']}|{told.get_content()}")
 
 
-def quiet(node: Node, hear: Callable[[str], None], refusal: Refusal | None = None) -> MailboxesElsewhere:
+def quiet(
+    node: Node, hear: Callable[[str], None], refusal: Refusal | None = None, clock: Callable[[], int] = now
+) -> MailboxesElsewhere:
     filed: Any = Filed(hear, refusal)
     return MailboxesElsewhere(
         accounts=node.accounts,
@@ -159,7 +161,7 @@ def quiet(node: Node, hear: Callable[[str], None], refusal: Refusal | None = Non
         trail=node.trail,
         audit=node.trace.note,
         domain=DOMAIN,
-        clock=now,
+        clock=clock,
     )
 
 
@@ -192,6 +194,21 @@ async def test_who_cannot_be_told_is_in_the_trace_once_and_tried_again(node: Nod
     assert [finding.verdict for finding in told_by_doctor({"elsewhere": listed})] == ["warning", "good"]
     await node.elsewhere.look()
     assert await letters(node, mia) == 1
+
+
+async def test_nobody_has_more_than_a_few_such_letters_in_a_day(node: Node) -> None:
+    """However many mailboxes an operator publishes under one name: the others are told of when the day is over."""
+    leo, at, heard = await professional(node, "leo"), [now()], list[str]()
+    made = quiet(node, lambda told: heard.append(told) if leo.address in told else None, clock=lambda: at[0])
+    for number in range(7):
+        publish(node, f"leo{number}@{THEIRS}", leo.national_id)
+        await made.look()
+    withdraw(node, f"leo0@{THEIRS}")
+    await made.look()
+    assert len(heard) == 5
+    at[0] += 86_400_000
+    await made.look()
+    assert len(heard) == 7
 
 
 async def publications(node: Node) -> list[dict[str, Any]]:
