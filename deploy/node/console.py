@@ -46,6 +46,7 @@ from deploy.node.failures import KNOWN, sentence
 from deploy.node.home import Home
 from deploy.node.notices import NoticeCommands
 from deploy.node.recovery import backup_node, check_node
+from directory.room import NoRoom, without_room
 from mail_server.accounts.app_passwords import DAY
 from mail_server.accounts.interface import Account, Kind
 from mail_server.delivery.plan import Treatment
@@ -183,6 +184,10 @@ class Console:
             return await asked(**arguments)
         except (*KNOWN, OSError) as failure:
             raise CommandFailed(sentence(failure)) from None
+        except Exception as failure:
+            if without_room(failure):
+                raise CommandFailed(sentence(NoRoom())) from None
+            raise
 
     async def status(self) -> dict[str, Any]:
         return {

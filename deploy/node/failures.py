@@ -10,6 +10,7 @@ from pathlib import Path
 from deploy.node.config import ConfigError
 from deploy.node.control import CommandFailed
 from directory.openpgp.certificate import CertificateRefused
+from directory.room import NoRoom
 from mail_server.accounts.changes import AccountError
 from mail_server.accounts.ins import InsRefused
 from mail_server.accounts.patients import IdentityRefused
@@ -34,6 +35,7 @@ KNOWN: tuple[type[Exception], ...] = (
     AuthorityError,
     PoolError,
     StoreError,
+    NoRoom,
     RulesRefused,
     AccountError,
     IdentityRefused,

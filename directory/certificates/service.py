@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
+from directory import room
 from directory.certificates import history, smime, tables
 from directory.certificates.history import count_up
 from directory.certificates.interface import CertificateStanding, Standing
@@ -48,11 +49,12 @@ from directory.x509.gate import Authorities, Passed, pass_certificate
 
 
 def open_database(url: str) -> Engine:
-    """An engine on `directory.db` (or PostgreSQL) whose commits are durable."""
+    """An engine on `directory.db` (or PostgreSQL) whose commits are durable. A full disk raises `NoRoom`."""
     parsed = make_url(url)
     if parsed.get_backend_name() in ("postgresql", "postgres"):
         parsed = parsed.set(drivername="postgresql+psycopg")
     engine = create_engine(parsed)
+    room.watch(engine)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _durable)
     return engine

@@ -40,6 +40,7 @@ from directory.fhir.settings import FhirSettings
 from directory.fhir.threads import Threads
 from directory.harvest import Harvest, TooMuch
 from directory.listings.database import ListingsDatabase, Sql
+from directory.room import without_room
 
 _log = logging.getLogger("vaguemestre.fhir")
 _SENT_AT_ONCE = 64 * 1024  # octets: TLS of more would hold the loop
@@ -143,7 +144,7 @@ class FhirDoor:
             except Exception as fault:  # its text may hold what the database does
                 self.counters.failed += 1
                 _log.error("a request failed: %s", type(fault).__name__)
-                answer = _problem(500, [Issue("exception", "This went wrong here; nothing was changed.")])
+                answer = _no_room() if without_room(fault) else _went_wrong()
             headers = {**_HEADERS, **answer.headers}
             media_type = f"{MEDIA_TYPE}; charset=utf-8"
             return _Sliced(answer.body, answer.status, headers, media_type)
@@ -292,6 +293,15 @@ class FhirDoor:
 def _problem(status: int, issues: Sequence[Issue], headers: dict[str, str] | None = None) -> Answer:
     body = json.dumps(operation_outcome(issues), ensure_ascii=False).encode("utf-8")
     return Answer(status, body, {**(headers or {}), "Cache-Control": "no-store"})
+
+
+def _went_wrong() -> Answer:
+    return _problem(500, [Issue("exception", "This went wrong here; nothing was changed.")])
+
+
+def _no_room() -> Answer:
+    words = "The disk is full here: nothing was changed. Try again later."
+    return _problem(503, [Issue("no-store", words)], {"Retry-After": "300"})
 
 
 def _base(request: Request) -> str:

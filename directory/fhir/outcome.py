@@ -13,7 +13,7 @@ from typing import Any, Literal
 Code = Literal[
     "invalid", "structure", "value", "not-supported", "not-found", "security", "login", "expired", "forbidden",
     "conflict", "duplicate", "multiple-matches", "business-rule", "throttled", "timeout", "too-costly", "too-long",
-    "exception", "transient", "informational", "processing",
+    "exception", "no-store", "transient", "informational", "processing",
 ]  # fmt: skip
 
 

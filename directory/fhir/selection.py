@@ -24,9 +24,7 @@ from directory.listings.database import Sql
 from directory.model import Organisation
 
 _BATCH = 50  # entries loaded at once
-_MOST_KEYS = (
-    1_000  # of one statement, which each time goes through all that it narrows to: few are better than many
-)
+_MOST_KEYS = 1_000  # of one statement; each goes through all that it narrows to
 _MOST_COUNTED = 5_000
 MOST_INCLUDED = 600
 

@@ -259,7 +259,9 @@ def cut_short(failure: BaseException) -> bool:
 def disk_full(failure: BaseException) -> bool:
     """Whether it failed because the database's disk has no room left."""
     if isinstance(failure, sqlite3.OperationalError):
-        return failure.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL
+        # The second: the file beside it, through which its connections agree, could not grow.
+        code = failure.sqlite_errorcode
+        return code & 0xFF == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE
     return isinstance(failure, psycopg.errors.DiskFull)
 
 

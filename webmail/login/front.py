@@ -21,6 +21,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from starlette.requests import ClientDisconnect
 
+from directory.room import NoRoom
 from mail_server.accounts.provenance import normal_origin, refusal_of, two_proofs
 from mail_server.store.interface import StoreError
 from webmail.login import agents
@@ -68,7 +69,7 @@ class _Route(APIRoute):
                 return await handler(request)
             except Problem as problem:
                 return refused(problem)
-            except StoreError as failure:
+            except (StoreError, NoRoom) as failure:
                 log.error("a request could not be stored: %s", type(failure).__name__)
                 return refused(Problem("busy"))
             except ClientDisconnect:
