@@ -203,7 +203,8 @@ async def running_directory(home: Path) -> list[Finding]:
 
 def standing_findings(found: Mapping[str, Any]) -> Iterator[Finding]:
     many = ", ".join(f"{number} {origin}" for origin, number in sorted(found["mailboxes"].items()))
-    yield Finding(_SUBJECT, "good", f"{found['cards']} listings are shown ({many or 'no mailbox'}).")
+    known = f"of mailboxes there are {many}" if many else "there is no mailbox"
+    yield Finding(_SUBJECT, "good", f"{found['cards']} listings are shown; {known}.")
     yield from _import_findings(found)
     if held := found["held_back_here"]:
         yield Finding(

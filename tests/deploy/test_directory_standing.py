@@ -108,7 +108,7 @@ async def test_what_is_held_and_shown_is_counted(home: Path) -> None:
 
 def test_a_directory_that_is_kept_up_is_good() -> None:
     assert [one.verdict for one in found()] == ["good"]
-    assert "400 listings are shown (400 national, 3 own)" in found()[0].sentence
+    assert "400 listings are shown; of mailboxes there are 400 national, 3 own." in found()[0].sentence
 
 
 @pytest.mark.parametrize(
