@@ -18,12 +18,11 @@ TEST_PACKAGES := $(DEMO_PACKAGES) procps openssl strace nodejs postgresql-15 \
 BENCH_PACKAGES := $(DEMO_PACKAGES) procps openssl strace gcc libc6-dev libssl-dev postfix libexttextcat-2.0-0 \
 	liblua5.4-0 libsodium23 libstemmer0d libtirpc3 libunwind8 libwrap0
 
-# Two lanes of about the same length: real peers and browsers, which wait more than they work; beside them the quick
-# folders, then the tests that kill and starve, then two operators. tests/bench is for `make bench`.
-SLOW_TESTS := tests/peers tests/browser
-FEDERATION_TESTS := $(wildcard tests/peers/test_federation_*.py)
-LAST_TESTS := tests/faults
-QUICK_TESTS := $(filter-out $(SLOW_TESTS) $(LAST_TESTS) tests/bench tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+# Three lanes of about the same length, since most tests wait more than they work: the quick folders, which are shown
+# as they go; beside them real peers; and browsers, then the tests that kill and starve. tests/bench is for `make bench`.
+PEER_TESTS := tests/peers
+BROWSER_TESTS := tests/browser tests/faults
+QUICK_TESTS := $(filter-out $(PEER_TESTS) $(BROWSER_TESTS) tests/bench tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,13 +33,16 @@ demo: debian-demo environment page ## Play the first letter on this machine, the
 
 test: debian-test environment peers page ## Lint, types, arrows between packages, every test
 	@$(MAKE) --no-print-directory checks
-	@echo "--> tests (those with peers and browsers run beside the others, and are shown after them)"
-	@export EVERY_PEER=1; log=.venv/slow-tests.log; \
-	$(BIN)/pytest $(ARGS) $(FEDERATION_TESTS:%=--ignore=%) $(wildcard $(SLOW_TESTS)) >$$log 2>&1 & slow=$$!; \
-	trap 'kill $$slow; wait $$slow; exit 130' INT TERM; \
-	$(BIN)/pytest $(ARGS) $(QUICK_TESTS) $(wildcard $(LAST_TESTS)) $(FEDERATION_TESTS) && quick=0 || quick=$$?; \
-	tail --lines=+1 --follow --pid=$$slow $$log; \
-	wait $$slow && [ $$quick -eq 0 ]
+	@echo "--> tests (those with peers, and those with browsers, run beside the others, and are shown after them)"
+	@export EVERY_PEER=1; with_peers=.venv/tests-with-peers.log; with_browsers=.venv/tests-with-browsers.log; \
+	$(BIN)/pytest $(ARGS) $(wildcard $(PEER_TESTS)) >$$with_peers 2>&1 & peers=$$!; \
+	$(BIN)/pytest $(ARGS) $(wildcard $(BROWSER_TESTS)) >$$with_browsers 2>&1 & browsers=$$!; \
+	trap 'kill $$peers $$browsers; wait $$peers $$browsers; exit 130' INT TERM; \
+	failed=0; \
+	$(BIN)/pytest $(ARGS) $(QUICK_TESTS) || failed=$$?; \
+	tail --lines=+1 --follow --pid=$$peers $$with_peers; wait $$peers || failed=$$?; \
+	tail --lines=+1 --follow --pid=$$browsers $$with_browsers; wait $$browsers || failed=$$?; \
+	[ $$failed -eq 0 ]
 
 lint: environment page checks ## Style, types and arrows only
 

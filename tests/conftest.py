@@ -25,8 +25,13 @@ def _as_postgres(*command: str) -> list[str]:
     return ["runuser", "-u", "postgres", "--", *command] if os.geteuid() == 0 else list(command)
 
 
+def pytest_configure() -> None:
+    gc.disable()  # while modules and tests are collected, nothing is garbage
+
+
 def pytest_collection_finish() -> None:
     """Ten thousand tests and all modules stay to the end: a collector that walks them takes a seventh of the run."""
+    gc.enable()
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
