@@ -60,7 +60,9 @@ def init(
     certificate: Annotated[Path, typer.Option(help="This system's certificate with its chain (PEM).")],
     key: Annotated[Path, typer.Option(help="Its private key (PEM).")],
     establishment: Annotated[str, typer.Option(help="Name of the establishment.")],
-    identifier: Annotated[str, typer.Option(help='Its IdNat_Struct: "1" and the FINESS number.')],
+    identifier: Annotated[
+        str, typer.Option(help='Its IdNat_Struct: "1" and the FINESS number (or 2 SIREN, 3 SIRET).')
+    ],
     spool: Annotated[Path, typer.Option(help="Folder where letters wait, sealed.")],
     spool_key: Annotated[Path, typer.Option(help="Key of the spool to make, outside that folder.")],
     settings: SettingsOption = _FILE,
@@ -77,12 +79,18 @@ def init(
     as_json: JsonOption = False,
 ) -> None:
     """Write the settings, every key with its meaning, and make the spool's key."""
+    from directory.identifiers.national import parse_structure
+    from directory.identifiers.refused import IdentifierRefused
     from mail_server.keys.interface import KeyUnavailable
     from mail_server.keys.kek import make_kek
     from mail_server.reports.settings import SettingsRefused, load, render
 
     if settings.exists():
         raise fail(f"{settings} exists already.")
+    try:
+        identifier = parse_structure(identifier).value
+    except IdentifierRefused as refused:  # every document would bear it
+        raise fail(f"--identifier: {refused.en}") from None
     values: dict[str, dict[str, Any]] = {
         "node": {"host": host, "port": port, "certificate": certificate.absolute(), "key": key.absolute()}
         | ({"authorities": authorities.absolute()} if authorities else {})

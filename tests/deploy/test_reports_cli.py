@@ -33,7 +33,7 @@ def hospital(tmp_path: Path):
     made = run(
         "init", "--host", "localhost", "--port", "1", "--address", "dpi@ch.essai.test",
         "--certificate", str(tmp_path / "client.pem"), "--key", str(tmp_path / "client.key"),
-        "--establishment", "CH Essai", "--identifier", "1690000001", "--spool", str(tmp_path / "spool"),
+        "--establishment", "CH Essai", "--identifier", "1690000005", "--spool", str(tmp_path / "spool"),
         "--spool-key", str(tmp_path / "key" / "spool.key"), "--settings", str(tmp_path / "reports.toml"),
     )  # fmt: skip
     assert made.exit_code == 0, made.output
@@ -47,6 +47,18 @@ def sent(hospital, *more: str):
         "send", "--pdf", str(folder / "cr.pdf"), "--patient", str(folder / "patient.json"),
         "--type", "34112-3", "--title", "Compte rendu", "--json", *more,
     )  # fmt: skip
+
+
+def test_a_mistyped_identifier_of_the_establishment_is_refused_before_anything_is_made(tmp_path) -> None:
+    options = {
+        "--host": "localhost", "--address": "dpi@ch.essai.test", "--certificate": "c.pem", "--key": "c.key",
+        "--establishment": "CH Essai", "--identifier": "1690000001", "--spool": str(tmp_path / "spool"),
+        "--spool-key": str(tmp_path / "spool.key"), "--settings": str(tmp_path / "reports.toml"),
+    }  # fmt: skip
+    made = CliRunner().invoke(app, ["report", "init", *(word for pair in options.items() for word in pair)])
+    assert made.exit_code == 1
+    assert "--identifier: The last digit of the FINESS number does not match the others" in made.output
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_settings_file_tells_every_key_and_is_read_back(hospital) -> None:

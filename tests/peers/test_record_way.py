@@ -126,7 +126,7 @@ class Hospital:
         self._run(
             "init", "--host", "localhost", "--port", str(made.ports["submissions"]), "--address", world.HOSPITAL,
             "--certificate", str(made.hospital.certificate), "--key", str(made.hospital.key),
-            "--authorities", str(made.ca), "--establishment", "CH d'Exemple", "--identifier", "1690000001",
+            "--authorities", str(made.ca), "--establishment", "CH d'Exemple", "--identifier", "1690000005",
             "--spool", str(folder / "spool"), "--spool-key", str(folder / "spool.key"),
         )  # fmt: skip
 
