@@ -13,16 +13,17 @@ ARGS ?=
 DEMO_PACKAGES := python3-venv gnupg
 TEST_PACKAGES := $(DEMO_PACKAGES) procps openssl strace nodejs postgresql-15 \
 	dovecot-imapd swaks libnet-ssleay-perl libio-socket-ssl-perl libauthen-sasl-perl \
-	postfix opendkim ldap-utils dirmngr curl gsasl isync msmtp neomutt rnp thunderbird \
+	postfix opendkim ldap-utils libsasl2-modules dirmngr curl gsasl isync msmtp neomutt rnp thunderbird \
 	evolution-data-server gir1.2-ebook-1.2 python3-gi dbus xvfb xdotool openbox x11-utils imagemagick chromium
 BENCH_PACKAGES := $(DEMO_PACKAGES) procps openssl strace gcc libc6-dev libssl-dev postfix libexttextcat-2.0-0 \
 	liblua5.4-0 libsodium23 libstemmer0d libtirpc3 libunwind8 libwrap0
 
-# Three lanes of about the same length, since most tests wait more than they work: the quick folders, which are shown
-# as they go; beside them real peers; and browsers, then the tests that kill and starve. tests/bench is for `make bench`.
+# Three lanes of about the same length, since most tests wait more than they work: real peers; browsers; and the quick
+# folders, then the tests that kill and starve, which are shown as they go. tests/bench is for `make bench`.
 PEER_TESTS := tests/peers
-BROWSER_TESTS := tests/browser tests/faults
-QUICK_TESTS := $(filter-out $(PEER_TESTS) $(BROWSER_TESTS) tests/bench tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+BROWSER_TESTS := tests/browser
+LAST_TESTS := tests/faults
+QUICK_TESTS := $(filter-out $(PEER_TESTS) $(BROWSER_TESTS) $(LAST_TESTS) tests/bench tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,7 +40,7 @@ test: debian-test environment peers page ## Lint, types, arrows between packages
 	$(BIN)/pytest $(ARGS) $(wildcard $(BROWSER_TESTS)) >$$with_browsers 2>&1 & browsers=$$!; \
 	trap 'kill $$peers $$browsers; wait $$peers $$browsers; exit 130' INT TERM; \
 	failed=0; \
-	$(BIN)/pytest $(ARGS) $(QUICK_TESTS) || failed=$$?; \
+	$(BIN)/pytest $(ARGS) $(QUICK_TESTS) $(wildcard $(LAST_TESTS)) || failed=$$?; \
 	tail --lines=+1 --follow --pid=$$peers $$with_peers; wait $$peers || failed=$$?; \
 	tail --lines=+1 --follow --pid=$$browsers $$with_browsers; wait $$browsers || failed=$$?; \
 	[ $$failed -eq 0 ]
