@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from deploy.node import terminal as module
 from deploy.node.terminal import Terminal, at_terminal
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()
