@@ -73,6 +73,30 @@ def test_ldapsearch_logs_in_over_starttls_and_over_tls(tool: Tool, doctor: dict[
         assert (done.returncode, done.stdout.strip()) == (0, f"u:{doctor['address']}"), done
 
 
+@pytest.mark.parametrize(
+    ("mechanism", "in_clear"),
+    [("SCRAM-SHA-256", 13), ("PLAIN", 250)],  # the second: the tool itself sends no password so
+    ids=["SCRAM-SHA-256", "PLAIN"],
+)
+def test_ldapsearch_logs_in_by_each_mechanism_that_is_advertised(
+    tool: Tool, doctor: dict[str, Any], mechanism: str, in_clear: int
+) -> None:
+    sasl = ("-Y", mechanism, "-U", doctor["address"])
+    for way in (("-ZZ", "-H", tool.clear), ("-H", tool.secure)):
+        done = tool.run(*way, *sasl, "-w", doctor["password"], tool="ldapwhoami")
+        assert (done.returncode, done.stdout.strip()) == (0, f"u:{doctor['address']}"), done
+    assert tool.run("-H", tool.secure, *sasl, "-w", "wrong", tool="ldapwhoami").returncode == 49
+    done = tool.run("-H", tool.clear, *sasl, "-w", doctor["password"], tool="ldapwhoami")
+    assert done.returncode == in_clear
+
+
+def test_a_program_that_may_choose_takes_scram(tool: Tool, doctor: dict[str, Any]) -> None:
+    login = ("-U", doctor["address"], "-w", doctor["password"])
+    done = tool.run("-H", tool.secure, *login, tool="ldapwhoami")
+    assert done.stdout.strip() == f"u:{doctor['address']}"
+    assert "SASL/SCRAM-SHA-256 authentication started" in done.stderr
+
+
 def test_a_password_in_clear_is_refused(tool: Tool, doctor: dict[str, Any]) -> None:
     done = tool.run("-x", "-H", tool.clear, *login(doctor), tool="ldapwhoami")
     assert done.returncode == 13
@@ -116,6 +140,39 @@ def test_ldapsearch_reads_the_root_and_the_schema(tool: Tool) -> None:
     assert "supportedExtension: 1.3.6.1.4.1.1466.20037" in done.stdout
     done = tool.run("-x", "-LLL", "-H", tool.clear, "-b", "cn=subschema", "-s", "base", "objectClasses")
     assert "NAME 'inetOrgPerson'" in done.stdout
+
+
+def test_the_root_advertises_what_this_connection_may_do_and_no_more(tool: Tool) -> None:
+    """Each is tried in this file or in tests/directory/ldap; on a connection in clear, no mechanism and StartTLS."""
+    always = {
+        "supportedControl: 1.2.840.113556.1.4.319",
+        "supportedExtension: 1.3.6.1.4.1.4203.1.11.3",
+        "supportedExtension: 1.3.6.1.1.8",
+        "supportedFeatures: 1.3.6.1.4.1.4203.1.5.1",
+        "supportedFeatures: 1.3.6.1.4.1.4203.1.5.3",
+        "supportedLDAPVersion: 3",
+    }
+    secure = {"supportedSASLMechanisms: SCRAM-SHA-256", "supportedSASLMechanisms: PLAIN"}
+    for way, more in (
+        (("-H", tool.clear), {"supportedExtension: 1.3.6.1.4.1.1466.20037"}),
+        (("-ZZ", "-H", tool.clear), secure),
+        (("-H", tool.secure), secure),
+    ):
+        done = tool.run("-x", "-LLL", *way, "-b", "", "-s", "base", "+")
+        assert {line for line in done.stdout.splitlines() if line.startswith("supported")} == always | more
+
+
+def test_ldapsearch_asks_with_filters_that_are_always_true_or_false(tool: Tool) -> None:
+    """RFC 4526."""
+    for asked, found in (("(&)", True), ("(|)", False)):
+        done = tool.run("-x", "-LLL", "-H", tool.clear, "-b", "", "-s", "base", asked, "supportedLDAPVersion")
+        assert (done.returncode, "supportedLDAPVersion: 3" in done.stdout) == (0, found)
+
+
+def test_what_is_over_cannot_be_cancelled(tool: Tool) -> None:
+    """RFC 3909."""
+    done = tool.run("-x", "-H", tool.clear, "cancel", "1", tool="ldapexop")
+    assert "(119)" in done.stderr + done.stdout, done
 
 
 def test_ldapsearch_gives_up_in_time(tool: Tool) -> None:
