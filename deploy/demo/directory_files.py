@@ -11,10 +11,11 @@ Invariants: identifiers are right and belong to nobody (RPPS 997…, SIREN 99…
 
 from __future__ import annotations
 
+import argparse
 import functools
 import unicodedata
 import zipfile
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -368,3 +369,27 @@ def plain(text: str) -> str:
     apart = unicodedata.normalize("NFKD", text.replace("Œ", "OE").replace("œ", "oe"))
     kept = "".join(one for one in apart if not unicodedata.combining(one)).lower()
     return "".join(one if one.isalnum() else "-" for one in kept).strip("-")
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Both files in a folder, to try imports with: `python -m deploy.demo.directory_files FOLDER --rows 535000`."""
+    asked = argparse.ArgumentParser(description="The national files, of people who do not exist.")
+    asked.add_argument("folder", type=Path)
+    asked.add_argument("--rows", type=int, default=10_000, help="lines of each file, about (default: 10,000)")
+    asked.add_argument("--seed", type=int, default=1, help="other people (default: 1)")
+    asked.add_argument(
+        "--diff", type=float, default=0.0, help="a later file: 0.01 differs in one line of a hundred"
+    )
+    asked.add_argument("--plain", action="store_true", help="no zip")
+    given = asked.parse_args(words)
+    given.folder.mkdir(parents=True, exist_ok=True)
+    for name, write in (
+        ("Extraction_Correspondance_MSSante", write_mailboxes),
+        ("PS_LibreAcces_Personne_activite", write_activity),
+    ):
+        path = given.folder / f"{name}.{'txt' if given.plain else 'zip'}"
+        print(f"{path}: {write(path, given.rows, given.seed, diff=given.diff)} lines")
+
+
+if __name__ == "__main__":
+    main()

@@ -10,6 +10,7 @@ import pytest
 from deploy.demo.directory_files import (
     ACTIVITY_HEADER,
     MAILBOX_HEADER,
+    main,
     person,
     write_activity,
     write_mailboxes,
@@ -59,6 +60,17 @@ def test_a_later_version_differs_in_its_part(write: Any, form: Any, tmp_path: Pa
     first, later = (set(lines(tmp_path / name)) for name in ("first", "later"))
     assert 100 < len(first - later) < 400
     assert 100 < len(later - first) < 400
+
+
+def test_both_files_are_made_by_one_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main([str(tmp_path / "new"), "--rows", "200"])
+    names = ("Extraction_Correspondance_MSSante.zip", "PS_LibreAcces_Personne_activite.zip")
+    assert {one.name for one in (tmp_path / "new").iterdir()} == set(names)
+    told = capsys.readouterr().out.splitlines()
+    for name, line in zip(names, told, strict=True):
+        count = sum(1 for _ in lines(tmp_path / "new" / name)) - 1
+        assert line == f"{tmp_path / 'new' / name}: {count} lines"
+        assert count >= 200
 
 
 def test_people_are_many_and_nobody() -> None:
