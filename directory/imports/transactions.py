@@ -22,7 +22,7 @@ T = TypeVar("T")
 _GAP = 0.004  # seconds between two, for who waits
 _TOGETHER = 8  # transactions whose part of the index is joined at once
 _LOG = 12_000  # pages of SQLite's log that gather before they are written back
-_SOONEST, _LATEST = 0.2, 10.0  # seconds between two such times
+_SOONEST, _LATEST = 0.2, 3.0  # seconds between two such times
 _LATE = 2.5  # of these: then the import waits for the disk, so that its log is bounded
 
 
@@ -34,10 +34,11 @@ class Transactions:
         self._database = database
         self._free = time.monotonic()
         self._added = 0
-        self._log = _Log(database) if database.dialect == "sqlite" else None
+        self._log: _Log | None = None
 
     def __enter__(self) -> Transactions:
         self.run(index.postpone)
+        self._log = _Log(self._database) if self._database.dialect == "sqlite" else None
         return self
 
     def __exit__(
