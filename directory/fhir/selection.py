@@ -24,8 +24,8 @@ from directory.listings.database import Sql
 from directory.model import Organisation
 
 _BATCH = 50  # entries loaded at once
-_MOST_KEYS = 1_000  # of one statement; each goes through all that it narrows to
 _MOST_COUNTED = 5_000
+_MOST_KEYS = _MOST_COUNTED + 1  # of one statement; each goes through all that it narrows to
 MOST_INCLUDED = 600
 
 _SHOWN_PERSON = (
