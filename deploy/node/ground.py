@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 from collections.abc import Generator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from deploy.node.audit_heads import HeadsWriter
 from deploy.node.clock import now
@@ -47,6 +48,12 @@ from policies.audit.trail import ChainedTrail
 from policies.decisions import CedarDecisions
 from policies.limits.limits import Limits
 from policies.trust_list import blocks
+
+_RESTORE = "restore it from the newest backup."
+_IMPORT_AGAIN = (
+    "move it away with listings.db-wal and listings.db-shm, start again, and import the national files again. "
+    "Operators who publish here are to publish theirs again."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +176,28 @@ def migrate(home: Home, config: Config) -> None:
             "`directory.database` names the database of the letters. Give the directory one of its own: both have "
             "a table `mailbox`."
         )
-    with _telling_who_is_away("store.database", store.is_postgresql()):
+    mail_away = _telling_who_is_away("store.database", store.is_postgresql())
+    with mail_away, _telling_what_is_damaged("mail.db", _RESTORE):
         migrate_mail(store.url(home.path))
     with _telling_who_is_away("directory.database", directory.is_postgresql()):
-        migrate_directory(directory.url(home.path))
-        migrate_listings(directory.listings_url(home.path))
+        with _telling_what_is_damaged("directory.db", _RESTORE):
+            migrate_directory(directory.url(home.path))
+        with _telling_what_is_damaged("listings.db", _IMPORT_AGAIN):
+            migrate_listings(directory.listings_url(home.path))
+
+
+@contextlib.contextmanager
+def _telling_what_is_damaged(file: str, advice: str) -> Generator[None]:
+    try:
+        yield
+    except DatabaseError as failure:
+        code = getattr(failure.orig, "sqlite_errorcode", 0)
+        if code & 0xFF not in (
+            sqlite3.SQLITE_CORRUPT,
+            sqlite3.SQLITE_NOTADB,
+        ):  # the low octet is the primary code
+            raise
+        raise StartError(f"{file} in the home is damaged: {advice}") from None
 
 
 @contextlib.contextmanager
