@@ -97,7 +97,7 @@ function update(id: string, occurrence: Partial<Occurrence>, more: Partial<Kept>
 }
 
 function sent(id: string, before: Kept): Sent {
-  const until = Date.now() + 15_000;
+  const until = Date.now() + 60_000;
   return {
     id, until,
     async undo() {

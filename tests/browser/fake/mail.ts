@@ -205,7 +205,7 @@ export const mail: MailWork = {
     const sent = letter(id, { from: ME, to: draft.to.map((address) => ({ name: "", address })), subject: draft.subject, text: draft.text, in: "sent", receivedAt: Date.now() });
     letters = [{ ...sent, threadId: draft.inReplyTo?.threadId ?? sent.threadId }, ...letters];
     tell();
-    const until = Date.now() + 15_000;
+    const until = Date.now() + 60_000;
     return {
       id,
       until,

@@ -29,7 +29,7 @@ function change(ids: readonly string[], change: Partial<DocumentLine>): void {
   tell();
 }
 
-const undoable = (): { undo(): Promise<boolean>; until: number } => ({ undo: async () => (await pause(), true), until: Date.now() + 15_000 });
+const undoable = (): { undo(): Promise<boolean>; until: number } => ({ undo: async () => (await pause(), true), until: Date.now() + 60_000 });
 const folded = (text: string): string => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
 
 function viewOf({ line, view }: Kept): DocumentView {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -119,9 +120,12 @@ def _write_settings(path: Path, settings: Mapping[str, str | int | bool]) -> Non
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Of those that the kernel lends to nobody: Thunderbird takes it some seconds later."""
+    for port in random.sample(range(31_100, 32_700), 100):
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no port is free for Thunderbird's remote control")
 
 
 def _start(
