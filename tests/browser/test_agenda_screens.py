@@ -102,7 +102,8 @@ def test_one_tap_answers_and_can_be_undone(visit: Visit) -> None:
     page = visit("/agenda", "")
     expect(page.get_by_role("heading", name="2 rendez-vous attendent votre réponse")).to_be_visible()
     page.get_by_role("button", name="Accepter Consultation de suivi").click()
-    expect(page.get_by_text("Vous avez accepté.", exact=True)).to_be_visible()  # it is announced too, with more words
+    # It is announced too, with more words.
+    expect(page.get_by_text("Vous avez accepté.", exact=True)).to_be_visible()
     expect(page.get_by_role("heading", name="1 rendez-vous attend votre réponse")).to_be_visible()
     page.get_by_role("button", name="Annuler").click()
     expect(page.get_by_role("heading", name="2 rendez-vous attendent votre réponse")).to_be_visible()

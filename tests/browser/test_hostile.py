@@ -157,7 +157,7 @@ def besieged(served: Served, browser: Browser) -> Iterator[Besieged]:
     ids = aside(lambda: _threads(client))
     threads = {name: ids[message_id(name)] for name in made if name not in refused}
     context = browser.new_context(locale="fr-FR", viewport={"width": 1100, "height": 900})
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(60_000)
     page = context.new_page()
     other = browser.new_context()
     beside = other.new_page()
