@@ -40,7 +40,8 @@ test: debian-test environment peers page ## Lint, types, arrows between packages
 	$(BIN)/pytest $(ARGS) $(wildcard $(BROWSER_TESTS)) >$$with_browsers 2>&1 & browsers=$$!; \
 	trap 'kill $$peers $$browsers; wait $$peers $$browsers; exit 130' INT TERM; \
 	failed=0; \
-	$(BIN)/pytest $(ARGS) $(QUICK_TESTS) $(wildcard $(LAST_TESTS)) || failed=$$?; \
+	deploy/setup/in_memory.sh $(BIN)/pytest $(ARGS) $(QUICK_TESTS) || failed=$$?; \
+	$(BIN)/pytest $(ARGS) $(wildcard $(LAST_TESTS)) || failed=$$?; \
 	tail --lines=+1 --follow --pid=$$peers $$with_peers; wait $$peers || failed=$$?; \
 	tail --lines=+1 --follow --pid=$$browsers $$with_browsers; wait $$browsers || failed=$$?; \
 	[ $$failed -eq 0 ]

@@ -85,7 +85,8 @@ def postgresql_server() -> Iterator[str]:
     """Connection text of a throw-away server (no fsync); `dbname` is added by who uses it."""
     if not (_BIN / "initdb").exists():
         pytest.skip("PostgreSQL 15 is not installed")
-    folder = Path(tempfile.mkdtemp(prefix="vm-pg-"))
+    # On the disk, wherever other temporary files lie: its databases come to gigabytes, and it never waits for a sync.
+    folder = Path(tempfile.mkdtemp(prefix="vm-pg-", dir="/tmp"))
     try:
         if os.geteuid() == 0:
             shutil.chown(folder, "postgres", "postgres")
