@@ -40,7 +40,7 @@ VECTORS = Path(__file__).parent / "vectors"
 # ------------------------------------------------------------------------------------------- the page's own tests
 
 
-@pytest.mark.parametrize("name", ["mime", "crypto", "vectors", "flows", "codes"])
+@pytest.mark.parametrize("name", ["mime", "crypto", "vectors", "flows", "codes", "index"])
 def test_the_page_s_own_tests_pass(programs: tuple[Path, Path], name: str) -> None:
     node, folder = programs
     command = [str(node), str(folder / f"{name}.test.mjs"), str(VECTORS)]

@@ -14,7 +14,7 @@ import { summarise, summaryBytes } from "../src/worker/summary.ts";
 import { accountKey, secretKey, unwrap, wrap } from "../src/worker/wraps.ts";
 import { aesKey, pair } from "../src/worker/derive.ts";
 import { parseRecoveryCode } from "../src/worker/crockford.ts";
-import { cutOff, forgetCookies, placed, seen } from "./place.ts";
+import { beforeHearing, cutOff, forgetCookies, placed, seen } from "./place.ts";
 import { Node, type Stored } from "./server.ts";
 
 const node = new Node();
@@ -362,6 +362,30 @@ test("on a shared device letters open too, and a wrong password or sheet opens n
   assert.equal(await slugOf(account.unlock({ recovery: "ABCD" })), "recovery-refused");
   assert.equal((await account.unlock({ recovery: code })).unlocked, true);
 });
+
+for (const when of ["while a password is looked at", "once somebody is here"]) {
+  test(`that nobody was here, heard ${when}, ends nothing of who logs in again`, async () => {
+    await account.logOut();
+    let heard = (): void => undefined;
+    const late = new Promise<void>((resolve) => (heard = resolve));
+    const asked = account.resume; // what follows letters asks like this after a refusal
+    let before: Promise<unknown> | null = null;
+    beforeHearing(async (path) => {
+      if (path === "/api/session") await late;
+      if (path !== "/api/login" || when !== "while a password is looked at") return;
+      heard();
+      await before;
+    });
+    before = asked();
+    const session = await account.logIn("x", PASSWORD, { shared: false });
+    heard();
+    assert.equal(await before, null);
+    beforeHearing(async () => undefined);
+    assert.equal(session.unlocked, true);
+    assert.deepEqual(told.at(-1), session);
+    assert.equal((await account.resume())?.unlocked, true);
+  });
+}
 
 test("a changed password opens, the former one does not, and the sheet still does", async () => {
   assert.equal(await slugOf(account.changePassword("faux", "un nouveau")), "password-wrong");

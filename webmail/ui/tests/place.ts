@@ -21,6 +21,13 @@ export const cutOff = (yes: boolean): void => {
   cut = yes;
 };
 
+let between: (path: string) => Promise<void> = async () => undefined;
+
+/** What happens once the server has answered, before the page hears it. */
+export const beforeHearing = (happens: typeof between): void => {
+  between = happens;
+};
+
 export const forgetCookies = (): void => cookies.clear();
 
 async function send(input: string | URL | Request, init: RequestInit = {}): Promise<Response> {
@@ -38,6 +45,7 @@ async function send(input: string | URL | Request, init: RequestInit = {}): Prom
     if (value === "" || /max-age=0/i.test(one)) cookies.delete(name);
     else cookies.set(name, value);
   }
+  await between(path);
   return made;
 }
 

@@ -1,7 +1,7 @@
 // Who is here: enrolment, ways in, slots, keys. Between the screens, the server's REST side and the worker; what is
 // secret goes to the worker, and what the server may have goes to the server.
 import type { PasswordParams, Unlocked, WrappedKey } from "../worker/protocol.ts";
-import { api, Listeners, sessionEnded } from "./api.ts";
+import { api, Listeners, sessionEnded, turn } from "./api.ts";
 import { Refused, type AccessEntry, type AccountWork, type Enrolment, type KeyChoice, type Operator, type PageSession, type Session, type Slot } from "./contract.ts";
 import { ask } from "./link.ts";
 import type { Started } from "./passkeys.ts";
@@ -44,6 +44,7 @@ const tabs = typeof BroadcastChannel === "undefined" ? null : new BroadcastChann
 
 let session: WireSession | null = null;
 let state: Unlocked = LOCKED;
+let left = false; // what this device held is forgotten already
 let begun: Begun | null = null;
 let login: string | null = null; // the login value of the last password typed: what the server already knows
 let operator: Promise<Operator & { gateway?: string }> | null = null;
@@ -68,7 +69,9 @@ const shaped = (wire: WireSession, { unlocked, readable }: Unlocked): Session =>
 });
 
 function now(wire: WireSession, unlocked: Unlocked): Session {
+  if (session === null) turn.now++;
   session = wire;
+  left = false;
   state = unlocked;
   const made = shaped(wire, unlocked);
   changed.tell(made);
@@ -79,7 +82,11 @@ function now(wire: WireSession, unlocked: Unlocked): Session {
 export const renewed = async (wire: WireSession): Promise<Session> =>
   now(wire, state.unlocked ? await ask("keys", { keys: wire.keys }) : LOCKED);
 
+/** Once: who logs in again right after must not be forgotten by an answer that says again that nobody is here. */
 function gone(): void {
+  if (left) return;
+  left = true;
+  turn.now++;
   login = null;
   state = LOCKED;
   void ask("forget", null).catch(() => undefined);

@@ -18,6 +18,8 @@ export class Listeners<T> {
 }
 
 export const sessionEnded = new Listeners<null>();
+/** Which session of this page it is: what one asked says nothing of the next. */
+export const turn = { now: 0 };
 export const offline = new Listeners<boolean>();
 let isOffline = false;
 
@@ -33,14 +35,17 @@ const PATIENCE = 60_000; // ms; a large letter on a slow line has its own
 export async function send(path: string, init: RequestInit = {}, patience = PATIENCE): Promise<Response> {
   const headers = { "X-Vaguemestre": "1", ...(init.headers as Record<string, string> | undefined) };
   const signal = AbortSignal.timeout(patience);
+  const asked = turn.now;
+  let answer: Response;
   try {
-    const answer = await fetch(path, { credentials: "same-origin", cache: "no-store", redirect: "error", signal, ...init, headers });
-    connected(answer.status !== 502 && answer.status !== 504);
-    return answer;
+    answer = await fetch(path, { credentials: "same-origin", cache: "no-store", redirect: "error", signal, ...init, headers });
   } catch {
     connected(false);
     throw new Refused("offline");
   }
+  connected(answer.status !== 502 && answer.status !== 504);
+  if (answer.status === 401 && asked !== turn.now) throw new Refused("no-session", { status: 401 });
+  return answer;
 }
 
 // What the server calls otherwise than the page's words do.

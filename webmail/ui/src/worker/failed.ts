@@ -5,3 +5,15 @@ export class Failed extends Error {
     super(slug);
   }
 }
+
+/** A chunk of the worker, or Failed("offline"): that it did not come says nothing of a letter. */
+export const fetched = <T>(chunk: Promise<T>): Promise<T> =>
+  chunk.catch(() => {
+    throw new Failed("offline");
+  });
+
+/** For what is not done for a fault of the letter itself. Raises what is the line's. */
+export function ofLetter(failure: unknown): null {
+  if (failure instanceof Failed && failure.slug === "offline") throw failure;
+  return null;
+}

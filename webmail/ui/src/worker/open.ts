@@ -6,7 +6,7 @@
 import { fromUtf8, utf8, type Bytes } from "../lib/bytes.ts";
 import type { Person, Signature } from "../lib/contract.ts";
 import { dearmor } from "./armor.ts";
-import { Failed } from "./failed.ts";
+import { Failed, ofLetter } from "./failed.ts";
 import type { Keyring } from "./keyring.ts";
 import { decodeWords, first, people } from "./mime/fields.ts";
 import { see } from "./mime/letter.ts";
@@ -25,6 +25,7 @@ export async function open(keyring: Keyring, given: LetterToOpen): Promise<Opene
   try {
     return shown(await openWhole(keyring, given));
   } catch (failure) {
+    ofLetter(failure);
     return { ...CLOSED, locked: failure instanceof Failed && failure.slug === "locked" };
   }
 }

@@ -3,7 +3,7 @@
 // Invariants: what came of work in which something was left out is thrown away, be it a failure or a result, and done
 // again with the whole library; from then on only that one reads. Keys of one library are never given to the other.
 import type { Bytes } from "../lib/bytes.ts";
-import { Failed } from "./failed.ts";
+import { Failed, fetched } from "./failed.ts";
 import type { PrivateKey, PublicKey } from "./openpgp.ts";
 
 type Whole = typeof import("./openpgp.ts");
@@ -13,7 +13,8 @@ export type Library = Pick<
 >;
 
 const short = () => import("./openpgp_reading.ts");
-export const whole = (): Promise<Whole> => import("./openpgp.ts");
+/** Raises Failed("offline"), as does all reading. */
+export const whole = (): Promise<Whole> => fetched(import("./openpgp.ts"));
 
 let enough = true;
 

@@ -2,7 +2,7 @@
 // belong to it. Nothing here is trusted: a document that cannot be read is still handed over as a file.
 import type { Bytes } from "../../lib/bytes.ts";
 import type { DocumentBody } from "../../lib/record_contract.ts";
-import { Failed } from "../failed.ts";
+import { Failed, ofLetter } from "../failed.ts";
 import { shown, type Whole } from "../open.ts";
 import { sniff } from "../sniff.ts";
 import type { Document } from "./cda_model.ts";
@@ -27,7 +27,7 @@ export async function octetsOf(whole: Whole, item: Item): Promise<Bytes> {
 
 export async function contentsOf(whole: Whole, item: Item): Promise<{ contents: Contents; document: Document | null }> {
   const octets = await octetsOf(whole, item);
-  const document = item.kind === "file" ? null : await readDocument(octets).catch(() => null);
+  const document = item.kind === "file" ? null : await readDocument(octets).catch(ofLetter);
   const files: Contents["parts"] = [file(nameOf(item, octets), octets, "document")];
   const body = bodyOf(octets, document, item, files);
   beside(whole, item, files);

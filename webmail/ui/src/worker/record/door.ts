@@ -1,7 +1,7 @@
 // What the worker does for the record and for the index behind the agenda, one function per question. In a chunk of its
 // own, fetched with the first question.
 import { numbersOf } from "../../lib/record_holder.ts";
-import { Failed } from "../failed.ts";
+import { Failed, ofLetter } from "../failed.ts";
 import type { Keyring } from "../keyring.ts";
 import { PATIENT_TYPES } from "./categories.ts";
 import { contentsOf, octetsOf } from "./contents.ts";
@@ -97,10 +97,10 @@ const handlers: Handlers = {
     return found;
   },
   async look(keyring, { letter, items }) {
-    const whole = await openWhole(keyring, letter).catch(() => null);
+    const whole = await openWhole(keyring, letter).catch(ofLetter);
     const read: [string, unknown][] = [];
     for (const item of items) {
-      const document = whole === null ? null : await contentsOf(whole, item).then((one) => one.document, () => null);
+      const document = whole === null ? null : await contentsOf(whole, item).then((one) => one.document, ofLetter);
       read.push([item.hash, document === null ? NOTHING_READ : toReading(document)]);
     }
     await (await theLetters(keyring)).keep({ read });

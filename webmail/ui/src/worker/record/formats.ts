@@ -1,6 +1,6 @@
 // Documents read by what they are: an archive's file, a CDA, a FHIR document.
 import type { Bytes } from "../../lib/bytes.ts";
-import { Failed } from "../failed.ts";
+import { Failed, fetched } from "../failed.ts";
 import type { Document } from "./cda_model.ts";
 import { folded, readZip } from "./zip.ts";
 
@@ -19,8 +19,8 @@ export async function documentOctets(archive: Bytes, entry: string): Promise<Byt
 /** null: no document that can be read. Raises what its reader raises. */
 export async function readDocument(octets: Bytes): Promise<Document | null> {
   const first = octets.find((one) => one > 32 && one !== 0xef && one !== 0xbb && one !== 0xbf);
-  if (first === LESS) return (await import("./cda.ts")).readCda(octets);
-  return first === BRACE ? (await import("./fhir.ts")).readFhir(octets) : null;
+  if (first === LESS) return (await fetched(import("./cda.ts"))).readCda(octets);
+  return first === BRACE ? (await fetched(import("./fhir.ts"))).readFhir(octets) : null;
 }
 
 /** Whom a document is about, as it says itself. */

@@ -88,10 +88,13 @@ export class Letters {
 
   async load(): Promise<void> {
     const { account, storage } = this.keyring;
+    const place = `${account}/reached`;
+    // First how far it got, then the letters: what another tab adds meanwhile is read again, and nothing is missed.
+    const [far] = await storage.get("items", [place]).catch((): unknown[] => []);
+    const reached = (await this.opened(place, far)) as Reached | null;
     const records = (await storage.keys("items").catch(() => [])).filter((one) => one.startsWith(`${account}/slab/`)).sort();
-    const stored = await storage.get("items", [...records, `${account}/reached`]).catch((): unknown[] => []);
-    const clear = await Promise.all(stored.map((one, at) => this.opened(records[at] ?? `${account}/reached`, one)));
-    const reached = clear.pop() as Reached | null | undefined;
+    const stored = await storage.get("items", records).catch((): unknown[] => []);
+    const clear = await Promise.all(stored.map((one, at) => this.opened(records[at]!, one)));
     clear.forEach((slab, at) => {
       if (slab === null) return;
       this.slabs.push(records[at]!);
@@ -99,7 +102,7 @@ export class Letters {
     });
     // A slab that cannot be read leaves a hole: what it held is looked for again.
     const whole = this.slabs.length === records.length;
-    this.reached = reached == null ? EMPTY : { ...reached, complete: reached.complete && whole };
+    this.reached = reached === null ? EMPTY : { ...reached, complete: reached.complete && whole };
     await this.retry();
     if (this.slabs.length > MOST_SLABS + this.letters.size / SLAB) await this.pack();
   }

@@ -1,11 +1,12 @@
 // Letters taken into the index: by their sealed summary, which names their items, or by opening them.
 //
 // Invariants: items are believed from a summary only when the gateway or the holder's own key signed it, else the letter
-// itself is opened and its items drawn from what lies in it; a letter that cannot be opened is no item, and never raises.
+// itself is opened and its items drawn from what lies in it; a letter that cannot be opened is no item, and never raises;
+// where a part of the page could not be fetched, nothing is said of the letter (Failed "offline"): it is looked at again.
 import { fromBase64, fromUtf8 } from "../../lib/bytes.ts";
 import type { Person, Signature } from "../../lib/contract.ts";
 import { readCertificate } from "../certificates.ts";
-import { Failed } from "../failed.ts";
+import { Failed, ofLetter } from "../failed.ts";
 import type { Keyring } from "../keyring.ts";
 import { openWhole, shown, type Whole } from "../open.ts";
 import type { LetterToOpen } from "../protocol.ts";
@@ -101,13 +102,14 @@ export async function draw(keyring: Keyring, letters: Letters, facts: LetterFact
   try {
     whole = await openWhole(keyring, letter);
   } catch (failure) {
+    ofLetter(failure);
     const locked = failure instanceof Failed && failure.slug === "locked";
     const made = locked ? lockedOf({ ...facts, summary: null }, whose) : { nothing: facts.id };
     await letters.keep("kept" in made ? { put: [made.kept] } : { nothing: [facts.id] });
     return;
   }
   const { from, subject } = shown(whole);
-  const manifest = await drawn(whole).catch(() => null);
+  const manifest = await drawn(whole).catch(ofLetter);
   const name = (from as Person | null)?.name ?? "";
   if (manifest === null || !tells(manifest)) await letters.keep({ nothing: [facts.id] });
   else await letters.keep({ put: [keptOf(facts, whose, { subject, from: name, signature: whole.signature, manifest })] });
