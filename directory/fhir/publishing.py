@@ -18,7 +18,7 @@ from typing import Literal
 from directory.fhir.codes import FINESS, IDNPS, IDNST, RPPS
 from directory.fhir.entries import Entry, Person, Role, Structure, Type
 from directory.fhir.held import Held, held
-from directory.fhir.keys import ApiKey
+from directory.fhir.keys import READ, ApiKey
 from directory.fhir.loading import Loader
 from directory.fhir.locators import Locator, Locators, mark
 from directory.fhir.outcome import FhirRefusal
@@ -33,7 +33,7 @@ from directory.fhir.patching import (
     operations,
     refused,
 )
-from directory.fhir.resources import Resource, Resources, etag
+from directory.fhir.resources import Resource, Resources, etag, of_domains
 from directory.identifiers.matricule import is_patients
 from directory.identifiers.national import parse_person, parse_structure
 from directory.identifiers.refused import IdentifierRefused
@@ -98,8 +98,10 @@ class Publisher:
         if target.if_match:
             self._check_version(sql, carrier, target.if_match)
         done = [self._apply(sql, carrier, one) for one in asked]
+        made = self._resources.of(self._shown(sql, carrier))
+        # Who may not read sees their own mailboxes: publishing one on somebody would tell all the others.
         return Publication(
-            self._resources.of(self._shown(sql, carrier)),
+            made if READ in self._key.rights else of_domains(made, self._key.domains),
             self._key.id,
             self._key.publisher,
             tuple(one for one in done if one is not None),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from directory.fhir import codes
@@ -200,6 +200,14 @@ def _subset(resource: Resource, elements: frozenset[str]) -> Resource:
     tag = {"system": codes.SUBSETTED, "code": "SUBSETTED"}
     kept["meta"] = {**resource["meta"], "tag": [tag]}
     return kept
+
+
+def of_domains(resource: Resource, domains: Collection[str]) -> Resource:
+    """With the mailboxes of these domains alone, marked as a part of it (FHIR R4 §3.1.1.5.8)."""
+    own = [one for one in resource.get("telecom", []) if one["value"].rpartition("@")[2].lower() in domains]
+    tag = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
+    left = {name: value for name, value in resource.items() if name != "telecom"}
+    return left | {"meta": resource["meta"] | {"tag": [tag]}} | ({"telecom": own} if own else {})
 
 
 def etag(resource: Resource) -> str:

@@ -82,10 +82,12 @@ async def test_a_mailbox_is_inserted_shown_changed_and_withdrawn(world, publishe
     key = publisher.secret
     done = await world.patch(lea, [insert(point(ADDRESS, digitization=False))], key)
     assert done.status_code == 200, done.text
-    shown = {each["value"]: each for each in done.json()["telecom"]}
-    assert shown.keys() == {"lea.martin@medecin.mssante.fr", "cabinet.saules@medecin.mssante.fr", ADDRESS}
     found = await world.found(f"Practitioner?mailbox-mss:exact={ADDRESS}")
-    assert found == [done.json()]
+    assert {each["value"] for each in found[0]["telecom"]} == {
+        "lea.martin@medecin.mssante.fr",
+        "cabinet.saules@medecin.mssante.fr",
+        ADDRESS,
+    }
     change = [operation("replace", field("digitization"), valueBoolean=True)]
     changed = await world.patch(lea, change, key)
     assert changed.headers["etag"] != done.headers["etag"]
@@ -101,6 +103,20 @@ async def test_a_mailbox_is_inserted_shown_changed_and_withdrawn(world, publishe
         (("withdrawn", "PER"),),
     ]
     assert {each.key for each in world.told} == {publisher.key.id}
+
+
+async def test_who_may_not_read_is_shown_the_mailboxes_of_their_domains_alone(world, publisher, lea):
+    asked = [insert(point(ADDRESS))]
+    done = await world.patch(lea, asked, publisher.secret)
+    assert [each["value"] for each in done.json()["telecom"]] == [ADDRESS]
+    assert [each["code"] for each in done.json()["meta"]["tag"]] == ["SUBSETTED"]
+    key = publisher.key
+    both = world.keys.add("both", ["read", "publish"], publisher=key.publisher, domains=key.domains).secret
+    whole = await world.patch(lea, asked, both)
+    assert await world.found(f"Practitioner?mailbox-mss:exact={ADDRESS}") == [whole.json()]
+    assert whole.headers["etag"] == done.headers["etag"]
+    gone = await world.patch(lea, [operation("delete", one())], publisher.secret)
+    assert "telecom" not in gone.json()
 
 
 async def test_the_same_again_changes_nothing(world, publisher, lea):
