@@ -38,7 +38,7 @@ async def test_a_value_of_nothing_but_marks_holds_up_nobody(opening: Any) -> Non
             for base, scope in (("", 0), ("dc=mssante,dc=fr", 2)):
                 began = time.process_time()
                 await caller.look(what, base=base, scope=scope)
-                assert time.process_time() - began < 0.3
+                assert time.process_time() - began < 1.0  # two seconds and more by Unicode's rule alone
 
 
 async def test_questions_about_the_server_are_read_in_a_thread(opening: Any) -> None:

@@ -167,10 +167,10 @@ async def test_who_was_shown_too_much_hears_no_more(desk, suggestions) -> None:
 async def test_a_directory_that_is_slow_or_broken_holds_no_answer_up(desk, suggestions, monkeypatch) -> None:
     gp, nurse = await desk.account("gp"), await desk.account("nurse")
     suggestions._listings.near = {f"nurce@{HERE}": (nurse.address,)}
-    suggestions._listings.slow, suggestions._within = 0.5, 0.01
+    suggestions._listings.slow, suggestions._within = 3.0, 0.01
     before = time.monotonic()
     assert "mean" not in (await refused(desk.envelope(gp, f"nurce@{HERE}"))).sentence
-    assert time.monotonic() - before < 0.4
+    assert time.monotonic() - before < 2.5
     suggestions._within = 5.0
 
     def broken(address: str, limit: int = 3) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import unicodedata
 from typing import Literal
 
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 
 from mail_server.mime import fold
 from mail_server.mime.unicode_forms import normalised
+from tests.effort import least_cpu
 
 FORMS: list[Literal["NFC", "NFKD"]] = ["NFC", "NFKD"]
 WORDS = [
@@ -37,7 +37,6 @@ def test_pieces_give_what_the_whole_gives(form: Literal["NFC", "NFKD"], words: l
 @pytest.mark.parametrize("form", FORMS)
 def test_marks_by_the_ten_thousands_take_no_time(form: Literal["NFC", "NFKD"]) -> None:
     text = "a" + "\u0301" * 30_000 + "\u0327" * 30_000
-    began = time.process_time()
     assert len(normalised(form, text)) >= 60_000
     assert len(fold(text)) == 60_001
-    assert time.process_time() - began < 0.5
+    assert least_cpu(lambda: (normalised(form, text), fold(text)), 0.5) < 0.5

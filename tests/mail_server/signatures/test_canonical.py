@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 
 import pytest
 from dkim import canonicalization
@@ -12,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mail_server.signatures import canonical
+from tests.effort import least_cpu
 
 CRLF = b"\r\n"
 
@@ -99,8 +99,9 @@ def test_header_fields_are_written_as_dkimpy_writes_them(name: bytes, first: byt
     "tail", [b"\r\n" * 500_000 + b"\r", b" " * 1_000_000, b"\t\r\n" * 300_000, b"\r" * 1_000_000]
 )
 def test_a_strange_tail_costs_its_length_and_not_its_square(tail: bytes) -> None:
-    started = time.process_time()
-    hashed(b"a" + tail)
-    canonical.relaxed_body(b"a" + tail + b"b")
-    canonical.simple_body(b"a" + tail)
-    assert time.process_time() - started < 1
+    def work() -> None:
+        hashed(b"a" + tail)
+        canonical.relaxed_body(b"a" + tail + b"b")
+        canonical.simple_body(b"a" + tail)
+
+    assert least_cpu(work, 1) < 1

@@ -144,10 +144,11 @@ async def test_a_dns_server_that_is_down_makes_a_passing_error(desk: Desk, down:
 
 async def test_a_silent_dns_server_is_not_waited_for_by_each_letter(desk: Desk) -> None:
     desk.dns.silent = True
-    await desk.verify(desk.signed())
     started = time.monotonic()
+    await desk.verify(desk.signed())
+    waited, started = time.monotonic() - started, time.monotonic()
     assert results(await desk.verify(desk.signed())) == [Result.TEMPERROR, Result.TEMPERROR]
-    assert time.monotonic() - started < 0.3
+    assert time.monotonic() - started < waited / 2, waited
 
 
 async def test_it_is_asked_again_after_half_a_minute(desk: Desk) -> None:

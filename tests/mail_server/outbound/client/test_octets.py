@@ -15,6 +15,7 @@ from mail_server.outbound.client.offers import Offers
 from mail_server.outbound.client.replies import LONGEST_LINE, LONGEST_REPLY, MOST_LINES, Reply, ReplyReader
 from mail_server.outbound.client.transaction import Step, Transaction
 from mail_server.outbound.interface import Notify, Verdict
+from tests.effort import least_cpu
 from tests.mail_server.outbound.client.scripted import DOMAIN, letter
 
 # --- replies
@@ -64,9 +65,8 @@ def test_what_does_not_end_is_not_held(endless: bytes) -> None:
 
 def test_a_flood_of_replies_is_not_read_further_than_was_asked() -> None:
     flood = b"250 ok\r\n" * 100_000
-    before = time.thread_time()
     assert len(ReplyReader().feed(flood, 3)) == 4
-    assert time.thread_time() - before < 0.002
+    assert least_cpu(lambda: ReplyReader().feed(flood, 3), 0.002) < 0.002
 
 
 def test_replies_in_front_of_garbage_are_given() -> None:
