@@ -115,7 +115,7 @@ async def test_messages_per_connection_are_limited(open_door):
 
 
 async def test_a_silent_peer_is_told_good_bye(open_door):
-    world = await open_door(command_timeout_seconds=0.2, greeting_timeout_seconds=0.2)
+    world = await open_door(command_timeout_seconds=0.5, greeting_timeout_seconds=0.5)
     silent = await world.connect(Entrance.OPERATOR)
     await silent.transcript("S: 421 4.4.2 Timeout, closing\nS: closed")
     talker = await world.operator()
@@ -125,7 +125,7 @@ async def test_a_silent_peer_is_told_good_bye(open_door):
 
 
 async def test_silence_inside_data_ends_the_session(open_door):
-    world = await open_door(data_timeout_seconds=0.2)
+    world = await open_door(data_timeout_seconds=0.5)
     talker = await world.operator()
     await talker.begin_data()
     await talker.send(b"half a let")
@@ -156,12 +156,12 @@ async def test_a_sender_that_drips_is_cut_off(open_door, chunked: bool):
 
 
 async def test_a_long_delivery_is_no_timeout(open_door):
-    world = await open_door(command_timeout_seconds=0.1, data_timeout_seconds=0.1, min_rate_after_seconds=0.1)
+    world = await open_door(command_timeout_seconds=0.5, data_timeout_seconds=0.5, min_rate_after_seconds=0.5)
     world.delivery.gate = asyncio.Event()
     talker = await world.operator()
     await talker.begin_data()
     await talker.send(b"hello\r\n.\r\n")
-    await asyncio.sleep(0.4)
+    await asyncio.sleep(1.2)
     world.delivery.gate.set()
     await talker.transcript("S: 250 2.0.0 *")
 
