@@ -14,14 +14,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
-from desktop import SCREEN, picture, screen, thunderbird
+from desktop import picture, screen, thunderbird
 from lines import told_by_lines
-from marionette import Marionette, MarionetteError
-from run import CHROME, START_SECONDS, prepared
+from marionette import Marionette
+from run import CHROME, START_SECONDS, opened, prepared
 
 _TOLD = {
     "browser.dom.window.dump.enabled": True,
@@ -57,28 +56,13 @@ def _done(control: Marionette, server: str, asked: dict[str, Any], seconds: floa
     if asked["deed"] == "take":
         return control.run(CHROME / "take.js", seconds, keys=asked["keys"])
     if asked["deed"] == "read":
-        return _read(control, server, asked["subject"], seconds)
+        return opened(control, server, asked["subject"], seconds)
     given = {name: asked[name] for name in ("to", "subject", "words", "sealed", "told")}
     control.run(CHROME / "take.js", seconds, keys=asked["keys"])
     control.run(CHROME / "open.js", seconds + 30, server=server, seconds=seconds)
     written = control.run(CHROME / "compose.js", seconds + 30, seconds=seconds, **given)
     control.run(CHROME / "leave.js", seconds + 30, seconds=seconds)
     return written
-
-
-def _read(control: Marionette, server: str, subject: str, seconds: float) -> Any:
-    """What is listed first may lack the newest, since the folder fills meanwhile: looked at until it is there."""
-    (width, height), deadline = SCREEN, time.monotonic() + seconds
-    given = {"server": server, "expected": subject, "width": width, "height": height, "seconds": seconds}
-    while True:
-        try:
-            opened = control.run(CHROME / "read.js", seconds + 30, **given)
-        except MarionetteError:  # the list changed under it
-            if time.monotonic() > deadline:
-                raise
-            continue
-        if opened["found"] or time.monotonic() > deadline:
-            return opened
 
 
 if __name__ == "__main__":

@@ -19,9 +19,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from desktop import SCREEN, picture, screen, thunderbird
+from desktop import picture, screen, thunderbird
 from marionette import Marionette, MarionetteError
-from run import CHROME, START_SECONDS, account_of, prepared
+from run import CHROME, START_SECONDS, account_of, opened, prepared
 
 _WORDS = "Je mets fin à notre échange. Portez-vous bien."
 # Thunderbird says in its log why a letter does not leave, and in no other place.
@@ -62,7 +62,6 @@ def _options() -> argparse.Namespace:
 
 
 def _send(demo: dict[str, Any], account: dict[str, Any], options: argparse.Namespace, folder: Path) -> Any:
-    width, height = SCREEN
     seconds = options.seconds
     with (
         screen() as display,
@@ -71,15 +70,7 @@ def _send(demo: dict[str, Any], account: dict[str, Any], options: argparse.Names
     ):
         try:
             made = prepared(control, demo, account, options.tls)
-            answered = control.run(
-                CHROME / "read.js",
-                seconds + 30,
-                server=made["server"],
-                expected=options.answer,
-                width=width,
-                height=height,
-                seconds=seconds,
-            )
+            answered = opened(control, made["server"], options.answer, seconds)
             if not answered["found"]:
                 raise MarionetteError("the letter to answer is not there")
             keys = [path.read_text() for path in options.key]
