@@ -26,6 +26,7 @@ class ReaderPool:
         self._count = threads
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
+        self._left: queue.SimpleQueue[Driver] = queue.SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -45,12 +46,19 @@ class ReaderPool:
         return future
 
     def stop(self) -> None:
+        """Blocks until the threads are through; then closes their connections.
+
+        One after the other: SQLite's last connection takes the log away as it closes, but of two that close at
+        once each sees the other, and the log stays, with what was purged from the pages.
+        """
         self._loop = None
         for _ in self._threads:
             self._queue.put(None)
         for thread in self._threads:
             thread.join()
         self._threads.clear()
+        while not self._left.empty():
+            self._left.get().close()
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         driver: Driver | None = None
@@ -63,7 +71,7 @@ class ReaderPool:
                     job.error = translated(self._connector, error)
                 hand_back(loop, settle, [job])
         if driver is not None:
-            driver.close()
+            self._left.put(driver)
 
     def _begun(self, driver: Driver | None) -> Driver:
         """A connection with its transaction open; one that went while nothing happened is made again."""
