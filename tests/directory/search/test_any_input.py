@@ -75,7 +75,11 @@ QUERIES = st.builds(
 
 
 @given(query=QUERIES)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 def test_no_query_raises(service: ListingsService, query: Query) -> None:
     shown = service.search(query).cards
     assert len(shown) <= max(0, query.limit)
@@ -91,7 +95,11 @@ def test_each_field_alone_may_be_anything(service: ListingsService, field: str) 
 
 
 @given(address=HOSTILE | st.builds("{}@{}".format, HOSTILE, HOSTILE))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 def test_no_address_raises(service: ListingsService, address: str) -> None:
     for one in service.suggest(address):
         assert "rouge" not in one

@@ -40,7 +40,11 @@ ending = st.sampled_from([b"\r\n", b"\r\n", b"\r\n", b"\r\n", b"\n", b"\r", b""]
 talk = st.lists(st.tuples(line, ending).map(b"".join), max_size=25)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 @given(lines=talk, operator=st.booleans(), batches=st.integers(1, 4))
 async def test_any_bytes_at_all(open_door, lines: list[bytes], operator: bool, batches: int):
     world = await open_door(max_errors=1000)
