@@ -31,6 +31,7 @@ from deploy.node.cli_reports import morning_letter, report
 from deploy.node.cli_signatures import dkim
 from deploy.node.cli_spaces import page_code, space
 from deploy.node.cli_trust import trust_list
+from deploy.node.control import NotUnderstood
 from deploy.node.terminal import (
     DEFAULT_HOME,
     ConfigOption,
@@ -344,7 +345,10 @@ def key_list(terminal: Terminal) -> None:
 def main() -> None:
     # 2,000 modules are loaded, none of them garbage: the collector, at its usual pace, took a third of a start.
     gc.set_threshold(50_000, 20, 100)
-    app()
+    try:
+        app()
+    except NotUnderstood as failure:  # seen where an answer is shown: by then nothing is asked any more
+        raise SystemExit(fail(str(failure)).exit_code) from None
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@ Unix socket.
 
 Invariants: the socket in the home is open to its owner alone, a second one to one group; a request names a command
 of `Console` and nothing else can be called; who asks is what the kernel says; an error answer carries the sentence
-for the administrator, never a trace.
+for the administrator, never a trace; an answer of another version is told as such.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ Handler = Callable[[str, Mapping[str, Any], Report], Awaitable[Any]]
 
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 _REQUEST_LIMIT = 4 * 1024 * 1024
+_STOPPED = "The node stopped."
 
 
 class CommandFailed(Exception):
@@ -33,6 +34,23 @@ class CommandFailed(Exception):
 
 class NodeDown(Exception):
     """No node serves this home."""
+
+
+class NotUnderstood(CommandFailed):
+    """The node answered in a shape that this version does not know."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The node does not answer as this version expects: it runs an older one, most likely. Restart it, then ask "
+            "again."
+        )
+
+
+class _Answer(dict[str, Any]):
+    """An object of an answer: what it should hold and does not is told in words, wherever it is looked for."""
+
+    def __missing__(self, name: str) -> Any:
+        raise NotUnderstood
 
 
 def unheard(stage: str, done: int, total: int) -> None:
@@ -120,7 +138,13 @@ async def ask(path: Path, command: str, arguments: Mapping[str, Any], report: Re
         writer.write(json.dumps({"command": command, "arguments": dict(arguments)}).encode() + b"\n")
         await writer.drain()
         while "progress" in (answer := await _next_line(reader)):
-            report(*answer["progress"])
+            match answer["progress"]:
+                case [str(stage), int(done), int(total)]:
+                    report(stage, done, total)
+                case _:
+                    raise NotUnderstood
+    except ConnectionError:
+        raise CommandFailed(_STOPPED) from None
     finally:
         writer.close()
     if "error" in answer:
@@ -137,5 +161,12 @@ def _peer(writer: asyncio.StreamWriter) -> int:
     return uid
 
 
-async def _next_line(reader: asyncio.StreamReader) -> dict[str, Any]:
-    return json.loads(await reader.readline() or b'{"error": "The node stopped."}')
+async def _next_line(reader: asyncio.StreamReader) -> _Answer:
+    try:
+        line = await reader.readline()
+        answer = json.loads(line, object_hook=_Answer) if line else _Answer(error=_STOPPED)
+    except ValueError:  # cut short, too long, or no JSON at all
+        raise NotUnderstood from None
+    if not isinstance(answer, _Answer):
+        raise NotUnderstood
+    return answer

@@ -15,7 +15,7 @@ import secrets
 import shutil
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
@@ -26,7 +26,7 @@ import aiosmtplib
 from cryptography import x509
 
 from deploy.node.config import Config, ConfigError, load
-from deploy.node.control import NodeDown, ask
+from deploy.node.control import CommandFailed, NodeDown, NotUnderstood, ask
 from deploy.node.directory_standing import directory_findings, running_directory
 from deploy.node.doctor_audit import audit_findings
 from deploy.node.doctor_directory import publication_findings, running_publication
@@ -83,7 +83,7 @@ async def examine_node(home: Path, config: Path | None, probe: Probe | None = No
     findings += life_findings(settings)
     findings += directory_findings(settings)
     findings += _machine(settings, home)
-    findings += [one async for one in _running(settings, home)]
+    findings += [one async for one in running_findings(settings, home)]
     if probe is not None:
         findings.append(await _letter(settings, probe))
     return findings
@@ -164,33 +164,63 @@ def _swap_in_use() -> bool:
         return False
 
 
-async def _running(settings: Config, home: Path) -> AsyncIterator[Finding]:
+async def running_findings(settings: Config, home: Path) -> AsyncIterator[Finding]:
     try:
         status: dict[str, Any] = await ask(Home(home).control_socket, "status", {})
     except NodeDown:
         yield Finding("node", "warning", "The node does not run; its doors were not tried.")
         return
+    except CommandFailed as failure:
+        yield Finding("node", "failed", sentence(failure))
+        return
+    unread: list[str] = []
+    for subject, part in _parts(settings, home, status):
+        try:
+            async for finding in part:
+                yield finding
+        except (NotUnderstood, TypeError, AttributeError, LookupError, ValueError):
+            unread.append(subject)
+    if unread:
+        words = f"What it answers of {', '.join(unread)} is not what this version knows"
+        yield Finding(
+            "node", "warning", f"{words}: it runs an older one, most likely. Restart it, then ask again."
+        )
+
+
+def _parts(
+    settings: Config, home: Path, status: dict[str, Any]
+) -> Iterator[tuple[str, AsyncIterator[Finding]]]:
+    """What is looked at of a node that runs. Each reads what a node answers, which may be of another version."""
+    yield "itself", _itself(status)
+    yield "its rules", _one_by_one(running_policies(home, status))
+    yield "its doors", _doors(settings)
+    yield "the page", running_page(settings, home)
+    yield "publication", running_publication(settings, home)
+    yield "morning letters", _one_by_one(running_reports(home))
+    yield "the trust list", _one_by_one(running_trust(settings, home))
+    yield "the outbound queue", _one_by_one(running_queue(home))
+    yield "the egress gate", _one_by_one(running_gate(home))
+    yield "the directory", _one_by_one(running_directory(home))
+
+
+async def _one_by_one(found: Awaitable[Finding | list[Finding]]) -> AsyncIterator[Finding]:
+    findings = await found
+    for finding in [findings] if isinstance(findings, Finding) else findings:
+        yield finding
+
+
+async def _itself(status: dict[str, Any]) -> AsyncIterator[Finding]:
     yield Finding("node", "good", f"Running, {status['accounts']} accounts.")
     if not status["writable"]:
         yield Finding("node", "failed", "It accepts nothing: free space is below the floor.")
-    for finding in await running_policies(home, status):
-        yield finding
+
+
+async def _doors(settings: Config) -> AsyncIterator[Finding]:
     smtp, imap = _reached_at(settings)
     yield await _answers("smtp", smtp, settings.smtp.operator_port)
     yield await _answers("submission", smtp, settings.smtp.submission_port)
     yield await _answers("imap", imap, settings.imap.port)
     for finding in await ldap_answers(settings):
-        yield finding
-    async for finding in running_page(settings, home):
-        yield finding
-    async for finding in running_publication(settings, home):
-        yield finding
-    yield await running_reports(home)
-    for finding in await running_trust(settings, home):
-        yield finding
-    yield await running_queue(home)
-    yield await running_gate(home)
-    for finding in await running_directory(home):
         yield finding
 
 

@@ -122,3 +122,51 @@ def test_nothing_is_told_of_a_console_that_left_on_the_loop_that_nodes_run(tmp_p
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(leave_early())
     assert told == []
+
+
+# -- a node of another version
+
+
+async def answered(tmp_path: Path, line: bytes) -> Any:
+    """What `ask` makes of this one line from the socket."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(line)
+        writer.close()
+
+    server = await asyncio.start_unix_server(serve, str(tmp_path / "s"))
+    try:
+        return await ask(tmp_path / "s", "standing", {})
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"no json\n",
+        b'"words"\n',
+        b"[1]\n",
+        b"{}\n",
+        b'{"progress": 3}\n',
+        b'{"progress": ["a", 1]}\n',
+        b'{"result"',
+    ],
+)
+async def test_an_answer_of_another_shape_is_a_sentence(tmp_path: Path, line: bytes) -> None:
+    with pytest.raises(CommandFailed, match="older"):
+        await answered(tmp_path, line)
+
+
+async def test_what_an_answer_lacks_is_a_sentence_where_it_is_looked_for(tmp_path: Path) -> None:
+    found = await answered(tmp_path, b'{"result": {"rows": [{"address": "a@b.example"}]}}\n')
+    assert found == {"rows": [{"address": "a@b.example"}]}
+    for lacking in (found, found["rows"][0]):
+        with pytest.raises(CommandFailed, match=r"runs an older one.*Restart it"):
+            lacking["elsewhere"]
+
+
+async def test_a_node_that_stops_in_the_middle_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(CommandFailed, match="The node stopped"):
+        await answered(tmp_path, b'{"progress": ["reading", 1, 2]}\n')
