@@ -29,6 +29,7 @@ from deploy.node.config import Config, ConfigError, load
 from deploy.node.control import CommandFailed, NodeDown, NotUnderstood, ask
 from deploy.node.directory_standing import directory_findings, running_directory
 from deploy.node.doctor_audit import audit_findings
+from deploy.node.doctor_databases import database_findings
 from deploy.node.doctor_directory import publication_findings, running_publication
 from deploy.node.doctor_egress import keystore_finding, running_gate
 from deploy.node.doctor_ldap import ldap_answers
@@ -70,6 +71,7 @@ async def examine_node(home: Path, config: Path | None, probe: Probe | None = No
     findings = [Finding("configuration", "good", f"{path} is understood.")]
     findings += _home(home)
     findings += _kek(settings, home)
+    findings += database_findings(settings, home)
     findings += _certificate(settings)
     findings += page_findings(settings)
     findings += publication_findings(settings)

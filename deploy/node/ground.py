@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -50,10 +50,14 @@ from policies.limits.limits import Limits
 from policies.trust_list import blocks
 
 _RESTORE = "restore it from the newest backup."
-_IMPORT_AGAIN = (
-    "move it away with listings.db-wal and listings.db-shm, start again, and import the national files again. "
-    "Operators who publish here are to publish theirs again."
-)
+_WHEN_DAMAGED: Mapping[str, str] = {
+    "mail.db": _RESTORE,
+    "directory.db": _RESTORE,
+    "listings.db": (
+        "move it away with listings.db-wal and listings.db-shm, start again, and import the national files again. "
+        "Operators who publish here are to publish theirs again."
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,27 +181,33 @@ def migrate(home: Home, config: Config) -> None:
             "a table `mailbox`."
         )
     mail_away = _telling_who_is_away("store.database", store.is_postgresql())
-    with mail_away, _telling_what_is_damaged("mail.db", _RESTORE):
+    with mail_away, _telling_what_is_damaged("mail.db"):
         migrate_mail(store.url(home.path))
     with _telling_who_is_away("directory.database", directory.is_postgresql()):
-        with _telling_what_is_damaged("directory.db", _RESTORE):
+        with _telling_what_is_damaged("directory.db"):
             migrate_directory(directory.url(home.path))
-        with _telling_what_is_damaged("listings.db", _IMPORT_AGAIN):
+        with _telling_what_is_damaged("listings.db"):
             migrate_listings(directory.listings_url(home.path))
 
 
 @contextlib.contextmanager
-def _telling_what_is_damaged(file: str, advice: str) -> Generator[None]:
+def _telling_what_is_damaged(file: str) -> Generator[None]:
     try:
         yield
     except DatabaseError as failure:
-        code = getattr(failure.orig, "sqlite_errorcode", 0)
-        if code & 0xFF not in (
-            sqlite3.SQLITE_CORRUPT,
-            sqlite3.SQLITE_NOTADB,
-        ):  # the low octet is the primary code
+        if not is_damage(failure.orig):
             raise
-        raise StartError(f"{file} in the home is damaged: {advice}") from None
+        raise StartError(damaged_words(file)) from None
+
+
+def is_damage(failure: BaseException | None) -> bool:
+    """Whether SQLite says that a file is none of its own, or broken."""
+    code = getattr(failure, "sqlite_errorcode", 0)
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)  # the low octet is the primary code
+
+
+def damaged_words(file: str) -> str:
+    return f"{file} in the home is damaged: {_WHEN_DAMAGED[file]}"
 
 
 @contextlib.contextmanager
