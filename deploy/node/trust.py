@@ -1,7 +1,9 @@
 """The trust space of a node put together: the list, what is known of revocation, who was met, the one judgement.
 
-Invariant: a node that was given nothing to check revocation with says so (`doctor`), and lets operators in all the
-same; one that was given something lets nobody in whom it cannot check.
+Invariants: a node that was given nothing to check revocation with says so (`doctor`), and lets operators in all the
+same; one that was given something lets nobody in whom it cannot check. A responder that a certificate names is the word
+of another, and leads into none of our networks that `[outbound] inside` does not name; addresses of the configuration
+are followed as they stand.
 """
 
 from __future__ import annotations
@@ -13,9 +15,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import httpx
+
 from deploy.node.config import Config
 from deploy.node.failures import StartError
 from deploy.node.tls import load_authorities
+from mail_server.outbound.reach import Reach, ReachTransport, led_inside
 from mail_server.store.interface import Store
 from policies.interface import Event, SqlConnection
 from policies.trust_list import fetching, standing
@@ -158,11 +163,33 @@ async def _fetch_list(config: Config, url: str) -> bytes:
 
 async def _ask(config: Config, url: str, request: bytes) -> bytes:
     try:
+        tls = _tls(config, url)
         return await fetching.ask_responder(
-            url, request, tls=_tls(config, url), largest=LARGEST_ANSWER, seconds=_ANSWER_SECONDS
+            url,
+            request,
+            tls=tls,
+            largest=LARGEST_ANSWER,
+            seconds=_ANSWER_SECONDS,
+            transport=None if url == config.policies.ocsp_url else _Outward(tls, config.outbound.inside),
         )
     except fetching.NotFetched as failure:
         raise NotAnswered(failure.reason) from None
+
+
+class _Outward(ReachTransport):
+    def __init__(self, tls: ssl.SSLContext | None, inside: Sequence[str]) -> None:
+        super().__init__(tls or fetching.without_anchors(), Reach(inside), (), connections=1, idle=0)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return await super().handle_async_request(request)
+        except httpx.ConnectError as failure:
+            if not led_inside(failure):
+                raise
+            raise fetching.NotFetched(
+                "inside",
+                "A responder's address leads into a network that `inside` of [outbound] does not name.",
+            ) from None
 
 
 def _tls(config: Config, url: str) -> ssl.SSLContext | None:

@@ -1,9 +1,9 @@
 """Where other operators may lead us: never into our own networks.
 
-What a name service answers, and what an operator's policy file says, is another's word. Followed blindly it would have
-us open connections to this machine and to what stands beside it. So addresses that are nobody's on the Internet
-(private, loopback, link-local, shared, multicast, reserved; RFC 6890) are connected to only where `[outbound] inside`
-names them. What an administrator wrote down himself (`routes`, `wkd_routes`) is followed as it stands.
+What a name service answers, and what an operator's policy file or certificate says, is another's word. Followed blindly
+it would have us open connections to this machine and to what stands beside it. So addresses that are nobody's on the
+Internet (private, loopback, link-local, shared, multicast, reserved; RFC 6890) are connected to only where `[outbound]
+inside` names them. What an administrator wrote down himself (`routes`, `wkd_routes`) is followed as it stands.
 
 Invariants: it is the address connected to that is judged, not a name that may mean another one by then; an IPv4 address
 inside an IPv6 one is judged as what it is.
@@ -32,6 +32,16 @@ class Inside(OSError):
 
     def __init__(self) -> None:
         super().__init__("an address inside")
+
+
+def led_inside(failure: BaseException) -> bool:
+    """Whether a connection failed for that, through whatever a library made of it."""
+    cause: BaseException | None = failure
+    while cause is not None:
+        if isinstance(cause, Inside):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 class Reach:

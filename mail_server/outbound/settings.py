@@ -32,7 +32,8 @@ class OutboundSettings(BaseModel):
     )
     inside: tuple[str, ...] = Field(
         default=(),
-        description="Private networks that names of other operators may lead to: those of a health network of its own, "
+        description="Private networks that names of other operators, and responders that certificates name, may lead "
+        "to: those of a health network of its own, "
         '"10.20.0.0/16". Empty: none; this machine never, but on a bench. Routes are followed wherever they lead.',
     )
     peers_ports: tuple[int, ...] = Field(

@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.x509.oid import AuthorityInformationAccessOID
 from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
@@ -483,3 +486,40 @@ async def test_a_responder_is_asked_over_the_wire_where_one_is_required(commons:
         assert "cannot be known now whether the certificate of the list's server is revoked" in problem
         assert await said(node, commons.operator) == "451 4.7.1 revocation-unknown", "nobody answers any more"
         assert responder.asked == asked
+
+
+def naming(commons: Commons, responder: str) -> pki.Leaf:
+    """The operator's certificate, which names this responder."""
+    was = commons.operator.certificate
+    builder = x509.CertificateBuilder(was.issuer, was.subject, was.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(was.not_valid_before_utc).not_valid_after(was.not_valid_after_utc)
+    for one in was.extensions:
+        builder = builder.add_extension(one.value, one.critical)
+    place = x509.AccessDescription(
+        AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(responder)
+    )
+    made = builder.add_extension(x509.AuthorityInformationAccess([place]), critical=False)
+    key = commons.authority.intermediate_key
+    return pki.Leaf(made.sign(key, hashes.SHA256()), commons.operator.key, commons.operator.above)
+
+
+async def test_a_responder_that_a_certificate_names_leads_into_networks_that_inside_names_alone(
+    commons: Commons, caplog: pytest.LogCaptureFixture
+) -> None:
+    responder = Responder(commons.authority, delegated=True)
+    file = commons.home / "vaguemestre.toml"
+    file.write_text(file.read_text().replace('# ocsp = "off"', 'ocsp = "prefer"'))
+    with responding(responder) as url:
+        leaves = [naming(commons, url), naming(commons, url.replace("127.0.0.1", "localhost"))]
+        responder.revoked.update(leaf.certificate.serial_number for leaf in leaves)
+        async with commons.node() as node:
+            assert await node.trust.reload() == []
+            assert [await said(node, leaf) for leaf in leaves] == ["250", "250"], "the lists serve"
+        assert responder.asked == 0
+        assert caplog.text.count("can be believed: inside") == 2
+        file.write_text(file.read_text().replace("# inside = []", 'inside = ["127.0.0.0/8", "::1/128"]'))
+        async with commons.node() as node:
+            assert await node.trust.reload() == []
+            found = [await said(node, leaf) for leaf in leaves]
+        assert found == ["550 5.7.1 certificate-revoked"] * 2
+        assert responder.asked == 2

@@ -27,7 +27,7 @@ from directory.certificates.memory import wkd_hash
 from directory.openpgp.transferable import MAX_CERTIFICATE
 from directory.publication.capability import LARGEST_FIELD
 from mail_server.outbound.client.names import split_port
-from mail_server.outbound.reach import Inside, Reach, ReachTransport
+from mail_server.outbound.reach import Reach, ReachTransport, led_inside
 
 # They write each address that is asked for, at INFO and DEBUG; nothing may turn that on.
 for _library in ("httpx", "httpcore"):
@@ -144,7 +144,7 @@ class WkdClient:
         except (TimeoutError, httpx.TimeoutException):
             raise Silent("timeout") from None
         except httpx.ConnectError as failure:
-            caused = "tls" if _is_tls(failure) else "inside" if _is_inside(failure) else "connect"
+            caused = "tls" if _is_tls(failure) else "inside" if led_inside(failure) else "connect"
             raise Silent(caused) from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError):
             raise Silent("protocol") from None
@@ -231,17 +231,9 @@ def _where(route: str, host: str) -> tuple[str, str]:
 
 
 def _is_tls(failure: BaseException) -> bool:
-    return _is_of(failure, ssl.SSLError)
-
-
-def _is_inside(failure: BaseException) -> bool:
-    return _is_of(failure, Inside)
-
-
-def _is_of(failure: BaseException, kind: type[BaseException]) -> bool:
     cause: BaseException | None = failure
     while cause is not None:
-        if isinstance(cause, kind):
+        if isinstance(cause, ssl.SSLError):
             return True
         cause = cause.__cause__ or cause.__context__
     return False
