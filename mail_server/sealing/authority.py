@@ -3,7 +3,8 @@
 The authority is a certify-only Ed25519 key in a GnuPG home on disk; its passphrase is random and lies beside
 it, wrapped under the KEK, so that a thief of the home cannot sign. Under it hangs a signing subkey of 30
 days, exported once (secret of that subkey alone), wrapped under the KEK, and handed to the sealing workers
-in memory. It is made anew when fewer than 7 days remain.
+in memory. It is made anew when fewer than 7 days remain, and when it is dated ahead of the clock: a node that was
+started once with its clock in the future would seal nothing with the right one before that day.
 
 Invariants: no secret lies on disk but under the KEK; no gpg-agent outlives a call; the public certificate
 (`authority.asc`) always holds the subkey in use.
@@ -12,6 +13,8 @@ Invariants: no secret lies on disk but under the KEK; no gpg-agent outlives a ca
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
+import logging
 import os
 import secrets
 import shutil
@@ -34,6 +37,9 @@ _GATEWAY = b"gateway signing key"
 _REVOCATION = b"authority revocation"
 
 
+_log = logging.getLogger("vaguemestre.sealing")
+
+
 class AuthorityError(Exception):
     """The authority is missing, unreadable, or GnuPG failed. Says nothing secret."""
 
@@ -46,6 +52,18 @@ class _Gateway:
     fingerprint: str
     expires: int  # seconds
     secret: bytes = field(repr=False)
+
+    def is_due(self, now: int) -> bool:
+        """Whether another is to be made: this one ends soon, or is not valid yet."""
+        return self.expires - now < RENEW_BELOW_DAYS * _DAY or self.made(Tag.SECRET_SUBKEY) > now
+
+    def made(self, tag: Tag) -> int:
+        """When the key in this packet was made, in seconds: after its version, four octets (RFC 9580 §5.5.2)."""
+        with contextlib.suppress(PacketError):
+            for part in spans(self.secret):
+                if part.tag == tag:
+                    return int.from_bytes(part.body(self.secret)[1:5], "big")
+        raise AuthorityError("gateway key unreadable")
 
     def packed(self) -> bytes:
         fields = [self.primary.encode(), self.fingerprint.encode(), str(self.expires).encode(), self.secret]
@@ -93,17 +111,20 @@ class Authority:
             raise AuthorityError(str(error)) from None
 
     def signing_key(self, at: int | None = None) -> SigningKey:
-        """The gateway signing key for the workers, renewed first when fewer than 7 days remain at `at` (ms)."""
+        """The gateway signing key for the workers, renewed first when fewer than 7 days remain at `at` (ms), or when
+        it is not valid yet."""
         now = int(time.time()) if at is None else at // 1000
         gateway = self._gateway()
-        if gateway.expires - now < RENEW_BELOW_DAYS * _DAY:
+        if gateway.is_due(now):
+            if (dated := gateway.made(Tag.SECRET_SUBKEY)) > now:
+                self._warn_of_clock(gateway, dated, now)
             self._renew(gateway)
             gateway = self._gateway()
         return SigningKey(gateway.secret, self._passphrase().encode("ascii"))
 
     def needs_renewal(self, at: int) -> bool:
         """Whether `signing_key(at)` would make a new subkey (then load it into the pool)."""
-        return self._gateway().expires - at // 1000 < RENEW_BELOW_DAYS * _DAY
+        return self._gateway().is_due(at // 1000)
 
     def certificate(self) -> bytes:
         """The public authority certificate, armored, for whoever checks our signatures."""
@@ -111,6 +132,20 @@ class Authority:
             return self._public.read_bytes()
         except OSError:
             raise AuthorityError("no authority yet") from None
+
+    def _warn_of_clock(self, gateway: _Gateway, dated: int, now: int) -> None:
+        """Raises AuthorityError where no key can be made either: the one that certifies is not valid yet."""
+        if (first := gateway.made(Tag.SECRET_KEY)) > now:
+            raise AuthorityError(
+                f"it is dated {_day(first)} and the clock of this machine says {_day(now)}. Set the clock right. Where "
+                "it was wrong when the node was made, move the home away and run `vaguemestre init` again"
+            )
+        _log.warning(
+            "the gateway signing key is dated %s, after this machine's clock (%s): another is made that is valid now. "
+            "See that the clock is right",
+            _day(dated),
+            _day(now),
+        )
 
     def _renew(self, gateway: _Gateway) -> None:
         try:
@@ -167,6 +202,10 @@ class Authority:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _day(seconds: int) -> str:
+    return f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y-%m-%d}"
 
 
 def _expiry(certificate: bytes, fingerprint: str) -> int:

@@ -15,10 +15,14 @@ import gnupg
 import pysequoia
 import pytest
 
+from directory.openpgp.certificate import Certificate
 from directory.openpgp.packets import Tag, public_key, spans
 from mail_server.keys.interface import KeyUnavailable
 from mail_server.keys.wrapper import AesKeyWrapper
 from mail_server.sealing.authority import Authority, AuthorityError
+from mail_server.sealing.engine import OpenPgpEngine
+from mail_server.sealing.pool import Pool
+from mail_server.sealing.settings import SealingSettings
 
 DAY = 86_400_000
 
@@ -150,6 +154,41 @@ def test_then_it_is_renewed_and_the_public_certificate_shows_both(fresh: Authori
     listed = shown(fresh.certificate(), place)
     subkeys = [line.split(":")[4] for line in listed.splitlines() if line.startswith("sub:")]
     assert set(subkeys) == {*key_ids(before.secret), *key_ids(after.secret)}
+
+
+def made_with_the_clock_ahead(authority: Authority, home: Path) -> None:
+    """As a node leaves it that was started once with its clock forty days in the future."""
+    configured = home / "gnupg" / "gpg.conf"
+    configured.write_text(f"faked-system-time {now() // 1000 + 40 * 86_400}!\n", encoding="ascii")
+    authority.signing_key(now() + 40 * DAY)
+    configured.unlink()
+
+
+async def test_a_key_of_a_clock_in_the_future_gives_way_to_one_that_is_valid_now(
+    fresh: Authority, place: Path, cv25519: Certificate, caplog: pytest.LogCaptureFixture
+) -> None:
+    made_with_the_clock_ahead(fresh, place / "authority")
+    assert not fresh.needs_renewal(now() + 41 * DAY), "there it is a key like any other"
+    assert fresh.needs_renewal(now())
+    with caplog.at_level(logging.WARNING, "vaguemestre.sealing"):
+        key = fresh.signing_key()
+    (told,) = caplog.messages
+    assert "after this machine's clock" in told
+    assert "See that the clock is right" in told
+    assert not fresh.needs_renewal(now())
+    assert fresh.signing_key() == key
+    pool = Pool(SealingSettings(workers=1))
+    await pool.start()
+    try:
+        await pool.load(key)
+        assert await OpenPgpEngine(pool).seal(b"Subject: x\r\n\r\nBonjour\r\n", [cv25519])
+    finally:
+        await pool.close()
+
+
+def test_an_authority_dated_after_the_clock_says_what_to_do(fresh: Authority) -> None:
+    with pytest.raises(AuthorityError, match=r"it is dated 2\d{3}-.*Set the clock right"):
+        fresh.signing_key(now() - 40 * DAY)
 
 
 def test_no_agent_outlives_a_call(fresh: Authority, place: Path) -> None:
