@@ -16,6 +16,7 @@ import random
 import resource
 import ssl
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import uvloop
@@ -30,6 +31,8 @@ from tests.directory.ldap.asking import Caller
 from tests.directory.ldap.listed import Free, Listed, Logins
 
 _LONGEST = 70_000
+_LEAST = 400  # messages, connections: tried on a busy machine too, however long it takes
+_LEAST_ANSWERS = 10
 _PIECES = (1, 2, 3, 7, 64, 1_000, 100_000)
 _FILTERS = (
     "(&(|(cn=*a*b*)(mail=x*))(!(sn~=y))(ou:dn:2.5.13.2:=z)(modifyTimestamp>=20260101000000Z))",
@@ -152,14 +155,14 @@ def _looked(core: Connection, tried: Tried) -> Event | None:
 
 def fuzz_core(seconds: float, tried: Tried, seed: int) -> None:
     chance, until = random.Random(seed), time.monotonic() + seconds
-    while time.monotonic() < until:
+    while time.monotonic() < until or tried.messages < _LEAST:
         for _ in range(200):
             _against_the_core(chance, tried)
 
 
 async def fuzz_door(seconds: float, tried: Tried, seed: int) -> None:
     door = LdapDoor(
-        LdapSettings(host="127.0.0.1", port=0, tls_port=None, connections_of_place=500, stall_timeout=5),
+        LdapSettings(host="127.0.0.1", port=0, tls_port=None, connections_of_place=500, longest_search=60),
         listings=Listed(),  # type: ignore[arg-type]
         harvest=Free(),
         logins=Logins(),
@@ -170,19 +173,24 @@ async def fuzz_door(seconds: float, tried: Tried, seed: int) -> None:
     )
     await door.start()
     until = time.monotonic() + seconds
+
+    def more() -> bool:
+        few = tried.connections < _LEAST or tried.answers < _LEAST_ANSWERS
+        return few or time.monotonic() < until
+
     try:
         await asyncio.gather(
-            _behaves(door.ports[0], until, tried),
-            *(_misbehaves(door.ports[0], until, tried, random.Random(seed + one)) for one in range(8)),
+            _behaves(door.ports[0], more, tried),
+            *(_misbehaves(door.ports[0], more, tried, random.Random(seed + one)) for one in range(8)),
         )
     finally:
         await door.stop()
         tried.failures = door.counters.failures
 
 
-async def _behaves(port: int, until: float, tried: Tried) -> None:
+async def _behaves(port: int, more: Callable[[], bool], tried: Tried) -> None:
     caller = await Caller.to(port)
-    while time.monotonic() < until:
+    while more():
         began = time.monotonic()
         entries, done = await caller.look("(mail=zoe.martin@hopital.mssante.fr)")
         if (len(entries), done.code) != (1, 0):
@@ -192,8 +200,8 @@ async def _behaves(port: int, until: float, tried: Tried) -> None:
         await asyncio.sleep(0.005)
 
 
-async def _misbehaves(port: int, until: float, tried: Tried, chance: random.Random) -> None:
-    while time.monotonic() < until:
+async def _misbehaves(port: int, more: Callable[[], bool], tried: Tried, chance: random.Random) -> None:
+    while more():
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         tried.connections += 1
         with contextlib.suppress(ConnectionError, TimeoutError):

@@ -170,7 +170,7 @@ class Caller:
     def send(self, data: bytes) -> None:
         self.writer.write(data)
 
-    async def answer(self, timeout: float = 10) -> Answer | None:
+    async def answer(self, timeout: float = 60) -> Answer | None:
         """None: the server closed."""
         async with asyncio.timeout(timeout):
             try:

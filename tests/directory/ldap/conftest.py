@@ -84,6 +84,7 @@ def opening(pair: tuple[Path, bytes], trusting: ssl.SSLContext) -> Opening:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(pair[0])
         listed, harvest, logins = listed or Listed(), Free(), Logins()
+        settings = {"longest_search": 60, "handshake_timeout": 120} | settings  # where nothing else is meant
         certified = {"zoe.martin@hopital.mssante.fr": (pair[1],)}
         door = LdapDoor(
             LdapSettings(host="127.0.0.1", port=0, tls_port=0, **settings),

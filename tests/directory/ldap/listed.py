@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from directory.harvest import TooMuch
@@ -96,6 +97,17 @@ class Listed:
         self.asked: list[Query] = []
         self.at_once = self.most_at_once = 0
         self._turn = threading.Lock()
+        self._go = threading.Event()
+        self._go.set()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """No search ends meanwhile; those that began show in `at_once`."""
+        self._go.clear()
+        try:
+            yield
+        finally:
+            self._go.set()
 
     def search(self, query: Query) -> Results:
         with self._turn:
@@ -105,6 +117,7 @@ class Listed:
         try:
             if self.takes:
                 time.sleep(self.takes)
+            self._go.wait(60)
             found = [card for card in self.cards if card.id > query.after and self._matches(card, query)]
         finally:
             with self._turn:

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from directory.ldap.binding import address_of
@@ -17,17 +18,29 @@ from tests.directory.ldap.listed import ADDRESS, PASSWORD, Listed, many
 COSTLY = Or(tuple(Extensible("caseIgnoreMatch", "", b"durand x%d" % number) for number in range(250)))
 
 
+async def until(so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not so():
+            await asyncio.sleep(0.005)
+
+
 async def test_a_filter_of_hundreds_of_items_ends_in_its_time(opening: Any) -> None:
     async with opening(Listed(many(200)), longest_search=0.3, largest_anonymous_answer=200) as door:
+        searcher, looked_at = door.door._services.searcher, list[Any]()
+        made = searcher.entry
+
+        def entry(card: Any) -> Any:
+            looked_at.append(card)
+            time.sleep(0.005)  # a second for all of them, however quick the machine
+            return made(card)
+
+        searcher.entry = entry
         caller = await door.call()
-        began = time.monotonic()
         both = asking.parsed("(sn=durand*)")
         _, done = await caller.look(And((both, COSTLY)))
         assert done.code == 3  # timeLimitExceeded
-        async with asyncio.timeout(1.0):
-            while door.door.counters.searching:
-                await asyncio.sleep(0.01)
-        assert time.monotonic() - began < 1.0
+        await until(lambda: not door.door.counters.searching)
+        assert len(looked_at) < 100  # the thread too gave up
 
 
 async def test_a_value_of_nothing_but_marks_holds_up_nobody(opening: Any) -> None:
@@ -36,9 +49,12 @@ async def test_a_value_of_nothing_but_marks_holds_up_nobody(opening: Any) -> Non
         caller = await door.call()
         for what in (Equal("cn", marks), Equal("mail", marks), Equal("entryDN", b"uid=" + marks)):
             for base, scope in (("", 0), ("dc=mssante,dc=fr", 2)):
-                began = time.process_time()
-                await caller.look(what, base=base, scope=scope)
-                assert time.process_time() - began < 1.0  # two seconds and more by Unicode's rule alone
+                spent: list[float] = []
+                while not spent or (min(spent) >= 1.0 and len(spent) < 5):  # garbage is collected at times
+                    began = time.process_time()
+                    await caller.look(what, base=base, scope=scope)
+                    spent.append(time.process_time() - began)
+                assert min(spent) < 1.0  # two seconds and more by Unicode's rule alone
 
 
 async def test_questions_about_the_server_are_read_in_a_thread(opening: Any) -> None:
@@ -61,32 +77,42 @@ async def test_questions_about_the_server_are_read_in_a_thread(opening: Any) -> 
 
 
 async def test_who_has_many_connections_leaves_others_their_turn(opening: Any) -> None:
-    listed = Listed(many(3), takes=0.3)
+    listed = Listed(many(3))
     async with opening(listed, searches=4) as door:
         greedy = [await door.call() for _ in range(6)]
         member = await door.call_securely()
         await member.ask(asking.bind(1, ADDRESS, PASSWORD.encode()))
-        for caller in greedy:
-            caller.send(b"".join(asking.search(number, "(sn=durand01)") for number in range(1, 30)))
-        while listed.most_at_once < 2:
-            await asyncio.sleep(0.01)
-        began = time.monotonic()
-        assert (await member.look("(mail=nobody@x.fr)"))[1].code == 0
-        assert time.monotonic() - began < 0.8
-        assert listed.most_at_once <= 3  # two of theirs, and the member's
+        with listed.held():
+            for caller in greedy:
+                caller.send(b"".join(asking.search(number, "(sn=durand01)") for number in range(1, 30)))
+            await until(lambda: listed.at_once == 2)
+            member.send(asking.search(2, "(mail=nobody@x.fr)"))
+            await until(lambda: listed.at_once == 3)
+            assert listed.asked[-1].address == "nobody@x.fr"
+        answer = await member.answer()
+        assert answer is not None
+        assert answer.code == 0
+        assert listed.most_at_once == 3  # two of theirs, and the member's
 
 
 async def test_nothing_is_looked_for_while_answers_are_not_read(opening: Any) -> None:
     async with opening(Listed(many(500)), largest_anonymous_answer=500, longest_search=30) as door:
-        caller = await door.call()
-        caller.send(b"".join(asking.search(number, "(sn=durand*)") for number in range(1, 31)))
-        caller.writer.transport.pause_reading()
-        seen = -1
-        while (entries := door.door.counters.entries) != seen or door.door.counters.searching:
-            seen = entries
-            await asyncio.sleep(0.4)
-        assert 0 < door.door.counters.entries < 10_000
-        caller.writer.transport.abort()
+        with socket.socket() as reader:  # the kernel holds little for it, and it reads nothing
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            reader.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(reader, ("127.0.0.1", door.port))
+            asked = b"".join(asking.search(number, "(sn=durand*)") for number in range(1, 61))
+            await loop.sock_sendall(reader, asked)
+            await until(lambda: bool(door.door._sessions))
+            (session,) = door.door._sessions
+            counters, same, seen = door.door.counters, 0, 0
+            while same < 50:
+                waits = session.link.congested_since is not None and not counters.searching
+                same = same + 1 if waits and counters.entries == seen else 0
+                seen = counters.entries
+                await asyncio.sleep(0.005)
+            assert 0 < seen < 20_000  # of 30,000
 
 
 async def test_answers_to_who_reads_slowly_are_whole_messages() -> None:
@@ -101,8 +127,7 @@ async def test_answers_to_who_reads_slowly_are_whole_messages() -> None:
             await asyncio.sleep(0)
         one, other = b"a" * 50_000, b"b" * 50_000
         sending = [asyncio.create_task(links[0].send([message] * 120)) for message in (one, other)]
-        while links[0].congested_since is None:
-            await asyncio.sleep(0.01)
+        await until(lambda: links[0].congested_since is not None)
         received = bytearray()
         while len(received) < 12_000_000:
             received += await loop.sock_recv(reader, 1 << 20)

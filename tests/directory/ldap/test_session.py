@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,6 +17,12 @@ from tests.directory.ldap.listed import ADDRESS, PASSWORD, Listed, many, person
 
 START_TLS, WHO, CANCEL = "1.3.6.1.4.1.1466.20037", "1.3.6.1.4.1.4203.1.11.3", "1.3.6.1.1.8"
 ZOE = f"uid={ADDRESS},ou=people,{BASE}"
+
+
+async def until(so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not so():
+            await asyncio.sleep(0.005)
 
 
 async def who(caller: Caller) -> str:
@@ -193,11 +200,12 @@ async def test_what_is_slipped_in_behind_starttls_ends_the_connection(door: Any)
 
 
 async def test_starttls_waits_for_no_running_search(opening: Any) -> None:
-    async with opening(Listed(takes=0.3)) as door:
+    async with opening() as door:
         caller = await door.call()
-        caller.send(asking.search(1, "(sn=martin)"))
-        await asyncio.sleep(0.05)
-        assert (await caller.ask(asking.extended(2, START_TLS))).code == 1
+        with door.listed.held():
+            caller.send(asking.search(1, "(sn=martin)"))
+            await until(lambda: door.listed.at_once == 1)
+            assert (await caller.ask(asking.extended(2, START_TLS))).code == 1
 
 
 async def test_a_handshake_that_fails_ends_the_connection(door: Any) -> None:
@@ -205,9 +213,7 @@ async def test_a_handshake_that_fails_ends_the_connection(door: Any) -> None:
     stranger = ssl.create_default_context()
     with pytest.raises((ssl.SSLError, ConnectionError)):
         await caller.start_tls(stranger)
-    async with asyncio.timeout(5):
-        while door.door.counters.handshakes_failed == 0:
-            await asyncio.sleep(0.01)
+    await until(lambda: door.door.counters.handshakes_failed == 1)
 
 
 async def test_a_new_certificate_serves_from_the_next_handshake_on(door: Any) -> None:
@@ -275,45 +281,48 @@ async def test_pipelined_requests_are_all_answered(door: Any) -> None:
 
 
 async def test_too_many_requests_at_once_are_busy(opening: Any) -> None:
-    async with opening(Listed(takes=0.2)) as door:
+    async with opening() as door:
         caller = await door.call()
-        caller.send(b"".join(asking.search(number, "(sn=martin)") for number in range(1, 70)))
-        answer = await caller.answer()
-        assert answer is not None
-        assert (answer.number, answer.code) == (65, 51)
-        while door.door.counters.busy < 5:
-            await asyncio.sleep(0)
-        assert door.door.counters.busy == 5
+        with door.listed.held():
+            caller.send(b"".join(asking.search(number, "(sn=martin)") for number in range(1, 70)))
+            answer = await caller.answer()
+            assert answer is not None
+            assert (answer.number, answer.code) == (65, 51)
+            await until(lambda: door.door.counters.busy == 5)
 
 
 async def test_a_number_that_is_taken_ends_the_connection(opening: Any) -> None:
-    async with opening(Listed(takes=0.2)) as door:
+    async with opening() as door:
         caller = await door.call()
-        caller.send(asking.search(1, "(sn=martin)") + asking.search(1, "(sn=dupont)"))
-        notice = await caller.answer()
-        assert notice is not None
-        assert (notice.number, notice.code) == (0, 2)
+        with door.listed.held():
+            caller.send(asking.search(1, "(sn=martin)") + asking.search(1, "(sn=dupont)"))
+            notice = await caller.answer()
+            assert notice is not None
+            assert (notice.number, notice.code) == (0, 2)
 
 
 async def test_what_was_abandoned_is_not_answered(opening: Any) -> None:
-    async with opening(Listed(takes=0.1)) as door:
+    async with opening() as door:
         caller = await door.call()
-        caller.send(asking.search(1, "(sn=martin)") + asking.abandon(2, 1) + asking.abandon(3, 77))
-        answer = await caller.ask(asking.extended(4, WHO))
-        assert answer.number == 4
+        with door.listed.held():
+            caller.send(asking.search(1, "(sn=martin)"))
+            await until(lambda: door.listed.at_once == 1)
+            caller.send(asking.abandon(2, 1) + asking.abandon(3, 77))
+            assert (await caller.ask(asking.extended(4, WHO))).number == 4
+        await until(lambda: not door.door.counters.searching)
         with pytest.raises(TimeoutError):
-            await caller.answer(timeout=0.3)
+            await caller.answer(timeout=0.1)
         assert door.door.counters.abandoned == 1
         assert door.harvest.shown_to == []
 
 
 async def test_what_was_cancelled_is_told_so(opening: Any) -> None:
-    async with opening(Listed(takes=0.1)) as door:
+    async with opening() as door:
         caller = await door.call()
-        caller.send(
-            asking.search(1, "(sn=martin)") + asking.extended(2, CANCEL, ber.sequence([ber.number(1)]))
-        )
-        cancelled, answer = await caller.answer(), await caller.answer()
+        with door.listed.held():
+            cancel = asking.extended(2, CANCEL, ber.sequence([ber.number(1)]))
+            caller.send(asking.search(1, "(sn=martin)") + cancel)
+            cancelled, answer = await caller.answer(), await caller.answer()
         assert cancelled is not None
         assert answer is not None
         assert (cancelled.number, cancelled.tag, cancelled.code) == (1, 0x65, 118)
@@ -323,10 +332,11 @@ async def test_what_was_cancelled_is_told_so(opening: Any) -> None:
 
 
 async def test_a_bind_gives_up_what_ran_before_it(opening: Any) -> None:
-    async with opening(Listed(takes=0.2)) as door:
+    async with opening() as door:
         caller = await door.call()
-        caller.send(asking.search(1, "(sn=martin)") + asking.bind(2) + asking.search(3, "(sn=dupont)"))
-        answer = await caller.answer()
+        with door.listed.held():
+            caller.send(asking.search(1, "(sn=martin)") + asking.bind(2) + asking.search(3, "(sn=dupont)"))
+            answer = await caller.answer()
         assert answer is not None
         assert (answer.number, answer.tag) == (2, 0x61)
         answer = await caller.answer()
@@ -449,9 +459,7 @@ async def test_who_reads_nothing_is_cut_off_and_costs_little(opening: Any) -> No
         caller.writer.transport.pause_reading()  # type: ignore[attr-defined]
         for number in range(1, 400):
             caller.send(asking.search(number, "(o=hopital*)"))
-        async with asyncio.timeout(10):
-            while door.door.counters.open:
-                await asyncio.sleep(0.05)
+        await until(lambda: not door.door.counters.open)
         assert door.door.counters.stalled == 1
 
 

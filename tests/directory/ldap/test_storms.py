@@ -24,7 +24,7 @@ async def storm(caller: Caller, keystrokes: int) -> None:
         caller.send(data)
         await caller.writer.drain()
     caller.send(asking.extended(1, "1.3.6.1.4.1.4203.1.11.3"))
-    answer = await caller.answer(timeout=20)
+    answer = await caller.answer(timeout=120)
     assert answer is not None
     assert answer.number == 1  # nothing that was abandoned was answered before it
 
@@ -35,28 +35,27 @@ def resident() -> int:
 
 
 async def test_abandoned_searches_do_not_pile_up(opening: Any) -> None:
-    listed = Listed(many(300), takes=0.005)
+    listed = Listed(many(300), takes=0.01)
     async with opening(listed, searches=2) as door:
         callers = [await door.call() for _ in range(4)]
         bystander = await door.call()
         await bystander.look("(mail=nobody@x.fr)")
         before, highest = resident(), 0
         storms = [asyncio.create_task(storm(caller, KEYSTROKES)) for caller in callers]
-        waited: list[float] = []
-        clock = asyncio.get_running_loop().time
+        served_first: list[int] = []  # searches of others, while the bystander waits for the answer
         while not all(each.done() for each in storms):
-            began = clock()
+            began = len(listed.asked)
             assert (await bystander.look("(mail=nobody@x.fr)"))[1].code == 0
-            waited.append(clock() - began)
+            served_first.append(len(listed.asked) - began - 1)
             highest = max(highest, resident())
         await asyncio.gather(*storms)
         counters = door.door.counters
         assert counters.abandoned == 4 * KEYSTROKES
         assert listed.most_at_once <= 2
-        assert len(listed.asked) < KEYSTROKES  # most were abandoned before their turn came
+        assert len(listed.asked) - len(served_first) < 2 * KEYSTROKES  # most were abandoned before their turn
         assert highest - before < 50_000_000
-        assert max(waited) < 4.0
-        async with asyncio.timeout(5):
+        assert max(served_first) < 100
+        async with asyncio.timeout(60):
             while counters.searching:
                 await asyncio.sleep(0.01)
         assert (await bystander.look("(sn=durand01)"))[1].code == 0
@@ -70,7 +69,7 @@ async def test_connections_that_come_and_go_leave_nothing_behind(opening: Any) -
             for caller in callers:
                 caller.send(asking.bind(1) + asking.search(2, "(sn=martin)"))
                 caller.writer.transport.abort()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while door.door.counters.open or door.door.counters.searching:
                 await asyncio.sleep(0.01)
         assert door.door.counters.failures == 0
