@@ -100,9 +100,17 @@ def test_killed_imports_come_to_the_same(write: Any, empty: Path, tmp_path: Path
     expected = state(calm)
     calm.close()
 
-    database = ListingsDatabase(killed)
-    counts = [killed_at(started(killed, first), database, lines) for lines in (1, 900)]
-    assert 0 < counts[0] < counts[1] < _ROWS  # it went on, and was not over
+    for _ in range(50):  # a kill comes too late at times on a busy machine: then from the beginning
+        database = ListingsDatabase(killed)
+        counts = [killed_at(started(killed, first), database, lines) for lines in (1, 900)]
+        if 0 < counts[0] < counts[1] < _ROWS:
+            break
+        database.close()
+        for path in tmp_path.glob("killed.db*"):
+            path.unlink()
+        shutil.copy(empty, killed)
+    else:
+        raise AssertionError("it never went on without coming to its end")
     ended = json.loads(started(killed, first).communicate()[0].splitlines()[-1])
     assert ended["result"]["unchanged"] >= counts[1]
     killed_at(started(killed, later), database, counts[1] + 1)

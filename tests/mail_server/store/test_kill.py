@@ -66,10 +66,12 @@ async def test_nothing_acknowledged_is_lost_or_torn(database, tmp_path, round_):
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
         assert writer.stdout is not None
-        first = writer.stdout.readline()
+        begun = [
+            writer.stdout.readline() for _ in range(12)
+        ]  # more than a batch's, with those of the other writer
         time.sleep(random.Random(round_).uniform(0.01, 0.3))
         writer.send_signal(signal.SIGKILL)
-        for line in [first, *writer.stdout.read().split(b"\n")[:-1]]:
+        for line in [*begun, *writer.stdout.read().split(b"\n")[:-1]]:
             uid, digest = line.split()
             acknowledged[int(uid)] = digest.decode()
         writer.stdout.close()
