@@ -32,7 +32,7 @@ class Driven:
     def close(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(60)
+        self._process.wait(180)  # Thunderbird may be slow to end
 
 
 @contextmanager

@@ -81,13 +81,13 @@ def lying(operator: Operator, person: Person) -> list[bytes]:
 
 
 def await_letter(
-    operator: Operator, person: Person, is_it: Callable[[bytes], bool], seconds: float = 60
+    operator: Operator, person: Person, is_it: Callable[[bytes], bool], seconds: float = 180
 ) -> bytes:
     """The letter of an INBOX that is looked for, as it lies there."""
     return wait(lambda: next((one for one in lying(operator, person) if is_it(one)), None), seconds)
 
 
-def wait(look: Callable[[], T | None], seconds: float = 60) -> T:
+def wait(look: Callable[[], T | None], seconds: float = 180) -> T:
     """What `look` finds at last."""
     deadline = time.monotonic() + seconds
     while (found := look()) is None:

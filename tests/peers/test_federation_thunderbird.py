@@ -26,7 +26,7 @@ from tests.peers.test_thunderbird import installed
 from tests.peers.test_thunderbird_closes import sealed_part
 from tests.peers.test_wkd import published
 
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.timeout(1500)]
 
 _DESK = Path(__file__).parent / "thunderbird" / "desk.py"
 PLAIN, SEALED = "Bilan de Mme Œillet", "Scellé de ma main"
@@ -43,7 +43,7 @@ def desk(operator: Operator, person: Person, folder: Path) -> Generator[Driven]:
         "openpgp_passphrase": person.passphrase,
     }
     demo = {"ca": str(operator.commons.ca), "endpoints": dict(operator.ports), "accounts": [account]}
-    with driven(_DESK, demo, person.address, folder / person.address, seconds=90) as thunderbird:
+    with driven(_DESK, demo, person.address, folder / person.address, seconds=120) as thunderbird:
         yield thunderbird
 
 
@@ -87,17 +87,18 @@ def exchanged(two: Federation, tmp_path_factory: pytest.TempPathFactory) -> Exch
         his.do("take", keys=[certificate(two.here, claire)])
         read = his.do("read", subject=SEALED)
         asked = his.do("receipt")
+        receipt(two)  # it has left
         his_said = said(his)
     return Exchanged(
         {PLAIN: plain, SEALED: sealed}, report, read, asked, {"hers": hers_said, "his": his_said}
     )
 
 
-@pytest.mark.timeout(600)
 def test_it_asks_for_a_report_as_rfc_3461_has_it(exchanged: Exchanged) -> None:
     assert exchanged.written[PLAIN] == {"encrypted": False, "signed": False, "report": True, "receipt": True}
     mails = [line for line in exchanged.said["hers"] if line.startswith("MAIL")]
-    assert ["RET=FULL ENVID=<" in line for line in mails] == [True, True]
+    assert len(mails) >= 2  # one that did not leave at once is sent again
+    assert all("RET=FULL ENVID=<" in line for line in mails)
     assert any("NOTIFY=SUCCESS,FAILURE,DELAY" in line for line in exchanged.said["hers"])
 
 
@@ -134,9 +135,29 @@ def test_the_receipt_is_sent_at_the_click_and_comes_back_into_the_thread(
     two: Federation, exchanged: Exchanged
 ) -> None:
     assert two.claire.address.split("@")[0] in exchanged.asked["words"].lower()
+    inner, stored = receipt(two)
+    said = disposition(inner.message)
+    assert said["Disposition"] == "manual-action/MDN-sent-manually; displayed"
+    named = str(inner.message["Message-ID"])
+    assert named.encode() in stored
+    assert threads(two, named) == threads(two, said["Original-Message-ID"])
+
+
+def test_it_sends_receipts_in_its_owner_s_name(exchanged: Exchanged) -> None:
+    """Not from nobody, as RFC 8098 §3 has it: a receipt of Thunderbird's is a letter like any other at our door."""
+    assert any(line.startswith("MAIL FROM:<yves@") for line in exchanged.said["his"])
+    assert not any(line.startswith("MAIL FROM:<>") for line in exchanged.said["his"])
+
+
+def receipt(two: Federation) -> tuple[clients.Opened, bytes]:
+    """The one that came back, opened and as it lies there."""
     told: list[clients.Opened] = []
+    seen: set[bytes] = set()
 
     def is_it(stored: bytes) -> bool:
+        if stored in seen:
+            return False
+        seen.add(stored)
         try:
             inner = opened(two.here, two.claire, stored)
         except clients.NotOpened:
@@ -146,22 +167,12 @@ def test_the_receipt_is_sent_at_the_click_and_comes_back_into_the_thread(
         return bool(told)
 
     stored = await_letter(two.here, two.claire, is_it)
-    said = disposition(told[0].message)
-    assert said["Disposition"] == "manual-action/MDN-sent-manually; displayed"
-    receipt = str(told[0].message["Message-ID"])
-    assert receipt.encode() in stored
-    assert threads(two, receipt) == threads(two, said["Original-Message-ID"])
+    return told[0], stored
 
 
-def test_it_sends_receipts_in_its_owner_s_name(exchanged: Exchanged) -> None:
-    """Not from nobody, as RFC 8098 §3 has it: a receipt of Thunderbird's is a letter like any other at our door."""
-    assert any(line.startswith("MAIL FROM:<yves@") for line in exchanged.said["his"])
-    assert not any(line.startswith("MAIL FROM:<>") for line in exchanged.said["his"])
-
-
-def disposition(receipt: EmailMessage) -> dict[str, str]:
+def disposition(message: EmailMessage) -> dict[str, str]:
     """The fields of its machine part (RFC 8098 §3.1)."""
-    parts = [part for part in receipt.walk() if part.get_content_type() == "message/disposition-notification"]
+    parts = [part for part in message.walk() if part.get_content_type() == "message/disposition-notification"]
     (block,) = cast("list[EmailMessage]", parts[0].get_payload())
     return {name: str(value).strip() for name, value in block.items()}
 

@@ -24,7 +24,7 @@ def installed() -> None:
         pytest.fail(f"What people really use is not tried here: apt-get install {' '.join(missing)}")
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_thunderbird_decrypts_a_report_and_shows_its_inner_subject(made: world.World, tmp_path: Path) -> None:
     installed()
     letter = letters.report(world.HOSPITAL, world.GP, pdf_bytes=80_000, patient="Maëlys Œillet-Çınar")
@@ -38,7 +38,7 @@ def test_thunderbird_decrypts_a_report_and_shows_its_inner_subject(made: world.W
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=800,
+        timeout=1400,
     )  # fmt: skip
     log = tmp_path / "thunderbird.log"
     assert done.returncode == 0, done.stdout + done.stderr + (log.read_text()[-2000:] if log.exists() else "")

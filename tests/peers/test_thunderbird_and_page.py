@@ -28,12 +28,12 @@ pytest.importorskip("playwright", reason="playwright is not installed")
 from playwright.sync_api import expect
 
 from tests.browser.conftest import browsing
-from tests.browser.visitor import PHONE, Visitor
+from tests.browser.visitor import Visitor
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-pytestmark = [pytest.mark.peers, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.peers, pytest.mark.timeout(1500)]
 
 PASSWORD = "lanterne moulin jeudi 18 mauve"
 PARIS = ZoneInfo("Europe/Paris")
@@ -74,13 +74,13 @@ class Visit(Practice):
             self.page.locator(f'main li:has(time[datetime="{instant(start)}"])').filter(has_text=title).last
         )
 
-    def agenda(self, title: str, start: datetime, seconds: float = 90) -> Locator:
+    def agenda(self, title: str, start: datetime, seconds: float = 240) -> Locator:
         """The agenda, once it tells of this appointment at that time. The page hears of what comes by itself."""
         deadline = time.monotonic() + seconds
         while True:
             self.page.goto(f"{self.origin}/agenda")
             try:
-                expect(self.row(title, start)).to_be_visible(timeout=30_000)
+                expect(self.row(title, start)).to_be_visible(timeout=60_000)
             except AssertionError:
                 assert time.monotonic() < deadline, self.page.get_by_role("main").inner_text()
             else:
@@ -104,11 +104,10 @@ def visit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visit]:
             "--address", world.GP,
         ]  # fmt: skip
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-            width, height = PHONE
             context = browser.new_context(
-                locale="fr-FR", timezone_id="Europe/Paris", viewport={"width": width, "height": height}
+                locale="fr-FR", timezone_id="Europe/Paris", viewport={"width": 390, "height": 844}
             )
-            context.set_default_timeout(30_000)
+            context.set_default_timeout(120_000)
             page = context.new_page()
             Visitor(page, served.origin).activate(space.person, space.code, PASSWORD)
             running = Visit(process, page, served.origin, space.shown)
@@ -119,7 +118,7 @@ def visit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visit]:
                 context.close()
                 assert process.stdin is not None
                 process.stdin.close()
-                process.wait(60)
+                process.wait(180)
 
 
 def test_one_tap_in_the_page_accepts_and_thunderbird_applies_it(visit: Visit) -> None:

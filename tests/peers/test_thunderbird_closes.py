@@ -23,7 +23,7 @@ from tests.peers import intruder
 from tests.peers.test_thunderbird import installed
 from tests.peers.test_wkd import advanced
 
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.timeout(1500)]
 
 FIN = f"fin@{world.DOMAIN}"
 ASKED = "Suites de votre bilan lipidique"
@@ -66,7 +66,7 @@ def closed(made: world.World, tmp_path_factory: pytest.TempPathFactory) -> Close
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=1400,
     )  # fmt: skip
     log = out / "thunderbird.log"
     assert done.returncode == 0, done.stdout + done.stderr + (log.read_text()[-2000:] if log.exists() else "")
@@ -82,7 +82,7 @@ def closed(made: world.World, tmp_path_factory: pytest.TempPathFactory) -> Close
     )
 
 
-def in_mailbox(made: world.World, folder: str, other: str, seconds: float = 60) -> bytes:
+def in_mailbox(made: world.World, folder: str, other: str, seconds: float = 150) -> bytes:
     """The doctor's newest letter from or to somebody, as it lies on the server."""
     gp = made.persons[world.GP]
     asked = "FROM" if folder == "INBOX" else "TO"
@@ -99,7 +99,7 @@ def in_mailbox(made: world.World, folder: str, other: str, seconds: float = 60) 
 
 
 def closing_certificate(made: world.World) -> bytes:
-    deadline = time.monotonic() + 60  # made behind the doors when the node starts
+    deadline = time.monotonic() + 150  # made behind the doors when the node starts
     while (answer := advanced(made, FIN)).status == 404 and time.monotonic() < deadline:
         time.sleep(0.2)
     assert answer.status == 200
@@ -115,13 +115,12 @@ def sealed_part(letter: bytes) -> bytes:
 
 def traced(made: world.World, action: str, patient: intruder.Someone) -> list[dict[str, Any]]:
     asked = {"limit": 20, "action": action, "address": patient.address, "reference": None}
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 150
     while not (rows := made.command("audit_show", **asked)) and time.monotonic() < deadline:
         time.sleep(0.1)
     return rows
 
 
-@pytest.mark.timeout(600)
 def test_thunderbird_offers_the_certificate_that_came_with_the_patient_s_letter(closed: Closed) -> None:
     """It has no other way to have it: a patient's certificate is published nowhere."""
     answered = closed.said["answered"]

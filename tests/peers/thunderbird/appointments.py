@@ -13,14 +13,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
-from desktop import SCREEN, picture, screen, thunderbird
+from desktop import picture
 from lines import told_by_lines
-from marionette import Marionette, MarionetteError
-from run import CHROME, START_SECONDS, prepared
+from marionette import Marionette
+from run import CHROME, opened, prepared
+from session import persistently, session
 
 # Of its calendar and of its computer: its event dialogue reads a proposed time by the computer's clock, and takes what
 # it read for a time in the calendar's zone. Where the two differ, every proposal is off by their difference.
@@ -34,72 +34,56 @@ _TOLD = {
 
 
 def _serve(demo: dict[str, Any], account: dict[str, Any], options: argparse.Namespace, folder: Path) -> None:
-    with (
-        screen() as display,
-        thunderbird(display, folder, _TOLD, _ZONE) as port,
-        Marionette(port, START_SECONDS) as control,
-    ):
+    seconds = options.seconds
+
+    def set_up(control: Marionette, _: str) -> Any:
         made = prepared(control, demo, account, "implicit")
-        control.run(CHROME / "visit.js", options.seconds, server=made["server"], seconds=options.seconds)
-        print(json.dumps({"version": made["version"]}), flush=True)
-        known = 0
+        visit: dict[str, Any] = {"server": made["server"], "seconds": seconds}
+        persistently(lambda _: control.run(CHROME / "visit.js", seconds + 30, **visit), seconds)
+        return made
+
+    with session(folder, _TOLD, set_up, _ZONE) as running:
+        print(json.dumps({"version": running.made["version"]}), flush=True)
+        server = running.made["server"]
         for number, line in enumerate(sys.stdin):
-            told = _done(
-                control, made["server"], account["address"], json.loads(line), known, options.seconds
-            )
-            known = told.get("opened", {}).get("letters", known)
-            picture(display, options.out / f"thunderbird-appointment-{number}.png")
+            try:
+                told = _done(running.control, server, account["address"], json.loads(line), seconds)
+            finally:
+                picture(running.display, options.out / f"thunderbird-appointment-{number}.png")
             print(json.dumps(told), flush=True)
 
 
-def _done(
-    control: Marionette, server: str, address: str, asked: dict[str, Any], known: int, seconds: float
-) -> Any:
-    if asked["deed"] not in ("apply", "counter"):
-        given = {"deed": asked["deed"], "uid": asked["uid"], "ics": asked.get("ics", "")}
-        return control.run(
-            CHROME / "appoint.js",
-            2 * seconds,
-            before=CHROME / "leaving.js",
-            address=address,
-            seconds=seconds,
-            **given,
-        )
-    opened = _opened(control, server, asked["subject"], known, seconds)
-    applied = control.run(
-        CHROME / f"{asked['deed']}.js",
-        2 * seconds + 30,
+def _done(control: Marionette, server: str, address: str, asked: dict[str, Any], seconds: float) -> Any:
+    patience = 4 * seconds  # a letter that does not leave is sent three times (leaving.js)
+    if asked["deed"] in ("apply", "counter"):
+        return _taken(control, server, asked, seconds)
+    given = {"deed": asked["deed"], "uid": asked["uid"], "ics": asked.get("ics", "")}
+    return control.run(
+        CHROME / "appoint.js",
+        patience,
         before=CHROME / "leaving.js",
-        uid=asked["uid"],
+        address=address,
         seconds=seconds,
+        **given,
     )
-    return {**applied, "opened": opened}
 
 
-def _opened(control: Marionette, server: str, subject: str, known: int, seconds: float) -> Any:
-    """The letter with these words in its subject, fetched until there are more than were `known`, and shown."""
-    (width, height), deadline = SCREEN, time.monotonic() + seconds
-    opened: dict[str, Any] = {}
-    while time.monotonic() < deadline:
-        come = control.run(CHROME / "visit.js", seconds, server=server, seconds=seconds)["letters"]
-        if come <= known:
-            time.sleep(0.3)
-            continue
-        try:
-            opened = control.run(
-                CHROME / "read.js",
-                seconds + 30,
-                server=server,
-                expected=subject,
-                width=width,
-                height=height,
-                seconds=seconds / 4,
-            )
-        except MarionetteError as failure:  # the list changed under it: a letter came
-            opened = {"found": False, "listedAfter": str(failure)}
-        if opened["found"]:
-            return opened | {"letters": come}
-    raise MarionetteError(f"the answer is not there: {opened.get('listedAfter')}")
+def _taken(control: Marionette, server: str, asked: dict[str, Any], seconds: float) -> Any:
+    """The answer opened, and its button pressed. The bar with the button is made while a letter is shown: where it does
+    not come, the letter is shown anew."""
+
+    def act(tried: int) -> Any:
+        shown = opened(control, server, asked["subject"], seconds, anew=tried > 0)
+        told = control.run(
+            CHROME / f"{asked['deed']}.js",
+            4 * seconds,
+            before=CHROME / "leaving.js",
+            uid=asked["uid"],
+            seconds=seconds,
+        )
+        return {**told, "opened": shown}
+
+    return persistently(act, seconds)
 
 
 if __name__ == "__main__":

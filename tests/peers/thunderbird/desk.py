@@ -14,13 +14,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from desktop import picture, screen, thunderbird
+from desktop import picture
 from lines import told_by_lines
 from marionette import Marionette
-from run import CHROME, START_SECONDS, opened, prepared
+from run import CHROME, opened, prepared
+from session import persistently, session
 
 _TOLD = {
     "browser.dom.window.dump.enabled": True,
@@ -35,34 +37,65 @@ _TOLD = {
 
 
 def _serve(demo: dict[str, Any], account: dict[str, Any], options: argparse.Namespace, folder: Path) -> None:
-    with (
-        screen() as display,
-        thunderbird(display, folder, _TOLD) as port,
-        Marionette(port, START_SECONDS) as control,
-    ):
-        made = prepared(control, demo, account, "implicit")
-        print(json.dumps({"version": made["version"]}), flush=True)
+    def set_up(control: Marionette, _: str) -> Any:
+        return prepared(control, demo, account, "implicit")
+
+    with session(folder, _TOLD, set_up) as running:
+        print(json.dumps({"version": running.made["version"]}), flush=True)
+        at = Desk(running.control, running.made["server"], options.seconds)
         for number, line in enumerate(sys.stdin):
             try:
-                told = _done(control, made["server"], json.loads(line), options.seconds)
+                told = at.done(json.loads(line))
             finally:
-                picture(display, options.out / f"thunderbird-desk-{number}.png")
+                picture(running.display, options.out / f"thunderbird-desk-{number}.png")
             print(json.dumps(told), flush=True)
 
 
-def _done(control: Marionette, server: str, asked: dict[str, Any], seconds: float) -> Any:
-    if asked["deed"] == "receipt":
-        return control.run(CHROME / "receipt.js", seconds + 30, seconds=seconds)
-    if asked["deed"] == "take":
-        return control.run(CHROME / "take.js", seconds, keys=asked["keys"])
-    if asked["deed"] == "read":
-        return opened(control, server, asked["subject"], seconds)
-    given = {name: asked[name] for name in ("to", "subject", "words", "sealed", "told")}
-    control.run(CHROME / "take.js", seconds, keys=asked["keys"])
-    control.run(CHROME / "open.js", seconds + 30, server=server, seconds=seconds)
-    written = control.run(CHROME / "compose.js", seconds + 30, seconds=seconds, **given)
-    control.run(CHROME / "leave.js", seconds + 30, seconds=seconds)
-    return written
+@dataclass
+class Desk:
+    control: Marionette
+    server: str
+    seconds: float
+    read: str = ""  # words of the subject of the letter read last
+
+    def done(self, asked: dict[str, Any]) -> Any:
+        if asked["deed"] == "receipt":
+            return persistently(self._receipt, self.seconds)
+        if asked["deed"] == "take":
+            return self._take(asked["keys"])
+        if asked["deed"] == "read":
+            self.read = asked["subject"]
+            return opened(self.control, self.server, self.read, self.seconds)
+        return self._written(asked)
+
+    def _take(self, keys: list[str]) -> Any:
+        return persistently(lambda _: self.control.run(CHROME / "take.js", 60, keys=keys), self.seconds)
+
+    def _receipt(self, tried: int) -> Any:
+        if tried:  # the bar that asks comes when a letter is shown
+            opened(self.control, self.server, self.read, self.seconds, anew=True)
+        return self.control.run(CHROME / "receipt.js", 90, seconds=30)
+
+    def _written(self, asked: dict[str, Any]) -> Any:
+        seconds = self.seconds
+        given: dict[str, Any] = {name: asked[name] for name in ("to", "subject", "words", "sealed", "told")}
+        self._take(asked["keys"])
+        visit: dict[str, Any] = {"server": self.server, "seconds": seconds / 2}
+        persistently(lambda _: self.control.run(CHROME / "open.js", seconds, **visit), seconds)
+        written = persistently(
+            lambda _: self.control.run(CHROME / "compose.js", seconds, seconds=seconds / 2, **given), seconds
+        )
+        left(self.control, seconds)
+        return written
+
+
+def left(control: Marionette, seconds: float) -> None:
+    """The letter that is open is sent. Where a dialogue says that it could not be, Send is pressed again."""
+
+    def act(tried: int) -> None:
+        control.run(CHROME / "leave.js", seconds + 30, seconds=seconds, again=tried > 0)
+
+    persistently(act, seconds)
 
 
 if __name__ == "__main__":

@@ -65,14 +65,13 @@ _QUIET: dict[str, str | int | bool] = {
 @contextlib.contextmanager
 def screen() -> Generator[str]:
     """A virtual screen; gives the DISPLAY to use."""
-    reading, writing = os.pipe()
-    width, height = SCREEN
-    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{width}x{height}x24", "-nolisten", "tcp"]
-    server = _start(command, dict(os.environ), Path(os.devnull), pass_fds=(writing,))
-    os.close(writing)
+    server, number = _lit()
+    for _ in range(4):  # two that begin at once may reach for the same number, and one of them ends
+        if number:
+            break
+        _end(server)
+        server, number = _lit()
     try:
-        with os.fdopen(reading) as answer:
-            number = answer.readline().strip()
         if not number:
             raise RuntimeError("Xvfb did not start")
         yield f":{number}"
@@ -80,11 +79,23 @@ def screen() -> Generator[str]:
         _end(server)
 
 
+def _lit() -> tuple[subprocess.Popen[bytes], str]:
+    """A screen's process, and the number that it says; none where it has ended instead."""
+    reading, writing = os.pipe()
+    width, height = SCREEN
+    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{width}x{height}x24", "-nolisten", "tcp"]
+    server = _start(command, dict(os.environ), Path(os.devnull), pass_fds=(writing,))
+    os.close(writing)
+    with os.fdopen(reading) as answer:
+        return server, answer.readline().strip()
+
+
 @contextlib.contextmanager
 def thunderbird(
-    display: str, folder: Path, settings: Mapping[str, str | int | bool], zone: str = ""
+    display: str, folder: Path, log: Path, settings: Mapping[str, str | int | bool], zone: str = ""
 ) -> Generator[int]:
-    """Thunderbird with a fresh profile in `folder`; gives the port of its remote control. `zone`: its computer's."""
+    """Thunderbird at home in `folder`, with a fresh profile; gives the port of its remote control. `log`: what it says
+    is added to it. `zone`: its computer's."""
     profile = folder / "profile"
     profile.mkdir(parents=True)
     port = _free_port()
@@ -101,7 +112,7 @@ def thunderbird(
     }
     command = ["thunderbird", "--profile", str(profile), "--no-remote"]
     command += ["--marionette", "--remote-allow-system-access"]
-    process = _start(command, environment, folder / "thunderbird.log")
+    process = _start(command, environment, log)
     try:
         yield port
     finally:
@@ -109,9 +120,10 @@ def thunderbird(
 
 
 def picture(display: str, path: Path) -> None:
-    """What the screen shows, as PNG."""
+    """What the screen shows, as PNG: for people, so nothing fails where it cannot be had."""
     command = ["import", "-display", display, "-window", "root", "-strip", f"PNG8:{path}"]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        subprocess.run(command, capture_output=True, timeout=60)
 
 
 def _write_settings(path: Path, settings: Mapping[str, str | int | bool]) -> None:
@@ -131,7 +143,7 @@ def _free_port() -> int:
 def _start(
     command: list[str], environment: dict[str, str], log: Path, pass_fds: tuple[int, ...] = ()
 ) -> subprocess.Popen[bytes]:
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         return subprocess.Popen(
             command,
             env=environment,

@@ -1,8 +1,9 @@
 """Thunderbird, as Debian ships it, looks for somebody's key online; what it finds is printed as JSON.
 
     python tests/peers/thunderbird/discover.py --demo-json DIR/demo.json --email WHO [--email …]
-        [--keyservers LIST]
+        [--keyservers LIST] [--held WHO]
 
+Who is `--held` is looked for until a directory and a key server have given the key: either may answer too late once.
 It knows directories and key servers at port 443 of their names alone: a proxy (`names.py`) leads those of the address's
 own operator to the demo's node.
 """
@@ -17,10 +18,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from desktop import screen, thunderbird
 from marionette import Marionette, MarionetteError
 from names import names
-from run import CHROME, START_SECONDS, account_of, prepared
+from run import CHROME, account_of, prepared
+from session import persistently, session
 
 
 def main() -> int:
@@ -29,7 +30,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="thunderbird-"))
     try:
         found = _discover(demo, options, folder)
-    except (MarionetteError, TimeoutError) as failure:
+    except MarionetteError as failure:
         print(f"Thunderbird: {failure}", file=sys.stderr)
         return 1
     finally:
@@ -54,13 +55,20 @@ def _looked_for(
     folder: Path,
     settings: dict[str, str | int | bool],
 ) -> dict[str, Any]:
-    with (
-        screen() as display,
-        thunderbird(display, folder, settings) as port,
-        Marionette(port, START_SECONDS) as control,
-    ):
-        prepared(control, demo, account_of(demo["accounts"], None), "implicit")
-        return {one: control.run(CHROME / "discover.js", 60, email=one) for one in options.email}
+    def set_up(control: Marionette, _: str) -> Any:
+        return prepared(control, demo, account_of(demo["accounts"], None), "implicit")
+
+    def found(control: Marionette, email: str) -> Any:
+        keys = control.run(CHROME / "discover.js", 120, email=email)
+        kinds = {source["type"] for key in keys for source in key["sources"]}
+        if email in options.held and len(kinds) < 2:
+            raise MarionetteError(f"the key of {email} came from {kinds or 'nowhere'} alone")
+        return keys
+
+    with session(folder, settings, set_up) as running:
+        return {
+            one: persistently(lambda _, one=one: found(running.control, one), 120) for one in options.email
+        }
 
 
 def _options() -> argparse.Namespace:
@@ -68,6 +76,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--demo-json", type=Path, required=True)
     parser.add_argument("--email", action="append", required=True)
     parser.add_argument("--keyservers", default="")
+    parser.add_argument("--held", action="append", default=[])
     return parser.parse_args()
 
 

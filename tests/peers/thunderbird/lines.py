@@ -25,7 +25,7 @@ def told_by_lines(description: str, serve: Serve) -> int:
     folder = Path(tempfile.mkdtemp(prefix="thunderbird-"))
     try:
         serve(demo, account, options, folder)
-    except (MarionetteError, TimeoutError) as failure:
+    except MarionetteError as failure:
         print(json.dumps({"failed": str(failure)}), flush=True)
         return 1
     finally:
@@ -42,5 +42,5 @@ def _options(description: str) -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for pictures and the log")
     parser.add_argument("--address", required=True, help="which account")
-    parser.add_argument("--seconds", type=float, default=60, help="how long to wait for each step")
+    parser.add_argument("--seconds", type=float, default=120, help="how long to wait for each step")
     return parser.parse_args()

@@ -18,6 +18,10 @@ class MarionetteError(Exception):
     """Thunderbird refused a command, or a script in it failed."""
 
 
+class ThunderbirdGone(MarionetteError):
+    """It has ended, or answers no more: nothing can be tried again in it."""
+
+
 class Marionette:
     """One session, in the chrome context: scripts have the rights of Thunderbird's own code."""
 
@@ -25,15 +29,21 @@ class Marionette:
         self._socket = _connect(port, patience)
         self._file = self._socket.makefile("rb")
         self._last_id = 0
-        self._read()  # Thunderbird speaks first, to say which protocol it knows
+        try:
+            self._read()  # Thunderbird speaks first, to say which protocol it knows
+        except OSError as lost:
+            raise ThunderbirdGone(f"no greeting: {lost or type(lost).__name__}") from None
         self.command("WebDriver:NewSession", {"capabilities": {}})
         self.command("Marionette:SetContext", {"value": "chrome"})
 
     def command(self, name: str, parameters: dict[str, Any]) -> Any:
         self._last_id += 1
         text = json.dumps([0, self._last_id, name, parameters]).encode()
-        self._socket.sendall(b"%d:%s" % (len(text), text))
-        _, _, error, result = self._read()
+        try:
+            self._socket.sendall(b"%d:%s" % (len(text), text))
+            _, _, error, result = self._read()
+        except OSError as lost:
+            raise ThunderbirdGone(f"{name}: {lost or type(lost).__name__}") from None
         if error:
             raise MarionetteError(f"{name}: {error['error']}: {error['message']}")
         return result
@@ -63,6 +73,7 @@ class Marionette:
         )["value"]
         if answer is None:  # a dialogue ends the script
             said = self.command("WebDriver:GetAlertText", {})["value"]
+            self.command("WebDriver:DismissAlert", {})  # whoever tries again finds it gone
             raise MarionetteError(f"{script.name}: Thunderbird opened a dialogue: {said}")
         if "error" in answer:
             raise MarionetteError(f"{script.name}: {answer['error']}")
@@ -73,7 +84,7 @@ class Marionette:
         while not length.endswith(b":"):
             byte = self._file.read(1)
             if not byte:
-                raise MarionetteError("Thunderbird closed the connection")
+                raise ThunderbirdGone("Thunderbird closed the connection")
             length += byte
         return json.loads(self._file.read(int(length[:-1])))
 
@@ -96,5 +107,5 @@ def _connect(port: int, patience: float) -> socket.socket:
             return socket.create_connection(("127.0.0.1", port), patience)
         except OSError:
             if time.monotonic() > deadline:
-                raise MarionetteError(f"Thunderbird does not listen on {port}") from None
+                raise ThunderbirdGone(f"Thunderbird does not listen on {port}") from None
             time.sleep(0.2)

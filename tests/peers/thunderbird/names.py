@@ -35,12 +35,13 @@ def names(known: Mapping[str, int]) -> Generator[Names]:
             if method != "CONNECT" or target not in known:
                 self.wfile.write(b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n")
                 return
-            with socket.create_connection(("127.0.0.1", known[target]), 10) as there:
+            with socket.create_connection(("127.0.0.1", known[target]), 60) as there:
+                there.settimeout(None)  # a busy machine may be silent for long, and connections are kept
                 self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
                 back = threading.Thread(target=_pass_on, args=(there, self.connection), daemon=True)
                 back.start()
                 _pass_on(self.connection, there)
-                back.join(10)
+                back.join()
 
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True

@@ -15,15 +15,14 @@ import re
 import shutil
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
-from desktop import SCREEN, picture, screen, thunderbird
+from desktop import SCREEN, picture
 from marionette import Marionette, MarionetteError
+from session import persistently, session
 
 CHROME = Path(__file__).parent / "chrome"
-START_SECONDS = 150  # a cold start on a busy machine
 _NEEDS = ("thunderbird", "Xvfb", "import")
 
 
@@ -39,7 +38,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="thunderbird-"))
     try:
         shown = _read(demo, account, options, folder)
-    except (MarionetteError, TimeoutError) as failure:
+    except MarionetteError as failure:
         print(f"Thunderbird: {failure}", file=sys.stderr)
         shutil.copy(folder / "thunderbird.log", options.out / "thunderbird.log")
         return 1
@@ -59,7 +58,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--address", help="which account (default: the first that holds a key)")
     parser.add_argument("--expect-subject", default="", help="words of the inner subject")
     parser.add_argument("--tls", choices=("implicit", "starttls"), default="implicit")
-    parser.add_argument("--seconds", type=float, default=120, help="how long to wait for the letter")
+    parser.add_argument("--seconds", type=float, default=240, help="how long to wait for the letter")
     return parser.parse_args()
 
 
@@ -71,35 +70,50 @@ def account_of(accounts: list[dict[str, Any]], address: str | None) -> dict[str,
 
 
 def _read(demo: dict[str, Any], account: dict[str, Any], options: argparse.Namespace, folder: Path) -> Any:
-    with (
-        screen() as display,
-        thunderbird(display, folder, {}) as port,
-        Marionette(port, START_SECONDS) as control,
-    ):
+    def set_up(control: Marionette, _: str) -> Any:
+        return prepared(control, demo, account, options.tls)
+
+    with session(folder, {}, set_up) as running:
         try:
-            made = prepared(control, demo, account, options.tls)
-            shown = opened(control, made["server"], options.expect_subject, options.seconds)
+            shown = opened(running.control, running.made["server"], options.expect_subject, options.seconds)
         finally:
-            picture(display, options.out / "thunderbird.png")
-    return {"address": account["address"], "version": made["version"], **shown}
+            picture(running.display, options.out / "thunderbird.png")
+    return {"address": account["address"], "version": running.made["version"], **shown}
 
 
-def opened(control: Marionette, server: str, subject: str, seconds: float) -> Any:
+def opened(
+    control: Marionette,
+    server: str,
+    subject: str,
+    seconds: float,
+    *,
+    offer: bool = False,
+    anew: bool = False,
+) -> Any:
     """The letter with these words in its subject ("": the newest), opened, and what is shown.
 
-    What is listed first may lack it, since the folder fills meanwhile: looked at again until it is there.
+    What is listed first may lack it, since the folder fills meanwhile: it is looked for until it is there. A reading
+    that fails is begun again over new connections. `offer`: until a key that came with it is offered; `anew`: even if
+    it is shown already.
     """
-    (width, height), deadline = SCREEN, time.monotonic() + seconds
-    given = {"server": server, "expected": subject, "width": width, "height": height, "seconds": seconds}
-    while True:
-        try:
-            shown = control.run(CHROME / "read.js", seconds + 30, **given)
-        except MarionetteError:  # the list changed under it
-            if time.monotonic() > deadline:
-                raise
-            continue
-        if shown["found"] or time.monotonic() > deadline:
-            return shown
+    width, height = SCREEN
+    given: dict[str, Any] = {
+        "server": server,
+        "expected": subject,
+        "offer": offer,
+        "width": width,
+        "height": height,
+    }
+    once = max(90, seconds / 2)  # that one reading may take
+
+    def act(tried: int) -> Any:
+        more: dict[str, Any] = {"seconds": once, "anew": anew or tried > 0, "afresh": tried > 0}
+        shown = control.run(CHROME / "read.js", once + 60, **given, **more)
+        if not shown["found"]:
+            raise MarionetteError(f"{subject!r} is not there, but {json.dumps(shown, ensure_ascii=False)}")
+        return shown
+
+    return persistently(act, seconds)
 
 
 def prepared(control: Marionette, demo: dict[str, Any], account: dict[str, Any], tls: str) -> Any:
@@ -107,7 +121,7 @@ def prepared(control: Marionette, demo: dict[str, Any], account: dict[str, Any],
     doors, implicit = demo["endpoints"], tls == "implicit"
     return control.run(
         CHROME / "prepare.js",
-        120,
+        180,
         ca=certificate_of(Path(demo["ca"])),
         account={
             "address": account["address"],

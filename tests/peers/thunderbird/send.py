@@ -19,9 +19,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from desktop import picture, screen, thunderbird
+from desk import left
+from desktop import picture
 from marionette import Marionette, MarionetteError
-from run import CHROME, START_SECONDS, account_of, opened, prepared
+from run import CHROME, account_of, opened, prepared
+from session import persistently, session
 
 _WORDS = "Je mets fin à notre échange. Portez-vous bien."
 # Thunderbird says in its log why a letter does not leave, and in no other place.
@@ -36,7 +38,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="thunderbird-"))
     try:
         said = _send(demo, account, options, folder)
-    except (MarionetteError, TimeoutError) as failure:
+    except MarionetteError as failure:
         print(f"Thunderbird: {failure}", file=sys.stderr)
         shutil.copy(folder / "thunderbird.log", options.out / "thunderbird.log")
         return 1
@@ -57,38 +59,33 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--cc", required=True, help="who gets a copy")
     parser.add_argument("--key", type=Path, action="append", default=[], help="a certificate to take first")
     parser.add_argument("--tls", choices=("implicit", "starttls"), default="implicit")
-    parser.add_argument("--seconds", type=float, default=60, help="how long to wait for each step")
+    parser.add_argument("--seconds", type=float, default=120, help="how long to wait for each step")
     return parser.parse_args()
 
 
 def _send(demo: dict[str, Any], account: dict[str, Any], options: argparse.Namespace, folder: Path) -> Any:
     seconds = options.seconds
-    with (
-        screen() as display,
-        thunderbird(display, folder, _TOLD) as port,
-        Marionette(port, START_SECONDS) as control,
-    ):
+
+    def set_up(control: Marionette, _: str) -> Any:
+        return prepared(control, demo, account, options.tls)
+
+    with session(folder, _TOLD, set_up) as running:
+        control, server = running.control, running.made["server"]
+        keys = [path.read_text() for path in options.key]
+        given: dict[str, Any] = {"server": server, "copy": options.cc, "keys": keys, "words": _WORDS}
+
+        def act(tried: int) -> Any:
+            answered = opened(control, server, options.answer, seconds, offer=True, anew=tried > 0)
+            return answered, control.run(CHROME / "write.js", seconds, seconds=seconds / 2, **given)
+
         try:
-            made = prepared(control, demo, account, options.tls)
-            answered = opened(control, made["server"], options.answer, seconds)
-            if not answered["found"]:
-                raise MarionetteError("the letter to answer is not there")
-            keys = [path.read_text() for path in options.key]
-            written = control.run(
-                CHROME / "write.js",
-                seconds + 30,
-                server=made["server"],
-                copy=options.cc,
-                keys=keys,
-                words=_WORDS,
-                seconds=seconds,
-            )
-            picture(display, options.out / "thunderbird-answer.png")
-            control.run(CHROME / "leave.js", seconds + 30, seconds=seconds)
+            answered, written = persistently(act, seconds)
+            picture(running.display, options.out / "thunderbird-answer.png")
+            left(control, seconds)
         except MarionetteError:
-            picture(display, options.out / "thunderbird-answer.png")
+            picture(running.display, options.out / "thunderbird-answer.png")
             raise
-    return {"version": made["version"], "words": _WORDS, "answered": answered, "written": written}
+    return {"version": running.made["version"], "words": _WORDS, "answered": answered, "written": written}
 
 
 if __name__ == "__main__":

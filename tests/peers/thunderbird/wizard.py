@@ -17,10 +17,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from desktop import picture, screen, thunderbird
+from desktop import picture
 from marionette import Marionette, MarionetteError
 from names import names
-from run import CHROME, START_SECONDS, certificate_of
+from run import CHROME, certificate_of
+from session import session
 
 
 def main() -> int:
@@ -31,7 +32,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="thunderbird-"))
     try:
         made = _added(demo, account, options, folder)
-    except (MarionetteError, TimeoutError) as failure:
+    except MarionetteError as failure:
         print(f"Thunderbird: {failure}", file=sys.stderr)
         return 1
     finally:
@@ -61,12 +62,10 @@ def _added(demo: dict[str, Any], account: dict[str, Any], options: argparse.Name
             "network.proxy.ssl_port": told.port,
             "mail.provider.suppress_dialog_on_startup": True,
         }
-        with (
-            screen() as display,
-            thunderbird(display, folder, settings) as port,
-            Marionette(port, START_SECONDS) as control,
-        ):
-            given = {"seconds": options.seconds}
+        given = {"seconds": options.seconds}
+
+        def added(control: Marionette, display: str) -> Any:
+            """Thunderbird waits five seconds for an answer, and asks for servers then: so it is begun anew."""
             try:
                 found = control.run(
                     CHROME / "found.js",
@@ -81,7 +80,10 @@ def _added(demo: dict[str, Any], account: dict[str, Any], options: argparse.Name
             made = control.run(
                 CHROME / "added.js", 3 * options.seconds, password=account["password"], **given
             )
-    return {**found, **made, "called": told.called}
+            return {**found, **made}
+
+        with session(folder, settings, added) as running:
+            return {**running.made, "called": told.called}
 
 
 if __name__ == "__main__":

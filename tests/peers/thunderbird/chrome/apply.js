@@ -4,11 +4,12 @@ async function apply({ uid, seconds }) {
   const { cal } = ChromeUtils.importESModule("resource:///modules/calendar/calUtils.sys.mjs");
   const { setTimeout } = ChromeUtils.importESModule("resource://gre/modules/Timer.sys.mjs");
   const deadline = Date.now() + seconds * 1000;
+  const soon = Date.now() + Math.max(30000, (seconds * 1000) / 4); // whoever shows the letter anew has time left
   const pause = () => new Promise(resolve => setTimeout(resolve, 100));
   const about = Services.wm.getMostRecentWindow("mail:3pane").document.getElementById("tabmail").currentAboutMessage;
   const bar = about.calImipBar;
   while (!bar.itipItem || !bar.actionFunc) {
-    if (Date.now() > deadline) {
+    if (Date.now() > soon) {
       throw new Error("waited in vain for the bar of invitations");
     }
     await pause();
@@ -28,10 +29,14 @@ async function apply({ uid, seconds }) {
   const held = async () => JSON.stringify([await status(), await apart()]);
   const [before, first] = [await status(), await held()];
   if (!button) {
-    return { said, method, before, after: before, buttons: buttons.filter(one => !one.hidden).map(one => one.id) };
+    const others = buttons.filter(one => !one.hidden).map(one => one.id);
+    throw new Error(`no button takes this ${method}, of ${before}; there is ${others}; it says: ${said}`);
   }
   button.click();
-  while ((await held()) === first && Date.now() < deadline) {
+  while ((await held()) === first) {
+    if (Date.now() > deadline) {
+      throw new Error(`the calendar holds what it held: ${first}; it said: ${said}`);
+    }
     await pause();
   }
   return { said, method, before, after: await status(), apart: await apart(), buttons: [button.id] };

@@ -36,21 +36,38 @@ async function complete({ typed, wanted, seconds }) {
   const offered = () =>
     Array.from({ length: input.controller.matchCount }, (_, number) => input.controller.getValueAt(number));
   const began = Date.now();
-  input.focus();
-  input.setUserInput(typed);
   const DONE = [Ci.nsIAutoCompleteController.STATUS_COMPLETE_MATCH, Ci.nsIAutoCompleteController.STATUS_COMPLETE_NO_MATCH];
-  await until(`an answer to ${typed}`, () =>
-    wanted
-      ? offered().some(one => one.includes(wanted))
-      : DONE.includes(input.controller.searchStatus) && Date.now() - began > 2000
-  );
-  const answers = offered();
+  const pill = () => window.document.querySelector("mail-address-pill");
+  // What is typed is typed again where nothing comes of it: the field may not have had the focus, or the directory was late.
+  const type = () => {
+    input.focus();
+    input.setUserInput("");
+    input.setUserInput(typed);
+    return Date.now();
+  };
+  let [last, taken, answers] = [type(), 0, []];
+  await until(`an answer to ${typed}, and the address in its place`, () => {
+    if (pill()) {
+      return true;
+    }
+    if (!wanted) {
+      answers = offered();
+      return DONE.includes(input.controller.searchStatus) && Date.now() - last > 2000;
+    }
+    const at = offered().findIndex(one => one.includes(wanted));
+    if (at >= 0 && Date.now() - taken > 3000) {
+      taken = Date.now();
+      answers = offered();
+      input.popup.selectedIndex = at;
+      input.controller.handleEnter(true);
+    }
+    if (Date.now() - last > 15000 && !pill()) {
+      last = type();
+    }
+    return pill();
+  });
   const took = Date.now() - began;
-  if (wanted) {
-    input.popup.selectedIndex = answers.findIndex(one => one.includes(wanted));
-    input.controller.handleEnter(true);
-    await until("the address in its place", () => window.document.querySelector("mail-address-pill"));
-  } else {
+  if (!wanted) {
     input.setUserInput("");
   }
   const pills = [...window.document.querySelectorAll("mail-address-pill")].map(pill => pill.emailAddress);

@@ -17,6 +17,11 @@ async function compose({ to, subject, words, sealed, told, seconds }) {
     }
   }
 
+  // Of an earlier attempt.
+  for (const left of [...Services.wm.getEnumerator("msgcompose")]) {
+    left.close();
+  }
+  await until("a clear desk", () => !Services.wm.getMostRecentWindow("msgcompose"));
   const identity = MailServices.accounts.defaultAccount.defaultIdentity;
   identity.encryptionPolicy = sealed ? 2 : 0;
   identity.signMail = sealed;

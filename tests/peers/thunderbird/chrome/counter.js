@@ -6,13 +6,13 @@ async function counter({ uid, seconds }) {
   const { setTimeout } = ChromeUtils.importESModule("resource://gre/modules/Timer.sys.mjs");
   const deadline = Date.now() + seconds * 1000;
   const pause = time => new Promise(resolve => setTimeout(resolve, time));
-  async function until(what, condition) {
+  async function until(what, condition, limit = deadline) {
     for (;;) {
       const found = await condition();
       if (found) {
         return found;
       }
-      if (Date.now() > deadline) {
+      if (Date.now() > limit) {
         throw new Error(`waited in vain for ${what}`);
       }
       await pause(100);
@@ -20,7 +20,8 @@ async function counter({ uid, seconds }) {
   }
   const about = Services.wm.getMostRecentWindow("mail:3pane").document.getElementById("tabmail").currentAboutMessage;
   const bar = about.calImipBar;
-  await until("the bar of invitations", () => bar.itipItem && bar.actionFunc);
+  const soon = Date.now() + Math.max(30000, (seconds * 1000) / 4); // whoever shows the letter anew has time left
+  await until("the bar of invitations", () => bar.itipItem && bar.actionFunc, soon);
   const said = about.document.querySelector(".calendar-notification-bar .msgNotificationBarText").textContent;
   const shown = [...about.document.getElementById("imip-view-toolbar").getElementsByTagName("toolbarbutton")].filter(one => !one.hidden);
   const method = bar.itipItem.receivedMethod;
@@ -39,7 +40,18 @@ async function counter({ uid, seconds }) {
   const summary = find("counter-proposal-summary").value;
   const comment = find("counter-proposal-comment").value;
   const proposed = [...find("counter-proposal-property-values").children].map(one => one.value).filter(Boolean);
-  find("counter-proposal-btn").click();
+  // Its fields take the proposed times.
+  const times = () => ["event-starttime", "event-endtime"].map(id => find(id).value?.getTime()).join();
+  const old = await until("the times in the dialogue", times);
+  for (let pressed = 0; times() === old; await pause(100)) {
+    if (Date.now() > deadline) {
+      throw new Error(`the dialogue takes no proposed times: ${proposed}`);
+    }
+    if (Date.now() - pressed > 5000) {
+      pressed = Date.now();
+      find("counter-proposal-btn").click();
+    }
+  }
   await pause(300);
   let after = before;
   const { again } = await untilLeft(async () => {

@@ -4,12 +4,17 @@ async function found({ ca, name, address, seconds }) {
   const deadline = Date.now() + seconds * 1000;
   async function until(what, condition) {
     for (;;) {
-      const seen = await condition();
+      let seen, failure;
+      try {
+        seen = await condition();
+      } catch (error) {
+        failure = error; // what is looked at may not be there yet
+      }
       if (seen) {
         return seen;
       }
       if (Date.now() > deadline) {
-        throw new Error(`waited in vain for ${what}`);
+        throw new Error(`waited in vain for ${what}: ${failure ?? ""}`);
       }
       await new Promise(resolve => setTimeout(resolve, 100));
     }
@@ -45,15 +50,16 @@ async function found({ ca, name, address, seconds }) {
   const fields = { first: asked(first) };
   type(first, "realName", name);
   type(first, "email", address);
-  const forward = hub().querySelector("account-hub-email account-hub-footer #forward");
+  const forward = await until("its button", () =>
+    hub().querySelector("account-hub-email account-hub-footer #forward")
+  );
   await until("the button to go on", () => !forward.disabled);
   forward.click();
-  const settings = await until("what it finds", () => {
-    if (step("emailIncomingConfigSubview")) {
-      throw new Error("it found nothing, and asks for servers");
-    }
-    return step("emailConfigFoundSubview");
-  });
+  await until("what it finds", () => step("emailIncomingConfigSubview") || step("emailConfigFoundSubview"));
+  if (step("emailIncomingConfigSubview")) {
+    throw new Error("it found nothing, and asks for servers");
+  }
+  const settings = step("emailConfigFoundSubview");
   await until("the button to go on", () => !forward.disabled);
   fields.found = asked(settings);
   // Words of the page, each line once.

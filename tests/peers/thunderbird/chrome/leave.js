@@ -1,13 +1,25 @@
-// Runs inside Thunderbird: press Send, wait until the letter has left.
-async function leave({ seconds }) {
+// Runs inside Thunderbird: press Send, wait until the letter has left. `again`: it was pressed before, and the letter may
+// have left since.
+async function leave({ seconds, again }) {
   const { setTimeout } = ChromeUtils.importESModule("resource://gre/modules/Timer.sys.mjs");
   const deadline = Date.now() + seconds * 1000;
-  const window = Services.wm.getMostRecentWindow("msgcompose");
-  window.goDoCommand("cmd_sendNow");
-  // When it cannot send, Thunderbird says so in a dialogue and keeps the window.
-  while (Services.wm.getMostRecentWindow("msgcompose")) {
+  if (!again && !Services.wm.getMostRecentWindow("msgcompose")) {
+    throw new Error("no letter is open");
+  }
+  // When it cannot send, Thunderbird says so in a dialogue and keeps the window. While it looks at who is written to, Send
+  // does nothing.
+  for (let pressed = 0; ; ) {
+    const window = Services.wm.getMostRecentWindow("msgcompose");
+    if (!window || window.closed) {
+      return;
+    }
+    if (Date.now() - pressed > 5000 && !window.gSendOperationInProgress && !window.gWindowLocked) {
+      pressed = Date.now();
+      window.goDoCommand("cmd_sendNow");
+    }
     if (Date.now() > deadline) {
-      throw new Error("the letter did not leave");
+      const { gSendOperationInProgress: sending, gWindowLocked: locked, gSendLocked: unready } = window;
+      throw new Error(`the letter did not leave: ${JSON.stringify({ sending, locked, unready })}`);
     }
     await new Promise(resolve => setTimeout(resolve, 100));
   }

@@ -3,6 +3,7 @@ async function open({ server, seconds }) {
   const { MailServices } = ChromeUtils.importESModule("resource:///modules/MailServices.sys.mjs");
   const { setTimeout } = ChromeUtils.importESModule("resource://gre/modules/Timer.sys.mjs");
   const deadline = Date.now() + seconds * 1000;
+  let last = 0;
   const incoming = MailServices.accounts.getIncomingServer(server);
   for (;;) {
     const main = Services.wm.getMostRecentWindow("mail:3pane");
@@ -10,7 +11,8 @@ async function open({ server, seconds }) {
     if (main && incoming.rootFolder.getFolderWithFlags(SentMail)) {
       return {};
     }
-    if (main) {
+    if (main && Date.now() - last > 5000) {
+      last = Date.now();
       incoming.performExpand(main.msgWindow);
       incoming.rootFolder.getFolderWithFlags(Inbox)?.updateFolder(main.msgWindow);
     }

@@ -8,10 +8,13 @@ async function visit({ server, seconds }) {
   for (const identity of MailServices.accounts.allIdentities) {
     identity.doFcc = false;
   }
-  for (;;) {
+  for (let last = 0; ; ) {
     const main = Services.wm.getMostRecentWindow("mail:3pane");
     if (main) {
-      incoming.performExpand(main.msgWindow);
+      if (Date.now() - last > 5000) {
+        last = Date.now();
+        incoming.performExpand(main.msgWindow);
+      }
       const inbox = incoming.rootFolder.getFolderWithFlags(Ci.nsMsgFolderFlags.Inbox);
       if (inbox) {
         inbox.updateFolder(main.msgWindow);

@@ -19,7 +19,7 @@ async function write({ server, copy, keys, words, seconds }) {
     }
   }
 
-  // Those that came with the letter and that Thunderbird offers, then those that are given.
+  // Those that came with the letter and that Thunderbird offers (read.js waited for them), then those that are given.
   const main = Services.wm.getMostRecentWindow("mail:3pane");
   const shown = main.document.getElementById("tabmail").currentAboutMessage;
   const { attachedSenderEmailKeysIndex, attachedKeys } = shown.Enigmail.msg;
@@ -36,6 +36,10 @@ async function write({ server, copy, keys, words, seconds }) {
   const { rootFolder } = MailServices.accounts.getIncomingServer(server);
   await until("the folder of sent letters", () => rootFolder.getFolderWithFlags(Ci.nsMsgFolderFlags.SentMail));
 
+  for (const left of [...Services.wm.getEnumerator("msgcompose")]) {
+    left.close(); // of an earlier attempt
+  }
+  await until("a clear desk", () => !Services.wm.getMostRecentWindow("msgcompose"));
   await MailServices.compose.OpenComposeWindow(
     null, shown.gMessage, shown.gMessageURI, Ci.nsIMsgCompType.ReplyToSender, Ci.nsIMsgCompFormat.PlainText,
     MailServices.accounts.defaultAccount.defaultIdentity, null, main.msgWindow
