@@ -104,4 +104,4 @@ def test_a_strange_tail_costs_its_length_and_not_its_square(tail: bytes) -> None
         canonical.relaxed_body(b"a" + tail + b"b")
         canonical.simple_body(b"a" + tail)
 
-    assert least_cpu(work, 1) < 1
+    assert least_cpu(work, 3) < 3  # a hundredth, where nothing else runs; the square is minutes

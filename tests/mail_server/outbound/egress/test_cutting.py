@@ -22,6 +22,7 @@ from directory.openpgp.packets import Tag, frame
 from mail_server import mime
 from mail_server.outbound.egress.cutting import CannotCut, cut, key_ids, names, packets_without
 from mail_server.store.armor import crc24
+from tests.effort import least_cpu
 
 HEAD = b"From: a@mss.example\r\nTo: b@mss.example\r\nX-Odd : kept \r\nSubject: [...] abcd\r\n"
 EGRESS = "0123456789ABCDEF"
@@ -238,6 +239,5 @@ def test_gnupg_opens_what_was_cut(people: tuple[Path, Certificate, Certificate],
 
 def test_a_large_letter_is_cut_in_seconds_at_the_most() -> None:
     whole = letter(message([EGRESS, "A" * 16], b"\x01" + bytes(20 << 20)))
-    began = time.perf_counter()
     assert len(cut(whole, EGRESS)) < len(whole)
-    assert time.perf_counter() - began < 5  # 0.2 s where nothing else runs
+    assert least_cpu(lambda: cut(whole, EGRESS), 6) < 6  # 0.3 s where nothing else runs

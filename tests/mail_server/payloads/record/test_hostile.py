@@ -49,4 +49,4 @@ def test_each_has_its_verdict_at_once_and_in_words_that_tell_nothing_of_it(case:
     assert (slug, code) == (VERDICTS[case.name]["slug"], VERDICTS[case.name]["code"])
     assert sentence.isascii()
     assert bool(sentence) == bool(slug)
-    assert least_cpu(lambda: verdict(case), 0.5) < 0.5
+    assert least_cpu(lambda: verdict(case), 1) < 1  # two milliseconds at most, where nothing else runs
