@@ -73,7 +73,7 @@ class BadServer:
         """From the next connection on it stands under this certificate."""
         self._leaf = leaf
 
-    def await_letter(self, marker: bytes, seconds: float = 20) -> Taken:
+    def await_letter(self, marker: bytes, seconds: float = 120) -> Taken:
         deadline = time.monotonic() + seconds
         while True:
             for letter in list(self.taken):
@@ -83,7 +83,7 @@ class BadServer:
                 raise TimeoutError("the letter did not come")
             time.sleep(0.02)
 
-    def await_connection(self, after: int, seconds: float = 20) -> None:
+    def await_connection(self, after: int, seconds: float = 120) -> None:
         """Until somebody has come once more."""
         deadline = time.monotonic() + seconds
         while self.connections <= after:
@@ -107,7 +107,7 @@ class BadServer:
             threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
 
     def _talk(self, connection: socket.socket) -> None:
-        connection.settimeout(30)
+        connection.settimeout(120)
         with suppress(OSError, _Gone):
             _Conversation(self, connection).run()
         with suppress(OSError):
@@ -241,7 +241,7 @@ class BadClient:
     """An SMTP client that says exactly what it is told."""
 
     def __init__(self, port: int) -> None:
-        self._socket: socket.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
+        self._socket: socket.socket = socket.create_connection(("127.0.0.1", port), timeout=120)
         self._rest = b""
         self.offered: dict[str, str] = {}
         self.read()

@@ -112,7 +112,7 @@ class _Server(ABC):
         self._thread.start()
 
     def wrapped(self, connection: Any) -> Any:
-        connection.settimeout(10)
+        connection.settimeout(60)
         return connection if self._tls is None else self._tls.wrap_socket(connection, server_side=True)
 
     def close(self) -> None:

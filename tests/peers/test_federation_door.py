@@ -191,7 +191,11 @@ def test_the_null_sender_of_an_unlisted_one_is_not(two: Federation) -> None:
 
 def test_a_bounce_is_never_answered(two: Federation) -> None:
     """Neither its delivery, asked for, nor its reading; nor what it was for that does not exist."""
-    before = two.here.command("queue_list")["total"]
+
+    def queued() -> set[int]:
+        return {row["id"] for row in two.here.command("queue_list")["letters"]}
+
+    before = queued()
     heads = f"Disposition-Notification-To: {two.yves.address}\r\n".encode()
     data = heads + letters.note(f"postmaster@{THERE}", two.claire.address, "Retour", "x\n").data.rstrip(
         b"\r\n"
@@ -202,7 +206,7 @@ def test_a_bounce_is_never_answered(two: Federation) -> None:
         assert client.ask(f"RCPT TO:<personne@{HERE}>").code == 550
         assert client.data(data).code == 250
     assert lying(two.here, two.claire)
-    assert two.here.command("queue_list")["total"] == before
+    assert queued() <= before
 
 
 # -- size (13) --------------------------------------------------------------------------------------------------

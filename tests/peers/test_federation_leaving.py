@@ -17,7 +17,7 @@ import pytest
 from deploy.demo import letters, pki
 from deploy.demo.federation_bad import Manners, Starttls
 from deploy.demo.federation_world import Commons
-from tests.peers.federation import FIRST, Federation, federation, honest
+from tests.peers.federation import FIRST, Federation, federation, honest, wait
 
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore:ssl.TLSVersion")]
 
@@ -125,7 +125,16 @@ def test_nothing_leaves_and_the_reason_is_told(spoilt: Federation, name: str) ->
     server.await_connection(2)  # it was tried again, and again
     assert server.taken == []
     assert server.clear == [], "a letter began in clear"
-    assert queued(spoilt, name)["reason"] == SPOILT[name].reason
+    reasons: list[str] = []  # on a busy machine it may have been too slow for once
+
+    def is_told() -> bool | None:
+        reasons.append(queued(spoilt, name)["reason"])
+        return reasons[-1] == SPOILT[name].reason or None
+
+    try:
+        wait(is_told)
+    except AssertionError:
+        pytest.fail(f"other reasons are told: {set(reasons)}")
 
 
 @pytest.mark.parametrize("name", SPOILT)

@@ -95,7 +95,7 @@ set copy = no
     def _done(self, command: Sequence[str], data: bytes) -> subprocess.CompletedProcess[bytes]:
         screen = {"HOME": str(self._home), "TERM": "xterm", "LC_ALL": "C.UTF-8"}
         return subprocess.run(
-            command, input=data, capture_output=True, timeout=60, env={**os.environ, **screen}
+            command, input=data, capture_output=True, timeout=150, env={**os.environ, **screen}
         )
 
     def answer(self, to: str, message_id: str, subject: str, text: str, *files: Path) -> None:

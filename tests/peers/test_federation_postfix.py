@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import smtplib
+import socket
 import subprocess
 from collections.abc import Iterator
 from email import message_from_bytes, policy
@@ -26,7 +27,9 @@ pytestmark = pytest.mark.peers
 @pytest.fixture(scope="module")
 def three() -> Iterator[tuple[Federation, Postfix]]:
     """Our two operators and Postfix, in one trust list."""
+    kept = socket.socket()  # so that no node of ours takes the port, until Postfix does
     port = world.free_port_base() + 26
+    kept.bind(("127.0.0.1", port))
     leaves: list[pki.Leaf] = []
 
     def listed(commons: Commons) -> None:
@@ -35,6 +38,7 @@ def three() -> Iterator[tuple[Federation, Postfix]]:
 
     with federation(also={DOMAIN: {"smtp": port, "https": NOBODY}}, rows=listed, bad={}) as made:
         here = made.here
+        kept.close()
         partner = Partner(here.domains, here.ports["smtp"], f"smtp.{here.domain}", here.leaf)
         with postfix(made.commons, leaves[0], port, [partner]) as served:
             yield made, served
@@ -53,7 +57,7 @@ def submit(made: Federation, recipient: str, data: bytes, *options: str) -> None
         "--auth", "PLAIN", "--auth-user", made.claire.address, "--auth-password", made.claire.password,
         "--from", made.claire.address, "--to", recipient, "--data", "-", *options,
     ]  # fmt: skip
-    done = subprocess.run(command, input=data.replace(b"\r\n", b"\n"), capture_output=True, timeout=60)
+    done = subprocess.run(command, input=data.replace(b"\r\n", b"\n"), capture_output=True, timeout=150)
     assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
 
 
@@ -121,7 +125,7 @@ def test_our_report_of_success_reaches_the_sender_at_postfix(three: tuple[Federa
 def test_the_report_of_success_of_postfix_reaches_our_sender(three: tuple[Federation, Postfix]) -> None:
     made, served = three
     _, letter = letter_of(made.claire.address, served.address("bruno"), "retour")
-    with smtplib.SMTP("localhost", made.here.ports["submission"], timeout=30) as smtp:
+    with smtplib.SMTP("localhost", made.here.ports["submission"], timeout=120) as smtp:
         smtp.starttls(context=clients.tls(made.commons.ca))
         smtp.login(made.claire.address, made.claire.password)
         smtp.sendmail(
@@ -251,7 +255,7 @@ def test_what_its_program_signed_in_eight_bits_is_not_changed_and_comes_back(
 def test_an_address_with_an_accent_is_refused_in_plain_words(bare: tuple[Federation, Postfix]) -> None:
     made, served = bare
     to = served.address("hélène")
-    with smtplib.SMTP("localhost", made.here.ports["submission"], timeout=30) as smtp:
+    with smtplib.SMTP("localhost", made.here.ports["submission"], timeout=120) as smtp:
         smtp.starttls(context=clients.tls(made.commons.ca))
         smtp.login(made.claire.address, made.claire.password)
         options = ["SMTPUTF8", "BODY=8BITMIME"]

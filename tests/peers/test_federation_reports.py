@@ -21,7 +21,7 @@ pytestmark = pytest.mark.peers
 
 @contextmanager
 def submission(two: Federation) -> Generator[smtplib.SMTP]:
-    with smtplib.SMTP("localhost", two.here.ports["submission"], timeout=30) as smtp:
+    with smtplib.SMTP("localhost", two.here.ports["submission"], timeout=120) as smtp:
         smtp.starttls(context=clients.tls(two.commons.ca))
         smtp.login(two.claire.address, two.claire.password)
         smtp.ehlo()
@@ -103,7 +103,7 @@ def test_software_of_another_operator_hears_why_its_document_was_refused(two: Fe
         made.zip_part(made.one_document(patient_id=made.OTHER)),
         subject="XDM/1.0/DDM+Bilan VASARELY Apolline", sender=system, to=two.marc.address,
     )  # fmt: skip
-    with smtplib.SMTP("localhost", two.there.ports["smtp"], timeout=30) as smtp:
+    with smtplib.SMTP("localhost", two.there.ports["smtp"], timeout=120) as smtp:
         smtp.starttls(context=two.context(two.leaves[BAD]))
         with pytest.raises(smtplib.SMTPDataError) as refused:
             smtp.sendmail(system, [two.marc.address], message)

@@ -21,7 +21,7 @@ from deploy.demo.federation_world import Operator
 from policies.trust_list import listing
 from tests.peers.federation import THERE, Federation, federation, refusals, wait
 
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.timeout(900)]
 
 HOUR = 3600.0
 SECOND = "mss.second.test"
@@ -238,18 +238,25 @@ def test_while_no_newer_list_of_revocation_can_be_had_the_last_one_serves(
 
 
 def test_the_last_list_of_revocation_serves_no_longer_than_it_says_itself(two: Federation) -> None:
-    """It says a week; here, two seconds."""
+    """It says a week; here, some seconds."""
     revocations = two.commons.revocations
-    revocations.valid = timedelta(seconds=2)
     try:
-        fetched(two)
-        assert let_in(two)
+        for seconds in (3, 12, 60, 200):
+            revocations.switch(RevocationState.GOOD)
+            revocations.valid, begun = timedelta(seconds=seconds), time.monotonic()
+            fetched(two)
+            if let_in(two):
+                break
+            # Its dates have whole seconds.
+            assert time.monotonic() - begun > seconds - 1, "it was refused before its time"
+        else:
+            pytest.fail("nobody came in while it served")
         revocations.switch(RevocationState.DOWN)
-        time.sleep(2.1)
-        reply = handed(two, two.there.leaf, THERE)
+        reply = wait(lambda: refused(two))
     finally:
         revocations.valid = 7 * pki.DAY
-    assert (reply.code, "cannot be known" in reply.words) == (451, True)
+    assert "cannot be known" in reply.words
+    assert time.monotonic() - begun > seconds - 1
 
 
 # -- time -------------------------------------------------------------------------------------------------------
@@ -270,43 +277,82 @@ def test_a_new_name_of_a_known_domain_is_held_until_a_person_or_the_delay_says_o
         assert handed(two, taking_over, THERE).code == 250
 
 
+# Hours are made seconds; where the machine is so busy that they pass before anybody comes to the door, more of them.
+PACES = (1, 4, 16, 60)
+
+
 def test_a_list_that_grows_old_lets_in_nobody_new_and_then_nobody() -> None:
     """72 hours and 7 days, made 2 and 6 seconds."""
-    ages = {"trust_list_new_peers_hours": 2 / HOUR, "trust_list_all_peers_hours": 6 / HOUR}
-    still = {"trust_list_every_minutes": 1440}
-    with federation({"policies": ages | still}, bad={}, alone=True) as two:
-        newcomer = two.commons.operator(NEW, 76)
-        two.commons.admit(newcomer.dn, NEW)
-        assert fetched(two)["applied"]
-        begun = time.monotonic()
-        assert let_in(two)
-        two.commons.lists.switch(ListState.DOWN)
-        time.sleep(max(0.0, begun + 2.1 - time.monotonic()))
-        assert let_in(two), "it was met before"
-        reply = handed(two, newcomer, NEW)
-        assert (reply.code, "too old" in reply.words) == (451, True)
-        assert standing(two.here)["age"] != "young"
-        time.sleep(max(0.0, begun + 6.1 - time.monotonic()))
-        assert handed(two, two.there.leaf, THERE).code == 451
-        two.commons.lists.switch(ListState.GOOD)
-        assert fetched(two)["applied"]
-        assert let_in(two)
+    for pace in PACES:
+        ages = {"trust_list_new_peers_hours": 2 * pace / HOUR, "trust_list_all_peers_hours": 6 * pace / HOUR}
+        still = {"trust_list_every_minutes": 1440}
+        with federation({"policies": ages | still}, bad={}, alone=True) as two:
+            if grows_old(two, pace):
+                return
+    pytest.fail("nobody came to the door in time")
+
+
+def grows_old(two: Federation, pace: float) -> bool:
+    """Whether each came in time to see what there is to be seen then."""
+    newcomer = two.commons.operator(NEW, 76)
+    two.commons.admit(newcomer.dn, NEW)
+    begun = time.monotonic()
+    assert fetched(two)["applied"]
+    known = time.monotonic()
+    if not let_in(two):
+        return late(begun, 2 * pace)
+    two.commons.lists.switch(ListState.DOWN)
+    time.sleep(max(0.0, known + 2 * pace + 0.1 - time.monotonic()))
+    if not let_in(two):  # it was met before
+        return late(begun, 6 * pace)
+    reply = handed(two, newcomer, NEW)
+    assert (reply.code, "too old" in reply.words) == (451, True)
+    assert standing(two.here)["age"] != "young"
+    wait(lambda: refused(two))
+    assert time.monotonic() - begun > 6 * pace
+    two.commons.lists.switch(ListState.GOOD)
+    begun = time.monotonic()
+    assert fetched(two)["applied"]
+    return let_in(two) or late(begun, 6 * pace)
+
+
+def late(begun: float, seconds: float) -> bool:
+    """Not in time to see anything, and not otherwise."""
+    assert time.monotonic() - begun > seconds, "it was refused before its time"
+    return False
+
+
+def refused(two: Federation) -> Reply | None:
+    """What the other operator is told once it is let in no longer."""
+    reply = handed(two, two.there.leaf, THERE)
+    assert reply.code in (250, 451), reply
+    return reply if reply.code == 451 else None
 
 
 def test_after_the_grace_nobody_comes_in_whose_certificate_cannot_be_checked() -> None:
     """24 hours, made 1.5 seconds; it heals by itself when the lists of revocation come again."""
-    grace = {"revocation_grace_hours": 1.5 / HOUR, "revocation_every_minutes": 1440}
-    with federation({"policies": grace}, bad={}, alone=True) as two:
-        fetched(two)
-        begun = time.monotonic()
-        assert let_in(two)
-        two.commons.revocations.switch(RevocationState.DOWN)
-        time.sleep(max(0.0, begun + 1.7 - time.monotonic()))
-        reply = handed(two, two.there.leaf, THERE)
-        assert (reply.code, "cannot be known" in reply.words) == (451, True)
-        two.commons.revocations.switch(RevocationState.GOOD)
-        fetched(two)
-        assert let_in(two)
+    for pace in PACES:
+        grace = {"revocation_grace_hours": 1.5 * pace / HOUR, "revocation_every_minutes": 1440}
+        with federation({"policies": grace}, bad={}, alone=True) as two:
+            if grace_ends(two, 1.5 * pace):
+                return
+    pytest.fail("nobody came to the door in time")
+
+
+def grace_ends(two: Federation, seconds: float) -> bool:
+    """Whether each came in time to see what there is to be seen then."""
+    begun = time.monotonic()
+    fetched(two)
+    if not let_in(two):
+        return late(begun, seconds)
+    two.commons.revocations.switch(RevocationState.DOWN)
+    reply = wait(lambda: refused(two))
+    assert "cannot be known" in reply.words
+    assert time.monotonic() - begun > seconds
+    two.commons.revocations.switch(RevocationState.GOOD)
+    begun = time.monotonic()
+    fetched(two)
+    return let_in(two) or late(begun, seconds)
 
 
 def test_a_node_that_never_had_a_list_of_revocation_that_holds_lets_nobody_in() -> None:

@@ -91,14 +91,12 @@ class Postfix:
         return f"{local}@{DOMAIN}"
 
     def letters(self, local: str) -> list[bytes]:
-        """What lies in a maildir, in clear, in the order of arrival."""
-        found = sorted(
-            (path for path in (self.folder / "mail" / local).glob("*/*") if path.is_file()),
-            key=lambda path: path.stat().st_mtime_ns,
-        )
+        """What lies in a maildir, in clear, in the order of arrival. In tmp are letters of which a part is there."""
+        home = self.folder / "mail" / local
+        found = sorted((*home.glob("new/*"), *home.glob("cur/*")), key=lambda path: path.stat().st_mtime_ns)
         return [path.read_bytes() for path in found]
 
-    def await_letter(self, local: str, marker: bytes, seconds: float = 60) -> bytes:
+    def await_letter(self, local: str, marker: bytes, seconds: float = 180) -> bytes:
         """The letter in which `marker` stands."""
         deadline = time.monotonic() + seconds
         while True:
@@ -111,18 +109,18 @@ class Postfix:
     def send(self, sender: str, recipients: Sequence[str], data: bytes, *options: str) -> None:
         """By its own sendmail, as its users' programs do."""
         command = ["/usr/sbin/sendmail", "-C", str(self.folder / "etc"), "-i", "-f", sender, *options]
-        subprocess.run([*command, *recipients], input=data, check=True, capture_output=True, timeout=30)
+        subprocess.run([*command, *recipients], input=data, check=True, capture_output=True, timeout=120)
 
     def offer_no(self, *keywords: str) -> None:
         """From now on its server speaks none of these extensions of SMTP."""
         told = f"smtpd_discard_ehlo_keywords={','.join(keywords)}"
         command = ["/usr/sbin/postconf", "-c", str(self.folder / "etc"), "-e", told]
-        subprocess.run(command, check=True, capture_output=True, timeout=30)
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
         _control(self.folder, "stop")  # connections that are kept open would still be offered them
         _control(self.folder, "start")
         _until_it_listens(self)
 
-    def await_log(self, words: str, seconds: float = 60) -> str:
+    def await_log(self, words: str, seconds: float = 180) -> str:
         """The line of its log in which these words stand."""
         deadline = time.monotonic() + seconds
         while True:
@@ -199,13 +197,13 @@ def _fingerprint(leaf: pki.Leaf) -> str:
 def _control(run: Path, word: str) -> None:
     command = ["/usr/sbin/postfix", "-c", str(run / "etc"), word]
     done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=150
     )
     assert done.returncode == 0, done.stdout.decode(errors="replace")
 
 
 def _until_it_listens(served: Postfix) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 150
     while True:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", served.port)) == 0:
