@@ -20,6 +20,8 @@ from directory.listings.database import ListingsDatabase, Sql
 from directory.listings.known import several
 from directory.listings.writing import (
     Written,
+    compare_mailboxes,
+    compare_situations,
     put_mailboxes,
     put_numbered_situations,
     reinstate,
@@ -117,20 +119,16 @@ class Writer:
         if self._form.of_mailboxes:
             written = put_mailboxes(sql, values, at=self._at, vocabulary=self._vocabulary)
         else:
-            numbered = {int(owner): value for owner, value, _ in some if isinstance(value, Situation)}
-            written = put_numbered_situations(sql, numbered, self._at, self._vocabulary)
+            written = put_numbered_situations(sql, _numbered(some), self._at, self._vocabulary)
             self._reinstate(sql, values)
         refused = set(written.refused)
-        whose = {
-            owner: value.professional.national_id for owner, value, _ in some if isinstance(value, Situation)
-        }
         known_lines.add(
             sql,
             self._form.number,
             # What has a better owner is looked at again each time: it may be free by then.
             [(hashed, owner) for owner, _, hashes in some if owner not in refused for hashed in hashes],
         )
-        self._count(written, whose)
+        self._count(written, _people_of(some))
 
     def _reinstate(self, sql: Sql, values: Sequence[Situation]) -> None:
         people = {one.professional.national_id for one in values}
@@ -158,21 +156,13 @@ class Writer:
 
     def _compare(self, some: Sequence[_Ready]) -> None:
         """What would become of them."""
-        table, key = ("mailbox", "address") if self._form.of_mailboxes else ("situation", "id")
-        owners: list[Any] = [owner if self._form.of_mailboxes else int(owner) for owner, _, _ in some]
-        asked = f"SELECT {key} FROM {table} WHERE {key} IN ({{}})"  # noqa: S608
-        there = {str(row[0]) for row in self._database.read(lambda sql: several(sql, asked, owners))}
-        self._count(
-            Written(
-                tuple(owner for owner, _, _ in some if owner not in there),
-                tuple(owner for owner, _, _ in some if owner in there),
-            ),
-            {
-                owner: value.professional.national_id
-                for owner, value, _ in some
-                if isinstance(value, Situation)
-            },
-        )
+
+        def read(sql: Sql) -> Written:
+            if self._form.of_mailboxes:
+                return compare_mailboxes(sql, [value for _, value, _ in some if isinstance(value, Mailbox)])
+            return compare_situations(sql, _numbered(some))
+
+        self._count(self._database.read(read), _people_of(some))
 
     # -- what is gone
 
@@ -253,6 +243,15 @@ class Writer:
                 yield
         finally:
             self._outcome.longest_transaction = int(self._transactions.longest * 1000)
+
+
+def _numbered(some: Sequence[_Ready]) -> dict[int, Situation]:
+    return {int(owner): value for owner, value, _ in some if isinstance(value, Situation)}
+
+
+def _people_of(some: Sequence[_Ready]) -> dict[str, str]:
+    """By the situations that they are of."""
+    return {owner: value.professional.national_id for owner, value, _ in some if isinstance(value, Situation)}
 
 
 def _gone_mailboxes(sql: Sql, addresses: Collection[str]) -> list[Gone]:

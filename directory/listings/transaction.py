@@ -57,6 +57,15 @@ class Written:
     removed: tuple[str, ...] = ()
 
 
+def _holder_ids(one: Mailbox) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(each.national_id for each in one.holders))
+
+
+def _is_so(old: Row, row: Row, held: tuple[str, ...], ids: tuple[str, ...]) -> bool:
+    """Whether a mailbox is already what somebody tells of it; `old` has its card at its end."""
+    return old[:-1] == row and held == ids
+
+
 @dataclass(slots=True)
 class _Due:
     """Whose cards are to be made anew before the transaction ends."""
@@ -84,6 +93,30 @@ class Transaction:
     # -- mailboxes
 
     def put_mailboxes(self, mailboxes: Iterable[Mailbox], publisher: str) -> Written:
+        asked, olds, refused = self._by_right(mailboxes)
+        if not asked:
+            return Written(refused=refused)
+        before = self._holders(address for address in asked if address in olds)
+        self._tell_mailboxes(asked.values())
+        added, changed = self._write_mailboxes(asked, olds, before, publisher)
+        return Written(tuple(added), tuple(changed), refused)
+
+    def compare_mailboxes(self, mailboxes: Iterable[Mailbox]) -> Written:
+        """What `put_mailboxes` would answer. Nothing is written."""
+        asked, olds, refused = self._by_right(mailboxes)
+        before = self._holders(address for address in asked if address in olds)
+        changed = [
+            address
+            for address, one in asked.items()
+            if address in olds
+            and not _is_so(olds[address], mailbox_row(one, ""), before.get(address, ()), _holder_ids(one))
+        ]
+        return Written(tuple(one for one in asked if one not in olds), tuple(changed), refused)
+
+    def _by_right(
+        self, mailboxes: Iterable[Mailbox]
+    ) -> tuple[dict[str, Mailbox], dict[str, Row], tuple[str, ...]]:
+        """Those that may be written, what is there of them, and the addresses of those that may not."""
         asked = {one.address: one for one in mailboxes}
         olds = {row[0]: row for row in several(self._sql, _OLD_MAILBOXES, asked)}
         refused = [
@@ -93,12 +126,7 @@ class Transaction:
         ]
         for address in refused:
             del asked[address]
-        if not asked:
-            return Written(refused=tuple(refused))
-        before = self._holders(address for address in asked if address in olds)
-        self._tell_mailboxes(asked.values())
-        added, changed = self._write_mailboxes(asked, olds, before, publisher)
-        return Written(tuple(added), tuple(changed), tuple(refused))
+        return asked, olds, tuple(refused)
 
     def _tell_mailboxes(self, mailboxes: Iterable[Mailbox]) -> None:
         listed = list(mailboxes)
@@ -121,9 +149,9 @@ class Transaction:
         width = len(MAILBOX_COLUMNS)
         for address, one in asked.items():
             row = mailbox_row(one, publisher)
-            ids = tuple(dict.fromkeys(each.national_id for each in one.holders))
+            ids = _holder_ids(one)
             old, held = olds.get(address), before.get(address, ())
-            if old is not None and old[:-1] == row and held == ids:
+            if old is not None and _is_so(old, row, held, ids):
                 continue
             (added if old is None else changed).append(address)
             rows.append((*row, self._at))
@@ -190,6 +218,16 @@ class Transaction:
             self._moved = True
             self._sql.many(_PUT_SITUATION, rows)
         return Written(tuple(added), tuple(changed))
+
+    def compare_situations(self, asked: Mapping[int, Situation]) -> Written:
+        """What `put_situations` would answer. Nothing is written."""
+        olds = {row[0]: row for row in several(self._sql, SITUATIONS, asked)}
+        changed = [
+            str(key)
+            for key, one in asked.items()
+            if key in olds and olds[key][:-1] != situation_row(key, one)
+        ]
+        return Written(tuple(str(key) for key in asked if key not in olds), tuple(changed))
 
     def remove_situations(self, ids: Iterable[str]) -> Written:
         olds = several(self._sql, SITUATIONS, {int(one) for one in ids})

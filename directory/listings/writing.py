@@ -51,6 +51,16 @@ def put_numbered_situations(
     return written
 
 
+def compare_mailboxes(sql: Sql, mailboxes: Iterable[Mailbox]) -> Written:
+    """What `put_mailboxes` would answer; nothing is written."""
+    return Transaction(sql, 0).compare_mailboxes(mailboxes)
+
+
+def compare_situations(sql: Sql, situations: Mapping[int, Situation]) -> Written:
+    """What `put_numbered_situations` would answer; nothing is written."""
+    return Transaction(sql, 0).compare_situations(situations)
+
+
 def remove_mailboxes(
     sql: Sql, addresses: Iterable[str], at: int = 0, origin: Origin | None = None
 ) -> Written:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from deploy.demo.directory_files import MAILBOX_HEADER, write_activity, write_mailboxes
+from deploy.demo.directory_files import ACTIVITY_HEADER, MAILBOX_HEADER, write_activity, write_mailboxes
 from directory.imports.turn import own_turn
 from directory.imports.wrong import ImportRefused
 from directory.listings import reading
@@ -272,6 +272,37 @@ def test_a_dry_run_tells_and_changes_nothing(both: Imports) -> None:
     assert counted(outcome, ("added", "changed", "removed", "wrong")) == (1, 1, 1, 1)
     assert both.state() == before
     assert both.read("SELECT count(*) FROM import_run") == runs
+
+
+def reordered(header: str, *lines: str) -> str:
+    """The same file with its columns in another order: no line has the octets it had."""
+    rows = [line.split("|") for line in (header, *lines)]
+    return "".join("|".join(reversed(row)) + "\n" for row in rows)
+
+
+def test_a_dry_run_counts_what_the_import_would_do_and_not_whose_octets_moved(both: Imports) -> None:
+    lines = [mailbox_line(f"{one}@x.mssante.fr") for one in "abc"]
+    practice = activity_line(), activity_line(RPPS[1], nom_d="DUPONT")
+    both.mailboxes(*lines)
+    both.activity(*practice)
+    ours = Mailbox("d@x.mssante.fr", Kind.PER, (Professional(RPPS[0], family="MARTIN"),), origin=Origin.OWN)
+    both.database.write(lambda sql: put_mailboxes(sql, [ours], at=1))
+    lines[1] = mailbox_line("b@x.mssante.fr", dématérialisation="N")
+    lines[2] = mailbox_line("c@x.mssante.fr", identification_nationale=RPPS[1], nom_d="DUPONT")
+    files = (
+        reordered(MAILBOX_HEADER, *lines, mailbox_line("d@x.mssante.fr"), mailbox_line("e@x.mssante.fr")),
+        reordered(ACTIVITY_HEADER, practice[0], practice[1].replace("|Lyon|", "|Bron|")),
+    )
+    told: list[list[Any]] = []
+    for dry in (True, False):
+        for text in files:
+            outcome = both.run(both.file(text), dry_run=dry)
+            changes = Path(outcome.changes_report).read_text(encoding="utf-8-sig").splitlines()
+            told.append(
+                [counted(outcome, ("added", "changed", "removed", "refused", "unchanged")), sorted(changes)]
+            )
+    assert told[:2] == told[2:]
+    assert [counts for counts, _ in told[:2]] == [(1, 2, 0, 1, 0), (0, 1, 0, 0, 0)]
 
 
 def test_who_is_gone_from_the_activity_file_is_struck_off_and_comes_back(both: Imports) -> None:
