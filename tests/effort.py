@@ -5,6 +5,7 @@ Not a measure of performance, which is tests/bench's: the machine does much else
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from typing import Any
 def steps(work: Callable[[], object]) -> int:
     """Lines of Python that the work took, a call of C's as one more: the same on any machine, whatever else it does.
 
-    What C does within one call is not counted.
+    What C does within one call is not counted, nor what the collector of garbage would finish in between.
     """
     count = 0
 
@@ -28,7 +29,8 @@ def steps(work: Callable[[], object]) -> int:
         nonlocal count
         count += event == "c_call"
 
-    traced, profiled = sys.gettrace(), sys.getprofile()
+    traced, profiled, collects = sys.gettrace(), sys.getprofile(), gc.isenabled()
+    gc.disable()
     sys.setprofile(call)
     sys.settrace(line)
     try:
@@ -36,6 +38,8 @@ def steps(work: Callable[[], object]) -> int:
     finally:
         sys.settrace(traced)
         sys.setprofile(profiled)
+        if collects:
+            gc.enable()
     return count
 
 
