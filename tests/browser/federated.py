@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.demo import clients, federation, letters, world
-from deploy.demo.federation_world import Operator
+from deploy.demo.federation_world import BAD_PORT, LIST_PORT, REVOCATION_PORT, SWITCH_PORT, Operator
 from deploy.demo.world import Person
 from tests.browser.served import QUICK, Served, aside
 from tests.browser.wiretap import Wiretap
@@ -106,12 +106,9 @@ def _shown(stored: bytes) -> EmailMessage:
 @contextmanager
 def served_federation() -> Generator[Federated]:
     folder = Path(tempfile.mkdtemp(prefix="vm-two-"))
-    theirs = (
-        *world.ports_at(0).values(),
-        94,
-        95,
-        96,
-    )  # the trust authority's servers and a bad operator's too
+    # The trust authority's servers too, a bad operator's, and what switches them.
+    beside_them = (LIST_PORT, REVOCATION_PORT, BAD_PORT, SWITCH_PORT)
+    theirs = (*world.ports_at(0).values(), *beside_them)
     base = world.free_port_base(*(port + world.PEER_OFFSET for port in theirs))
     beside = federation.Federation(folder, base)
     try:

@@ -76,7 +76,8 @@ def lying(operator: Operator, person: Person) -> list[bytes]:
         letters: list[bytes] = []
         for uid in found[0].split():
             _, data = imap.uid("FETCH", uid.decode(), "(BODY.PEEK[])")
-            letters.append(data[0][1])
+            if data[0]:  # it may have been sealed anew since, under another UID
+                letters.append(data[0][1])
         return letters
 
 
