@@ -95,7 +95,8 @@ def _told(path: Path, result: dict[str, Any]) -> str:
 
 
 def _held(one: dict[str, Any]) -> str:
-    where = f"line {one['line']}, {one['reason']}" if one["line"] else one["reason"]
+    why = one["sentence"].rstrip(".")
+    where = f"line {one['line']}: {why}" if one["line"] else why
     return f"{one['which']} ({where})"
 
 

@@ -70,14 +70,14 @@ def person_id(value: str, column: str) -> str:
     try:
         return parse_person(value).value
     except IdentifierRefused as wrong:
-        raise LineWrong(column, wrong.reason) from None
+        raise LineWrong(column, wrong.reason, wrong.en) from None
 
 
 def structure_id(kind: str, number: str, column: str) -> str:
     """`kind` as the files write it: a code of TRE_G07, or its words."""
-    found, reason = _structure(kind, number)
-    if reason:
-        raise LineWrong(column, reason)
+    found, *wrong = _structure(kind, number)
+    if wrong:
+        raise LineWrong(column, *wrong)
     return found
 
 
@@ -107,7 +107,8 @@ def title_of(*words: str) -> str:
 
 
 @functools.lru_cache(maxsize=65_536)
-def _structure(kind: str, number: str) -> tuple[str, str]:
+def _structure(kind: str, number: str) -> tuple[str] | tuple[str, str, str]:
+    """The identifier, or "" and why it is none."""
     lowered = kind.strip().lower()
     prefix = next(
         (code for code, word in (_FINESS, _SIREN, _SIRET) if lowered == code or lowered.startswith(word)), ""
@@ -115,27 +116,27 @@ def _structure(kind: str, number: str) -> tuple[str, str]:
     if not prefix and lowered[:1] in ("0", "4"):
         prefix = lowered[:1]
     try:
-        return parse_structure(prefix + number).value, ""
+        return (parse_structure(prefix + number).value,)
     except IdentifierRefused as wrong:
-        first = wrong.reason
+        first = wrong.reason, wrong.en
     try:  # some files write the whole identifier
-        return parse_structure(number).value, ""
+        return (parse_structure(number).value,)
     except IdentifierRefused:
-        return "", first
+        return "", *first
 
 
 @functools.lru_cache(maxsize=65_536)
-def _checked(name: str, value: str) -> tuple[str, str]:
+def _checked(name: str, value: str) -> tuple[str] | tuple[str, str, str]:
     try:
-        return {"finess": Finess, "siren": Siren, "siret": Siret}[name].parse(value).number, ""
+        return ({"finess": Finess, "siren": Siren, "siret": Siret}[name].parse(value).number,)
     except IdentifierRefused as wrong:
-        return "", wrong.reason
+        return "", wrong.reason, wrong.en
 
 
 def _register(name: str, value: str, column: str) -> str:
     if not value:
         return ""
-    found, reason = _checked(name, value)
-    if reason:
-        raise LineWrong(column, reason)
+    found, *wrong = _checked(name, value)
+    if wrong:
+        raise LineWrong(column, *wrong)
     return found

@@ -121,7 +121,7 @@ class _Import:
         stamp = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(self._clock() / 1000))}-{outcome.source}"
         run = uuid.uuid4().hex
         with (
-            Report(wish.reports, f"{stamp}-wrong.csv", ("line", "column", "reason")) as wrong,
+            Report(wish.reports, f"{stamp}-wrong.csv", ("line", "column", "reason", "sentence")) as wrong,
             Report(wish.reports, f"{stamp}-changes.csv", ("what", "which")) as changes,
         ):
             self._writer = Writer(

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
+from directory.imports.wrong import LineWrong
 from directory.listings.database import ListingsDatabase, Sql
 from directory.search.words import normalised
 
@@ -25,7 +26,11 @@ _LONGEST = 4096  # octets of a line that are looked at
 _SHORTEST_ID, _LONGEST_ID = 8, 14  # characters of one that may be mistyped
 _IN_IDS = "0123456789AB"  # 2A and 2B are departments of ADELI numbers
 _AT_ONCE = 1000  # rows of one transaction
-_TOO_MANY = "too many wrong lines to tell whose they are"
+_TOO_MANY = (
+    "too many wrong lines to tell whose they are",
+    "There are too many wrong lines to tell whose they are.",
+)
+_Why = tuple[int, str, str]  # line, reason, sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,7 @@ class Held:
     which: str  # the address, or the professional's identifier
     line: int  # in the file; 0: there were too many wrong ones
     reason: str  # why that line is wrong
+    sentence: str  # the same for people
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,25 +55,25 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class _Unclear:
-    number: int
-    reason: str
+    why: _Why
     parts: tuple[str, ...]
 
 
 class WrongLines:
     def __init__(self) -> None:
-        self._clear: dict[str, tuple[int, str]] = {}
+        self._clear: dict[str, _Why] = {}
         self._unclear: list[_Unclear] = []
         self._addresses: set[str] = set()  # that stand in unclear ones
         self._too_many = False
 
-    def note(self, number: int, reason: str, line: bytes, named: str | None) -> None:
+    def note(self, number: int, wrong: LineWrong, line: bytes, named: str | None) -> None:
         """`named`: whom it names beyond doubt."""
+        why = number, wrong.reason, wrong.sentence
         if named is not None:
-            self._clear.setdefault(named, (number, reason))
+            self._clear.setdefault(named, why)
         else:
             parts = tuple(one.strip() for one in line[:_LONGEST].decode("utf-8", "replace").split("|"))
-            self._unclear.append(_Unclear(number, reason, tuple(one for one in parts if one)))
+            self._unclear.append(_Unclear(why, tuple(one for one in parts if one)))
             self._addresses |= {one.lower() for one in parts if "@" in one}
         if len(self._clear) > _MOST_CLEAR or len(self._unclear) > _MOST_UNCLEAR:
             self._too_many = True
@@ -83,7 +89,7 @@ class WrongLines:
     def held(self, gone: Sequence[Gone]) -> dict[str, Held]:
         """Of these, who may be named, by owner."""
         if self._too_many:
-            return {one.owner: Held(one.which, 0, _TOO_MANY) for one in gone}
+            return {one.owner: Held(one.which, 0, *_TOO_MANY) for one in gone}
         found: dict[str, Held] = {}
         for one in gone:
             for key in (one.which, *one.national_ids):
@@ -93,7 +99,7 @@ class WrongLines:
             search = _Search(gone)
             for unclear in self._unclear:
                 for one in search.named(unclear.parts):
-                    found.setdefault(one.owner, Held(one.which, unclear.number, unclear.reason))
+                    found.setdefault(one.owner, Held(one.which, *unclear.why))
         return found
 
 

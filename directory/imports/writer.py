@@ -78,15 +78,16 @@ class Writer:
                 value = self._form.value(line)
             except LineWrong as wrong:
                 self._outcome.wrong += 1
-                self._wrong.tell(number, wrong.column, wrong.reason)
-                self._wrong_lines.note(number, wrong.reason, line, self._form.clear_key(line))
+                self._wrong.tell(number, wrong.column, wrong.reason, wrong.sentence)
+                self._wrong_lines.note(number, wrong, line, self._form.clear_key(line))
                 continue
             by_owner.setdefault(self._form.owner(value), []).append((value, hashed, known, number))
         for owner, found in by_owner.items():
             values = [one[0] for one in found]
             if len(values) > 1 and self._form.surplus(values):
                 self._outcome.repeated += len(values) - 1
-                self._wrong.tell(found[1][3], "", f"repeated {len(values)} times; one is taken")
+                words = f"repeated {len(values)} times; one is taken"
+                self._wrong.tell(found[1][3], "", words, f"{words.capitalize()}.")
             value = values[0] if len(values) == 1 else self._form.merged(values)
             if self._loses_a_holder(owner, value):
                 continue

@@ -91,7 +91,8 @@ def test_a_professional_of_ours_whose_line_became_wrong_keeps_access_and_is_told
 
     imported(*lines)
     said = imported(activity_line("899700000015", nom_d=f"NOM{RPPS[0]}"), *lines[1:])
-    assert f"kept as before, since a wrong line may be theirs: {RPPS[0]} (line 2, rpps-check-digit)" in said
+    why = "The last digit of the RPPS number does not match the others: one of them was mistyped"
+    assert f"kept as before, since a wrong line may be theirs: {RPPS[0]} (line 2: {why})." in said
     assert "Accounts of ours among these: zoe@mss.essai.test." in said
     assert "struck off" not in said
     assert "Out here" not in said

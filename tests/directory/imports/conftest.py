@@ -115,9 +115,14 @@ class Imports:
         self.told.append((stage, done, total))
 
     def wrong(self, outcome: Outcome) -> list[list[str]]:
-        """Rows of the report of wrong lines, without its header."""
+        """Rows of the report of wrong lines, without its header and their sentences."""
         with Path(outcome.wrong_report).open(encoding="utf-8-sig", newline="") as stream:
-            return list(csv.reader(stream, delimiter=";"))[1:]
+            rows = list(csv.reader(stream, delimiter=";"))
+        for _, _, reason, sentence in rows[1:]:
+            assert sentence != reason
+            assert sentence[0].isupper() or sentence[0].isdigit()
+            assert sentence.endswith(".")
+        return [row[:3] for row in rows[1:]]
 
     def read(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         return self.database.read(lambda sql: sql.all(statement, values))

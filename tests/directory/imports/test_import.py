@@ -172,6 +172,19 @@ def test_a_wrong_number_of_a_structure_is_told(imports: Imports, given: dict[str
     assert [row[2] for row in imports.wrong(outcome)] == [reason]
 
 
+def test_a_wrong_line_is_told_in_a_sentence_for_people_and_a_word_for_machines(imports: Imports) -> None:
+    outcome = imports.mailboxes(
+        mailbox_line(identification_nationale="899700000006"), mailbox_line(type_de_bal="USA")
+    )
+    told = Path(outcome.wrong_report).read_text(encoding="utf-8-sig").splitlines()
+    mistyped = "The last digit of the RPPS number does not match the others: one of them was mistyped."
+    assert told == [
+        "line;column;reason;sentence",
+        f"2;Identification nationale PP;rpps-check-digit;{mistyped}",
+        "3;Type de BAL;unknown kind;There is no such kind of mailbox.",
+    ]
+
+
 def test_reports_hold_no_line_and_are_closed_to_others(imports: Imports) -> None:
     outcome = imports.mailboxes(mailbox_line(identification_nationale="899700000006"))
     report = Path(outcome.wrong_report)
