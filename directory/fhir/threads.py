@@ -21,6 +21,7 @@ T = TypeVar("T")
 _THREADS = 3  # they share one interpreter with the loop
 _MOST_WAITING = 64
 _MOST_OF_KEY = 2  # threads; others of the same key wait
+_GRACE = 1.0  # seconds more for a thread to see that its time is over, and say so itself
 
 
 class Threads:
@@ -44,7 +45,7 @@ class Threads:
             task = await asyncio.wait_for(self._turns.begun(key, work), self._longest)
             if patient:
                 return await asyncio.shield(task)
-            return await asyncio.wait_for(asyncio.shield(task), self._longest + 1)
+            return await asyncio.wait_for(asyncio.shield(task), self._longest + _GRACE)
         except Exception as fault:
             costly = isinstance(fault, TookTooLong) or cut_short(fault)
             if costly or isinstance(fault, TimeoutError):

@@ -49,8 +49,10 @@ class GnuPg:
         expire: str = "2y",
     ) -> str:
         """A key with one encryption subkey; its fingerprint."""
-        self.run(*options, "--quick-gen-key", user_id, primary, "sign,cert", expire)
-        fingerprint = self.fingerprints(f"={user_id}")[0]
+        told = self.run(
+            *options, "--status-fd", "1", "--quick-gen-key", user_id, primary, "sign,cert", expire
+        )
+        fingerprint = told.decode().split("KEY_CREATED P ")[1].split()[0]  # others may have this user id
         if subkey is not None:
             self.run(*options, "--quick-add-key", fingerprint, subkey, "encr", expire)
         return fingerprint

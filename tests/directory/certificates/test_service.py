@@ -7,7 +7,6 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -24,8 +23,8 @@ from directory.openpgp.certificate import CertificateRefused
 from directory.openpgp.gate import gate
 from directory.openpgp.packets import span
 from directory.openpgp.signatures import Kind, Sub
+from tests.directory.moment import NOW
 
-NOW = int(time.time() * 1000)
 A, B = "a@mss.example", "b@mss.example"
 
 Open = Callable[[], DirectoryService]

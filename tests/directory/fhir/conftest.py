@@ -173,7 +173,7 @@ def _makers(town: ModuleType) -> Iterator[Callable[..., World]]:
         shown_per_hour: int = 100_000,
         calls_per_second: int = 10_000,
         page: int = 50,
-        longest_search: float = 30.0,
+        longest_search: float = 60.0,
     ) -> World:
         clock = Clock(town.LATER)
         sweeps: list[Sweep] = []

@@ -19,8 +19,8 @@ from directory.openpgp.gate import address_of, gate, inspect
 from directory.openpgp.packets import Tag, frame, public_key, span, spans
 from directory.openpgp.reasons import SENTENCES, in_french, refusal
 from directory.openpgp.signatures import Hash, Kind, Sub
+from tests.directory.moment import NOW
 
-NOW = int(time.time() * 1000)
 DAY = 86_400_000
 ADDRESS = "zoe.martin@cabinet.mss.example"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,8 @@ from directory.openpgp import armor
 from directory.publication import hkp
 from directory.publication.hkp import KeyServer, key_server
 from tests.directory import sites
+from tests.directory.moment import NOW
 
-NOW = int(time.time() * 1000)
 ZOE, HIDDEN = "zoe.martin@cabinet.mss.example", "rouge@cabinet.mss.example"
 PATIENT = "123456789012345@patient.mss.example"
 ALLOWANCE = 300

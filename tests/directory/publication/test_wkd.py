@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,8 @@ from directory.certificates.service import DirectoryService, open_database
 from directory.certificates.zbase32 import zbase32
 from directory.publication.wkd import web_key_directory
 from tests.directory import sites
+from tests.directory.moment import NOW
 
-NOW = int(time.time() * 1000)
 SHOWN, PATIENT = "zoe.martin@cabinet.mss.example", "123456789012345@patient.mss.example"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,8 @@ from directory.openpgp.packets import PublicKey, Tag, public_key, spans
 from directory.x509.chain import Authorities
 from directory.x509.gate import pass_certificate
 from directory.x509.reasons import in_french
+from tests.directory.moment import NOW
 
-NOW = int(time.time() * 1000)
 DAY = 86_400_000
 A, B = "zoe@mss.example", "luc@mss.example"
 RSA = rsa.generate_private_key(65537, 2048)
