@@ -1,7 +1,7 @@
 """The listings as everybody asks for them: what is kept of one, what a search finds, which address was meant.
 
 Invariants: synchronous, for threads; nothing is shown that has no card; the words of the cards are read into memory
-once and followed, at most every two seconds, when something changed.
+once and followed when something changed, at most every two seconds; at once where a word typed is none of them.
 """
 
 from __future__ import annotations

@@ -113,10 +113,14 @@ class Search:
         return self._shown(corrected, cut=cut)
 
     def _surely_mistyped(self) -> bool:
-        """Whether some word typed begins no word known: what it was meant for is looked for first. (It may be new.)"""
+        """Whether some word typed begins no word known: what it was meant for is looked for first."""
         lexicon = self._known
-        if lexicon is None or self._typed.addresses:
+        if lexicon is None or self._typed.addresses or not self._begins_none(lexicon):
             return False
+        lexicon.follow(self._sql)  # it may be new: who came a moment ago is taken for nobody else
+        return self._begins_none(lexicon)
+
+    def _begins_none(self, lexicon: Lexicon) -> bool:
         return any(
             term.plain is not None
             and _may_be_wrong(term)
@@ -282,6 +286,7 @@ class Search:
         if not any(_may_be_wrong(term) for term in terms):
             return ()
         lexicon = self._lexicon()
+        lexicon.follow(self._sql)
         if (joined := _joined(terms, lexicon)) is not None:
             self._look(joined)
             if self._found:
