@@ -140,7 +140,9 @@ def _without_ciphertext(message: bytes) -> bytes:
                 break
     made = bytearray(message)
     size = 2 + made[at + 1]  # a short EncryptedContentInfo, the last of the message
-    content = made.index(b"\x80", at + 20)
+    content = at + 2
+    while made[content] != 0x80:  # past its type and its algorithm, whose random octets may be any
+        content += 2 + made[content + 1]
     shorter = len(made) - content
     del made[content:]
     made[at + 1] = size - 2 - shorter
