@@ -227,7 +227,9 @@ class Receipts:
             except Exception as failure:  # one bad row must not end the sending of all others
                 _log.error("receipts failed: %s", type(failure).__name__)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), _LONGEST_SLEEP)
+                # Not wait_for, which may swallow a cancellation on Python 3.11.
+                async with asyncio.timeout(_LONGEST_SLEEP):
+                    await self._wake.wait()
 
     async def send_due(self) -> int:
         """Send what is due; how many left."""

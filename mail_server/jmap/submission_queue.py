@@ -80,7 +80,9 @@ class SubmissionQueue:
                 log.error("a submission failed: %s", type(failure).__name__)
                 pause = 5.0
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), min(max(pause, 0.0), _LONGEST_SLEEP))
+                # Not wait_for, which may swallow a cancellation on Python 3.11.
+                async with asyncio.timeout(min(max(pause, 0.0), _LONGEST_SLEEP)):
+                    await self._wake.wait()
 
     async def _set_aside(self) -> None:
         now = self._services.clock()

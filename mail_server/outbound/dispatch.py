@@ -178,7 +178,9 @@ class Dispatcher:
     async def _nap(self, seconds: float) -> None:
         self._napping = True
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), seconds)
+            # Not wait_for, which may swallow a cancellation on Python 3.11.
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
         self._wake.clear()
         self._napping = False
 

@@ -226,7 +226,9 @@ class Dispatcher:
                     if until_empty and complete and await self._empty():
                         break
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), _SETTLE if self._away else _IDLE)
+                    # Not wait_for, which may swallow a cancellation on Python 3.11.
+                    async with asyncio.timeout(_SETTLE if self._away else _IDLE):
+                        await stop.wait()
                 self._raise_of(writer)
         finally:
             for task in (*workers, writer):

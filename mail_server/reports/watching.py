@@ -310,7 +310,9 @@ async def _take(
                 all_taken.set()
                 return
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), settings.watch.poll_seconds)
+                # Not wait_for, which may swallow a cancellation on Python 3.11.
+                async with asyncio.timeout(settings.watch.poll_seconds):
+                    await stop.wait()
 
 
 def _json(path: Path | None) -> Mapping[str, Any]:

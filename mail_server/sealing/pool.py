@@ -294,7 +294,9 @@ class Pool:
                 await self._add()
             except (PoolError, OSError):
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._closing.wait(), pause)
+                    # Not wait_for, which may swallow a cancellation on Python 3.11.
+                    async with asyncio.timeout(pause):
+                        await self._closing.wait()
                 pause = min(pause * 2, 5.0)
             else:
                 return

@@ -97,7 +97,9 @@ class Publisher:
             ) as failure:  # a database that is away for a moment must not end publication for good
                 _log.error("publication stands still (%s); tried again", type(failure).__name__)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), _EVERY)
+                # Not wait_for, which may swallow a cancellation on Python 3.11.
+                async with asyncio.timeout(_EVERY):
+                    await self._wanted.wait()
 
     async def round(self) -> None:
         """Everything that is due now."""

@@ -182,7 +182,9 @@ class EgressGate:
         """Begin, and wait so long at the most for it to be there, or to have failed once."""
         self.begin()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._tried.wait(), seconds)
+            # Not wait_for, which may swallow a cancellation on Python 3.11.
+            async with asyncio.timeout(seconds):
+                await self._tried.wait()
         return self.alive
 
     async def close(self) -> None:

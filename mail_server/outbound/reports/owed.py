@@ -203,7 +203,9 @@ class Reports:
             except Exception as failure:  # one bad row must not end the telling of all others
                 _log.error("reports failed: %s", type(failure).__name__)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), sleep)
+                # Not wait_for, which may swallow a cancellation on Python 3.11.
+                async with asyncio.timeout(sleep):
+                    await self._wake.wait()
 
     async def _until_next(self) -> float:
         due = await self._store.read(lambda reader: self._rows.next_due(reader.sql))

@@ -109,6 +109,17 @@ async def due_now(world: Any) -> None:
     world.door.queue.wake()
 
 
+@pytest.mark.parametrize("turns", range(5))
+async def test_it_ends_when_it_is_told_to_though_it_is_woken_at_that_moment(world: Any, turns: int):
+    await asyncio.sleep(0.05)  # it sleeps
+    ending = asyncio.create_task(world.door.queue.stop())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    world.door.queue.wake()
+    async with asyncio.timeout(60):
+        await ending
+
+
 async def delivered(client: Any, submission: str, address: str) -> bool:
     return (await status(client, submission))["deliveryStatus"][address]["delivered"] == "yes"
 
