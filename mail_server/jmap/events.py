@@ -3,8 +3,9 @@
 Beside them, `event: wake`: a time has come that the listener's own page asked for (webmail.spaces.wakes).
 
 One task waits for each account that somebody listens to; a listener is its connection and a few numbers. Invariants:
-a change while an event is on its way is told after it; a listener whose session, credential or account has ended is
-cut within `SWEEP_SECONDS`; a client that takes nothing holds up nobody else.
+who has seen the answer begin is told of every change from then on; a change while an event is on its way is told
+after it; a listener whose session, credential or account has ended is cut within `SWEEP_SECONDS`; a client that takes
+nothing holds up nobody else.
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ class _Station:
     pump: asyncio.Task[None]
     listeners: set[Listener]
     states: States
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # what was read earlier is not laid over newer
 
 
 class Events:
@@ -138,15 +140,29 @@ class Events:
             seconds = min(max(seconds, SHORTEST_PING), LONGEST_PING)
         return EventSource(self, guest, wanted, close_after == "state", seconds, read_event_id(last))
 
-    async def listen(self, listener: Listener, receive: Receive, last: Mapping[AccountId, States]) -> None:
-        """Until the client leaves or is cut."""
+    async def listen(
+        self,
+        listener: Listener,
+        receive: Receive,
+        begin: Callable[[], Awaitable[None]],
+        last: Mapping[AccountId, States],
+    ) -> None:
+        """Until the client leaves or is cut. `begin` starts the answer: who has seen that misses nothing more."""
         speaker = listener.guest.identity.account
         self._by_speaker[speaker] += 1
-        self._listeners.add(listener)
         self._services.counters.listeners += 1
+        listener.busy = True  # what changes meanwhile is told once the answer has begun
         try:
             for account in listener.accounts:
                 await self._join(account, listener)
+            await begin()
+            listener.busy = False
+            self._listeners.add(listener)
+            if self._stopping:
+                listener.end()
+            if changed := listener.waiting:
+                listener.waiting = set()
+                await self._catch_up(listener, changed)
             if last:
                 # What came while it was away (RFC 8620 §7.3, Last-Event-ID).
                 missed = {
@@ -184,8 +200,9 @@ class Events:
             station = _Station(watch, asyncio.create_task(self._pump(account, watch)), set(), {})
             self._stations[account] = station
         station.listeners.add(listener)
-        if not station.states:
-            station.states = await self._states(account, None)
+        async with station.turn:
+            if not station.states:
+                station.states = await self._states(account, None)
         listener.told[account] = dict(station.states)
 
     async def _part(self, account: AccountId, listener: Listener) -> None:
@@ -212,7 +229,8 @@ class Events:
         if station is None:
             return
         try:
-            station.states = await self._states(account, station.states.get("Email"))
+            async with station.turn:
+                station.states = await self._states(account, station.states.get("Email"))
         except (StoreError, MethodError) as failure:
             log.error("a change was not told (%s)", type(failure).__name__)
             return
@@ -341,8 +359,11 @@ class EventSource(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [each for each in self.raw_headers if each[0] != b"content-length"]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": b": hello\n\n", "more_body": True})
+
+        async def begin() -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": b": hello\n\n", "more_body": True})
+
         loop = asyncio.get_running_loop()
         listener = Listener(
             self._guest,
@@ -354,7 +375,7 @@ class EventSource(Response):
             loop.create_future(),
             last_ping=loop.time(),
         )
-        await self._events.listen(listener, receive, self._last)
+        await self._events.listen(listener, receive, begin, self._last)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

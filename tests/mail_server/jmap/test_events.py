@@ -45,7 +45,7 @@ class Stream:
             self.buffer += message.get("body", b"").decode()
             self.ended = self.ended or not message.get("more_body", False)
 
-    async def event(self, seconds: float = 3.0) -> dict[str, str]:
+    async def event(self, seconds: float = 60) -> dict[str, str]:
         """The next event's fields."""
         while True:
             block, found, rest = self.buffer.partition("\n\n")
@@ -68,7 +68,7 @@ class Stream:
         with pytest.raises(TimeoutError):
             await self.event(seconds)
 
-    async def end(self, seconds: float = 3.0) -> None:
+    async def end(self, seconds: float = 60) -> None:
         while not self.ended:
             await self.piece(seconds)
 
@@ -77,6 +77,21 @@ class Stream:
 async def listening(
     world: Any, client: Any, headers: dict[str, str] | None = None, **query: str
 ) -> AsyncIterator[Stream]:
+    before = world.door.counters.listeners
+    stream, task = opened(world, client, headers, **query)
+    await stream.piece(60)
+    while stream.status == 200 and world.door.counters.listeners == before and not task.done():
+        await asyncio.sleep(0.005)
+    try:
+        yield stream
+    finally:
+        stream.leave.set()
+        await asyncio.wait_for(task, 60)
+
+
+def opened(
+    world: Any, client: Any, headers: dict[str, str] | None = None, **query: str
+) -> tuple[Stream, asyncio.Task[None]]:
     stream = Stream()
     asked = urlencode({"types": "*", "closeafter": "no", "ping": "0"} | query)
     sent = client.headers if headers is None else headers
@@ -86,17 +101,7 @@ async def listening(
         "headers": [(b"host", b"mail.example"), *((k.encode(), v.encode()) for k, v in sent.items())],
         "client": ("192.0.2.7", 4711), "server": ("mail.example", 443),
     }  # fmt: skip
-    before = world.door.counters.listeners
-    task = asyncio.create_task(world.app(scope, stream.receive, stream.send))
-    await stream.piece(3.0)
-    while stream.status == 200 and world.door.counters.listeners == before and not task.done():
-        await asyncio.sleep(0.005)
-    await asyncio.sleep(0.02)
-    try:
-        yield stream
-    finally:
-        stream.leave.set()
-        await asyncio.wait_for(task, 5)
+    return stream, asyncio.create_task(world.app(scope, stream.receive, stream.send))
 
 
 async def test_a_new_letter_is_told_by_its_states(world: Any, alice: Any):
@@ -107,6 +112,32 @@ async def test_a_new_letter_is_told_by_its_states(world: Any, alice: Any):
         assert set(changed[ALICE]) == {"Email", "Thread", "Mailbox", "EmailDelivery"}
         assert changed[ALICE]["Email"] == (await alice("Email/get", ids=[]))["state"]
         assert changed[ALICE]["Mailbox"] == (await alice("Mailbox/get", ids=[]))["state"]
+
+
+async def test_who_has_seen_the_answer_begin_is_told_of_every_letter_from_then_on(
+    world: Any, alice: Any, monkeypatch: pytest.MonkeyPatch
+):
+    """However long the node takes to look how the account stands."""
+    go, look = asyncio.Event(), world.door.events._states
+
+    async def late(account: Any, before: Any) -> Any:
+        await go.wait()
+        return await look(account, before)
+
+    monkeypatch.setattr(world.door.events, "_states", late)
+    stream, task = opened(world, alice)
+    for _ in range(20):
+        await asyncio.sleep(0.01)
+        if not stream.sent.empty():
+            break
+    else:
+        go.set()
+    await stream.piece(60)
+    await world.file(ALICE)
+    go.set()
+    assert set((await stream.changed())[ALICE]) == {"Email", "Thread", "Mailbox", "EmailDelivery"}
+    stream.leave.set()
+    await asyncio.wait_for(task, 60)
 
 
 async def test_a_keyword_is_no_delivery(world: Any, alice: Any):
