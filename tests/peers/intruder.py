@@ -54,7 +54,7 @@ def ask(
     body: bytes | None = None,
     headers: Mapping[str, str] | None = None,
     *,
-    seconds: float = 30,
+    seconds: float = 120,
 ) -> Answer:
     """One request on a connection of its own; `headers` as they are, Host included when given."""
     connection = http.client.HTTPConnection("localhost", port, timeout=seconds)

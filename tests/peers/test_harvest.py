@@ -29,7 +29,7 @@ class Sweep:
 
     shown: int
     slowest: float  # seconds of one answer
-    first: float
+    quickest: float
     refused: str
 
 
@@ -55,7 +55,7 @@ def swept(ask: Callable[[str], tuple[set[str], str]]) -> Sweep:
         began = time.monotonic()
         found, refused = ask(prefix)
         if refused:
-            return Sweep(len(taken), max(times), times[0], refused)
+            return Sweep(len(taken), max(times), min(times), refused)
         taken |= found
         if found:
             times.append(time.monotonic() - began)
@@ -64,7 +64,7 @@ def swept(ask: Callable[[str], tuple[set[str], str]]) -> Sweep:
 
 def by_ldap(made: world.World) -> Sweep:
     server = ldap3.Server("127.0.0.1", made.ports["ldap"], get_info=ldap3.NONE)
-    with ldap3.Connection(server, raise_exceptions=False, receive_timeout=30) as connection:
+    with ldap3.Connection(server, raise_exceptions=False, receive_timeout=120) as connection:
         search = cast("Any", connection).search  # its types are not all known
 
         def ask(prefix: str) -> tuple[set[str], str]:
@@ -82,7 +82,7 @@ def by_ldap(made: world.World) -> Sweep:
 def by_fhir(made: world.World) -> Sweep:
     key = made.command("directory_key_add", label="essai")["key"]
     connection = http.client.HTTPSConnection(
-        "localhost", made.ports["https"], context=clients.tls(made.ca), timeout=60
+        "localhost", made.ports["https"], context=clients.tls(made.ca), timeout=120
     )
 
     def ask(prefix: str) -> tuple[set[str], str]:
@@ -109,7 +109,7 @@ def test_sweeps_of_prefixes_are_slowed_then_refused_and_told_of(served: world.Wo
         )
     for sweep in (ldap, fhir):
         assert SHOWN < sweep.shown < 3 * SHOWN
-        assert sweep.first < sweep.slowest
+        assert sweep.quickest < sweep.slowest
         assert sweep.slowest > 1
     assert ldap.refused in ("adminLimitExceeded", "busy")
     assert 0 < int(fhir.refused.removeprefix("429 ")) <= 3600

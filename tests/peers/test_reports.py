@@ -178,6 +178,10 @@ def played(made: world.World, tmp_path_factory: pytest.TempPathFactory) -> Playe
     assert told is not None
     context = clients.tls(made.ca, software.certificate, software.key)
     clients.send_as_system(made.ports["submissions"], context, ROBOT, [world.HOSPITAL], told)
+    deadline = time.monotonic() + 120
+    while len(receipts(stored(made, made.hospital))) < 2:  # they leave a moment after letters are opened
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
     second = made.command("report_morning", address=world.HOSPITAL, send=True)
     return Played(
         first,
@@ -220,8 +224,7 @@ def test_the_letter_says_which_product_made_it_and_where_people_answer(played: P
 
 
 def test_the_patients_first_opening_comes_back_as_a_receipt(played: Played) -> None:
-    receipts = [one for one in played.back if b"disposition-notification" in one and b"displayed" in one]
-    assert len(receipts) == 2
+    assert len(receipts(played.back)) == 2
     opened = [one for one in rows(played.second) if one["list"] == "since" and one["opened"]]
     assert len(opened) == 2, "and stands in the table"
 
@@ -233,6 +236,10 @@ def test_what_software_could_not_take_is_told_the_next_morning_and_the_sums_hold
     told = [(one["outcome"], one["cause"]) for one in rows(second) if one["list"] == "since"]
     assert sorted(told) == [("delivered", ""), ("delivered", ""), ("refused", "902")]
     assert any(b"902" in one and b"KO" in one for one in played.back), "and its letter is there to be read"
+
+
+def receipts(letters: list[bytes]) -> list[bytes]:
+    return [one for one in letters if b"disposition-notification" in one and b"displayed" in one]
 
 
 def rows(told: dict[str, Any]) -> list[dict[str, str]]:
