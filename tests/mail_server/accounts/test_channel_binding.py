@@ -147,7 +147,7 @@ def test_a_connection_knows_the_certificate_it_was_opened_with_also_after_a_new_
             _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=asked)
             clients.append(writer)
             shown.append(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
-            await asyncio.wait_for(came.wait(), 5)
+            await asyncio.wait_for(came.wait(), 60)
             server.close()
         found = [channel_binding.of_connection(writer.transport) for writer in seen]
         for writer in [*clients, *seen]:

@@ -132,7 +132,7 @@ async def test_a_stop_does_not_wait_for_every_key_still_to_be_made(desk, monkeyp
         await desk.send(robot, letter(robot.address, labo.address, str(number)), labo.address)
     await asyncio.sleep(0)
     assert isinstance(desk.node.delivery, service.DeliveryService)
-    await asyncio.wait_for(desk.node.delivery.stop(), 5)
+    await asyncio.wait_for(desk.node.delivery.stop(), 60)
     assert len(made) == 1
 
 

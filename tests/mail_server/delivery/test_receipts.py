@@ -164,7 +164,7 @@ async def test_a_running_node_sends_what_was_owed_when_it_stopped(desk) -> None:
     await opens(desk, patient)
     receipts = desk.node.correspondence.receipts
     receipts.start()
-    for _ in range(200):
+    for _ in range(3000):
         if await desk.inbox(gp):
             break
         await asyncio.sleep(0.02)

@@ -26,7 +26,7 @@ def fhir(octets: int) -> bytes:
 
 
 async def test_memory_that_runs_out_ends_the_process_and_the_next_letter_is_read() -> None:
-    reader = Reader(RecordSettings(memory_limit_mib=256))
+    reader = Reader(RecordSettings(memory_limit_mib=256, deadline_seconds=60))
     try:
         await reader.read(REPORT)
         [worker] = reader.pids

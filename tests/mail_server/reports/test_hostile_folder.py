@@ -56,7 +56,7 @@ async def test_what_somebody_puts_there_stops_no_other_report(
     put(settings, name, order(invented(1), "Titre") | changes, pdf)
     put(settings, b"zz-bon", order(invented(2), "Titre"), pdf)
     async with node() as there:
-        await asyncio.wait_for(run(desk, settings), 20)
+        await asyncio.wait_for(run(desk, settings), 120)
     good = [data for _, data in there.reports]
     assert invented(2)["ins"].lower()[:13] in " ".join(to for to, _ in there.reports)
     assert all(data.count(b"\r\nBcc:") == 0 for data in good)
@@ -78,7 +78,7 @@ async def test_a_pipe_put_in_the_place_of_a_document_is_not_waited_for(
 
     monkeypatch.setattr(Watched, "_complete", swapped)
     [taken] = await asyncio.wait_for(
-        asyncio.to_thread(Watched(desk, settings.watch.folder).look, 10), timeout=5
+        asyncio.to_thread(Watched(desk, settings.watch.folder).look, 10), timeout=60
     )
     assert taken.slug == "document-missing"
 

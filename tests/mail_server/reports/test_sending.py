@@ -22,7 +22,7 @@ async def until_empty(desk) -> None:
 async def until_done(desk, number: int) -> None:
     stop = asyncio.Event()
     running = asyncio.create_task(Dispatcher(desk).run(until_empty=False, stop=stop))
-    for _ in range(400):
+    for _ in range(5000):
         counts = desk.spool.counts()
         if counts["sent"] + counts["refused"] >= number and not desk.spool.untold(1):
             break

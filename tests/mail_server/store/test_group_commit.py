@@ -146,7 +146,7 @@ async def test_segments_roll_over_and_are_continued_after_a_restart(desk, big):
 async def test_a_watch_wakes_for_its_accounts_only(desk):
     watch = desk.store.watch([desk.account])
     filed = await desk.file(await desk.verbatim())
-    await asyncio.wait_for(watch.wait(), 5)
+    await asyncio.wait_for(watch.wait(), 60)
     await desk.file(await desk.verbatim(account=desk.other))
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(watch.wait(), 0.05)
@@ -154,7 +154,7 @@ async def test_a_watch_wakes_for_its_accounts_only(desk):
     await desk.store.write(
         lambda tx: tx.set_flags(filed.mailbox, [1], FlagChange.ADD, Flag.SEEN, frozenset())
     )
-    await asyncio.wait_for(watch.wait(), 5)
+    await asyncio.wait_for(watch.wait(), 60)
     watch.close()
 
 

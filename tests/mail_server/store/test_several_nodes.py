@@ -32,8 +32,8 @@ async def test_a_change_on_one_node_wakes_a_watch_on_the_other(desk, second):
     here, elsewhere = desk.store.watch([desk.account]), second.watch([desk.account])
     other = second.watch([desk.other])
     await desk.file(await desk.verbatim())
-    await asyncio.wait_for(here.wait(), 5)
-    await asyncio.wait_for(elsewhere.wait(), 5)
+    await asyncio.wait_for(here.wait(), 60)
+    await asyncio.wait_for(elsewhere.wait(), 60)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(other.wait(), 0.2)
     assert (await second.read(lambda r: r.mailbox_by_use(desk.account, SpecialUse.INBOX))).uidnext == 2
@@ -41,7 +41,7 @@ async def test_a_change_on_one_node_wakes_a_watch_on_the_other(desk, second):
 
 async def test_another_node_hears_how_many_octets_an_account_holds(desk, second):
     await desk.file(await desk.verbatim(size=100))
-    for _ in range(100):
+    for _ in range(1200):
         if second.used(desk.account) == 100:
             break
         await asyncio.sleep(0.05)

@@ -17,7 +17,7 @@ ARS = "CN=mx.ars.fr,O=ARS,C=FR"
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not true():
             await asyncio.sleep(0.005)
 

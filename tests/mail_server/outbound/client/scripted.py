@@ -396,7 +396,7 @@ class Side:
         return outcome
 
     async def send(self, leaving: Leaving | None = None) -> list[Outcome]:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             return list(await self.client.hand_over(DOMAIN, leaving or letter(), self.contents))
 
     async def send_one(self, leaving: Leaving | None = None) -> Outcome:

@@ -158,8 +158,14 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest_asyncio.fixture
 async def node(
-    database: str, tmp_path: Path, site: Site, anchor: Path, silent_port: int
+    database: str,
+    tmp_path: Path,
+    site: Site,
+    anchor: Path,
+    silent_port: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Node]:
+    monkeypatch.setattr("mail_server.outbound.peers.keys._PATIENCE", 60)  # what does answer has its time
     keys = AesKeyWrapper(b"k" * 32)
     store = LocalStore(StoreSettings(database=database, free_space_floor=0), tmp_path / "home", keys)
     await store.start()
@@ -173,7 +179,7 @@ async def node(
         peers = PublishedCertificates(
             OutboundSettings(),
             book=book,
-            directory=WkdClient(tls_of(anchor), routes, seconds=1, connections=8),
+            directory=WkdClient(tls_of(anchor), routes, seconds=60, connections=8),
             listed=lambda domain: domain in (DOMAIN, SILENT),
             audit=events.extend,
             clock=lambda: time.time_ns() // 1_000_000 + ahead[0],

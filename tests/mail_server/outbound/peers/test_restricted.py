@@ -109,7 +109,7 @@ def asking(
 
     security = PeerSecurity(files.certificate, files.key, anchor)
     return RestrictedDirectory(
-        security, trust, policy, seconds=3, ports=[operator.port], reach=Reach(["127.0.0.0/8", "::1/128"])
+        security, trust, policy, seconds=60, ports=[operator.port], reach=Reach(["127.0.0.0/8", "::1/128"])
     )
 
 

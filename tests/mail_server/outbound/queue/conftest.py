@@ -188,7 +188,7 @@ class Post:
         self.queue.wake()
         return number
 
-    async def until(self, what: Callable[[], Any], seconds: float = 5.0) -> None:
+    async def until(self, what: Callable[[], Any], seconds: float = 120) -> None:
         async with asyncio.timeout(seconds):
             while True:
                 found = what()
@@ -202,7 +202,7 @@ class Post:
         """Until nothing is handed over and nothing due is left."""
         assert self.dispatcher is not None
         calm = 0
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while calm < 3:
                 await asyncio.sleep(0.003)
                 calm = calm + 1 if self.dispatcher.idle else 0

@@ -102,7 +102,7 @@ async def test_a_letter_larger_than_all_memory_goes_alone() -> None:
         waiting = asyncio.create_task(memory.taken(1).__aenter__())
         await asyncio.sleep(0)
         assert not waiting.done()
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, 60)
 
 
 async def test_who_is_cut_off_while_waiting_takes_no_memory() -> None:

@@ -28,7 +28,8 @@ async def test_two_nodes_share_a_queue_and_hand_each_letter_over_once(two):
     first, second = two
 
     async def slowly(_letter):
-        await asyncio.sleep(0.002)
+        while not (first.operators.asked and second.operators.asked):  # each has its first turn
+            await asyncio.sleep(0.002)
         return TAKEN
 
     for post in two:
@@ -37,7 +38,7 @@ async def test_two_nodes_share_a_queue_and_hand_each_letter_over_once(two):
     for count in range(120):
         await first.lay(f"p{count}@{'bc'[count % 2]}.test")
     await asyncio.gather(first.start(), second.start())
-    await first.until(lambda: len(first.operators.took) + len(second.operators.took) >= 120, 20)
+    await first.until(lambda: len(first.operators.took) + len(second.operators.took) >= 120)
     await asyncio.gather(first.quiet(), second.quiet())
     took = [address for post in two for _, address, _ in post.operators.took]
     assert sorted(took) == sorted(f"p{count}@{'bc'[count % 2]}.test" for count in range(120))

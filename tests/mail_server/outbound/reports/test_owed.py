@@ -295,7 +295,7 @@ async def test_the_loop_tells_by_itself_and_ends(world: World):
     await world.owe(told(), settled())
     world.clock[0] += 4000
     world.reports.wake()
-    for _ in range(200):
+    for _ in range(3000):
         if world.delivery.filed:
             break
         await asyncio.sleep(0.02)
