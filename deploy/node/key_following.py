@@ -1,12 +1,12 @@
 """Certificates that another node of the same directory published or revoked: taken in within seconds.
 
-Invariants: asking costs one look-up of one number; what fails is tried again, and never the end of the node.
+Invariants: asking costs one look-up of one number; what fails is tried again, and never the end of the node; once
+stopped, nothing of it reads any more.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 
 from deploy.node import logs
@@ -24,6 +24,7 @@ class KeyFollower:
         self._several_nodes = several_nodes
         self._every = every
         self._task: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[bool] | None = None
 
     def start(self) -> None:
         if self._several_nodes:
@@ -32,14 +33,19 @@ class KeyFollower:
     async def stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait([self._task])
             self._task = None
+        if (
+            self._reading is not None
+        ):  # a thread is not cancelled: the directory is closed next, not while it reads
+            await asyncio.gather(self._reading, return_exceptions=True)
+            self._reading = None
 
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(self._every)
             try:
-                await asyncio.to_thread(self._directory.refresh)
+                self._reading = asyncio.create_task(asyncio.to_thread(self._directory.refresh))
+                await asyncio.shield(self._reading)
             except Exception as failure:  # a key revoked elsewhere would be sealed to here for good
                 _log.error("certificates of other nodes not read (%s); tried again", logs.told(failure))
