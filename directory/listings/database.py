@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
@@ -71,6 +72,8 @@ class ListingsDatabase:
         self.where = where
         self._pragmas = (*_PRAGMAS, *_IMPORTING) if importing else _PRAGMAS
         self._idle: queue.SimpleQueue[_Connection] = queue.SimpleQueue()
+        self._closed = False
+        self._closing = threading.Lock()
         self.dialect: Dialect = "sqlite" if isinstance(where, Path) else "postgresql"
         self.held = 0.0  # seconds that the last `write` kept others from writing
 
@@ -105,11 +108,18 @@ class ListingsDatabase:
         return max(0, row[1]) if row else 0
 
     def close(self) -> None:
-        while True:
-            try:
-                self._idle.get_nowait().close()
-            except queue.Empty:
-                return
+        """What is still borrowed is closed as it comes back.
+
+        One after the other: SQLite's last connection takes the log away as it closes, with what was deleted from the
+        pages; of two that close at once each sees the other, and the log stays.
+        """
+        self._closed = True
+        with self._closing:
+            while True:
+                try:
+                    self._idle.get_nowait().close()
+                except queue.Empty:
+                    return
 
     def _open(self) -> _Connection:
         where = self.where
@@ -126,8 +136,11 @@ class ListingsDatabase:
         finally:
             if connection.usable and self._idle.qsize() < _KEPT:
                 self._idle.put(connection)
+                if self._closed:
+                    self.close()
             else:
-                connection.close()
+                with self._closing:
+                    connection.close()
 
 
 class _Connection(Sql, Protocol):
