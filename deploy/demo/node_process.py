@@ -51,7 +51,7 @@ class NodeProcess:
         self._process.wait()
         self._process = self._spawn(under)
 
-    def wait_ready(self, ports: Mapping[str, int], seconds: float = 60) -> None:
+    def wait_ready(self, ports: Mapping[str, int], seconds: float = 180) -> None:
         """Its doors answer, and its console, which comes last. Raises DemoFailed."""
         deadline = time.monotonic() + seconds
         waiting: list[Place] = [

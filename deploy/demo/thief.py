@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import os
 import quopri
 import re
 import zlib
@@ -105,7 +106,9 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
         if path.is_file() and not path.is_symlink():
             yield path
         elif path.is_dir():
-            yield from (one for one in path.rglob("*") if one.is_file() and not one.is_symlink())
+            # Not rglob, which raises where a folder goes meanwhile.
+            below = (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
+            yield from (one for one in below if one.is_file() and not one.is_symlink())
 
 
 def _layers(data: bytes) -> Iterator[tuple[str, bytes]]:

@@ -195,7 +195,7 @@ class Patient:
             f"Origin: http://localhost:{port}\r\nCookie: {self.page.cookie_header}\r\n"
             f"Content-Length: {2 * len(half)}\r\n\r\n"
         )
-        connection = socket.create_connection(("localhost", port), timeout=20)
+        connection = socket.create_connection(("localhost", port), timeout=60)
         connection.sendall(head.encode() + half)
         return connection
 

@@ -28,9 +28,10 @@ _MESSAGE_ID = re.compile(rb"^Message-ID:\s*<([^>]+)>", re.IGNORECASE | re.MULTIL
 
 
 def free_port() -> int:
-    """Above those of the nodes, below those that the kernel lends to clients: it stays free between two lives."""
+    """Above those of the nodes and the guards of these (`deploy.demo.ports`), below those that the kernel lends to
+    clients: it stays free between two lives."""
     while True:
-        port = 31_000 + secrets.randbelow(1_500)
+        port = 31_100 + secrets.randbelow(1_500)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port

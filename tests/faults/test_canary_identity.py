@@ -30,6 +30,7 @@ from deploy.demo.identity.realm import Realm
 from deploy.demo.identity.server import PSC_PATH, VITALE_PATH
 from mail_server import mime
 from tests.faults.canaries import Canaries, Patient, disk_of, invented
+from tests.peers.federation import wait
 from tests.worlds import own_world
 
 pytestmark = pytest.mark.faults
@@ -122,7 +123,7 @@ class Town:
         return self.made.identity.doctors[person].name
 
     def at_the_provider(self, act: str, person: str, path: str = PSC_PATH) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.made.identity.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.made.identity.port, timeout=60)
         with contextlib.closing(connection):
             connection.request(
                 "POST",
@@ -230,7 +231,7 @@ def page_by_provider(town: Town) -> Browser:
     asked = device.post(f"/api/login/ciba/{sign_in.PROFESSIONALS}/start", {"user": world.NURSE})
     canaries.mark(asked["id"])
     town.at_the_provider("confirm", town.name_at_provider(world.NURSE))
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while "account" not in device.post(f"/api/login/ciba/{sign_in.PROFESSIONALS}", {"id": asked["id"]}):
         assert time.monotonic() < deadline
         time.sleep(1)
@@ -295,8 +296,11 @@ def receipt_and_answers(town: Town, patient: Patient, nurse: Browser, account: s
         if sender == world.GP:
             written(sender, answering=named, fields=mime.header_field("Cc", fin))
         else:
-            newest = nurse.letters()[0]["id"]
-            nurse.post("/api/conversations/close", {"account": account, "email": newest})
+            # The page's letters leave a moment after they were handed over.
+            theirs = wait(
+                lambda: [one for one in nurse.letters() if patient.shown in str(one["from"])] or None
+            )
+            nurse.post("/api/conversations/close", {"account": account, "email": theirs[0]["id"]})
         with pytest.raises(PageRefused):
             page.write(sender, town.canaries.word(), town.canaries.word(), answering=root)
     written(world.GP, subject="[FIN]")
@@ -304,9 +308,12 @@ def receipt_and_answers(town: Town, patient: Patient, nurse: Browser, account: s
     page.write(world.GP, town.canaries.word(), town.canaries.word(), answering=page.open(page.letters()[0]))
     with town.mailbox(world.GP) as imap:
         imap.create("Clos")
-        imap.select("INBOX")
-        _, found = imap.uid("SEARCH", "FROM", f'"{patient.shown}"')
-        assert imap.uid("MOVE", found[0].split()[-1].decode(), "Clos")[0] == "OK"
+
+        def answers() -> list[bytes] | None:
+            imap.select("INBOX")
+            return imap.uid("SEARCH", "FROM", f'"{patient.shown}"')[1][0].split() or None
+
+        assert imap.uid("MOVE", wait(answers)[-1].decode(), "Clos")[0] == "OK"
 
 
 def who_may_write(town: Town, patient: Patient) -> None:
@@ -348,7 +355,7 @@ def what_administrators_ask(town: Town, patient: Patient) -> Iterator[bytes]:
     ]
     assert all(answers)
     yield from (json.dumps(each).encode() for each in answers)
-    connection = http.client.HTTPConnection("127.0.0.1", made.ports["metrics"], timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", made.ports["metrics"], timeout=60)
     with contextlib.closing(connection):
         connection.request("GET", "/metrics")
         yield connection.getresponse().read()

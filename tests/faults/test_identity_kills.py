@@ -74,11 +74,11 @@ class Town:
         thread = threading.Thread(target=acting)
         thread.start()
         while not so_far():
-            assert thread.is_alive(), "it ended before it came so far"
+            assert thread.is_alive() or so_far(), "it ended before it came so far"
             time.sleep(0.001)
         time.sleep(random.uniform(0, 0.04))
         self.up_again()
-        thread.join(60)
+        thread.join(180)
         assert not thread.is_alive()
         yield
 
@@ -168,15 +168,16 @@ def test_a_receipt_leaves_once_for_each_opening_that_was_answered(town: Town) ->
     opened: dict[str, str] = {}
     with town.killed_once(lambda: len(answered) >= 4, open_all):
         before = set(answered)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while not before <= set(told := told_to_gp(town)):
         assert time.monotonic() < deadline, "an opening that was answered is never told"
         time.sleep(0.3)
     # Those that are left; and killed while their receipts leave.
     with town.killed_once(lambda: len(opened) == len(sent), open_all):
         open_all()
+    deadline = time.monotonic() + 180
     while not {_id(letter) for letter in sent} <= set(told := told_to_gp(town)):
-        assert time.monotonic() < deadline + 30
+        assert time.monotonic() < deadline
         time.sleep(0.3)
     time.sleep(1)
     told = told_to_gp(town)
@@ -190,9 +191,11 @@ def told_to_gp(town: Town) -> list[str]:
 
 
 class Noting(PageClient):
-    """Takes five letters at a time, and keeps which were acknowledged."""
+    """Takes five letters at a time, keeps which were acknowledged, and goes no further than it may: whoever waits for a
+    number of them to kill the node may be late on a busy machine."""
 
     done: list[int]
+    most = 1000
 
     def get(self, path: str) -> dict[str, Any]:
         return super().get(path.replace("limit=50", "limit=5"))
@@ -201,9 +204,8 @@ class Noting(PageClient):
         answer = super().post(path, body, method)
         if path.endswith("/letters"):
             self.done += answer["done"]
-            time.sleep(
-                0.1
-            )  # whoever waits for a number of them to kill the node gets their turn before the rest
+            if len(self.done) >= self.most:
+                raise ConnectionAbortedError("far enough")
         return answer
 
 
@@ -226,11 +228,13 @@ def test_the_past_given_by_a_browser_goes_on_after_a_kill_and_loses_no_letter(to
     account, person = town.holder.account, reader["person"]
 
     for enough in (10, 25, 40):
+        browser.most = enough + 10
         with town.killed_once(
             lambda enough=enough: len(browser.done) >= enough, lambda: browser.give_past(account, person)
         ):
             assert sealed_to(town).count({key_id(made, READER)}) >= len(set(browser.done))
     assert len(browser.done) < count, "it was killed too late to show anything"
+    browser.most = 1000
     browser.give_past(account, person)
     assert sealed_to(town) == [{key_id(made, READER)}] * count
     assert made.command("check")["faults"] == []
@@ -308,7 +312,7 @@ def test_an_exchange_whose_closing_was_answered_takes_no_answer_after_a_kill(tow
 
 def answers_in_inbox(town: Town, count: int) -> None:
     """The page's letters leave a moment after they were handed over."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     with town.mailbox(world.GP) as imap:
         while True:
             imap.select("INBOX", readonly=True)

@@ -32,6 +32,13 @@ class Sent:
     acknowledged: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def wait_for_more(self) -> None:
+        """The node is back, and takes letters."""
+        deadline, before = time.monotonic() + 180, len(self.acknowledged)
+        while len(self.acknowledged) < before + SENDERS:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
 
 def send_until(made: world.World, sent: Sent, name: str, stop: threading.Event) -> None:
     """One client program: keeps a connection, sends again what was not answered, as a mail program does."""
@@ -40,7 +47,7 @@ def send_until(made: world.World, sent: Sent, name: str, stop: threading.Event) 
     while not stop.is_set():
         try:
             with smtplib.SMTP_SSL(
-                "localhost", made.ports["submissions"], context=context, timeout=20
+                "localhost", made.ports["submissions"], context=context, timeout=60
             ) as smtp:
                 smtp.ehlo("test")
                 smtp.docmd("AUTH", "EXTERNAL =")
@@ -109,15 +116,17 @@ def test_killed_twenty_times_under_load_nothing_acknowledged_is_lost_or_comes_tw
         sender.start()
     try:
         for _ in range(KILLS):
-            time.sleep(random.uniform(0.3, 1.0))
+            sent.wait_for_more()
+            time.sleep(random.uniform(0, 0.7))
             os.kill(process.pid, signal.SIGKILL)
             process.restart()
             process.wait_ready(made.ports)
-        time.sleep(1)
+        sent.wait_for_more()
     finally:
         stop.set()
         for sender in senders:
-            sender.join(30)
+            sender.join(120)
+    assert not any(sender.is_alive() for sender in senders)
     found = ids_found(made, world.GP) + ids_found(made, world.LABORATORY)
     assert len(found) == len(set(found)), "a letter came twice"
     assert sent.acknowledged <= set(found)

@@ -70,7 +70,7 @@ class Writer:
 
     @contextmanager
     def _connected(self) -> Generator[smtplib.SMTP]:
-        with smtplib.SMTP("localhost", self.operator.ports["submission"], timeout=20) as smtp:
+        with smtplib.SMTP("localhost", self.operator.ports["submission"], timeout=60) as smtp:
             smtp.starttls(context=clients.tls(self.operator.commons.ca))
             smtp.login(self.person.address, self.person.password)
             yield smtp
@@ -147,7 +147,7 @@ def whole(operator: Operator) -> None:
     assert not operator.command("audit_verify")["broken"]
 
 
-@pytest.mark.timeout(60 + 12 * KILLS)
+@pytest.mark.timeout(600 + 12 * KILLS)
 def test_nothing_acknowledged_is_lost_and_what_comes_twice_is_counted() -> None:
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
@@ -163,7 +163,8 @@ def test_nothing_acknowledged_is_lost_and_what_comes_twice_is_counted() -> None:
         struck: Counter[str] = Counter()
         try:
             for number in range(KILLS):
-                time.sleep(chance.uniform(0.1, 0.9))
+                each_writes_more(writers)
+                time.sleep(chance.uniform(0, 0.8))
                 whom = ("here", "receiver", "there", "receiver")[number % 4]
                 struck[whom] += 1
                 if whom == "receiver":
@@ -172,21 +173,33 @@ def test_nothing_acknowledged_is_lost_and_what_comes_twice_is_counted() -> None:
                     receiver.start()
                 else:
                     killed(two.here if whom == "here" else two.there)
-            time.sleep(0.5)
+            each_writes_more(writers)
         finally:
             for each in writers:
                 each.stop.set()
             for each in threads:
-                each.join(30)
-        wait(lambda: not queued(two.here, "open") or None, 60)
+                each.join(120)
+        assert not any(each.is_alive() for each in threads)
+        wait(lambda: not queued(two.here, "open") or None, 180)
         arrived_nowhere_twice_unnamed(two, receiver, writers, struck)
+
+
+def each_writes_more(writers: list[Writer]) -> None:
+    """However slow the machine, each has some letters answered between two kills."""
+    before = [len(each.acknowledged) for each in writers]
+    wait(
+        lambda: (
+            all(len(each.acknowledged) > now + 1 for each, now in zip(writers, before, strict=True)) or None
+        ),
+        180,
+    )
 
 
 def arrived_nowhere_twice_unnamed(
     two: Federation, receiver: Receiver, writers: list[Writer], struck: Counter[str]
 ) -> None:
     acknowledged = {mark: to for each in writers for mark, to in each.acknowledged.items()}
-    assert len(acknowledged) > 4 * KILLS
+    assert len(acknowledged) >= 4 * KILLS
 
     # At the server of another make: at least once, and twice only where the sender says so.
     took = receiver.took()
@@ -217,7 +230,7 @@ def arrived_nowhere_twice_unnamed(
         wanted = {(mark, "failed") for mark in absent} | {(mark, "relayed") for mark in gated}
         return found if wanted <= set(found) else None
 
-    found = wait(reports, 30)
+    found = wait(reports, 180)
     assert [one for one, many in found.items() if many > 1] == []
     whole(two.here)
     whole(two.there)

@@ -22,6 +22,7 @@ import pytest
 
 from deploy.demo import clients, letters, people, thief, world
 from deploy.node import config as configuration
+from deploy.node.control import CommandFailed
 from mail_server import mime
 from mail_server.keys.interface import KeyUnavailable, KeyWrapper
 from mail_server.keys.kek import load_kek
@@ -50,7 +51,7 @@ T = TypeVar("T")
 LATE = f"marc.retard@{world.DOMAIN}"  # whose certificate expires: his letters wait
 NEW = f"lea.nouvelle@{world.DOMAIN}"  # who has no key yet: her letters lie in custody
 PHRASE = "phrase de passe"
-EXPIRES_AFTER = 6  # seconds
+EXPIRES_AFTER = (6, 30, 120)  # seconds; more where a busy machine brings the key too late
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def mode(made: world.World, address: str) -> str:
     return next(row["mode"] for row in made.command("account_list") if row["address"] == address)
 
 
-def until(true: Callable[[], bool], what: str, seconds: float = 30) -> None:
+def until(true: Callable[[], bool], what: str, seconds: float = 180) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, what
@@ -155,13 +156,19 @@ def passwords(running: tuple[world.World, world.NodeProcess]) -> dict[str, str]:
         ]
         for address in (LATE, NEW)
     }
-    short = people.make_key(
-        "Marc Retard", LATE, PHRASE, made.folder / "people", expire=f"seconds={EXPIRES_AFTER}"
-    )
-    publish(made, short)
-    assert mode(made, LATE) == "sealed"
+    assert any(sealed_for(made, seconds) for seconds in EXPIRES_AFTER)
     until(lambda: mode(made, LATE) == "waiting", "the certificate does not expire")
     return given
+
+
+def sealed_for(made: world.World, seconds: int) -> bool:
+    """Publish a certificate of Marc's that is good for so long; whether it was seen in force."""
+    key = people.make_key("Marc Retard", LATE, PHRASE, made.folder / "people", expire=f"seconds={seconds}")
+    try:
+        publish(made, key)
+    except CommandFailed:  # it expired before it came; any other reason is met again with the next
+        return False
+    return mode(made, LATE) == "sealed"
 
 
 @pytest.fixture(scope="module")
