@@ -205,12 +205,14 @@ class DirectoryService:
     def publish(self, address: str, certificate: bytes, at: int) -> Certificate:
         """Gate and publish. Raises CertificateRefused; durable on return."""
         address = address.lower()
-        passed = inspect(certificate, address, at)
+        own = self._own(address)
+        passed = inspect(certificate, address, at, own)
         with self._turn:
             try:
                 with self._engine.begin() as connection:
                     counter = count_up(connection)
-                    passed = self._merged(connection, passed, address, at)
+                    require_nobody_s(connection, passed.unproven)
+                    passed = self._merged(connection, passed, address, at, own)
                     claims = {identity.hex(): key for identity, key in passed.identities}
                     claim_keys(connection, claims, address, passed.certificate.fingerprint)
                     self._write(connection, passed, address, at, counter)
@@ -298,7 +300,16 @@ class DirectoryService:
             self._memory.listed = (self._memory.listed | wanted) - gone
             self._wrote(counter)
 
-    def _merged(self, connection: Connection, passed: Inspected, address: str, at: int) -> Inspected:
+    def _own(self, address: str) -> frozenset[bytes]:
+        """Identities of all keys that this address ever proved."""
+        columns = tables.certificate_key.c
+        with self._engine.connect() as connection:
+            found = connection.execute(select(columns.identity).where(columns.address == address)).scalars()
+            return frozenset(bytes.fromhex(one) for one in found)
+
+    def _merged(
+        self, connection: Connection, passed: Inspected, address: str, at: int, own: frozenset[bytes]
+    ) -> Inspected:
         """The certificate joined to what was known of it: an older copy never takes a revocation back."""
         columns = tables.certificate.c
         wanted = columns.fingerprint == passed.certificate.fingerprint
@@ -314,7 +325,8 @@ class DirectoryService:
             joined = bytes(before.merge(pysequoia.Cert.from_bytes(passed.published)))
         except RuntimeError:
             raise refusal("not-a-certificate") from None
-        return inspect(joined, address, at)
+        proven = own | {identity for identity, _ in passed.identities}
+        return inspect(joined, address, at, proven)
 
     def _write(self, connection: Connection, passed: Inspected, address: str, at: int, counter: int) -> None:
         columns = tables.certificate.c
@@ -340,6 +352,14 @@ class DirectoryService:
         same = columns.fingerprint == gated.fingerprint
         if connection.execute(update(tables.certificate).where(same).values(**values)).rowcount == 0:
             connection.execute(insert(tables.certificate).values(fingerprint=gated.fingerprint, **values))
+
+
+def require_nobody_s(connection: Connection, unproven: Iterable[bytes]) -> None:
+    """Keys that a certificate binds without a proof may be somebody's who is not known here; not who is."""
+    columns = tables.certificate_key.c
+    wanted = columns.identity.in_([one.hex() for one in unproven])
+    if connection.execute(select(columns.identity).where(wanted)).first() is not None:
+        raise refusal("key-of-another")
 
 
 def claim_keys(connection: Connection, claims: dict[str, str], address: str, certificate: str) -> None:

@@ -1,7 +1,8 @@
 """The gate: what a certificate must be before anything is sealed to it.
 
 Invariants: every self-signature that is relied upon was verified here, with a hash better than SHA-1;
-revocations are believed even with a weak hash; exactly one encryption subkey comes out. pysequoia is asked
+revocations are believed even with a weak hash; exactly one encryption subkey comes out; of subkeys that were merely
+bound nothing is published, since anybody can bind anybody's. pysequoia is asked
 last whether it can really encrypt to the result, because it encrypts to expired and revoked keys without a
 word. (RFC 9580 §5.2.3, §10.1.)
 """
@@ -9,6 +10,7 @@ word. (RFC 9580 §5.2.3, §10.1.)
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import pysequoia
@@ -36,6 +38,7 @@ from directory.openpgp.signatures import (
     over_key,
     over_subkey,
     over_user_id,
+    signature,
 )
 from directory.openpgp.transferable import SubkeyPart, Transferable, UserIdPart, transferable
 
@@ -46,6 +49,7 @@ SHORT_RSA_UNTIL = 1_924_992_000  # 2031-01-01T00:00:00Z, seconds
 FAR_FUTURE = 0xFFFFFFFF - 600  # when every signature has been made, for what is only described
 CLOCK_SKEW = 600  # seconds a signer's clock may be ahead of ours
 OPERATOR_HELD_NOTATION = "operator-held@vaguemestre.example"
+_MOST_EMBEDDED = 4  # signatures by a subkey in one binding: programs make one
 _REMEMBERED = 1024
 _REMEMBERED_FOR = 3_600_000  # ms
 
@@ -58,8 +62,13 @@ class Inspected:
     """A certificate that passed, with what the directory keeps beside it."""
 
     certificate: Certificate
-    published: bytes = field(repr=False)  # every verified part, the one user id
-    identities: tuple[tuple[bytes, str], ...] = field(repr=False)  # key material digest, fingerprint
+    published: bytes = field(repr=False)  # the verified parts that are its holder's, the one user id
+    identities: tuple[tuple[bytes, str], ...] = field(
+        repr=False
+    )  # key material digest, fingerprint: its holder's
+    unproven: tuple[bytes, ...] = field(
+        default=(), repr=False
+    )  # digests of keys it has bound, whoever's they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +98,12 @@ def gate(data: bytes, address: str, at: int) -> Certificate:
     return certificate
 
 
-def inspect(data: bytes, address: str, at: int) -> Inspected:
-    """As `gate`, with the publishable form and the identities of all its keys."""
+def inspect(data: bytes, address: str, at: int, own: Collection[bytes] = ()) -> Inspected:
+    """As `gate`, with the publishable form and the identities of all its keys.
+
+    `own`: identities that this address has proven before. The encryption subkey that comes out counts as proven: who
+    publishes has had its holder decrypt something.
+    """
     parts = transferable(data)
     address = address.lower()
     now = at // 1000
@@ -122,7 +135,18 @@ def inspect(data: bytes, address: str, at: int) -> Inspected:
         not_after=None if not_after is None else not_after * 1000,
         operator_held=any(name == OPERATOR_HELD_NOTATION for name, _ in certification.notations),
     )
-    return Inspected(certificate, _publishable(parts, address), _identities(parts))
+    bound = [part for part in parts.subkeys if _bound(part, primary)]
+    proven = {primary.identity, subkey.identity, *own}
+    proven |= {
+        part.key.identity for part in bound if part.key is not None and _signs(part, part.key, primary)
+    }
+    keys = [primary, *(part.key for part in bound if part.key is not None)]
+    return Inspected(
+        certificate,
+        _publishable(parts, address, proven),
+        tuple((key.identity, key.fingerprint) for key in keys if key.identity in proven),
+        tuple(key.identity for key in keys if key.identity not in proven),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,8 +343,11 @@ def _try(minimised: bytes, primary: PublicKey, subkey: PublicKey) -> None:
         raise refusal("unreadable-by-common-programs")
 
 
-def _publishable(parts: Transferable, address: str) -> bytes:
-    """All verified parts, with the user ids of this address alone: what WKD serves."""
+def _publishable(parts: Transferable, address: str, proven: Collection[bytes]) -> bytes:
+    """All verified parts, with the user ids of this address alone: what WKD serves.
+
+    Of keys that are not `proven` those alone that it revoked, which nobody uses.
+    """
     primary = parts.primary
     pieces = [frame(Tag.PUBLIC_KEY, primary.body)]
 
@@ -336,20 +363,37 @@ def _publishable(parts: Transferable, address: str) -> bytes:
             if not keep(user_id.signatures, over_user_id(primary, user_id.user_id)):
                 pieces.pop()
     for subkey in parts.subkeys:
-        if subkey.key is not None:
+        if subkey.key is not None and (subkey.key.identity in proven or _revoked_subkey(subkey, primary)):
             pieces.append(frame(Tag.PUBLIC_SUBKEY, subkey.key.body))
             if not keep(subkey.signatures, over_subkey(primary, subkey.key)):
                 pieces.pop()
     return b"".join(pieces)
 
 
-def _identities(parts: Transferable) -> tuple[tuple[bytes, str], ...]:
-    """The primary key and every subkey it has bound, whatever they are for."""
-    keys = [part.key for part in parts.subkeys if part.key is not None and _bound(part, parts.primary)]
-    return tuple((key.identity, key.fingerprint) for key in (parts.primary, *keys))
-
-
 def _bound(part: SubkeyPart, primary: PublicKey) -> bool:
     return part.key is not None and any(
         good(one, primary, over_subkey(primary, part.key)) for one in part.signatures
     )
+
+
+def _revoked_subkey(part: SubkeyPart, primary: PublicKey) -> bool:
+    return part.key is not None and any(
+        one.kind == Kind.SUBKEY_REVOCATION and good(one, primary, over_subkey(primary, part.key))
+        for one in part.signatures
+    )
+
+
+def _signs(part: SubkeyPart, key: PublicKey, primary: PublicKey) -> bool:
+    """Whether the subkey itself says whose it is, by a signature in its binding (RFC 9580 §5.2.1.8, §10.1.5)."""
+    covered = over_subkey(primary, key)
+    for binding in part.signatures:
+        if binding.kind != Kind.SUBKEY_BINDING or not good(binding, primary, covered):
+            continue
+        for body in binding.embedded[:_MOST_EMBEDDED]:
+            try:
+                made = signature(body)
+            except PacketError:
+                continue
+            if made.kind == Kind.PRIMARY_KEY_BINDING and made.strong and good(made, key, covered):
+                return True
+    return False

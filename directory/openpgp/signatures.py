@@ -66,11 +66,12 @@ class Sub(enum.IntEnum):
     KEY_FLAGS = 27
     REVOCATION_REASON = 29
     FEATURES = 30
+    EMBEDDED = 32
     ISSUER_FINGERPRINT = 33
 
 
 # Types whose meaning does not change ours when we leave them aside, so that they may be critical.
-_HARMLESS = frozenset({4, 5, 6, 7, 11, 21, 22, 23, 24, 25, 26, 28, 31, 32, 34, 35, 39})
+_HARMLESS = frozenset({4, 5, 6, 7, 11, 21, 22, 23, 24, 25, 26, 28, 31, 34, 35, 39})
 _KNOWN = frozenset(Sub) | _HARMLESS
 
 # Programs make no larger ones; a signature of these holds the interpreter for as much as 7 ms, a certificate has many.
@@ -173,6 +174,11 @@ class Signature:
             for sub in self.hashed
             if sub.type == Sub.REVOCATION_KEY and len(sub.body) == 22
         )
+
+    @property
+    def embedded(self) -> tuple[bytes, ...]:
+        """Signatures within it, which speak for themselves wherever they stand (RFC 9580 §5.2.3.34)."""
+        return tuple(sub.body for sub in (*self.hashed, *self.unhashed) if sub.type == Sub.EMBEDDED)
 
     @property
     def notations(self) -> tuple[tuple[str, bytes], ...]:

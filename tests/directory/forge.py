@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from directory.openpgp.packets import Algorithm, Curve, PublicKey, Tag, frame, public_key, write_mpi
+from directory.openpgp.packets import Algorithm, Curve, PublicKey, Tag, frame, public_key, span, write_mpi
 from directory.openpgp.signatures import Hash, Kind, Sub, over_key, over_subkey, over_user_id
 
 HASHES = {Hash.SHA1: "sha1", Hash.SHA256: "sha256", Hash.SHA512: "sha512"}
@@ -99,6 +99,16 @@ class Forge:
         covered = over_subkey(self.primary, bound)
         binding = self.sign(Kind.SUBKEY_BINDING, covered, wanted, made=made, hashed_with=hashed_with)
         return frame(Tag.PUBLIC_SUBKEY, bound.body) + binding
+
+    def bind_signing(self, other: Forge, *, backed: Forge | None = None) -> bytes:
+        """Another's primary key bound as a signing subkey; with the signature that `other` made for it as a subkey
+        of `backed`, when that is given."""
+        says: list[tuple[int, bytes]] = []
+        if backed is not None:
+            covered = over_subkey(backed.primary, other.primary)
+            made = other.sign(Kind.PRIMARY_KEY_BINDING, covered, [])
+            says.append((Sub.EMBEDDED, span(made).body(made)))
+        return self.bind(other.primary, flags=0x02, says=says)
 
     @property
     def head(self) -> bytes:

@@ -197,6 +197,67 @@ def test_a_key_stays_its_owner_s_even_after_it_was_replaced(
     assert refused(directory, B, both) == "key-of-another"
 
 
+def test_who_binds_a_colleague_s_encryption_subkey_keeps_nobody_out_and_shows_nothing_of_it(
+    directory: DirectoryService, forge: ModuleType, reopened: Open
+) -> None:
+    colleague = forge.Forge(created=forge.NOW - 60)
+    binder = forge.Forge()
+    taken = directory.publish(B, binder.certificate(B) + binder.bind(colleague.subkey), NOW)
+    assert taken.encryption_key_id == binder.subkey.key_id
+    assert colleague.subkey.body not in (directory.published(B) or b"")
+    for one in (directory, reopened()):
+        assert one.by_key(colleague.subkey.key_id) is None
+    directory.publish(A, colleague.certificate(A), NOW)
+    for one in (directory, reopened()):
+        found = one.by_key(colleague.subkey.key_id)
+        assert found is not None
+        assert found[0] == A
+
+
+def test_a_bound_encryption_subkey_that_is_somebody_s_already_is_refused(
+    directory: DirectoryService, forge: ModuleType
+) -> None:
+    colleague, binder = forge.Forge(created=forge.NOW - 60), forge.Forge()
+    directory.publish(A, colleague.certificate(A), NOW)
+    assert refused(directory, B, binder.certificate(B) + binder.bind(colleague.subkey)) == "key-of-another"
+
+
+def test_a_signing_subkey_counts_where_it_says_itself_whose_it_is(
+    directory: DirectoryService, forge: ModuleType, reopened: Open
+) -> None:
+    made, signing, other = forge.Forge(), forge.Forge(), forge.Forge()
+    directory.publish(A, made.certificate(A) + made.bind_signing(signing, backed=made), NOW)
+    assert signing.primary.body in (directory.published(A) or b"")
+    for one in (directory, reopened()):
+        assert one.by_key(signing.primary.fingerprint) is not None
+    assert refused(directory, B, other.certificate(B) + other.bind_signing(signing)) == "key-of-another"
+
+
+@pytest.mark.parametrize("replayed", [False, True], ids=["without-its-word", "with-its-word-for-another"])
+def test_who_binds_a_colleague_s_primary_key_keeps_nobody_out(
+    directory: DirectoryService, forge: ModuleType, replayed: bool
+) -> None:
+    colleague, binder = forge.Forge(), forge.Forge()
+    backed = forge.Forge() if replayed else None
+    directory.publish(B, binder.certificate(B) + binder.bind_signing(colleague, backed=backed), NOW)
+    assert colleague.primary.body not in (directory.published(B) or b"")
+    assert directory.by_key(colleague.primary.key_id) is None
+    directory.publish(A, colleague.certificate(A), NOW)
+    assert directory.by_key(colleague.primary.key_id) is not None
+
+
+def test_an_encryption_subkey_that_was_proven_once_stays_with_its_certificate(
+    directory: DirectoryService, forge: ModuleType
+) -> None:
+    made, new = forge.Forge(created=forge.NOW - 60), forge.Forge()
+    directory.publish(A, made.certificate(A), NOW)
+    for _ in range(2):
+        after = directory.publish(A, made.certificate(A) + made.bind(new.subkey), NOW)
+        assert after.encryption_key_id == new.subkey.key_id
+        assert made.subkey.body in (directory.published(A) or b"")
+    assert refused(directory, B, new.certificate(B) + new.bind(made.subkey)) == "key-of-another"
+
+
 def test_a_revoked_certificate_is_answered_revoked_and_never_comes_back(
     directory: DirectoryService, forge: ModuleType, reopened: Open
 ) -> None:

@@ -254,8 +254,8 @@ def test_nor_does_an_openpgp_key_in_the_dress_of_x_509(directory: DirectoryServi
     """A key that gpg made for one address, certified by an authority for another: the numbers are the same."""
     fingerprint = gnupg.make(f"<{A}>", "rsa2048", "rsa2048")
     data = gnupg.public(fingerprint)
-    directory.publish(A, data, NOW)
-    subkey = next(_keys(data, Tag.PUBLIC_SUBKEY))
+    chosen = directory.publish(A, data, NOW).encryption_key_id
+    (subkey,) = (one for one in _keys(data, Tag.PUBLIC_SUBKEY) if one.key_id == chosen)
     modulus, exponent = (int.from_bytes(one, "big") for one in subkey.numbers)
     same = rsa.RSAPublicNumbers(exponent, modulus).public_key()
 
