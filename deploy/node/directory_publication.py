@@ -29,10 +29,11 @@ from policies.interface import Event
 
 _log = logging.getLogger("vaguemestre.directory")
 _LONGEST_KEY = 4096
+# What is counted as it happens stands beside these, under other names: one family is of one type.
 SHOWN: Mapping[str, str] = {
-    "publication_published": "Mailboxes of ours that the national directory tells of.",
-    "publication_pending": "Mailboxes that it is still to be told of, or to forget.",
-    "publication_refused": "Mailboxes that it refuses.",
+    "publication_mailboxes_published": "Mailboxes of ours that the national directory tells of.",
+    "publication_mailboxes_pending": "Mailboxes that it is still to be told of, or to forget.",
+    "publication_mailboxes_refused": "Mailboxes that it refuses.",
     "publication_shut": "Whether it takes our key no more.",
 }
 

@@ -18,6 +18,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from deploy.node.https import Listener, WebServer, application
+from deploy.node.metric_words import words_of
 from mail_server.accounts.networks import is_this_machine
 
 _log = logging.getLogger("vaguemestre.node")
@@ -54,7 +55,7 @@ class Metrics(Collector):
                 value = getattr(values, field.name)
                 if isinstance(value, bool) or not isinstance(value, int | float):
                     continue
-                name, words = f"{_PREFIX}_{part}_{field.name}", f"{part}: {field.name.replace('_', ' ')}"
+                name, words = f"{_PREFIX}_{part}_{field.name}", words_of(part, field.name)
                 if field.name in falling:
                     yield GaugeMetricFamily(name, words, value)
                 else:

@@ -275,7 +275,7 @@ async def test_a_group_practice_is_published_under_its_responsible_with_the_othe
     assert told is not None
     assert "Cabinet de la Gare" in str(told)
     counted = await node.publications.measured()
-    assert counted["publication_published"] >= 1
+    assert counted["publication_mailboxes_published"] >= 1
     assert counted["publication_shut"] == 0.0
 
 

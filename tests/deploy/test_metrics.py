@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import urllib.request
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, fields
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from deploy.node import directory_publication, metric_words
 from deploy.node.metrics import Metrics
+from directory.fhir.counters import Counters as Fhir
+from directory.ldap.limits import Counters as Ldap
+from directory.publication.client.publisher import Counters as Publication
+from mail_server.imap.limits import Counters as Imap
+from mail_server.jmap.services import Counters as Jmap
+from mail_server.smtp.services import Counters as Smtp
 
 
 @dataclass(slots=True)
@@ -56,6 +64,44 @@ async def test_what_must_be_looked_up_is_looked_up_at_each_scrape_and_left_out_w
         await metrics.refresh()
         shown.append(families(metrics).get("vaguemestre_held", ("", None))[1])
     assert shown == [2, None, 3]
+
+
+@pytest.mark.parametrize(
+    ("part", "counted"),
+    [
+        ("smtp", Smtp),
+        ("imap", Imap),
+        ("ldap", Ldap),
+        ("fhir", Fhir),
+        ("jmap", Jmap),
+        ("publication", Publication),
+    ],
+)
+def test_each_counter_of_a_door_says_in_words_what_it_counts(part: str, counted: type) -> None:
+    names = {field.name for field in fields(counted)}
+    assert metric_words.DOORS[part].keys() == names
+    metrics = Metrics()
+    metrics.counters(part, counted)
+    for line in metrics.text().decode().splitlines():
+        if line.startswith(f"# HELP vaguemestre_{part}_"):
+            _, _, name, words = line.split(" ", 3)
+            assert words.endswith(".")
+            assert name.replace("_", " ") not in f"vaguemestre {words}"
+
+
+async def test_mailboxes_published_now_and_publications_done_are_two_families() -> None:
+    metrics = Metrics()
+    metrics.counters("publication", Publication)
+
+    async def look() -> dict[str, float]:
+        return dict.fromkeys(directory_publication.SHOWN, 1.0)
+
+    metrics.looked_up(directory_publication.SHOWN, look)
+    await metrics.refresh()
+    named = Counter(family.name for family in metrics.collect())
+    assert named["vaguemestre_publication_published"] == 1
+    assert named["vaguemestre_publication_refused"] == 1
+    assert set(named.values()) == {1}
 
 
 def test_the_process_is_shown_too() -> None:
