@@ -36,7 +36,7 @@ class GnuPg:
     def run(self, *arguments: str, data: bytes | None = None) -> bytes:
         command = ["gpg", "--homedir", str(self.home), "--batch", "--yes", "--no-tty", "--quiet"]
         command += ["--pinentry-mode", "loopback", "--passphrase", "", *arguments]
-        done = subprocess.run(command, input=data, capture_output=True, timeout=60)
+        done = subprocess.run(command, input=data, capture_output=True, timeout=120)
         assert done.returncode == 0, (arguments, done.stderr.decode())
         return done.stdout
 

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,7 +39,7 @@ class Site:
         body: bytes | None = None,
         **headers: str,
     ) -> Answer:
-        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
             told = {name.replace("_", "-"): value for name, value in headers.items()}
             link.request(method, path, body, {"Host": host} | told)
@@ -73,7 +74,7 @@ class Correspondent:
 
     def gpg(self, *arguments: str, data: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
         command = ["gpg", "--homedir", str(self.home), "--batch", "--no-tty", "--status-fd", "2", *arguments]
-        return subprocess.run(command, input=data, capture_output=True, timeout=60, check=False)
+        return subprocess.run(command, input=data, capture_output=True, timeout=120, check=False)
 
     def holds(self, who: str) -> str:
         """What the keyring shows, by columns; "" for nothing."""
@@ -106,13 +107,14 @@ def correspondent(
         yield Correspondent(home)
     finally:
         running.terminate()
-        running.wait(10)
+        running.wait(60)
         subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=False, capture_output=True)
         shutil.rmtree(home, ignore_errors=True)
 
 
 def _await_socket(home: Path) -> None:
-    for _ in range(200):
+    ends = time.monotonic() + 120
+    while time.monotonic() < ends:
         command = [
             "gpg-connect-agent",
             "--homedir",
@@ -122,7 +124,8 @@ def _await_socket(home: Path) -> None:
             "GETINFO pid",
             "/bye",
         ]
-        told = subprocess.run(command, capture_output=True, timeout=60, check=False)
+        told = subprocess.run(command, capture_output=True, timeout=120, check=False)
         if told.stdout.startswith(b"D "):
             return
+        time.sleep(0.02)
     raise AssertionError("dirmngr does not answer")

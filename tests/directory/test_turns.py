@@ -25,7 +25,7 @@ class Work:
         with self._lock:
             self.at_once += 1
             self.most = max(self.most, self.at_once)
-        self._go.wait(10)
+        self._go.wait(60)
         with self._lock:
             self.at_once -= 1
         return "done"
@@ -48,7 +48,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 async def until(so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not so():
             await asyncio.sleep(0.005)
 
@@ -61,7 +61,7 @@ async def test_nobody_has_more_than_their_share(work: Work, pool: ThreadPoolExec
     turns = Turns(2, pool=pool)
     greedy = [asyncio.create_task(ended(turns, "greedy", work)) for _ in range(6)]
     await until(lambda: work.at_once == 2)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await ended(turns, "other", lambda: "at once") == "at once"
     work.let_go()
     assert await asyncio.gather(*greedy) == ["done"] * 6
@@ -102,7 +102,7 @@ async def test_who_gives_up_waiting_leaves_the_turn_to_others(work: Work, pool: 
     await asyncio.wait(waiting)
     work.let_go()
     await first
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await ended(turns, "second", lambda: "mine") == "mine"
 
 
@@ -115,7 +115,7 @@ async def test_a_turn_is_given_back_by_work_that_fails_and_by_a_pool_that_is_clo
         for _ in range(2):
             with pytest.raises(ValueError):  # noqa: PT011
                 await ended(turns, "asker", broken)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         for _ in range(2):
             with pytest.raises(RuntimeError):
                 await turns.begun("asker", broken)

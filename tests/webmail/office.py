@@ -11,7 +11,8 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,9 +91,19 @@ class Clock:
     """Real time, and what a test adds to it."""
 
     ahead: int = 0
+    _stands_at: int | None = None
 
     def __call__(self) -> int:
-        return time.time_ns() // 1_000_000 + self.ahead
+        return (self._stands_at or time.time_ns() // 1_000_000) + self.ahead
+
+    @contextmanager
+    def standing(self) -> Iterator[None]:
+        """However long what is done meanwhile takes, no time passes but what the test adds."""
+        self._stands_at = time.time_ns() // 1_000_000
+        try:
+            yield
+        finally:
+            self._stands_at = None
 
     def forward(self, *, minutes: float = 0, hours: float = 0, days: float = 0, seconds: float = 0) -> None:
         self.ahead += int((((days * 24 + hours) * 60 + minutes) * 60 + seconds) * 1000)

@@ -58,7 +58,7 @@ def plain(value: Any) -> Any:
 def test_the_page_plays_every_transcript_to_the_same_end(programs: tuple[Path, Path]) -> None:
     node, folder = programs
     command = [str(node), str(folder / "agenda.test.mjs"), str(VECTORS)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     wanted = sum(len(json.loads(path.read_text())) for path in (VECTORS / "itip").glob("*.json"))
     assert f"\n# pass {wanted}\n" in done.stdout

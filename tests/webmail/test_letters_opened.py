@@ -46,7 +46,7 @@ async def operator() -> Any:
     folder = Path(tempfile.mkdtemp(prefix="vm-auth-"))
     authority = Authority(folder / "authority", AesKeyWrapper(b"k" * 32), "mss.example")
     authority.make()
-    pool = Pool(SealingSettings(workers=1, deadline_seconds=10))
+    pool = Pool(SealingSettings(workers=1, deadline_seconds=60))
     await pool.start()
     await pool.load(authority.signing_key())
     yield Operator(OpenPgpEngine(pool), authority.certificate().decode("ascii"))

@@ -28,7 +28,7 @@ CHROMIUM = "/usr/bin/chromium"
 def played(programs: tuple[Path, Path], name: str, *told: str) -> str:
     node, folder = programs
     command = [str(node), str(folder / f"{name}.test.mjs"), *told]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert "\n# tests 0\n" not in done.stdout
     return done.stdout

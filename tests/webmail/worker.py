@@ -129,7 +129,7 @@ class Program:
             "always",
         ]
         command += ["--pinentry-mode", "loopback", *arguments]
-        return subprocess.run(command, input=data, capture_output=True, timeout=60, check=False)
+        return subprocess.run(command, input=data, capture_output=True, timeout=120, check=False)
 
     def make(self, address: str, passphrase: str = "") -> bytes:
         made = self.run(

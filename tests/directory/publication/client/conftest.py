@@ -100,7 +100,7 @@ async def desk(
     monkeypatch.setattr("directory.publication.client.publisher._PACE", 0)
     national = National({RPPS, OTHER_RPPS})
     time, noted = [1_800_000_000_000], list[tuple[str, str, str, str]]()
-    remote = NationalDirectory(BASE, KEY, ssl.create_default_context(), 5, Wire(national))
+    remote = NationalDirectory(BASE, KEY, ssl.create_default_context(), 60, Wire(national))
     queue = open_queue()
     publisher = Publisher(
         queue,

@@ -325,7 +325,7 @@ async def answer(request):
 
 async def main():
     queue = PublicationQueue(open_database(where), "one", "https://national.example/fhir/v2")
-    remote = NationalDirectory("https://national.example/fhir/v2", "", ssl.create_default_context(), 5,
+    remote = NationalDirectory("https://national.example/fhir/v2", "", ssl.create_default_context(), 60,
                                Wire(answer))
     await publisher.Publisher(queue, remote, retry_minutes=(1,), seconds=5, clock=lambda: 1_800_000_000_000,
                               noted=lambda *_: os.kill(os.getpid(), signal.SIGKILL)).round()
@@ -346,7 +346,7 @@ async def test_a_sudden_end_loses_nothing_and_doubles_nothing(
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, *sys.path])}
     log = tmp_path / "asked"
     command = [sys.executable, script, place, dies_after, log]
-    ended = subprocess.run(command, env=environment, timeout=60, check=False)
+    ended = subprocess.run(command, env=environment, timeout=120, check=False)
     assert ended.returncode == -signal.SIGKILL
     assert log.read_bytes().count(b"insert") == 1
     await desk.round()

@@ -189,7 +189,7 @@ async def test_a_key_that_is_said_back_is_not_in_what_it_says() -> None:
     async def clumsy(request: httpx.Request) -> httpx.Response:
         return outcome(401, "login", f"clé {request.headers['esante-api-key']} inconnue")
 
-    remote = NationalDirectory(BASE, KEY, ssl.create_default_context(), 5, Wire(clumsy))
+    remote = NationalDirectory(BASE, KEY, ssl.create_default_context(), 60, Wire(clumsy))
     answer = await remote.ask(Step.INSERT, entry())
     assert answer.words.endswith("It says: clé [key] inconnue")
     await remote.close()
@@ -205,7 +205,7 @@ async def test_a_redirect_is_not_followed_and_the_key_goes_nowhere_else(
         return httpx.Response(307, headers={"location": "https://evil.example/"})
 
     caplog.set_level(logging.DEBUG)
-    remote = NationalDirectory(BASE, KEY, ssl.create_default_context(), 5, Wire(elsewhere))
+    remote = NationalDirectory(BASE, KEY, ssl.create_default_context(), 60, Wire(elsewhere))
     assert (await remote.ask(Step.INSERT, entry())).meaning is Meaning.REFUSED
     assert hosts == ["national.example"]
     assert KEY not in caplog.text + repr(remote) + repr(vars(remote))
@@ -221,6 +221,6 @@ async def test_an_answer_without_end_is_cut() -> None:
 
         return httpx.Response(500, content=pieces())
 
-    remote = NationalDirectory(BASE, KEY, ssl.create_default_context(), 5, Wire(endless))
+    remote = NationalDirectory(BASE, KEY, ssl.create_default_context(), 60, Wire(endless))
     assert (await remote.ask(Step.INSERT, entry())).meaning is Meaning.LATER
     await remote.close()
