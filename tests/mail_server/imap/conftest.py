@@ -288,7 +288,7 @@ class Client:
         self.link.inbox.put_nowait(data)
         await asyncio.sleep(0)
 
-    async def until(self, pattern: bytes, timeout: float = 5) -> bytes:
+    async def until(self, pattern: bytes, timeout: float = 120) -> bytes:
         """What was said since the last look, up to the end of the line that matches."""
         end = time.monotonic() + timeout
         compiled = re.compile(pattern, re.MULTILINE)
@@ -331,7 +331,7 @@ class Client:
     async def end(self) -> None:
         if not self.task.done():
             self.link.inbox.put_nowait(b"")
-        await asyncio.wait_for(self.task, 5)
+        await asyncio.wait_for(self.task, 120)
 
 
 @dataclass

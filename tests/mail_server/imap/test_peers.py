@@ -51,7 +51,7 @@ async def mbsync(folder: Path) -> None:
         "mbsync", "-c", str(folder / "mbsyncrc"), "-a",
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
-    said, _ = await asyncio.wait_for(process.communicate(), 30)
+    said, _ = await asyncio.wait_for(process.communicate(), 120)
     assert process.returncode == 0, said.decode(errors="replace")
 
 
@@ -109,11 +109,11 @@ async def test_aioimaplib_lists_and_idles(world, door, tls):
     answer = await client.uid("fetch", "1:*", "(FLAGS ENVELOPE BODY.PEEK[])")
     assert answer.result == "OK"
     assert bytes(answer.lines[1]) == LETTER % (0, 0)
-    idle = await client.idle_start(timeout=10)
+    idle = await client.idle_start(timeout=120)
     await world.file(LETTER % (9, 9))
-    assert b"4 EXISTS" in await client.wait_server_push(timeout=5)
+    assert b"4 EXISTS" in await client.wait_server_push(timeout=120)
     client.idle_done()
-    await asyncio.wait_for(idle, 5)
+    await asyncio.wait_for(idle, 120)
     await client.logout()
 
 

@@ -26,7 +26,7 @@ REPORT = made.letter(made.zip_part(made.one_document()))
 
 @pytest.fixture
 async def reader() -> AsyncIterator[Reader]:
-    found = Reader(RecordSettings())
+    found = Reader(RecordSettings(deadline_seconds=60, wait_seconds=120))
     yield found
     await found.close()
 
@@ -60,15 +60,17 @@ async def test_a_large_letter_is_read_too(reader: Reader) -> None:
 
 
 async def test_a_process_that_overstays_is_ended_and_another_takes_its_place() -> None:
-    reader = Reader(RecordSettings(deadline_seconds=1.0))
+    reader = Reader(RecordSettings(deadline_seconds=60, wait_seconds=60))
     try:
         await reader.read(REPORT)
         [worker] = reader.pids
         os.kill(worker, signal.SIGSTOP)
+        patient, reader._pool._settings = reader._pool._settings, RecordSettings(deadline_seconds=1.0)
         with pytest.raises(NotRead) as late:
             await reader.read(REPORT)
         assert late.value.slug == "deadline"
-        async with asyncio.timeout(20):
+        reader._pool._settings = patient
+        async with asyncio.timeout(120):
             while not reader.pids or worker in reader.pids:
                 await asyncio.sleep(0.02)
         assert (await reader.read(REPORT)).manifest
@@ -77,7 +79,7 @@ async def test_a_process_that_overstays_is_ended_and_another_takes_its_place() -
 
 
 async def test_who_waits_too_long_for_a_turn_is_told_so() -> None:
-    reader = Reader(RecordSettings(wait_seconds=0.2, deadline_seconds=20))
+    reader = Reader(RecordSettings(wait_seconds=0.2, deadline_seconds=60))
     try:
         await reader.read(REPORT)
         [worker] = reader.pids
@@ -156,7 +158,7 @@ async def ended_by(reader: Reader, message: bytes, sender: str) -> str:
 
 
 async def living(reader: Reader) -> list[int]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not reader.pids:
             await asyncio.sleep(0.02)
     return reader.pids
@@ -176,7 +178,7 @@ async def test_a_letter_that_ended_two_workers_is_refused_and_ends_no_third(read
 
 
 async def test_letters_of_one_sender_keep_no_worker_from_those_of_another() -> None:
-    reader = Reader(RecordSettings(wait_seconds=20, deadline_seconds=20))
+    reader = Reader(RecordSettings(wait_seconds=60, deadline_seconds=60))
     order: list[str] = []
 
     async def read(sender: str) -> None:

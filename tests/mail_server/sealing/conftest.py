@@ -121,7 +121,7 @@ def rsa3072(reader: Reader) -> Certificate:
 
 @pytest_asyncio.fixture
 async def pool(authority: Authority) -> AsyncIterator[Pool]:
-    made = Pool(SealingSettings(workers=2, deadline_seconds=5))
+    made = Pool(SealingSettings(workers=2, deadline_seconds=120))
     await made.start()
     await made.load(authority.signing_key())
     yield made

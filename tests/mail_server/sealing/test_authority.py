@@ -193,7 +193,7 @@ def test_an_authority_dated_after_the_clock_says_what_to_do(fresh: Authority) ->
 
 def test_no_agent_outlives_a_call(fresh: Authority, place: Path) -> None:
     fresh.signing_key(now() + 24 * DAY)
-    ends = time.monotonic() + 5
+    ends = time.monotonic() + 60
     while agents(place) and time.monotonic() < ends:
         time.sleep(0.05)
     assert agents(place) == []

@@ -57,6 +57,6 @@ async def dns() -> AsyncIterator[DnsServer]:
 @pytest.fixture
 async def desk(ring: KeyRing, signer: Signer, dns: DnsServer, clock: Clock) -> AsyncIterator[Desk]:
     dns.texts(zone(ring, clock()))
-    verifier = Verifier(SignaturesSettings(), Zone(dns.address, 1.0), clock)
+    verifier = Verifier(SignaturesSettings(deadline_seconds=60), Zone(dns.address, 60.0), clock)
     yield Desk(ring, signer, verifier, dns, clock)
     await verifier.close()

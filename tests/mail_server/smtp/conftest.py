@@ -260,7 +260,7 @@ class Talker:
         await self.writer.drain()
 
     async def line(self) -> str:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             return (await self.reader.readline()).decode("ascii").removesuffix("\r\n")
 
     async def reply(self) -> str:
@@ -290,7 +290,7 @@ class Talker:
 
     async def closed(self) -> bool:
         """Whether the server has hung up and said nothing more."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             with contextlib.suppress(ConnectionError, ssl.SSLError):
                 return await self.reader.read() == b""
             return True
@@ -359,7 +359,7 @@ class World:
         return talker
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             while not condition():
                 await asyncio.sleep(0.005)
 

@@ -214,7 +214,7 @@ async def test_commands_in_one_write_are_answered_in_one_read(world):
 async def test_replies_to_a_batch_leave_in_one_segment(world):
     talker = await world.operator()
     await talker.send(b"NOOP\r\n" * 3 + b"RSET\r\n")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await talker.reader.read(4096) == b"250 2.0.0 OK\r\n" * 4
 
 
@@ -244,7 +244,7 @@ async def test_a_flood_of_commands_does_not_hold_the_loop(world):
     reading = asyncio.create_task(talker.reader.readexactly(len(b"250 2.0.0 OK\r\n") * 20000))
     for _ in range(5):
         assert await other.ask("NOOP") == "250 2.0.0 OK"
-    await asyncio.wait_for(reading, 20)
+    await asyncio.wait_for(reading, 120)
 
 
 async def test_a_peer_that_half_closes_in_clear_still_gets_its_answers(world):

@@ -125,7 +125,7 @@ async def test_a_silent_peer_is_told_good_bye(open_door):
 
 
 async def test_silence_inside_data_ends_the_session(open_door):
-    world = await open_door(data_timeout_seconds=0.5)
+    world = await open_door(data_timeout_seconds=1)
     talker = await world.operator()
     await talker.begin_data()
     await talker.send(b"half a let")
@@ -156,12 +156,12 @@ async def test_a_sender_that_drips_is_cut_off(open_door, chunked: bool):
 
 
 async def test_a_long_delivery_is_no_timeout(open_door):
-    world = await open_door(command_timeout_seconds=0.5, data_timeout_seconds=0.5, min_rate_after_seconds=0.5)
+    world = await open_door(command_timeout_seconds=2, data_timeout_seconds=2, min_rate_after_seconds=2)
     world.delivery.gate = asyncio.Event()
     talker = await world.operator()
     await talker.begin_data()
     await talker.send(b"hello\r\n.\r\n")
-    await asyncio.sleep(1.2)
+    await asyncio.sleep(2.5)
     world.delivery.gate.set()
     await talker.transcript("S: 250 2.0.0 *")
 
@@ -240,7 +240,7 @@ async def test_a_stop_does_not_wait_for_ever(open_door):
     world = await open_door(stop_grace_seconds=0.1)
     talker = await world.operator()
     await talker.begin_data()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(60):
         await world.door.stop()
     assert world.door.open_connections == 0
     assert world.delivery.begun == 0
