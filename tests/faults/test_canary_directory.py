@@ -90,7 +90,7 @@ class Town:
 
     def https(self, method: str, path: str, body: str = "", **headers: str) -> tuple[int, bytes]:
         context = clients.tls(self.made.ca)
-        link = http.client.HTTPSConnection("localhost", self.made.ports["https"], context=context, timeout=30)
+        link = http.client.HTTPSConnection("localhost", self.made.ports["https"], context=context, timeout=60)
         with closing(link):
             link.request(method, path, body.encode() or None, headers)
             answer = link.getresponse()

@@ -44,7 +44,7 @@ from tests.faults.test_outbound_full_disk import fill, small_disk
 
 pytestmark = [
     pytest.mark.faults,
-    pytest.mark.timeout(max(120, 20 * int(os.environ.get("DIRECTORY_KILLS", "0")))),
+    pytest.mark.timeout(max(900, 20 * int(os.environ.get("DIRECTORY_KILLS", "0")))),
 ]
 
 KILLS = int(os.environ.get("DIRECTORY_KILLS", "2"))
@@ -94,7 +94,7 @@ class Town:
         connection = http.client.HTTPSConnection(
             "localhost",
             self.made.ports["https"],
-            timeout=30,
+            timeout=60,
             context=ssl.create_default_context(cafile=str(self.made.ca)),
         )
         try:
@@ -147,7 +147,7 @@ class Act:
 
     def end(self) -> None:
         self.ended.set()
-        self.thread.join(60)
+        self.thread.join(180)
         assert not self.thread.is_alive()
         if self.failure is not None:
             raise self.failure
@@ -411,7 +411,7 @@ def _imports(entry: Path) -> bool:
     return b"directory.imports" in (entry / "cmdline").read_bytes()
 
 
-def until(true: Callable[[], bool], seconds: float = 60) -> None:
+def until(true: Callable[[], bool], seconds: float = 180) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline

@@ -5,6 +5,7 @@ from __future__ import annotations
 import imaplib
 import json
 import os
+import random
 import re
 import signal
 import smtplib
@@ -44,7 +45,7 @@ class Sending:
         while not self.stop.is_set():
             try:
                 with smtplib.SMTP_SSL(
-                    "localhost", self.made.ports["submissions"], context=context, timeout=20
+                    "localhost", self.made.ports["submissions"], context=context, timeout=60
                 ) as smtp:
                     smtp.ehlo("test")
                     smtp.docmd("AUTH", "EXTERNAL =")
@@ -69,10 +70,11 @@ class Sending:
     def end(self, threads: list[threading.Thread]) -> None:
         self.stop.set()
         for each in threads:
-            each.join(30)
+            each.join(120)
+        assert not any(each.is_alive() for each in threads)
 
     def wait(self, more: int) -> None:
-        deadline, wanted = time.monotonic() + 60, len(self.acknowledged) + more
+        deadline, wanted = time.monotonic() + 180, len(self.acknowledged) + more
         while len(self.acknowledged) < wanted:
             assert time.monotonic() < deadline, self.answers[-3:]
             time.sleep(0.02)
@@ -125,7 +127,7 @@ def titles(page: PageClient) -> list[str]:
     return sorted(found)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_document_and_its_copy_are_both_there_or_neither_whoever_is_killed(
     fragile: tuple[world.World, world.NodeProcess],
 ) -> None:
@@ -192,7 +194,7 @@ def morning_is_told_once(made: world.World, process: world.NodeProcess, handed_i
         asked.start()
         time.sleep(pause)
         killed(made, process)
-        asked.join(30)
+        asked.join(120)
     _told(made)
     context = clients.tls(made.ca, made.hospital.certificate, made.hospital.key)
     with imaplib.IMAP4_SSL("localhost", made.ports["imaps"], ssl_context=context, timeout=60) as imap:
@@ -239,12 +241,13 @@ def own_entries_are_there_once(made: world.World, process: world.NodeProcess) ->
     keeper.start()
     try:
         for _ in range(2):
-            time.sleep(0.3)
+            more(answered)
             killed(made, process)
-        time.sleep(0.3)
+        more(answered)
     finally:
         stop.set()
-        keeper.join(30)
+        keeper.join(120)
+    assert not keeper.is_alive()
     (asked,) = page.call(("Email/query", {"filter": {"class": "record"}, "limit": 5000}))
     (got,) = page.call(
         ("Email/get", {"ids": asked["ids"], "properties": ["id", "threadId", "blobId", "guard", "class"]})
@@ -254,6 +257,15 @@ def own_entries_are_there_once(made: world.World, process: world.NodeProcess) ->
     assert set(answered) <= set(there)
     for one in there.values():
         assert b"mesure" in page.open(one).inner.as_bytes()
+
+
+def more(answered: list[str]) -> None:
+    """Some more of them are, however slow the machine; then a moment that chance chooses."""
+    deadline, before = time.monotonic() + 180, len(answered)
+    while len(answered) < before + 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    time.sleep(random.uniform(0, 0.2))
 
 
 def kept(page: PageClient, text: str) -> str:
