@@ -111,7 +111,7 @@ def test_one_in_between_who_has_another_good_certificate_gets_nothing(town: Door
 
     threading.Thread(target=between, daemon=True).start()
     trusting.verify_mode = ssl.CERT_NONE
-    imap = imaplib.IMAP4_SSL("localhost", listener.getsockname()[1], ssl_context=trusting, timeout=30)
+    imap = imaplib.IMAP4_SSL("localhost", listener.getsockname()[1], ssl_context=trusting, timeout=120)
     with pytest.raises(imaplib.IMAP4.error, match="AUTHENTICATIONFAILED"):
         by_scram_plus(imap, made.persons[world.GP], hashlib.sha256(shown_certificate(imap)).digest())
     assert town.newest_failure()["outcome"] == "channel-binding"
@@ -134,7 +134,7 @@ def test_gsasl_logs_in_by_scram_and_is_refused_where_it_would_bind_to_something_
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         return done.stdout + done.stderr
@@ -220,7 +220,7 @@ def test_a_certificate_of_no_known_authority_ends_the_handshake_of_imap_and_is_i
     )
     context = clients.tls(made.ca, tmp_path / "c.pem", tmp_path / "k.pem")
     with pytest.raises((OSError, imaplib.IMAP4.error)):
-        imaplib.IMAP4_SSL("localhost", made.ports["imaps"], ssl_context=context, timeout=20).noop()
+        imaplib.IMAP4_SSL("localhost", made.ports["imaps"], ssl_context=context, timeout=120).noop()
     deadline = time.monotonic() + 60
     while True:
         rows = made.command("audit_show", limit=5, action="refuse", address=None, reference=None)

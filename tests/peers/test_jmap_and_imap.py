@@ -119,7 +119,7 @@ def heard(imap: IMAPClient, wanted: Any) -> list[Any]:
     """What comes during IDLE until `wanted` holds of all of it."""
     told: list[Any] = []
     while not wanted(told):
-        more = imap.idle_check(timeout=30)
+        more = imap.idle_check(timeout=120)
         assert more, f"told of {told} only"
         told += more
     imap.idle_done()

@@ -52,7 +52,7 @@ class Home:
 
     def gpg(self, *arguments: str) -> bytes:
         command = ["gpg", "--homedir", str(self._path), "--batch", "--no-tty", "--passphrase", "", *arguments]
-        return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
+        return subprocess.run(command, capture_output=True, check=True, timeout=120).stdout
 
     def make(self, address: str) -> str:
         self.gpg("--quick-gen-key", f"Hélène Morel <{address}>", "ed25519", "sign,cert", "2y")
@@ -238,7 +238,7 @@ def ldap_certificates(made: world.World, address: str) -> list[bytes]:
         "ldapsearch", "-LLL", "-x", "-o", "ldif-wrap=no", "-H", f"ldap://127.0.0.1:{made.ports['ldap']}",
         "-b", "dc=mssante,dc=fr", f"(mail={address})", "userCertificate;binary",
     ]  # fmt: skip
-    told = subprocess.run(command, capture_output=True, timeout=30, check=False).stdout.decode()
+    told = subprocess.run(command, capture_output=True, timeout=120, check=False).stdout.decode()
     lines = [line for line in told.splitlines() if line.lower().startswith("usercertificate;binary:: ")]
     return [base64.b64decode(line.partition(":: ")[2]) for line in lines]
 
@@ -246,7 +246,7 @@ def ldap_certificates(made: world.World, address: str) -> list[bytes]:
 def rcpt(made: world.World, address: str) -> tuple[int, bytes]:
     """What a colleague's mail program is told when it names this addressee."""
     gp = made.persons[world.GP]
-    with closing(smtplib.SMTP("localhost", made.ports["submission"], timeout=30)) as link:
+    with closing(smtplib.SMTP("localhost", made.ports["submission"], timeout=120)) as link:
         link.starttls(context=clients.tls(made.ca))
         link.login(gp.address, gp.password)
         link.mail(gp.address)
@@ -261,7 +261,7 @@ def validity(made: world.World, search: str) -> str:
     return next(line.split(":")[6] for line in answer.body.decode().splitlines() if line.startswith("pub:"))
 
 
-def wait(look: Callable[[], Any], seconds: float = 60) -> Any:
+def wait(look: Callable[[], Any], seconds: float = 120) -> Any:
     deadline = time.monotonic() + seconds
     while not (found := look()):
         assert time.monotonic() < deadline, "it did not come"

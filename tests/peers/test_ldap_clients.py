@@ -38,7 +38,7 @@ class Tool:
     def run(self, *arguments: str, tool: str = "ldapsearch") -> subprocess.CompletedProcess[str]:
         environment = os.environ | {"LDAPTLS_CACERT": self.ca, "LDAPTLS_REQCERT": "demand"}
         return subprocess.run(
-            [tool, *arguments], env=environment, capture_output=True, text=True, timeout=30, check=False
+            [tool, *arguments], env=environment, capture_output=True, text=True, timeout=120, check=False
         )
 
     def search(self, *arguments: str, at: str = "") -> tuple[int, str]:
@@ -176,8 +176,8 @@ def test_what_is_over_cannot_be_cancelled(tool: Tool) -> None:
 
 
 def test_ldapsearch_gives_up_in_time(tool: Tool) -> None:
-    """`-l` asks the server, `-o nettimeout` the tool: neither hangs."""
-    assert tool.search("-l", "1", "-z", "1", "(cn=a*)")[0] in (0, 4)
+    """All of it, as many as were asked for, or what was found in the second that was given."""
+    assert tool.search("-l", "1", "-z", "1", "(cn=a*)")[0] in (0, 3, 4)
 
 
 def test_ldapmodify_changes_nothing(tool: Tool, doctor: dict[str, Any]) -> None:
@@ -326,7 +326,7 @@ async def test_who_is_suspended_is_cut_off_and_not_found_any_more(
     names = {"given_name": "Luc", "family_name": "Roche"}
     await asyncio.to_thread(made.command, "account_profile", address=address, fields=names)
     caller = await Caller.to(demo["endpoints"]["ldaps"], ssl.create_default_context(cafile=str(made.ca)))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while not (await caller.look(f"(mail={address})"))[0]:
             await asyncio.sleep(0.1)
     assert (await caller.ask(asking.bind(101, address, told["password"].encode()))).code == 0
@@ -335,7 +335,7 @@ async def test_who_is_suspended_is_cut_off_and_not_found_any_more(
     assert (notice.number, notice.code) == (0, 8)
     await caller.close()
     other = await Caller.to(demo["endpoints"]["ldap"])
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while (await other.look(f"(mail={address})"))[0]:
             await asyncio.sleep(0.1)
     await other.close()

@@ -28,7 +28,7 @@ def gnupg_of(person: world.Person) -> Iterator[Path]:
         assert person.secret_key is not None
         command = ["gpg", "--homedir", str(home), "--batch", "--pinentry-mode", "loopback"]
         command += ["--passphrase", person.passphrase, "--import", str(person.secret_key)]
-        subprocess.run(command, check=True, capture_output=True, timeout=60)
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
         yield home
 
 
@@ -103,7 +103,7 @@ def in_a_terminal(command: list[str], environment: dict[str, str], seconds: floa
     return bytes(written)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_neomutt_reads_a_sealed_letter_under_its_inner_subject(made: world.World, tmp_path: Path) -> None:
     letter = letters.report(world.HOSPITAL, world.GP, pdf_bytes=20_000, patient="Noémie Lefèvre")
     context = clients.tls(made.ca, made.hospital.certificate, made.hospital.key)
@@ -121,7 +121,7 @@ def test_neomutt_reads_a_sealed_letter_under_its_inner_subject(made: world.World
         shown = in_a_terminal(
             ["neomutt", "-F", str(rc), "-n", "-e", f'push "{keys}"'],
             {**os.environ, **screen, "HOME": str(tmp_path)},
-            120,
+            300,
         )
     assert displayed.exists(), shown[-3000:]
     text = displayed.read_text()

@@ -269,7 +269,7 @@ def test_over_https_the_cookie_is_bound_to_host_and_tls(besieged: world.World, a
 
     https = besieged.ports["https"]
     said = json.dumps(_login_body(besieged.ports["http"], alice)).encode()
-    connection = http.client.HTTPSConnection("localhost", https, context=tls(besieged.ca), timeout=30)
+    connection = http.client.HTTPSConnection("localhost", https, context=tls(besieged.ca), timeout=120)
     headers = as_page(https) | {"Origin": f"https://localhost:{https}"}
     connection.request("POST", "/api/login", said, headers)
     answer = connection.getresponse()

@@ -53,7 +53,7 @@ class Wire:
     """An SMTP client that says exactly what it is told, however wrong."""
 
     def __init__(self, port: int) -> None:
-        self.socket: socket.socket = socket.create_connection(("localhost", port), timeout=30)
+        self.socket: socket.socket = socket.create_connection(("localhost", port), timeout=120)
         self._rest = b""
 
     def read(self) -> Reply:
@@ -77,7 +77,7 @@ class Wire:
         except TimeoutError:
             return not self._rest
         finally:
-            self.socket.settimeout(30)
+            self.socket.settimeout(120)
         return False
 
     def send(self, data: bytes) -> None:
@@ -157,7 +157,7 @@ def note(sender: str, recipient: str, *fields: tuple[str, str]) -> bytes:
 def traced(made: world.World, **asked: Any) -> list[dict[str, Any]]:
     """Entries of the trace; those of refusals are written a moment after the answer."""
     wanted = {"limit": 50, "action": None, "address": None, "reference": None} | asked
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not (rows := made.command("audit_show", **wanted)) and time.monotonic() < deadline:
         time.sleep(0.05)
     return rows
@@ -225,7 +225,7 @@ def shut_out(made: world.World, port: str, leaf: pki.LeafFiles) -> bool:
     context = clients.tls(made.ca, leaf.certificate, leaf.key)
     try:
         if port == "submissions":
-            with socket.create_connection(("localhost", made.ports[port]), timeout=30) as clear:
+            with socket.create_connection(("localhost", made.ports[port]), timeout=120) as clear:
                 return not context.wrap_socket(clear, server_hostname="localhost").recv(100)
         with connected(made.ports[port], context):
             return False
@@ -261,7 +261,7 @@ def refusals() -> dict[str, Any]:
 
 
 def next_entry(made: world.World, before: set[int]) -> dict[str, Any]:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         new = [row for row in made.command("audit_show", **refusals()) if row["seq"] not in before]
         if new:

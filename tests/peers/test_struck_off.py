@@ -45,7 +45,7 @@ class Doctor:
         """By name, anonymously, with OpenLDAP's own program."""
         url = f"ldap://127.0.0.1:{self.made.ports['ldap']}"
         search = ["ldapsearch", "-x", "-LLL", "-H", url, "-b", "dc=mssante,dc=fr", "(sn=sortant)", "mail"]
-        done = subprocess.run(search, capture_output=True, text=True, check=True, timeout=30)
+        done = subprocess.run(search, capture_output=True, text=True, check=True, timeout=120)
         return [line.partition(": ")[2] for line in done.stdout.splitlines() if line.startswith("mail: ")]
 
     def published(self) -> tuple[int, int]:

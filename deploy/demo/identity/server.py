@@ -93,13 +93,13 @@ class InThread:
     def __enter__(self) -> int:
         """The port."""
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._server.start(), self._loop).result(20)
+        asyncio.run_coroutine_threadsafe(self._server.start(), self._loop).result(120)
         return self._server.port
 
     def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._server.stop(), self._loop).result(20)
+        asyncio.run_coroutine_threadsafe(self._server.stop(), self._loop).result(120)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(20)
+        self._thread.join(120)
         self._loop.close()
 
 
