@@ -155,10 +155,11 @@ class Card:
 
     @property
     def name(self) -> str:
-        """A person's "Dr Zoé MARTIN"; else the service, the description, the organisation."""
+        """A person's "Dr Zoé MARTIN"; else the service, the description, the organisation; of what says no more than
+        where to write, that."""
         if self.family:
             return " ".join(part for part in (self.title, self.given, self.family.upper()) if part)
-        return self.service or self.description or self.organisation
+        return self.service or self.description or self.organisation or self.address
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,15 +168,15 @@ def entry_of(card: Card, tree: Tree, certificates: Certificates, capabilities: C
     """A mailbox's entry; `card.address` is not empty."""
     address = card.address
     name = tree.name_of(card)
-    plain = " ".join(part for part in (card.given, card.family.upper()) if part) or card.name or address
+    plain = " ".join(part for part in (card.given, card.family.upper()) if part) or card.name
     street = " ".join(card.street.split())
     town = " ".join(part for part in (card.postcode, card.commune) if part)
     job, speciality = card.profession.label, card.speciality.label
     values: dict[str, Values] = {
         "objectClass": _PERSON,
         "cn": (plain,),
-        "sn": (card.family or card.name or address,),
-        "displayName": (card.name or address,),
+        "sn": (card.family or card.name,),
+        "displayName": (card.name,),
         "mail": (address,),
         "uid": (address,),
         "entryDN": (str(name),),

@@ -21,8 +21,10 @@ from deploy.node.control import CommandFailed
 from deploy.node.home import Home
 from deploy.node.initialise import Wishes, initialise
 from directory.certificates.service import DirectoryService
+from directory.ldap.entries import Tree, entry_of
 from directory.listings import writing
 from directory.listings.database import ListingsDatabase
+from directory.listings.interface import Query
 from directory.listings.service import ListingsService
 from directory.model import Coded, Kind, Mailbox, Organisation, Place, Professional, Situation
 from tests.directory.smime import own_certificate
@@ -97,6 +99,21 @@ def test_a_machine_reads_json(home: Path) -> None:
 
 def test_nobody_ends_with_code_1_and_one_sentence(home: Path) -> None:
     assert run(home, "search", "quelquun", "dautre", code=1).strip() == "Nobody is found."
+
+
+def test_what_says_no_more_than_its_address_is_named_by_it_as_in_an_address_book(home: Path) -> None:
+    robot = Mailbox("robot.labo@chu.mssante.fr", Kind.APP)
+    database = ListingsDatabase(load(Home(home, None).config).directory.listings_place(home))
+    database.write(lambda sql: writing.put_mailboxes(sql, [robot], at=1_700_000_000_000))
+    try:
+        (found,) = json.loads(run(home, "search", robot.address, "--json"))["found"]
+        assert found["name"] == robot.address
+        (card,) = ListingsService(database, lambda: 0).search(Query(robot.address)).cards
+        shown = entry_of(card, Tree.at("dc=mssante,dc=fr"), lambda _: (), lambda _: None).values
+        assert (shown["displayName"], shown["cn"]) == ((robot.address,), (robot.address,))
+    finally:
+        database.write(lambda sql: writing.remove_mailboxes(sql, [robot.address], at=1_700_000_000_001))
+        database.close()
 
 
 def test_a_department_that_is_none_is_told_as_such(home: Path) -> None:

@@ -322,7 +322,7 @@ def _card(card: Card, *, known: bool, reachable: bool) -> Mapping[str, Any]:
     return {
         "address": card.address,
         "kind": card.kind.value if card.kind is not None else "",
-        "name": card.name,
+        "name": card.name if card.name != card.address else "",  # the page shows the address beside it
         "profession": card.profession.label,
         "speciality": card.speciality.label,
         "organisation": card.organisation,
