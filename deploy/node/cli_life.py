@@ -119,8 +119,9 @@ def unused(
         for address in addresses:
             screen.print(f"{what}: {address}", markup=False, highlight=False)
     columns = {
-        "address": "Address", "kind": "Kind", "last": "Last login", "told": "Told", "closes": "Closes",
+        "address": "Address", "kind": "Kind", "last": "Last login", "made": "Made", "told": "Told", "closes": "Closes",
     }  # fmt: skip
+    rows = [row | {"last": row["last"] or "never"} for row in rows]
     table(rows, columns, "Every mailbox is used.")
 
 

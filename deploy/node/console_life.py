@@ -90,7 +90,8 @@ class LifeCommands:
             {
                 "address": one.account.address,
                 "kind": one.account.kind.value,
-                "last": _day(one.last),
+                "last": _day(one.came),
+                "made": _day(one.made),
                 "told": _day(one.notified),
                 "closes": _day(one.closes),
             }

@@ -64,6 +64,8 @@ class Unused:
 
     account: Account
     last: int  # ms: the last login, or when it was made
+    came: int | None  # ms: the last login; None: nobody ever came
+    made: int  # ms
     notified: int | None
     closes: int | None  # ms; None: its holder was not told yet
 
@@ -106,12 +108,16 @@ class Inactivity:
         for account in self._accounts.all():
             if account.kind is Kind.PATIENT or account.closed or account.suspended:
                 continue
-            last = _last_seen(account, lives)
-            if last is None or last > since:
+            own = lives.get(account.id)
+            if own is None:
                 continue
-            notified = lives[account.id].notified
+            came = _last_login(account, lives)
+            last = max(own.created, came or 0)
+            if last > since:
+                continue
+            notified = own.notified
             closes = notified + self._settings.objection_days * DAY if notified is not None else None
-            found.append(Unused(account, last, notified, closes))
+            found.append(Unused(account, last, came, own.created, notified, closes))
         return sorted(found, key=lambda one: (one.last, one.account.address))
 
     async def sweep(self) -> Swept:
@@ -199,12 +205,8 @@ def _filled(argument: str, values: Mapping[str, str]) -> str:
     return argument
 
 
-def _last_seen(account: Account, lives: Mapping[AccountId, Life]) -> int | None:
-    """When somebody last came: the holder, or, to a shared mailbox, any of its readers. None: not known."""
-    own = lives.get(account.id)
-    if own is None:
-        return None
-    seen = [own.created, own.last_login or 0]
+def _last_login(account: Account, lives: Mapping[AccountId, Life]) -> int | None:
+    """When the holder last came, or, to a shared mailbox, any of its readers. None: nobody ever did."""
     people = [grant.person for grant in account.grants] if account.kind in SHARED else []
-    seen += [life.last_login or 0 for person in people if (life := lives.get(person)) is not None]
-    return max(seen)
+    came = [life.last_login for one in (account.id, *people) if (life := lives.get(one)) is not None]
+    return max((at for at in came if at), default=None)

@@ -167,6 +167,18 @@ async def test_a_shared_mailbox_is_used_when_one_of_its_members_comes(office: Of
     assert (await office.inactivity().sweep()).told == ()
 
 
+async def test_who_never_came_has_a_day_of_making_and_none_of_a_login(office: Office) -> None:
+    await office.accounts.add(f"new@{DOMAIN}", Kind.PER)
+    once = await office.accounts.add(f"once@{DOMAIN}", Kind.PER)
+    login = office.now + DAY
+    office.accounts.came(once.id, login)
+    office.now += YEAR + 2 * DAY
+    never, came = await office.inactivity().unused()
+    assert (never.account.address, never.came, never.last) == (f"new@{DOMAIN}", None, never.made)
+    assert (came.account.address, came.came, came.last) == (once.address, login, login)
+    assert came.made < login
+
+
 async def test_a_suspended_account_keeps_its_place(office: Office) -> None:
     gp = await office.accounts.add(f"gp@{DOMAIN}", Kind.PER)
     await office.accounts.suspend(gp.id, reason="essai")
