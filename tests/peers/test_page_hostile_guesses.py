@@ -150,7 +150,10 @@ def _timed(port: int, path: str, said: dict[str, Any]) -> tuple[float, intruder.
 def test_neither_time_nor_words_tell_who_is_known(
     made: world.World, port: int, alice: Someone, path: str
 ) -> None:
-    """Known and unknown by turns, many times; the medians differ by less than what one of them varies by itself."""
+    """Known and unknown by turns, many times; the medians differ by less than what one of them varies by itself.
+
+    What tells them apart does so each time; what else the machine does, once.
+    """
     assert alice.person is not None
     unknown_number = intruder.body_of_15_digits(700)
     known, unknown = (
@@ -161,21 +164,26 @@ def test_neither_time_nor_words_tell_who_is_known(
         traits = {"birthDate": alice.person.birth_date, "lastFive": alice.person.last_five}
         known = {"code": alice.code, **traits}  # used: of no use, but it was one
         unknown = {"code": "0000-0000-0000", **traits}
-    seen: dict[str, list[float]] = {"known": [], "unknown": [], "again": []}
     shapes: dict[str, set[str]] = {"known": set(), "unknown": set(), "again": set()}
-    for number in range(150):
-        turns = [("known", known), ("unknown", unknown), ("again", unknown)]
-        for who, said in turns[number % 3 :] + turns[: number % 3]:
-            taken, answer = _timed(port, path, said)
-            seen[who].append(taken)
-            told = {**answer.json(), "reference": "", "salt": ""}
-            shapes[who].add(f"{answer.status} {json.dumps(told, sort_keys=True)}")
+    differing: list[dict[str, float]] = []
+    for _ in range(3):
+        seen: dict[str, list[float]] = {"known": [], "unknown": [], "again": []}
+        for number in range(150):
+            turns = [("known", known), ("unknown", unknown), ("again", unknown)]
+            for who, said in turns[number % 3 :] + turns[: number % 3]:
+                taken, answer = _timed(port, path, said)
+                seen[who].append(taken)
+                told = {**answer.json(), "reference": "", "salt": ""}
+                shapes[who].add(f"{answer.status} {json.dumps(told, sort_keys=True)}")
+        medians = {who: statistics.median(times) for who, times in seen.items()}
+        noise = abs(medians["unknown"] - medians["again"])
+        spread = statistics.quantiles(seen["unknown"], n=4)
+        if abs(medians["known"] - medians["unknown"]) < max(3 * noise, spread[2] - spread[0], 0.0005):
+            break
+        differing.append(medians)
+    assert len(differing) < 3, differing
     if path != "/api/enrolment/start":  # a code that was one says that it is dead
         assert shapes["known"] == shapes["unknown"]
-    medians = {who: statistics.median(times) for who, times in seen.items()}
-    noise = abs(medians["unknown"] - medians["again"])
-    spread = statistics.quantiles(seen["unknown"], n=4)
-    assert abs(medians["known"] - medians["unknown"]) < max(3 * noise, spread[2] - spread[0], 0.0005), medians
 
 
 def test_a_patient_cannot_ask_who_else_is_here(made: world.World, port: int, alice: Someone) -> None:
