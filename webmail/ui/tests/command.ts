@@ -4,6 +4,7 @@ import { createInterface } from "node:readline";
 import { base64, fromBase64 } from "../src/lib/bytes.ts";
 import { answer } from "../src/worker/entry.ts";
 import type { Question } from "../src/worker/protocol.ts";
+import { cpu } from "./effort.ts";
 
 const read = (_: string, value: unknown): unknown => {
   const bytes = (value as { bytes?: unknown } | null)?.bytes;
@@ -13,7 +14,7 @@ const write = (_: string, value: unknown): unknown => (value instanceof ArrayBuf
 
 for await (const line of createInterface({ input: process.stdin, crlfDelay: Infinity })) {
   if (line === "") continue;
-  const started = performance.now();
+  const started = cpu();
   const made = await answer(JSON.parse(line, read) as Question);
-  process.stdout.write(`${JSON.stringify({ ...made, ms: performance.now() - started }, write)}\n`);
+  process.stdout.write(`${JSON.stringify({ ...made, ms: cpu() - started }, write)}\n`);
 }

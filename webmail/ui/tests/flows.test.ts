@@ -324,7 +324,7 @@ test("reading, moving and destroying reach the server; trash from trash destroys
 
 test("search finds the beginning of words, without accents, in letters opened for it", async () => {
   await mail.search("x");
-  for (let turn = 0; turn < 100 && mail.indexing().done < node.letters.length; turn++) await new Promise((resolve) => setTimeout(resolve, 20));
+  for (let turn = 0; turn < 3000 && mail.indexing().done < node.letters.length; turn++) await new Promise((resolve) => setTimeout(resolve, 20));
   assert.deepEqual((await mail.search("resul")).map((one) => one.id), ["M1"]);
   assert.deepEqual((await mail.search("bien TOUT")).map((one) => one.id), ["M1"]);
   assert.deepEqual(await mail.search("bien mardi"), []);

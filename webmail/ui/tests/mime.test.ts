@@ -9,6 +9,7 @@ import { content, parse } from "../src/worker/mime/parts.ts";
 import { body, field, mailbox, quoted, unstructured } from "../src/worker/mime/write.ts";
 import { sniff } from "../src/worker/sniff.ts";
 import { readSummary, summarise, summaryBytes } from "../src/worker/summary.ts";
+import { cpu } from "./effort.ts";
 
 const message = (text: string): Bytes => utf8(text.replaceAll("\n", "\r\n"));
 const seen = (text: string) => {
@@ -163,7 +164,7 @@ test("bytes drawn at random, alone and inside a frame, never raise", () => {
 });
 
 test("hostile text costs little: a long line of quotes, brackets or ampersands", () => {
-  const started = performance.now();
+  const started = cpu();
   for (const one of ['"', "<", "&", "=?", ";a=", "<!--", "(", "\\"]) {
     const long = one.repeat(100_000);
     people(long);
@@ -171,16 +172,16 @@ test("hostile text costs little: a long line of quotes, brackets or ampersands",
     decodeWords(long);
     htmlToText(long);
   }
-  assert(performance.now() - started < 3000, "took too long");
+  assert(cpu() - started < 30_000, "took too long");
 });
 
 test("HTML made to be read again and again is read once", () => {
-  const started = performance.now();
+  const started = cpu();
   for (const one of ["<style ", "<br ", "<p ", "</td ", "<li ", "&nbsp;", "&#32;", "&#9;&nbsp;", "</style ", "<style></style  ", "<svg><p>", "\t "]) {
     htmlToText(one.repeat(Math.ceil(2_000_000 / one.length)));
     htmlToText(`<style>${one.repeat(100_000)}`);
   }
-  assert(performance.now() - started < 8000, "took too long");
+  assert(cpu() - started < 60_000, "took too long");
 });
 
 test("text drawn from HTML leaves out what is hidden, and keeps lines, lists and cells", () => {

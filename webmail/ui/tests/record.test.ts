@@ -299,7 +299,7 @@ function laboratory(digits: string, oid: string): Bytes {
 
 test("what documents say of the holder comes into the curves behind the screens; what they say of somebody else stays in them, marked", async () => {
   await comes(await sealed(laboratory("267017506512334", "1.2.250.1.999.4.70"), null), await sealed(laboratory("250033523804241", "1.2.250.1.999.4.71"), null));
-  for (let turn = 0; turn < 100 && (await record.trends()).length === 0; turn++) await new Promise((next) => setTimeout(next, 20));
+  for (let turn = 0; turn < 3000 && (await record.trends()).length === 0; turn++) await new Promise((next) => setTimeout(next, 20));
   const all = await record.trends();
   assert(all.length > 0);
   const found = await lines();
@@ -359,7 +359,7 @@ test("at logout the index is gone from memory and device", async () => {
   const plain = kept.map((one) => (one instanceof Uint8Array ? Buffer.from(one).toString("latin1") : JSON.stringify(one))).join("");
   for (const word of ["Bilan", "Noix", "chu.example", "document"]) assert(!plain.includes(word), `${word} is on the device`);
   await account.logOut();
-  await new Promise((next) => setTimeout(next, 50));
+  for (let turn = 0; turn < 3000 && (await storage.keys("items")).length > 0; turn++) await new Promise((next) => setTimeout(next, 20));
   assert.deepEqual(await storage.keys("items"), []);
   assert.equal(await slugOf(record.documents(everything)), "locked");
 });

@@ -7,6 +7,7 @@ import { parsedSubject, shownSubject } from "../src/worker/record/subject.ts";
 import { readXdm } from "../src/worker/record/xdm.ts";
 import { parse, type XmlElement } from "../src/worker/record/xml.ts";
 import { told } from "./asking.ts";
+import { cpu } from "./effort.ts";
 
 interface Line {
   kind: "archive" | "xml" | "subject";
@@ -38,13 +39,13 @@ const tree = (element: XmlElement): unknown => [
 const made: unknown[] = [];
 for (const line of lines) {
   const data = line.fill === null ? corpus.subarray(line.at, line.at + line.length) : new Uint8Array(line.length).fill(line.fill);
-  const started = performance.now();
+  const started = cpu();
   let answer: { slug: string; code: number; read: unknown };
   try {
     answer = { slug: "", code: 0, read: await read(line, data) };
   } catch (refused) {
     answer = refused instanceof RecordRefused ? { slug: refused.slug, code: refused.code, read: null } : { slug: String(refused), code: -1, read: null };
   }
-  made.push({ ...answer, ms: performance.now() - started });
+  made.push({ ...answer, ms: cpu() - started });
 }
 process.stdout.write(JSON.stringify(made));
