@@ -11,6 +11,7 @@ from directory.certificates.service import open_database
 from directory.fhir.door import FhirDoor
 from directory.fhir.keys import ApiKeys
 from directory.fhir.publishing import Publication
+from mail_server.accounts.networks import place_of
 from policies.interface import Event
 
 
@@ -32,6 +33,7 @@ class NodeFhir:
             clock=now,
             told=self._told,
             trace_full=node.trace.full,
+            place_of=place_of,
         )
 
     async def stop(self) -> None:

@@ -68,7 +68,7 @@ class _Sliced(Response):
 class FhirDoor:
     """`told` hears of each publication that changed something, in the loop's thread, before the answer is sent.
 
-    While the trace is full nothing is published.
+    While the trace is full nothing is published. `place_of`: what an IP address is counted as.
     """
 
     def __init__(
@@ -81,6 +81,7 @@ class FhirDoor:
         clock: Callable[[], int],
         told: Callable[[Publication], None],
         trace_full: Callable[[], bool] = lambda: False,
+        place_of: Callable[[str], str] = str,
     ) -> None:
         self._settings = settings
         self._database = database
@@ -89,7 +90,7 @@ class FhirDoor:
         self._told = told
         self._trace_full = trace_full
         self.counters = Counters()
-        self._admission = Admission(settings.calls_per_second, keys, harvest, self.counters)
+        self._admission = Admission(settings.calls_per_second, keys, harvest, self.counters, place_of)
         self._threads = Threads(settings.longest_search, self.counters)
         self._made: tuple[Locators, Resources] | None = None
         self.router = self._routes()
@@ -176,7 +177,7 @@ class FhirDoor:
         )
 
     async def _read(self, request: Request, type_: Type) -> Answer:
-        key = await self._admission.admitted(request.headers, READ)
+        key = await self._admission.admitted(request, READ)
         pairs = pairs_of(request.scope["query_string"])
         format_of(pairs, request.headers.get("accept", ""))
         search = parsed(type_, [(name, value) for name, value in pairs if name != "_format"], page=1)
@@ -206,7 +207,7 @@ class FhirDoor:
         return await self._search(request, type_, pairs_of(request.scope["query_string"]))
 
     async def _search_by_post(self, request: Request, type_: Type) -> Answer:
-        key = await self._admission.admitted(request.headers, READ)
+        key = await self._admission.admitted(request, READ)
         body = await _body(request)
         if body and _media_type(request.headers) != _FORM:
             raise FhirRefusal(415, "not-supported", f"A search is posted as {_FORM}.")
@@ -216,7 +217,7 @@ class FhirDoor:
     async def _search(
         self, request: Request, type_: Type, pairs: list[tuple[str, str]], admitted: ApiKey | None = None
     ) -> Answer:
-        key = admitted or await self._admission.admitted(request.headers, READ)
+        key = admitted or await self._admission.admitted(request, READ)
         format_of(pairs, request.headers.get("accept", ""))
         lenient = "handling=lenient" in request.headers.get("prefer", "").replace(" ", "").lower()
         search = parsed(type_, pairs, page=self._settings.page, lenient=lenient)
@@ -239,7 +240,7 @@ class FhirDoor:
         return answer
 
     async def _patch(self, request: Request, type_: Type) -> Answer:
-        key = await self._admission.admitted(request.headers, PUBLISH)
+        key = await self._admission.admitted(request, PUBLISH)
         if self._trace_full():
             raise FhirRefusal(
                 503, "transient", "Nothing is published for now.", headers={"Retry-After": "60"}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import threading
 
+import httpx
 import pytest
 
 from deploy.node.console_api_keys import ApiKeyCommands
@@ -103,3 +106,52 @@ async def test_an_administrator_makes_lists_and_revokes_keys(local):
         await commands.directory_key_add("x", rights=["publish"])
     with pytest.raises(CommandFailed, match="domain of ours"):
         await commands.directory_key_add("x", rights=["publish"], publisher="A", domains=["Ici.mssante.fr"])
+
+
+def from_elsewhere(local) -> httpx.AsyncClient:
+    """Another place of the network."""
+    transport = httpx.ASGITransport(local.client._transport.app, client=("198.51.100.7", 4000))
+    return httpx.AsyncClient(transport=transport, base_url=local.client.base_url)
+
+
+async def test_who_invents_keys_keeps_out_nobody_elsewhere(local, monkeypatch):
+    find, let = local.keys.find, threading.Event()
+
+    def slow(secret: str):
+        if secret != local.reader.secret:
+            let.wait(60)
+        return find(secret)
+
+    monkeypatch.setattr(local.keys, "find", slow)
+    invented = [asyncio.create_task(local.get("Practitioner", f"vmk-{n:032}")) for n in range(300)]
+    async with from_elsewhere(local) as elsewhere:
+        right = None
+        try:
+            async with asyncio.timeout(60):
+                while sum(one.done() for one in invented) < 300 - 256:
+                    await asyncio.sleep(0.01)
+            headers = {"ESANTE-API-KEY": local.reader.secret}
+            right = asyncio.create_task(elsewhere.get("/fhir/v2/Practitioner", headers=headers))
+            for _ in range(100):
+                await asyncio.sleep(0)
+        finally:
+            let.set()
+        assert (await right).status_code == 200
+    assert {one.status_code for one in await asyncio.gather(*invented)} == {401, 503}
+
+
+async def test_one_key_that_many_show_at_once_is_looked_up_once(local, monkeypatch):
+    find, let, asked = local.keys.find, threading.Event(), []
+
+    def slow(secret: str):
+        asked.append(secret)
+        let.wait(60)
+        return find(secret)
+
+    monkeypatch.setattr(local.keys, "find", slow)
+    admission, secret = local.door._admission, local.reader.secret
+    many = [asyncio.create_task(admission._key(secret, "198.51.100.7")) for _ in range(500)]
+    await asyncio.sleep(0)
+    let.set()
+    assert set(await asyncio.gather(*many)) == {local.reader.key}
+    assert asked == [secret]
