@@ -92,7 +92,7 @@ async def test_a_key_directory_whose_name_leads_to_this_machine_is_not_asked(
 
     monkeypatch.setattr("mail_server.outbound.peers.wkd._where", where)
     for inside, slug, knocked in (((), "inside", 0), (("127.0.0.0/8",), "connect", 1)):
-        client = WkdClient(tls_of(anchor), {}, seconds=2, connections=1, reach=Reach(inside))
+        client = WkdClient(tls_of(anchor), {}, seconds=60, connections=1, reach=Reach(inside))
         with pytest.raises(Silent) as said:
             await client.fetch(ADDRESS)
         await client.close()
@@ -106,7 +106,7 @@ async def test_a_route_that_an_administrator_wrote_leads_where_it_leads(
 ) -> None:
     anchor = TestAuthority.create().write(tmp_path)
     routes = {"mss.peer.example": f"127.0.0.1:{neighbour.port}"}
-    client = WkdClient(tls_of(anchor), routes, seconds=2, connections=1)
+    client = WkdClient(tls_of(anchor), routes, seconds=60, connections=1)
     with pytest.raises(Silent):
         await client.fetch(ADDRESS)
     await client.close()

@@ -192,7 +192,7 @@ async def test_too_many_errors_end_the_session(open_door):
 
 
 async def test_who_talks_before_the_greeting_is_sent_away(open_door):
-    world = await open_door(greeting_pause_seconds=0.2)
+    world = await open_door(greeting_pause_seconds=2)
     talker = await world.connect(Entrance.OPERATOR, greeted=False)
     await talker.transcript("C: EHLO spam.example\nS: 554 5.5.0 * (ref *)\nS: closed")
     assert world.delivery.audited == ["out-of-turn"]

@@ -115,7 +115,7 @@ async def test_messages_per_connection_are_limited(open_door):
 
 
 async def test_a_silent_peer_is_told_good_bye(open_door):
-    world = await open_door(command_timeout_seconds=0.5, greeting_timeout_seconds=0.5)
+    world = await open_door(command_timeout_seconds=1.5, greeting_timeout_seconds=1.5)
     silent = await world.connect(Entrance.OPERATOR)
     await silent.transcript("S: 421 4.4.2 Timeout, closing\nS: closed")
     talker = await world.operator()
