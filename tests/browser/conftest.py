@@ -11,8 +11,9 @@ import shutil
 import socket
 import threading
 from collections.abc import Callable, Generator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 import uvicorn
@@ -41,7 +42,15 @@ FLAGS = (
 )
 HERE = Path(__file__).parent
 
+PATIENCE = 120_000  # milliseconds for what must come: on a busy machine it takes its time
 Visit = Callable[..., "Page"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test of a story plays the whole of it: on a busy machine that takes minutes, and none of them hangs."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.timeout(1800))
 
 
 @contextlib.contextmanager
@@ -69,13 +78,27 @@ def browsing(*more: str) -> Generator[Browser]:
         from playwright.sync_api import expect, sync_playwright
     except ImportError:
         pytest.skip("playwright is not installed")
-    expect.set_options(timeout=30_000)  # on a busy machine what comes may take its time
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *more])
         try:
             yield browser
         finally:
             browser.close()
+
+
+def visitors_own(browser: Browser, **given: Any) -> BrowserContext:
+    """A visitor with storage and settings of their own: French, on a telephone, and patient."""
+    telephone: dict[str, Any] = {"locale": "fr-FR", "viewport": {"width": 390, "height": 844}}
+    opened = browser.new_context(**{**telephone, **given})
+    opened.set_default_timeout(PATIENCE)
+    return opened
+
+
+def midday() -> str:
+    """A zone in which it is the early afternoon: nothing of "today" is over, and no midnight falls into a test."""
+    hours = 13 - datetime.now(UTC).hour
+    return f"Etc/GMT{-hours:+d}" if hours else "Etc/GMT"  # the signs of these zones are turned around
 
 
 @pytest.fixture(scope="session")
@@ -124,8 +147,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def context(browser: Browser) -> Generator[BrowserContext]:
-    """A visitor of their own: French, with a storage of their own."""
-    opened = browser.new_context(locale="fr-FR", viewport={"width": 390, "height": 800})
+    """A visitor of their own."""
+    opened = visitors_own(browser, viewport={"width": 390, "height": 800})
     yield opened
     opened.close()
 
@@ -133,12 +156,13 @@ def context(browser: Browser) -> Generator[BrowserContext]:
 @pytest.fixture
 def visit(context: BrowserContext, origin: str) -> Generator[Visit]:
     """Open a screen in a state (`tests/browser/fake/scene.ts`). Anything said on the console is a fault."""
-    from tests.browser.probes import settle
+    from tests.browser.probes import settle, watch
 
     said: list[str] = []
 
     def go(path: str, scene: str = "", width: int = 390, scheme: Literal["light", "dark"] = "light") -> Page:
         page = context.new_page()
+        watch(page)
         page.on("console", lambda told: said.append(told.text) if told.type in {"error", "warning"} else None)
         page.on("pageerror", lambda fault: said.append(str(fault)))
         page.set_viewport_size({"width": width, "height": 800})

@@ -5,12 +5,14 @@ Each probe answers with lines that name what is wrong; an empty list is what a t
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Request
 
 PROBES = Path(__file__).with_name("probes.js")
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
@@ -21,8 +23,11 @@ _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice
 
 
 _LOOK = """() => [
+  globalThis.answersComing ?? 0, document.querySelectorAll("main .loading").length,
   document.body.innerHTML.length, document.getAnimations().length, document.activeElement?.outerHTML.length ?? 0,
 ].join()"""
+_STILL = "0,0,"  # no answer of the invented world is on its way, no screen is loading
+_asked: WeakKeyDictionary[Page, set[Request]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +89,27 @@ def tab_walk(page: Page, most: int = 120) -> list[Stop]:
 
 def letters(page: Page, pixels: int) -> None:
     """What a visitor chose as the size of letters in their browser (16 when they chose nothing)."""
-    page.context.new_cdp_session(page).send(
+    page.context.new_cdp_session(page).send(  # pyright: ignore[reportUnknownMemberType]
         "Page.setFontSizes", {"fontSizes": {"standard": pixels, "fixed": pixels * 13 // 16}}
     )
 
 
-def settle(page: Page) -> None:
-    """Wait until four looks at the page, a moment apart, show the same."""
+def watch(page: Page) -> None:
+    """From now on `settle` knows what the page has asked for and not been given yet."""
+    asked = _asked.setdefault(page, set())
+    page.on("request", lambda request: asked.add(request))
+    page.on("requestfinished", lambda request: asked.discard(request))
+    page.on("requestfailed", lambda request: asked.discard(request))
+
+
+def settle(page: Page, seconds: float = 120) -> None:
+    """Wait until nothing is on its way to the page, and four looks at it, a moment apart, show the same."""
     before, same = "", 0
-    for _ in range(80):
+    until = time.monotonic() + seconds
+    while same < 3:
         now: str = page.evaluate(_LOOK)
-        same = same + 1 if now == before else 0
-        if same == 3 and not page.locator("main .loading").count():
-            return
+        waits = _asked.get(page) or not now.startswith(_STILL)
+        same = 0 if waits or now != before else same + 1
         before = now
-        page.wait_for_timeout(50)
+        assert time.monotonic() < until, f"the page does not come to rest: {now}, {_asked.get(page)}"
+        page.wait_for_timeout(40)

@@ -111,7 +111,7 @@ class Served:
         )
         return letter
 
-    def newest_from(self, sender: str, address: str, seconds: float = 60) -> bytes:
+    def newest_from(self, sender: str, address: str, seconds: float = 180) -> bytes:
         """The newest letter of somebody's mail program, once it is from `sender`."""
         made, person = self.made, self.made.persons[address]
         until = time.monotonic() + seconds

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from calendar import monthrange
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +13,7 @@ pytest.importorskip("playwright", reason="playwright is not installed")
 
 from playwright.sync_api import expect
 
+from tests.browser.conftest import midday, visitors_own
 from tests.browser.probes import (
     SCHEMES,
     WIDTHS,
@@ -24,7 +27,7 @@ from tests.browser.probes import (
 )
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, BrowserContext, Page
 
 Visit = Callable[..., "Page"]
 PHONE = 390
@@ -40,6 +43,20 @@ SCREENS = (
     ("/agenda/rappels", ""),
     ("/agenda/rappels", "nofacts"),
 )
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A visitor at midday: what is today is neither over nor tomorrow's."""
+    opened = visitors_own(browser, viewport={"width": PHONE, "height": 800}, timezone_id=midday())
+    yield opened
+    opened.close()
+
+
+def a_month_from(day: date, months: int) -> date:
+    """The same day of that month, or its last one."""
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
 @pytest.mark.parametrize(("path", "scene"), SCREENS)
@@ -73,6 +90,7 @@ def test_every_stop_of_the_keyboard_is_seen(visit: Visit, path: str, scene: str)
 def test_the_month_is_sound_at_every_width(visit: Visit) -> None:
     page = visit("/agenda", "")
     page.get_by_role("button", name="Mois", exact=True).click()
+    expect(page.get_by_role("grid")).to_be_visible()
     found: list[str] = []
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 800})
@@ -85,17 +103,22 @@ def test_the_month_is_one_stop_and_arrows_go_from_day_to_day(visit: Visit) -> No
     page = visit("/agenda", "")
     page.get_by_role("button", name="Mois", exact=True).click()
     grid = page.get_by_role("grid")
-    assert grid.locator('button[tabindex="0"]').count() == 1
+    expect(grid.locator('button[tabindex="0"]')).to_have_count(1)
     today = grid.locator('button[aria-current="date"]')
     today.focus()
-    before = today.get_attribute("data-day")
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("ArrowDown")
-    page.keyboard.press("PageDown")
-    page.keyboard.press("PageUp")
-    page.keyboard.press("ArrowUp")
-    page.keyboard.press("ArrowLeft")
-    assert page.locator(":focus").get_attribute("data-day") == before
+    day = date.fromisoformat(today.get_attribute("data-day") or "")
+    for key, days, months in (
+        ("ArrowRight", 1, 0),
+        ("ArrowDown", 7, 0),
+        ("PageDown", 0, 1),
+        ("PageUp", 0, -1),
+        ("ArrowUp", -7, 0),
+        ("ArrowLeft", -1, 0),
+    ):
+        page.keyboard.press(key)
+        day = a_month_from(day, months) + timedelta(days)
+        expect(grid.locator(f'button[data-day="{day}"]')).to_be_focused()
+        expect(grid.locator('button[tabindex="0"]')).to_have_count(1)
 
 
 def test_one_tap_answers_and_can_be_undone(visit: Visit) -> None:

@@ -22,6 +22,7 @@ from mail_server.outbound.egress.cutting import key_ids
 from mail_server.payloads.agenda import imip
 from mail_server.payloads.agenda.itip import Engine
 from mail_server.payloads.agenda.model import Attendee, Component, Me, Organiser, When, stamp_text
+from tests.browser.conftest import visitors_own
 from tests.browser.federated import DOCTOR, SECRETARIAT, SECRETARY, Federated, served_federation
 from tests.browser.served import aside
 
@@ -29,7 +30,7 @@ pytest.importorskip("playwright", reason="playwright is not installed")
 
 from playwright.sync_api import expect
 
-from tests.browser.visitor import PHONE, Visitor, plain
+from tests.browser.visitor import Visitor, plain
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -72,9 +73,8 @@ def federated() -> Iterator[Federated]:
 
 
 def newcomer(browser: Browser, fed: Federated, faults: list[str]) -> Visitor:
-    context = browser.new_context(locale="fr-FR", viewport={"width": PHONE[0], "height": PHONE[1]})
+    context = visitors_own(browser)
     context.on("weberror", lambda fault: faults.append(str(fault.error)))
-    context.set_default_timeout(30_000)
     return Visitor(context.new_page(), fed.ours.origin)
 
 

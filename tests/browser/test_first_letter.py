@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from deploy.demo import world
+from tests.browser.conftest import visitors_own
 from tests.browser.visitor import RECEIVED, Visitor
+from tests.browser.wiretap import Wiretap
 from webmail.built_page import BuiltPage, read_built_page
 
 if TYPE_CHECKING:
@@ -27,17 +29,21 @@ def asked(served: Served, browser: Browser) -> Counter[str]:
     """What an empty browser asked for, until the words of a letter stood on its screen."""
     space = served.made.patient
     served.person_writes(world.GP, space.shown, TOPIC, WORDS)
-    first = browser.new_context(locale="fr-FR")
+    first = visitors_own(browser)
     Visitor(first.new_page(), served.origin).activate(space.person, space.code, PASSWORD)
     first.close()
-    before = Counter(request.target for request in served.tap.requests())
-    context = browser.new_context(locale="fr-FR", viewport={"width": 390, "height": 844})
-    visitor = Visitor(context.new_page(), served.origin)
+    tap = Wiretap(
+        served.made.ports["http"]
+    )  # of its own: whatever the first browser still asks is not counted
+    context = visitors_own(browser)
+    visitor = Visitor(context.new_page(), tap.origin)
     visitor.log_in(space.shown, PASSWORD)
-    visitor.await_title(RECEIVED, seconds=30)
+    visitor.await_title(RECEIVED)
     assert WORDS in visitor.open_letter(TOPIC).inner_text()
     context.close()
-    return Counter(request.target for request in served.tap.requests()) - before
+    asked = Counter(request.target for request in tap.requests())
+    tap.close()
+    return asked
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.conftest import visitors_own
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page, Route
 
@@ -73,7 +75,7 @@ def test_the_page_cannot_speak_to_another_host(page: Page, origin: str) -> None:
 
 
 def test_without_javascript_help_and_a_telephone_are_shown(browser: Browser, origin: str) -> None:
-    context = browser.new_context(java_script_enabled=False)
+    context = visitors_own(browser, java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{origin}/connexion")
     told = page.locator("noscript p[lang=fr]")

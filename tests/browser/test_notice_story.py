@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import email
 import email.policy
 import re
@@ -15,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiosmtpd.controller import Controller
 
+from tests.browser.conftest import visitors_own
 from tests.browser.served import QUICK, Served, served_operator
 
 pytest.importorskip("playwright", reason="playwright is not installed")
 
 from playwright.sync_api import expect
 
-from tests.browser.visitor import PHONE, Visitor, plain
+from tests.browser.visitor import Visitor, plain
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -43,7 +45,7 @@ class Smarthost:
         self.taken.append((str(envelope.rcpt_tos[0]), message))
         return "250 OK"
 
-    def nth(self, number: int, seconds: float = 60) -> tuple[str, str]:
+    def nth(self, number: int, seconds: float = 180) -> tuple[str, str]:
         """To whom it went, and all it says."""
         until = time.monotonic() + seconds
         while len(self.taken) < number:
@@ -55,11 +57,15 @@ class Smarthost:
 
 @pytest.fixture(scope="module")
 def smarthost() -> Iterator[Smarthost]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    host = Smarthost(port)
-    controller = Controller(host, hostname="127.0.0.1", port=port)
-    controller.start()
+    for _ in range(20):  # the port may be somebody else's a moment later
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            host = Smarthost(free.getsockname()[1])
+        controller = Controller(host, hostname="127.0.0.1", port=host.port, ready_timeout=120)
+        with contextlib.suppress(OSError):
+            controller.start()
+            break
+    else:
+        raise AssertionError("no free port for the mail server")
     yield host
     controller.stop()
 
@@ -85,8 +91,7 @@ def test_who_gave_an_address_is_told_there_that_a_letter_came_and_nothing_else(
     served: Served, smarthost: Smarthost, browser: Browser, locale: str, order: int, code_says: str, says: str
 ) -> None:
     space = served.new_patient(order)
-    context = browser.new_context(locale="fr-FR", viewport={"width": PHONE[0], "height": PHONE[1]})
-    context.set_default_timeout(30_000)
+    context = visitors_own(browser)
     page = context.new_page()
     visitor = Visitor(page, served.origin)
     visitor.activate(space.person, space.code, PASSWORD)

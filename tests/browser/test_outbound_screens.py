@@ -158,6 +158,7 @@ def test_a_document_is_shared_readable_only_after_a_yes(visit: Visit) -> None:
     assert axe(page) == []
     sheet.get_by_role("button", name="Envoyer", exact=True).click()
     warning = page.get_by_role("dialog").filter(has_text="L’autre opérateur pourra lire ce message")
+    expect(warning).to_be_visible()
     assert axe(page) == []
     assert not overflows(page)
     warning.get_by_role("button", name="Ne pas envoyer").click()

@@ -22,6 +22,7 @@ from tests.browser.probes import (
     settle,
     small_targets,
     tab_walk,
+    watch,
 )
 
 if TYPE_CHECKING:
@@ -105,17 +106,17 @@ def test_nothing_is_wrong_sticks_out_or_is_out_of_reach(visit: Visit, screen: Sc
 def test_a_patient_has_four_tabs_and_writes_from_their_letters(visit: Visit) -> None:
     page = visit("/messages")
     tabs = page.get_by_role("navigation", name="Rubriques").get_by_role("link")
-    assert tabs.all_inner_texts() == ["Messages", "Dossier", "Agenda", "Réglages"]
+    expect(tabs).to_have_text(["Messages", "Dossier", "Agenda", "Réglages"])
     page.get_by_role("main").get_by_role("link", name="Écrire").first.click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Nouveau message")
-    assert page.locator("nav.tabs [aria-current=page]").inner_text() == "Messages"
+    expect(page.locator("nav.tabs [aria-current=page]")).to_have_text("Messages")
 
 
 def test_a_professional_keeps_theirs_and_has_no_record(visit: Visit) -> None:
     page = visit("/dossier", "per")
     expect(page.get_by_role("heading", level=1)).to_have_text("Messages reçus")
     tabs = page.get_by_role("navigation", name="Rubriques").get_by_role("link")
-    assert tabs.all_inner_texts() == ["Messages", "Écrire", "Chercher", "Réglages"]
+    expect(tabs).to_have_text(["Messages", "Écrire", "Chercher", "Réglages"])
 
 
 # ----------------------------------------------------------------------------------------------- the documents
@@ -237,7 +238,7 @@ def test_a_prescription_counts_down_goes_to_the_pharmacy_and_is_renewed(visit: V
     page.get_by_role("button", name="Demander le renouvellement").click()
     page.get_by_role("button", name="Envoyer la demande").click()
     expect(page.get_by_text("encore 8 jours")).to_be_visible()
-    assert page.get_by_role("button", name="Demander le renouvellement").count() == 0
+    expect(page.get_by_role("button", name="Demander le renouvellement")).to_have_count(0)
 
 
 def test_what_a_hostile_document_says_is_text_and_no_more(visit: Visit) -> None:
@@ -245,9 +246,9 @@ def test_what_a_hostile_document_says_is_text_and_no_more(visit: Visit) -> None:
     shown = page.get_by_role("main")
     expect(shown).to_contain_text("<script>alert(1)</script>")
     assert "\u202e" not in shown.inner_text()
-    assert page.locator("main script, main img, main iframe").count() == 0
     expect(shown).to_contain_text("Une image de ce document n’est pas affichée ici.")
     expect(shown.get_by_role("heading", name="six")).to_be_visible()
+    assert page.locator("main script, main img, main iframe").count() == 0
 
 
 def test_on_paper_each_page_names_the_patient_and_the_date(visit: Visit) -> None:
@@ -355,6 +356,7 @@ def test_a_letter_without_a_document_fetches_nothing_of_the_record(
     asked: list[str] = []
     page = context.new_page()
     page.on("request", lambda request: asked.append(request.url))
+    watch(page)
     page.goto(f"{origin}/conversation/T1?scene=")
     page.get_by_role("article").first.wait_for()
     settle(page)

@@ -27,13 +27,14 @@ from mail_server.payloads.agenda import imip
 from mail_server.payloads.agenda.itip import Engine
 from mail_server.payloads.agenda.model import Attendee, Component, Me, Organiser, When
 from mail_server.payloads.record import xdm
+from tests.browser.conftest import visitors_own
 from tests.browser.served import Served
 
 pytest.importorskip("playwright", reason="playwright is not installed")
 
 from playwright.sync_api import expect
 
-from tests.browser.visitor import PHONE, Visitor
+from tests.browser.visitor import Visitor
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -85,10 +86,9 @@ def played(served: Served, browser: Browser) -> Played:
     served.hospital_sends([as_the_hospital_sends("one document", space.shown)], space.shown)
     served.person_writes(world.GP, space.shown, "Votre bilan", "Envoyez-le-moi quand vous l’aurez.\n")
     invite(served, space.shown)
-    context = browser.new_context(locale="fr-FR", viewport={"width": PHONE[0], "height": PHONE[1]})
+    context = visitors_own(browser)
     faults: list[str] = []
     context.on("weberror", lambda fault: faults.append(str(fault.error)))
-    context.set_default_timeout(30_000)
     page = context.new_page()
     Visitor(page, served.origin).activate(space.person, space.code, PASSWORD)
     main = page.get_by_role("main")

@@ -17,14 +17,14 @@ import pytest
 from deploy.demo import letters, world
 from deploy.demo.browser.page import PageClient
 from mail_server.keys.interface import KeyUnavailable
-from tests.browser.conftest import browsing
+from tests.browser.conftest import PATIENCE, browsing, visitors_own
 from tests.browser.served import Served
 
 pytest.importorskip("playwright", reason="playwright is not installed")
 
 from playwright.sync_api import Error, expect
 
-from tests.browser.visitor import PHONE, RECEIVED, Visitor, loose, plain
+from tests.browser.visitor import RECEIVED, Visitor, loose, plain
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Route
@@ -69,8 +69,7 @@ def killed_at_part(served: Served, number: int, stop: Stop, work: Callable[[Visi
     """A browser of its own does its work until it sends that part; there `stop` kills it."""
     fell = False
     with contextlib.suppress(Error), browsing() as browser:
-        context = browser.new_context(locale="fr-FR", viewport={"width": PHONE[0], "height": PHONE[1]})
-        context.set_default_timeout(30_000)
+        context = visitors_own(browser)
         visitor = Visitor(context.new_page(), served.origin)
         processes, sent = processes_of(browser), 0
 
@@ -95,7 +94,7 @@ def killed_at_part(served: Served, number: int, stop: Stop, work: Callable[[Visi
 
 def told_but_not_answered(route: Route, kill_all: Callable[[], None]) -> None:
     """The server takes the part; its answer finds nobody."""
-    answer = route.fetch()
+    answer = route.fetch(timeout=PATIENCE)
     assert answer.ok
     kill_all()
 
@@ -131,18 +130,18 @@ def done(served: Served) -> Done:
     )
     second = killed_at_part(served, 6, not_sent, lambda v: log_in_and_wait(v, space.shown))
     with browsing() as browser:
-        context = browser.new_context(locale="fr-FR")
+        context = visitors_own(browser)
         visitor = Visitor(context.new_page(), served.origin)
         last: list[Route] = []  # held back until the title was seen: one part is quickly done
         context.route(PARTS, lambda route: last.append(route))
         visitor.log_in(space.shown, PASSWORD)
         heading = visitor.page.locator("h1").filter(has_text=loose("Vos lettres deviennent les vôtres"))
-        expect(heading).to_be_visible(timeout=20_000)
+        expect(heading).to_be_visible()
         resumed = heading.inner_text()
         while not last:
             visitor.page.wait_for_timeout(20)
         last[0].continue_()
-        visitor.await_title(RECEIVED, seconds=60)
+        visitor.await_title(RECEIVED)
         expect(visitor.page.get_by_text("50 affichés sur 500")).to_be_visible()
     reader = served.another_browser()
     reader.log_in(space.shown, PASSWORD)
@@ -151,7 +150,7 @@ def done(served: Served) -> Done:
 
 def log_in_and_wait(visitor: Visitor, user: str) -> None:
     visitor.log_in(user, PASSWORD)
-    visitor.await_title(RECEIVED, seconds=60)
+    visitor.await_title(RECEIVED)
 
 
 def test_the_first_browser_died_with_four_parts_done(done: Done) -> None:

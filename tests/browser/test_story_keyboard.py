@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from deploy.demo import world
+from tests.browser.conftest import visitors_own
 from tests.browser.served import Served, given_name
 
 pytest.importorskip("playwright", reason="playwright is not installed")
@@ -47,7 +48,7 @@ class Keyboard:
 
     def at(self, title: str) -> None:
         """A title came; the eyes rest on it."""
-        expect(self.page.locator("h1").filter(has_text=loose(title))).to_be_visible(timeout=30_000)
+        expect(self.page.locator("h1").filter(has_text=loose(title))).to_be_visible()
         self.place = title
 
     def to(self, name: str, *, key: str = "Tab", most: int = 80) -> None:
@@ -78,9 +79,8 @@ class Keyboard:
             self.page.evaluate(f"() => {{ {PROBES.read_text('utf-8')} }}")
         name = plain(self.page.evaluate(_NAME))
         stop: dict[str, Any] | None = self.page.evaluate("() => probes.focused()")
-        for _ in range(
-            10
-        ):  # a part that arrives just now moves what lies under it, and the page scrolls after it
+        # A part that arrives just now moves what lies under it, and the page scrolls after it.
+        for _ in range(100):
             if stop is None or not stop["covered"]:
                 break
             self.page.wait_for_timeout(100)
@@ -111,11 +111,8 @@ def walked(request: pytest.FixtureRequest, served: Served, browser: Browser) -> 
     space = served.new_patient(100 + list(SIZES).index(request.param))
     served.hospital_writes(space, "à domicile")
     served.person_writes(world.GP, space.shown, TOPIC, "Venez mardi à neuf heures.\n")
-    context = browser.new_context(
-        locale="fr-FR", viewport={"width": width, "height": height}, reduced_motion="reduce"
-    )
+    context = visitors_own(browser, viewport={"width": width, "height": height}, reduced_motion="reduce")
     page = context.new_page()
-    page.set_default_timeout(30_000)
     letters(page, size)
     keyboard = Keyboard(page)
     activate(keyboard, served, space)
@@ -151,7 +148,9 @@ def activate(keyboard: Keyboard, served: Served, space: world.Space) -> None:
     keyboard.to("Je l’ai sur papier")
     keyboard.press("Space")
     expect(page.locator("h2").filter(has_text="Vérifions votre feuille")).to_be_focused()
-    for asked in page.locator("label").filter(has_text=loose("Groupe n°")).all_inner_texts():
+    labels = page.locator("label").filter(has_text=loose("Groupe n°"))
+    expect(labels).to_have_count(2)
+    for asked in labels.all_inner_texts():
         keyboard.fill(plain(asked), groups[int(plain(asked).split()[-1]) - 1])
     keyboard.press("Enter")
     keyboard.at(RECEIVED)
@@ -206,9 +205,8 @@ def settings(keyboard: Keyboard) -> str:
     keyboard.at("Langue et affichage")
     keyboard.to("Normale")
     keyboard.press("ArrowRight")
-    chosen = plain(page.evaluate(_NAME))
     expect(page.get_by_role("radio", name="Grande", exact=True)).to_be_checked()
-    return chosen
+    return plain(page.evaluate(_NAME))
 
 
 def test_letters_are_read_and_a_pdf_is_moved(walked: Walked) -> None:

@@ -13,6 +13,7 @@ import pytest
 from deploy.demo import clients, world
 from deploy.demo.browser import derivations
 from deploy.demo.browser.page import PageClient, PageRefused
+from tests.browser.conftest import visitors_own
 from tests.browser.secrets_of import branch, stretched, written
 from tests.browser.served import Served
 from tests.browser.wiretap import heard
@@ -21,7 +22,7 @@ pytest.importorskip("playwright", reason="playwright is not installed")
 
 from playwright.sync_api import expect
 
-from tests.browser.visitor import PHONE, RECEIVED, UNLOCK, Visitor, loose, plain
+from tests.browser.visitor import RECEIVED, UNLOCK, Visitor, loose, plain
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -36,8 +37,7 @@ LOCKED = "Ce message est fermé"
 
 
 def phone(browser: Browser, served: Served) -> Visitor:
-    context = browser.new_context(locale="fr-FR", viewport={"width": PHONE[0], "height": PHONE[1]})
-    context.set_default_timeout(30_000)
+    context = visitors_own(browser)
     return Visitor(context.new_page(), served.origin)
 
 
@@ -161,6 +161,11 @@ def device(browser: Browser, served: Served, password: str, *, prf: bool) -> Dev
     kept = page.evaluate(_KEPT)
     visitor.log_out()
     left = page.evaluate(_KEPT)
+    for _ in range(600):
+        if not left:
+            break
+        page.wait_for_timeout(100)  # databases are closed and taken away behind the title
+        left = page.evaluate(_KEPT)
     visitor.log_in_with_passkey()
     titled = page.locator("h1").filter(has_text=loose(RECEIVED if prf else UNLOCK))
     expect(titled).to_be_visible()
@@ -274,7 +279,7 @@ def begun(served: Served, browser: Browser, recovered: Recovered) -> Begun:
     warned = visitor.page.locator("section.lost").inner_text()
     visitor.choose_password(THIRD)
     visitor.keep_the_sheet()
-    visitor.await_title(RECEIVED, seconds=30)
+    visitor.await_title(RECEIVED)
     listed = visitor.subjects()
     visitor.press("Demander aux expéditeurs de les renvoyer")
     told = visitor.page.get_by_role("status").filter(has_text=loose("demandes envoyées"))

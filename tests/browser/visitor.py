@@ -22,7 +22,6 @@ from deploy.demo.people import Patient
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-PHONE = (390, 844)
 RECEIVED, SHEET, UNLOCK = "Messages reçus", "Votre feuille de secours", "Vous êtes connecté"
 
 
@@ -44,7 +43,7 @@ class Visitor:
         self.prove(patient, code)
         self.choose_password(password)
         self.keep_the_sheet()
-        self.await_title(RECEIVED, seconds=60)
+        self.await_title(RECEIVED)
 
     def prove(self, patient: Patient, code: str) -> None:
         page = self.page
@@ -64,7 +63,9 @@ class Visitor:
         self.await_title(SHEET)
         groups = self.read_the_sheet()
         self.press("Je l’ai sur papier")
-        for asked in self.page.locator("label").filter(has_text=loose("Groupe n°")).all_inner_texts():
+        labels = self.page.locator("label").filter(has_text=loose("Groupe n°"))
+        expect(labels).to_have_count(2)
+        for asked in labels.all_inner_texts():
             self.fill(asked, groups[int(plain(asked).split()[-1]) - 1])
         self.press("Continuer")
 
@@ -92,12 +93,12 @@ class Visitor:
         self.fill("Phrase de passe de cette clé", passphrase)
         self.press("Continuer")
         self.keep_the_sheet()
-        self.await_title("Second contrôle", seconds=30)
+        self.await_title("Second contrôle")
         told = page.get_by_text("Ou recopiez ce secret dans l’application").locator("code")
         self.totp_secret = told.inner_text().replace(" ", "")
         self.fill("Code à 6 chiffres", totp(self.totp_secret))
         self.press("Vérifier le code")
-        self.await_title(RECEIVED, seconds=60)
+        self.await_title(RECEIVED)
 
     # -- coming back --------------------------------------------------------------------------------------
 
@@ -136,7 +137,7 @@ class Visitor:
         before_renewing()
         self.choose_password(password)
         self.keep_the_sheet()
-        self.await_title(RECEIVED, seconds=30)
+        self.await_title(RECEIVED)
 
     def add_passkey(self, label: str) -> str:
         """Returns what the page says of it."""
@@ -181,9 +182,8 @@ class Visitor:
         named.or_(self.page.get_by_role("combobox", name=loose(label))).fill(text)
         self.typed.append(text)
 
-    def await_title(self, title: str, seconds: float = 30) -> None:
-        titled = self.page.locator("h1").filter(has_text=loose(title))
-        expect(titled).to_be_visible(timeout=seconds * 1000)
+    def await_title(self, title: str) -> None:
+        expect(self.page.locator("h1").filter(has_text=loose(title))).to_be_visible()
         self.titles.append(title)
 
 

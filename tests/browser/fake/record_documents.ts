@@ -121,7 +121,7 @@ function written(): Kept[] {
   ];
   stay.view = { header: header(stay.line, author("GUILLOU", "Paul", "CHU des Vallées, cardiologie"), { serviceStart: "2026-10-12", serviceStop: "2026-10-15" }), body: { form: "sections", sections: STAY }, entries, files: [CDA(), PDF("Compte rendu.pdf"), ZIP()], history: [first.line], sharedWith: [{ person: MARTIN, at: NOW - 20 * DAY }] };
   first.view = { ...stay.view, history: [stay.line], sharedWith: [] };
-  const rx = document({ title: "Traitement de la tension", category: "prescriptions", typeLabel: "Prescription de produits de santé", type: "57833-6", at: day(78), prescription: { until: new Date(NOW + 12 * DAY).toISOString().slice(0, 10), renewable: true } });
+  const rx = document({ title: "Traitement de la tension", category: "prescriptions", typeLabel: "Prescription de produits de santé", type: "57833-6", at: day(78), prescription: { until: new Date(Date.now() + 12 * DAY).toISOString().slice(0, 10), renewable: true } });
   rx.view = { header: header(rx.line, author("MARTIN", "Claire", "Cabinet médical des Vallées")), body: { form: "sections", sections: [section("Médicaments", [table("Médicaments", ["Médicament", "Posologie", "Durée"], [["Amlodipine 5 mg", "1 comprimé le matin", "3 mois"], ["Atorvastatine 20 mg", "1 comprimé le soir", "3 mois"]])])] }, files: [CDA(), PDF("Ordonnance.pdf")] };
   const oldRx = document({ title: "Séances de kinésithérapie", category: "prescriptions", typeLabel: "Prescription d’actes de kinésithérapie", at: day(420), prescription: { until: day(55), renewable: false } });
   oldRx.view = { body: { form: "pdf", file: PDF("Ordonnance kiné.pdf") }, files: [PDF("Ordonnance kiné.pdf")] };

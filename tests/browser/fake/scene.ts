@@ -33,6 +33,11 @@ export function remember(word: string): void {
   sessionStorage.setItem(KEPT, [...words].join(","));
 }
 
+/** How many answers are on their way, for who waits until all has come. */
+const coming = globalThis as { answersComing?: number };
+
 export async function pause(ms = 30): Promise<void> {
+  coming.answersComing = (coming.answersComing ?? 0) + 1;
   await new Promise((done) => setTimeout(done, scene("slow") ? 1500 : ms));
+  coming.answersComing -= 1;
 }
