@@ -56,7 +56,7 @@ Scope=subtree
 Method={security}
 """
 
-_SECONDS = "60"  # what its processes live at most
+_SECONDS = "1500"  # what its processes live at most, should nobody end them
 
 
 class Evolution:

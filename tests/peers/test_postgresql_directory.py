@@ -55,7 +55,7 @@ class Two:
         return [card.address for card in node.listings.search(Query(text=name)).cards]
 
     async def seen(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(30 * QUICK):
+        async with asyncio.timeout(60):
             while not await asyncio.to_thread(holds):
                 await asyncio.sleep(QUICK / 4)
 
@@ -170,7 +170,7 @@ class Served:
             asked,
             "mail",
         ]
-        done = subprocess.run(search, capture_output=True, text=True, check=True, timeout=30)
+        done = subprocess.run(search, capture_output=True, text=True, check=True, timeout=120)
         return [line.partition(": ")[2] for line in done.stdout.splitlines() if line.startswith("mail: ")]
 
 

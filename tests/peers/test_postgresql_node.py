@@ -126,7 +126,7 @@ class Senders:
         while not self.stop.is_set():
             try:
                 with smtplib.SMTP_SSL(
-                    "localhost", self.made.ports["submissions"], context=context, timeout=20
+                    "localhost", self.made.ports["submissions"], context=context, timeout=60
                 ) as smtp:
                     smtp.ehlo("test")
                     smtp.docmd("AUTH", "EXTERNAL =")
@@ -170,7 +170,7 @@ def test_killed_under_load_it_keeps_each_acknowledged_letter_once(served: Served
 
 def vaguemestre(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "deploy.node.cli", *arguments]
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=240)
 
 
 def pointed_at(backup: Path, old: str, new: str) -> None:

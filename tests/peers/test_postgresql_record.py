@@ -47,7 +47,7 @@ class Town:
             str(self.made.node),
             "--json",
         ]
-        done = subprocess.run(command, capture_output=True, timeout=60)
+        done = subprocess.run(command, capture_output=True, timeout=240)
         assert done.returncode == fails, done.stderr.decode()
         return json.loads(done.stdout) if done.stdout.strip() else None
 
@@ -154,10 +154,11 @@ def test_times_of_waking_are_kept_and_told_and_replaced_whole(town: Town) -> Non
     heard = threading.Event()
     source = EventSource(town, heard)
     source.start()
-    soon = int(time.time() * 1000) + 1500
+    assert source.listens.wait(120)
+    soon = int(time.time() * 1000) + 4000
     town.page.post("/api/wakes", {"at": [soon]}, method="PUT")
-    assert heard.wait(60)
-    source.join(60)
+    assert heard.wait(120)
+    source.join(120)
     assert town.rows("SELECT count(*) FROM wake WHERE at > 0") == [(1,)]
 
 
@@ -167,13 +168,15 @@ class EventSource(threading.Thread):
     def __init__(self, town: Town, heard: threading.Event) -> None:
         super().__init__(daemon=True)
         self._town, self._heard = town, heard
+        self.listens = threading.Event()
 
     def run(self) -> None:
         port = self._town.made.ports["http"]
-        connection = http.client.HTTPConnection("localhost", port, timeout=20)
+        connection = http.client.HTTPConnection("localhost", port, timeout=240)
         headers = intruder.as_page(port, self._town.page.cookie_header)
         connection.request("GET", "/jmap/events?types=*&closeafter=no&ping=0", headers=headers)
         answer = connection.getresponse()
+        self.listens.set()
         while line := answer.readline():
             if line.strip() == b"event: wake":
                 self._heard.set()
@@ -205,7 +208,7 @@ def test_a_night_of_reports_adds_up_in_a_letter_that_is_sent_once(town: Town) ->
     night.put(24, 5, lambda each: f"Nuit {each}", lambda _: plain_pdf(6_000))
     try:
         night.start()
-        night.wait_all(24, 90)
+        night.wait_all(24, 240)
         night.stop()
     finally:
         night.close()
