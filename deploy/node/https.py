@@ -245,9 +245,10 @@ def _bind(host: str, port: int) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
         listening.setblocking(False)
-    except OSError:
+    except OSError as failure:
         listening.close()
-        raise
+        # Named as asyncio names it: an administrator is to know which port is meant.
+        raise OSError(failure.errno, f"{failure.strerror} {(host, port)}") from None
     return listening
 
 

@@ -55,7 +55,7 @@ def run_node(home: Path, config: Path | None) -> str:
     except KNOWN as failure:
         return sentence(failure)
     except OSError as failure:
-        return _network_words(failure)
+        return network_words(failure)
     return ""
 
 
@@ -155,7 +155,7 @@ def _notify(state: str) -> None:
         supervisor.send(state.encode())
 
 
-def _network_words(failure: OSError) -> str:
+def network_words(failure: OSError) -> str:
     if failure.errno == errno.EADDRINUSE:
         # asyncio names the address in the text alone.
         named = re.search(r"\('[^']*', (\d+)", str(failure))

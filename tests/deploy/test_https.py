@@ -14,7 +14,7 @@ from cryptography import x509
 from fastapi import APIRouter, Request
 
 from deploy.demo.pki import Organisation, TestAuthority
-from deploy.node import https
+from deploy.node import https, lifecycle
 from deploy.node.https import Listener, WebServer, application
 from deploy.node.tls import ReplaceableContext
 
@@ -230,3 +230,16 @@ def test_routes_are_made_before_anybody_asks() -> None:
     app = application([router])
     made = getattr(app, "_app").routes  # noqa: B009 - of another class
     assert all(getattr(route, "_effective_candidates", [route]) for route in made)
+
+
+async def test_a_port_that_is_taken_is_named() -> None:
+    first = WebServer(application([]), Listener("127.0.0.1", 0))
+    await first.start()
+    try:
+        with pytest.raises(OSError, match=f"'127.0.0.1', {first.port}") as taken:
+            await WebServer(application([]), Listener("127.0.0.1", first.port)).start()
+        assert lifecycle.network_words(taken.value).startswith(
+            f"Port {first.port} is taken by another program"
+        )
+    finally:
+        await first.stop()
