@@ -71,7 +71,7 @@ def life(make_postgresql_database: Callable[..., str]) -> Iterator[Life]:
     database = make_postgresql_database()
     sections = {"store": {"database": database, "inline_limit": 64 * 2**20}}
     made, process = world.build(folder, world.free_port_base(), lambda _: None, sections)
-    person = intruder.patient("Aurore", "DELMAS", 501)
+    person = intruder.patient("Aurore", "DELMAS-PGTEMOIN", 501)
     try:
         yield Life(made, process, database, person, PageClient(made.ports["http"]))
     finally:
@@ -101,7 +101,7 @@ def read_by_doctor(life: Life) -> list[clients.Opened]:
     return [clients.open_with_gpg(each, gp.secret_key, gp.passphrase, None) for each in bodies]
 
 
-def arrived(life: Life, text: str, seconds: float = 40) -> int:
+def arrived(life: Life, text: str, seconds: float = 120) -> int:
     """How often the doctor got these words, once they are there; 0 when they do not come."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -190,16 +190,16 @@ def test_an_answer_held_back_never_leaves_and_one_held_over_a_kill_leaves_exactl
         life.made, life.shown, letters.note(world.GP, life.shown, "Votre retour", "Comment respirez-vous ?\n")
     )
     asked = doctors_letter(life)
-    undone = life.page.write(world.GP, "Re: Votre retour", "Mieux, je crois.", answering=asked, hold=30)
+    undone = life.page.write(world.GP, "Re: Votre retour", "Mieux, je crois.", answering=asked, hold=120)
     life.page.call(("EmailSubmission/set", {"update": {undone: {"undoStatus": "canceled"}}}))
 
     text = "Bien mieux, merci docteur."
-    held = life.page.write(world.GP, "Re: Votre retour", text, answering=asked, hold=4)
+    held = life.page.write(world.GP, "Re: Votre retour", text, answering=asked, hold=8)
     life.kill()
     assert arrived(life, text) == 1
     # Killed again as soon as it left: what was filed is known.
     life.kill()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while status_of(life, held)["undoStatus"] != "final":
         assert time.monotonic() < deadline
         time.sleep(0.3)
@@ -282,7 +282,7 @@ def test_its_backup_restored_into_an_empty_database_goes_on_where_it_was(
 
 
 def doctors_letter(life: Life) -> Letter:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while True:
         found = [each for each in life.page.letters() if each["from"][0]["email"] == world.GP]
         if found:
@@ -298,4 +298,4 @@ def status_of(life: Life, submission: str) -> dict[str, Any]:
 
 def vaguemestre(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "deploy.node.cli", *arguments]
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=240)

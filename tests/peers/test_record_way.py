@@ -40,7 +40,7 @@ from playwright.sync_api import expect
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.timeout(1200)]  # the first test plays it all
 
 FHIR = Path(__file__).parents[1] / "webmail" / "vectors" / "cda" / "fhir-resume.json"
 PASSWORD = "lanterne moulin jeudi 18 mauve"
@@ -196,13 +196,15 @@ def as_message(data: bytes) -> EmailMessage:
     return message_from_bytes(data, policy=policy.default)
 
 
-def read_and_save(page: Page, title: str, rendered: Locator) -> list[bytes]:
+def read_and_save(page: Page, title: str, rendered: Locator, files: int) -> list[bytes]:
     """Opens a document of the record, and keeps every file that the page offers of it."""
     main = page.get_by_role("main")
     main.get_by_role("link", name=title).first.click()
     expect(rendered.first).to_be_visible()
+    buttons = main.get_by_role("button", name="Enregistrer")
+    expect(buttons).to_have_count(files)
     found: list[bytes] = []
-    for button in main.get_by_role("button", name="Enregistrer").all():
+    for button in buttons.all():
         with page.expect_download() as saved:
             button.click()
         found.append(Path(saved.value.path()).read_bytes())
@@ -228,21 +230,22 @@ def way(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Way]:
             by_swaks(served, to or space.shown, sent.fhir, folder)
 
         context = browser.new_context(locale="fr-FR", viewport={"width": 1100, "height": 900})
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(120_000)
         faults: list[str] = []
         context.on("weberror", lambda fault: faults.append(str(fault.error)))
         page = context.new_page()
         Visitor(page, served.origin).activate(space.person, space.code, PASSWORD)
         page.goto(f"{served.origin}/dossier")
-        expect(page.get_by_text(WRITTEN).first).to_be_visible()
+        for title in (WRAPPED, WRITTEN, TOLD):  # they come one after the other
+            expect(page.get_by_role("main").get_by_text(title).first).to_be_visible()
         shown = page.get_by_role("main").inner_text()
         as_pages, in_words = (
             page.locator("main canvas"),
             page.get_by_role("cell", name="HTA"),
         )
-        saved = read_and_save(page, WRAPPED, as_pages)
-        saved += read_and_save(page, WRITTEN, as_pages)
-        saved += read_and_save(page, TOLD, in_words)
+        saved = read_and_save(page, WRAPPED, as_pages, 3)
+        saved += read_and_save(page, WRITTEN, as_pages, 3)
+        saved += read_and_save(page, TOLD, in_words, 1)
         context.close()
 
         at_patient = served.another_browser()
