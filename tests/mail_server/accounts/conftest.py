@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -64,13 +63,10 @@ def postgresql() -> Iterator[str]:
             cwd="/",
         )
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     run("initdb", "-A", "trust", "-U", "vm", "-N")
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
+    options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
     run("pg_ctl", "-s", "-w", "-l", str(folder / "log"), "-o", options, "start")
-    yield f"postgresql://vm@127.0.0.1:{port}/postgres"
+    yield f"postgresql://vm@/postgres?host={folder}"
     run("pg_ctl", "-s", "-m", "immediate", "stop")
     shutil.rmtree(folder, ignore_errors=True)
 
