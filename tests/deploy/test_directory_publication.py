@@ -74,13 +74,13 @@ class National:
     @property
     def settings(self) -> PublicationSettings:
         return PublicationSettings(
-            national_directory=self.base, api_key_file=self.key_file, authority=self.ca, timeout=10
+            national_directory=self.base, api_key_file=self.key_file, authority=self.ca, timeout=60
         )
 
     async def tells(self, address: str) -> dict[str, Any] | None:
         """The contact point that anybody who reads there is shown."""
         tls = ssl.create_default_context(cafile=str(self.ca))
-        async with httpx.AsyncClient(verify=tls, trust_env=False) as client:
+        async with httpx.AsyncClient(verify=tls, trust_env=False, timeout=60) as client:
             for carrier in ("Practitioner", "PractitionerRole", "Organization"):
                 answer = await client.get(
                     f"{self.base}/{carrier}",

@@ -31,13 +31,13 @@ class Around:
         self.board = SwitchBoard(0, switches(self.lists, self.revocations, self.bad, self.peer))
 
     def put(self, name: str, word: str) -> httpx.Response:
-        return httpx.put(self.board.url + name, content=word, trust_env=False)
+        return httpx.put(self.board.url + name, content=word, trust_env=False, timeout=60)
 
     def shown(self) -> dict[str, Any]:
-        return json.loads(httpx.get(self.board.url, trust_env=False).content)
+        return json.loads(httpx.get(self.board.url, trust_env=False, timeout=60).content)
 
     def revoked(self) -> set[int]:
-        text = httpx.get(self.revocations.urls[0], trust_env=False).content
+        text = httpx.get(self.revocations.urls[0], trust_env=False, timeout=60).content
         return {entry.serial_number for entry in x509.load_der_x509_crl(text)}
 
     def close(self) -> None:
@@ -70,9 +70,9 @@ def test_the_servers_of_the_authority_go_down_and_come_back(around: Around) -> N
     for name, server in (("trust-list", around.lists), ("revocation-lists", around.revocations)):
         assert around.put(name, "down").json() == {name: "down"}
         with pytest.raises(httpx.ConnectError):
-            httpx.get(f"http://127.0.0.1:{server.port}/", trust_env=False)
+            httpx.get(f"http://127.0.0.1:{server.port}/", trust_env=False, timeout=60)
         assert around.put(name, "good").status_code == 200
-    assert httpx.get(around.revocations.urls[0], trust_env=False).status_code == 200
+    assert httpx.get(around.revocations.urls[0], trust_env=False, timeout=60).status_code == 200
 
 
 def test_the_second_operator_is_revoked_and_holds_again(around: Around) -> None:
@@ -103,6 +103,6 @@ def test_more_than_a_word_is_not_read(around: Around) -> None:
 
 
 def test_reading_or_posting_switches_nothing(around: Around) -> None:
-    answer = httpx.post(around.board.url + "trust-list", content="down", trust_env=False)
+    answer = httpx.post(around.board.url + "trust-list", content="down", trust_env=False, timeout=60)
     assert answer.status_code == 501
     assert around.shown()["trust-list"]["now"] == "good"

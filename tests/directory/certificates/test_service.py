@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -30,40 +25,9 @@ A, B = "a@mss.example", "b@mss.example"
 Open = Callable[[], DirectoryService]
 
 
-def _postgres_binaries() -> Path | None:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    return found[-1].parent if found else None
-
-
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """The URL of a PostgreSQL of our own, on loopback, without fsync (only this test needs it)."""
-    binaries = _postgres_binaries()
-    if binaries is None:
-        pytest.skip("PostgreSQL is not installed")
-    place = Path(tempfile.mkdtemp(prefix="vm-pg-"))
-    as_user: list[str] = []
-    if os.getuid() == 0:
-        shutil.chown(place, "postgres")
-        as_user = ["runuser", "-u", "postgres", "--"]
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    data = str(place / "data")
-    subprocess.run(
-        [*as_user, str(binaries / "initdb"), "-D", data, "-A", "trust", "-U", "vm", "-N"],
-        check=True,
-        capture_output=True,
-        cwd="/",
-    )
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={place} -c fsync=off"
-    control = [*as_user, str(binaries / "pg_ctl"), "-D", data, "-s", "-w"]
-    subprocess.run(
-        [*control, "-l", str(place / "log"), "-o", options, "start"], check=True, capture_output=True, cwd="/"
-    )
-    yield f"postgresql+psycopg://vm@127.0.0.1:{port}/postgres"
-    subprocess.run([*control, "-m", "immediate", "stop"], check=False, capture_output=True, cwd="/")
-    shutil.rmtree(place, ignore_errors=True)
+def postgres(make_postgresql_database: Callable[..., str]) -> str:
+    return make_postgresql_database()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
