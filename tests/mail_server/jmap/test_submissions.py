@@ -46,7 +46,7 @@ async def status(client: Any, submission: str) -> Any:
     return (await client("EmailSubmission/get", ids=[submission]))["list"][0]
 
 
-async def until(condition: Any, seconds: float = 5.0) -> None:
+async def until(condition: Any, seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not await condition():
         assert time.monotonic() < end, "it never came to that"
