@@ -19,7 +19,7 @@ import pytest
 
 from deploy.demo import world
 
-pytestmark = [pytest.mark.peers, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.peers, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def said(folder: Path) -> str:
 
 
 def wait_for(folder: Path, words: str, demo: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 600
     while words not in said(folder):
         assert demo.poll() is None, said(folder)
         assert time.monotonic() < deadline, said(folder)
@@ -76,16 +76,24 @@ def processes_of(folder: Path) -> list[int]:
     return found
 
 
+def nothing_runs(folder: Path) -> None:
+    """A worker whose node has gone goes a moment after it."""
+    deadline = time.monotonic() + 60
+    while left := processes_of(folder):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.1)
+
+
 @pytest.mark.parametrize(("columns", "steps", "more"), [(80, 23, ()), (120, 32, ("--federation",))])
 def test_once_plays_every_step_and_leaves_nothing_running(
     folder: Path, columns: int, steps: int, more: tuple[str, ...]
 ) -> None:
     demo = started(folder, "--once", *more, columns=columns)
-    assert demo.wait(500) == 0, said(folder)
+    assert demo.wait(1500) == 0, said(folder)
     assert f"{steps} of {steps} steps held" in said(folder)
     told = json.loads((folder / "home" / "demo.json").read_text())
     assert (told["federation"] is not None) == bool(more)
-    assert processes_of(folder) == []
+    nothing_runs(folder)
     wide = [line for line in said(folder).splitlines() if len(line) > columns]
     assert wide == [], "a terminal would break these lines"
 
@@ -103,9 +111,9 @@ def test_told_to_end_while_it_serves_it_ends_its_node_too(folder: Path, number: 
         assert str(port) in text
         assert re.search(rf"port {port} \(TLS\)", said(folder))
     demo.send_signal(number)
-    assert demo.wait(60) == 0, said(folder)
+    assert demo.wait(300) == 0, said(folder)
     assert "Traceback" not in said(folder)
-    assert processes_of(folder) == []
+    nothing_runs(folder)
 
 
 @pytest.mark.parametrize(
@@ -117,6 +125,6 @@ def test_told_to_end_before_the_story_began_it_fails_and_leaves_nothing_running(
     demo = started(folder, *more)
     wait_for(folder, words, demo)
     demo.terminate()
-    assert demo.wait(60) == 1, said(folder)
+    assert demo.wait(300) == 1, said(folder)
     assert "Traceback" not in said(folder)
-    assert processes_of(folder) == []
+    nothing_runs(folder)
