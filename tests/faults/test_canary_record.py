@@ -31,7 +31,7 @@ from deploy.demo.browser.page import PageClient
 from mail_server.payloads.record import integration
 from mail_server.payloads.record.refusal import AnsCode
 from tests.faults.canaries import Canaries, Patient, disk_of, invented
-from tests.nights import Night
+from tests.nights import Night, hour_far_away
 from tests.peers.federation import wait
 from tests.webmail.vectors import record_letters as made_of
 from tests.worlds import own_world
@@ -107,7 +107,7 @@ class Ward:
 def ward(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ward]:
     canaries = Canaries()
     monkeypatch.setattr(people, "YOU", invented(canaries))
-    with own_world("record") as (made, process):
+    with own_world("record", {"reports": {"hour": hour_far_away()}}) as (made, process):
         yield Ward(made, process, canaries)
 
 
