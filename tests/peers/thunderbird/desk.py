@@ -20,7 +20,7 @@ from typing import Any
 
 from desktop import picture
 from lines import told_by_lines
-from marionette import Marionette
+from marionette import Marionette, MarionetteError, ThunderbirdGone
 from run import CHROME, opened, prepared
 from session import persistently, session
 
@@ -82,20 +82,23 @@ class Desk:
         self._take(asked["keys"])
         visit: dict[str, Any] = {"server": self.server, "seconds": seconds / 2}
         persistently(lambda _: self.control.run(CHROME / "open.js", seconds, **visit), seconds)
-        written = persistently(
-            lambda _: self.control.run(CHROME / "compose.js", seconds, seconds=seconds / 2, **given), seconds
-        )
-        left(self.control, seconds)
-        return written
+
+        def act(_: int) -> Any:
+            written = self.control.run(CHROME / "compose.js", seconds, seconds=seconds / 2, **given)
+            left(self.control, seconds)
+            return written
+
+        return persistently(act, 2 * seconds)
 
 
 def left(control: Marionette, seconds: float) -> None:
-    """The letter that is open is sent. Where a dialogue says that it could not be, Send is pressed again."""
-
-    def act(tried: int) -> None:
-        control.run(CHROME / "leave.js", seconds + 30, seconds=seconds, again=tried > 0)
-
-    persistently(act, seconds)
+    """The letter that is open is sent. Where a dialogue says that it could not be, Send is pressed once more."""
+    try:
+        control.run(CHROME / "leave.js", seconds, seconds=seconds / 2, again=False)
+    except ThunderbirdGone:
+        raise
+    except MarionetteError:
+        control.run(CHROME / "leave.js", seconds, seconds=seconds / 2, again=True)
 
 
 if __name__ == "__main__":

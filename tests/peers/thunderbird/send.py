@@ -75,13 +75,16 @@ def _send(demo: dict[str, Any], account: dict[str, Any], options: argparse.Names
         given: dict[str, Any] = {"server": server, "copy": options.cc, "keys": keys, "words": _WORDS}
 
         def act(tried: int) -> Any:
-            answered = opened(control, server, options.answer, seconds, offer=True, anew=tried > 0)
-            return answered, control.run(CHROME / "write.js", seconds, seconds=seconds / 2, **given)
-
-        try:
-            answered, written = persistently(act, seconds)
+            if tried:  # its key is taken by then, and offered no more
+                opened(control, server, options.answer, seconds, anew=True)
+            written = control.run(CHROME / "write.js", seconds, seconds=seconds / 2, **given)
             picture(running.display, options.out / "thunderbird-answer.png")
             left(control, seconds)
+            return written
+
+        try:
+            answered = opened(control, server, options.answer, seconds, offer=True)
+            written = persistently(act, 2 * seconds)
         except MarionetteError:
             picture(running.display, options.out / "thunderbird-answer.png")
             raise

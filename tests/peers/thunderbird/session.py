@@ -7,6 +7,7 @@ own; an act that fails is tried again until its time is over, and then all that 
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ def session(
                     made = set_up(control, display)
                 except MarionetteError as failure:
                     seen.append(str(failure))
+                    _note(failure)
                     if len(seen) == _STARTS:
                         raise MarionetteError(f"it did not start: {told(seen)}") from None
                     continue
@@ -66,9 +68,15 @@ def persistently(act: Callable[[int], T], seconds: float) -> T:
             raise ThunderbirdGone(told([*seen, str(failure)])) from None
         except MarionetteError as failure:
             seen.append(str(failure))
+            _note(failure)
             if time.monotonic() > deadline:
                 raise MarionetteError(f"tried {len(seen)} times: {told(seen)}") from None
             time.sleep(0.5)
+
+
+def _note(failure: MarionetteError) -> None:
+    """For who looks at a test that took long, or failed elsewhere."""
+    print(f"{time.strftime('%X')} Thunderbird, tried again: {failure}", file=sys.stderr, flush=True)
 
 
 def told(seen: list[str]) -> str:

@@ -21,6 +21,7 @@ async function compose({ to, subject, words, sealed, told, seconds }) {
   for (const left of [...Services.wm.getEnumerator("msgcompose")]) {
     left.close();
   }
+  MailServices.outgoingServer.servers.forEach(server => server.closeCachedConnections());
   await until("a clear desk", () => !Services.wm.getMostRecentWindow("msgcompose"));
   const identity = MailServices.accounts.defaultAccount.defaultIdentity;
   identity.encryptionPolicy = sealed ? 2 : 0;

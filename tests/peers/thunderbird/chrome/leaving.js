@@ -5,6 +5,7 @@
 async function untilLeft(act, seconds) {
   const { CalItipEmailTransport } = ChromeUtils.importESModule("resource:///modules/CalItipEmailTransport.sys.mjs");
   const { MessageSend } = ChromeUtils.importESModule("resource:///modules/MessageSend.sys.mjs");
+  const { MailServices } = ChromeUtils.importESModule("resource:///modules/MailServices.sys.mjs");
   const { setTimeout } = ChromeUtils.importESModule("resource://gre/modules/Timer.sys.mjs");
   const pause = time => new Promise(resolve => setTimeout(resolve, time));
   const kind = CalItipEmailTransport.prototype;
@@ -54,6 +55,9 @@ async function untilLeft(act, seconds) {
           throw new Error(`the letter did not leave: ${letter.said.join("; ")}`);
         }
         await pause(2000 * tries); // what was in the way may be gone by then
+        // Of a server that closes its connection before it has greeted Thunderbird never hears: it has one connection,
+        // and sends nothing any more until that is given up.
+        MailServices.outgoingServer.servers.forEach(server => server.closeCachedConnections());
         tries += 1;
         letter.hand();
       }

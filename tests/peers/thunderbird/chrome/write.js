@@ -39,6 +39,7 @@ async function write({ server, copy, keys, words, seconds }) {
   for (const left of [...Services.wm.getEnumerator("msgcompose")]) {
     left.close(); // of an earlier attempt
   }
+  MailServices.outgoingServer.servers.forEach(server => server.closeCachedConnections());
   await until("a clear desk", () => !Services.wm.getMostRecentWindow("msgcompose"));
   await MailServices.compose.OpenComposeWindow(
     null, shown.gMessage, shown.gMessageURI, Ci.nsIMsgCompType.ReplyToSender, Ci.nsIMsgCompFormat.PlainText,
