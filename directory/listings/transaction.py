@@ -27,6 +27,7 @@ from directory.search.index import Vocabulary
 _RIGHT = {Origin.NATIONAL.value: 0, Origin.PUBLISHED.value: 1, Origin.OWN.value: 2}
 AT_ONCE = 300  # cards of one organisation that `settle` makes anew
 _ORIGIN = MAILBOX_COLUMNS.index("origin")
+_RED_LIST = MAILBOX_COLUMNS.index("red_list")
 _MAILBOX = (*MAILBOX_COLUMNS, *HIDDEN_COLUMNS, "updated_at")
 _SITUATION = (*SITUATION_COLUMNS, "updated_at")
 _OLD_MAILBOXES = (
@@ -64,6 +65,11 @@ def _holder_ids(one: Mailbox) -> tuple[str, ...]:
 def _is_so(old: Row, row: Row, held: tuple[str, ...], ids: tuple[str, ...]) -> bool:
     """Whether a mailbox is already what somebody tells of it; `old` has its card at its end."""
     return old[:-1] == row and held == ids
+
+
+def _is_shown(mailbox: Row) -> bool:
+    """Of one on the red list nothing tells that it came, changed or went: nor when its holder changed last."""
+    return not mailbox[_RED_LIST]
 
 
 @dataclass(slots=True)
@@ -161,8 +167,9 @@ class Transaction:
             self._due.holders[address] = ids
             if held != ids and old is not None:
                 self._due.shown.update(held, ids)
-            self._touch(held, row[3], old[3] if old is not None else "")
-            self._touch(ids)
+            if _is_shown(row) or (old is not None and _is_shown(old)):
+                self._touch(held, row[3], old[3] if old is not None else "")
+                self._touch(ids)
         if rows:
             self._moved = True
             self._sql.many(_PUT_MAILBOX, rows)
@@ -190,7 +197,8 @@ class Transaction:
         for row in olds:
             ids = held.get(row[0], ())
             self._due.shown.update(ids)
-            self._touch(ids, row[3])
+            if _is_shown(row):
+                self._touch(ids, row[3])
         self._sql.many("DELETE FROM mailbox WHERE address = ?", [(row[0],) for row in olds])
         self._drop_holders(held)
         return Written(removed=tuple(row[0] for row in olds))

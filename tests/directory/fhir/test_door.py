@@ -115,7 +115,10 @@ async def test_a_version_changes_with_what_is_shown_alone(local, town):
     hidden = town.Mailbox("noe@x.mssante.fr", town.Kind.PER, (town.NOE,), red_list=True)
     local.database.write(lambda sql: town.put_mailboxes(sql, [hidden], at=town.LATER))
     (same,) = await local.found("Practitioner?family=le goff")
-    assert same["meta"]["versionId"] == before["meta"]["versionId"]
+    assert same["meta"] == before["meta"]
+    local.database.write(lambda sql: town.remove_mailboxes(sql, ["noe@x.mssante.fr"], at=town.LATER))
+    assert await local.names("Practitioner?_lastUpdated=gt2026-09-21") == []
+    local.database.write(lambda sql: town.put_mailboxes(sql, [hidden], at=town.LATER))
     shown = town.Mailbox("noe@x.mssante.fr", town.Kind.PER, (town.NOE,))
     local.database.write(lambda sql: town.put_mailboxes(sql, [shown], at=town.LATER))
     (other,) = await local.found("Practitioner?family=le goff")
