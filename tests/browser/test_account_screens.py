@@ -242,7 +242,7 @@ def test_letters_left_to_take_over_are_taken_over_after_login(visit: Visit) -> N
     page.evaluate(_PASSED)
     page.click("form button[type=submit]")
     page.wait_for_url("**/messages")
-    assert page.evaluate("passed.at(-2)") == "/activer"
+    assert "/activer" in page.evaluate("passed")
 
 
 def test_each_thing_one_still_has_says_what_it_gives_back(visit: Visit) -> None:
