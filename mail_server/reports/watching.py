@@ -73,6 +73,7 @@ class Watched:
                     raise NotADirectoryError
         except OSError as failure:
             raise SpoolUnusable(f"{folder} cannot be watched ({type(failure).__name__})") from None
+        self._rejoin()
         self._finish_all()
 
     def look(self, most: int) -> list[Taken]:
@@ -189,11 +190,14 @@ class Watched:
         told = one.row if one.row is not None else _json(one.index)
         if one.document is None:
             raise ReportRefused("document-missing")
-        # A little more than is allowed: the check then says that it is too large.
-        data = _read(one.document, 2 * self._desk.settings.limits.pdf_octets + 1)
+        data = self._content(one.document)
         if one.document.suffix.lower() == ".xml":
             return _without_file(told), Source(cda=data, name=_shown(one.name))
         return _without_file(told), Source(pdf=data, name=_shown(one.name))
+
+    def _content(self, document: Path) -> bytes:
+        """A little more than is allowed: the check then says that it is too large."""
+        return _read(document, 2 * self._desk.settings.limits.pdf_octets + 1)
 
     # -- putting away
 
@@ -215,6 +219,34 @@ class Watched:
         """From a file that cannot be moved: its report is known, and must not be looked at for ever."""
         with contextlib.suppress(OSError):
             self._stuck[path.name] = path.lstat().st_mtime
+
+    def _rejoin(self) -> None:
+        """After a kill between two files of one report: its document goes back beside its index, and both are put away
+        as what is known. Alone the index would be told as one whose document is missing, and lie there meanwhile."""
+        names = self._names()
+        indexes = [name[: -len(".json")] for name in names if name.endswith(".json")]
+        lone = [stem for stem in indexes if not any(stem + each in names for each in _DOCUMENTS)]
+        if not lone:
+            return
+        stems = {_shown(stem): stem for stem in lone}
+        for document in self._places["taken"].iterdir():
+            row = self._desk.spool.find(document.stem) if document.suffix in _DOCUMENTS else None
+            if row is not None and (stem := stems.get(row.about.source)) is not None:
+                self._put_back(document, stem)
+        for stem in lone:
+            for suffix in _DOCUMENTS:
+                self._put_back(self._places["refused"] / f"{stem}{suffix}", stem)
+
+    def _put_back(self, document: Path, stem: str) -> None:
+        """Where it was taken or refused together with the index that now stands alone."""
+        identity = _identity(document) + b"|" + _identity(self._folder / f"{stem}.json")
+        try:
+            content = self._content(document)
+        except ReportRefused:
+            return
+        origins = [self._desk.spool.origin(os.fsencode(stem), identity, each) for each in (content, b"")]
+        if self._desk.spool.known(origins):
+            _move(document, self._folder / f"{stem}{document.suffix}")
 
     def _finish_all(self) -> None:
         """After a kill: what the spool knows to be done leaves `taken/`."""

@@ -8,6 +8,7 @@ import pytest
 
 from mail_server import mime
 from mail_server.delivery.feedback_told import failures
+from mail_server.reports import watching
 from mail_server.reports.documents import Source
 from mail_server.reports.sending import Dispatcher
 from mail_server.reports.spool import State
@@ -156,6 +157,26 @@ async def test_killed_between_the_spool_and_the_move_a_pair_is_one_report(
         await run(desk, settings)
     assert len(there.reports) == 1
     assert names(settings, "done") == ["bon.json", "bon.pdf"]
+
+
+@pytest.mark.parametrize(("kind", "place"), [("34112-3", "done"), ("x", "refused")])
+async def test_killed_between_the_moves_of_two_files_a_pair_is_one_report(
+    desk, node, pdf, settings, monkeypatch, kind, place
+) -> None:
+    put(settings, "paire", order(invented(1), "Titre") | {"type": kind}, pdf)
+    with monkeypatch.context() as patch:
+        move = watching._move
+        patch.setattr(watching, "_move", lambda path, to: path.suffix == ".pdf" and move(path, to))
+        patch.setattr(Watched, "_reason", lambda *_: None)
+        Watched(desk, settings.watch.folder).look(10)
+    assert [path.name for path in settings.watch.folder.iterdir() if path.is_file()] == ["paire.json"]
+    async with node() as there:
+        await run(desk, settings)
+    assert len(there.reports) == (place == "done")
+    assert [path.name for path in settings.watch.folder.iterdir() if path.is_file()] == []
+    reasons = ["paire.reason.txt"] if place == "refused" else []
+    assert names(settings, place) == ["paire.json", "paire.pdf", *reasons]
+    assert sum(desk.spool.counts().values()) == 1
 
 
 async def test_killed_between_the_answer_and_the_move_the_files_are_put_away_at_the_next_start(
