@@ -78,13 +78,13 @@ class Keyboard:
         if not self.page.evaluate("() => 'probes' in window"):
             self.page.evaluate(f"() => {{ {PROBES.read_text('utf-8')} }}")
         name = plain(self.page.evaluate(_NAME))
-        stop: dict[str, Any] | None = self.page.evaluate("() => probes.focused()")
-        # A part that arrives just now moves what lies under it, and the page scrolls after it.
-        for _ in range(100):
-            if stop is None or not stop["covered"]:
-                break
-            self.page.wait_for_timeout(100)
-            stop = self.page.evaluate("() => probes.focused()")
+        stop = self._uncovered()
+        if stop is not None and stop["covered"]:
+            # What came late may have moved it out of sight for good: coming to it anew must show it.
+            self.press("Shift+Tab")
+            self.press("Tab")
+            assert plain(self.page.evaluate(_NAME)) == name, f"{self.place}: back from {name} is another stop"
+            stop = self._uncovered()
         if stop is not None:
             self.stops += 1
             if not stop["seen"]:
@@ -92,6 +92,16 @@ class Keyboard:
             if stop["covered"]:
                 self.faults.append(f"{self.place}: {name} is covered")
         return name
+
+    def _uncovered(self) -> dict[str, Any] | None:
+        """A part that arrives just now moves what lies under it, and the page scrolls after it."""
+        stop: dict[str, Any] | None = self.page.evaluate("() => probes.focused()")
+        for _ in range(100):
+            if stop is None or not stop["covered"]:
+                break
+            self.page.wait_for_timeout(100)
+            stop = self.page.evaluate("() => probes.focused()")
+        return stop
 
 
 @dataclass

@@ -102,10 +102,21 @@ class Town:
             answer = connection.getresponse()
             data = answer.read()
             return answer.status, json.loads(data) if data.startswith(b"{") else {}
-        except GONE:
-            raise Down from None
+        except GONE as gone:
+            raise Down(path) from gone
         finally:
             connection.close()
+
+    def told(self, path: str, key: str = "") -> tuple[int, dict[str, Any]]:
+        """The node is back: whose connection is lost asks again, and at last shows how it was."""
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                return self.https(path, key)
+            except Down:
+                if not self.process.running or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
 
     def up_again(self) -> None:
         self.process.restart()
@@ -204,7 +215,7 @@ class Patches(Act):
             assert found.keys() <= self.there.keys() | self.unsure
         for address, holder in [*self.there.items()][-2:]:
             place = f"/fhir/v2/Practitioner?identifier={quote(f'{IDNPS}|{holder}')}"
-            _, bundle = self.town.https(place, self.town.key)
+            _, bundle = self.town.told(place, self.town.key)
             shown = [one["value"] for one in bundle["entry"][0]["resource"]["telecom"]]
             assert shown.count(address) == 1
 
@@ -241,9 +252,9 @@ class Certificates(Act):
         assert not self.revoked & valid, "a revocation was undone"
         assert set(self.in_force.values()) <= valid
         for fingerprint in [one for one in self.revoked if len(one) == 40][-2:]:
-            assert self.town.https(f"/pks/lookup?op=get&search=0x{fingerprint}")[0] == 404
+            assert self.town.told(f"/pks/lookup?op=get&search=0x{fingerprint}")[0] == 404
         if "openpgp" in self.in_force:
-            assert self.town.https(f"/pks/lookup?op=get&search=0x{self.in_force['openpgp']}")[0] == 200
+            assert self.town.told(f"/pks/lookup?op=get&search=0x{self.in_force['openpgp']}")[0] == 200
 
 
 def openpgp(address: str) -> bytes:
@@ -287,7 +298,7 @@ class Keys(Act):
         assert self.good.keys() | self.revoked.keys() <= set(ids)
         for keys, expected in ((self.good, 200), (self.revoked, 401)):
             for secret in [*keys.values()][-3:]:
-                assert self.town.https("/fhir/v2/Organization?_count=1", secret)[0] == expected
+                assert self.town.told("/fhir/v2/Organization?_count=1", secret)[0] == expected
 
 
 class Withdrawals(Act):
