@@ -19,7 +19,8 @@ BENCH_PACKAGES := $(DEMO_PACKAGES) procps openssl strace gcc libc6-dev libssl-de
 	liblua5.4-0 libsodium23 libstemmer0d libtirpc3 libunwind8 libwrap0
 
 # Three lanes of about the same length, since most tests wait more than they work: real peers; browsers; and the quick
-# folders, then the tests that kill and starve, which are shown as they go. tests/bench is for `make bench`.
+# folders, then the tests that kill and starve, which are shown as they go. tests/bench is for `make bench`. Where programs
+# of others have a part, a file that failed is played twice more (deploy/setup/once_more.sh); what is ours alone never is.
 PEER_TESTS := tests/peers
 BROWSER_TESTS := tests/browser
 LAST_TESTS := tests/faults
@@ -36,8 +37,8 @@ test: debian-test environment peers page ## Lint, types, arrows between packages
 	@$(MAKE) --no-print-directory checks
 	@echo "--> tests (those with peers, and those with browsers, run beside the others, and are shown after them)"
 	@export EVERY_PEER=1; with_peers=.venv/tests-with-peers.log; with_browsers=.venv/tests-with-browsers.log; \
-	$(BIN)/pytest $(ARGS) $(wildcard $(PEER_TESTS)) >$$with_peers 2>&1 & peers=$$!; \
-	$(BIN)/pytest $(ARGS) $(wildcard $(BROWSER_TESTS)) >$$with_browsers 2>&1 & browsers=$$!; \
+	deploy/setup/once_more.sh $(PEER_TESTS) $(BIN)/pytest $(ARGS) >$$with_peers 2>&1 & peers=$$!; \
+	deploy/setup/once_more.sh $(BROWSER_TESTS) $(BIN)/pytest $(ARGS) >$$with_browsers 2>&1 & browsers=$$!; \
 	trap 'kill $$peers $$browsers; wait $$peers $$browsers; exit 130' INT TERM; \
 	failed=0; \
 	deploy/setup/in_memory.sh $(BIN)/pytest $(ARGS) $(QUICK_TESTS) || failed=$$?; \
