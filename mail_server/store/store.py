@@ -185,7 +185,10 @@ class LocalStore:
     def _load_octets(self, accounts: list[AccountId] | None) -> None:
         shared, readers = self._shared, self._readers
         if shared is not None and readers is not None:
-            loading = readers.submit(lambda reader: shared.octets.load(reader.sql, accounts))
+            try:
+                loading = readers.submit(lambda reader: shared.octets.load(reader.sql, accounts))
+            except StoreUnavailable:  # it is being stopped
+                return
             loading.add_done_callback(
                 lambda done: done.cancelled() or done.exception()
             )  # the next notice, or change, mends it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 
 import psycopg
@@ -31,12 +32,16 @@ async def second(desk, tmp_path):
 async def test_a_change_on_one_node_wakes_a_watch_on_the_other(desk, second):
     here, elsewhere = desk.store.watch([desk.account]), second.watch([desk.account])
     other = second.watch([desk.other])
-    await desk.file(await desk.verbatim())
-    await asyncio.wait_for(here.wait(), 60)
-    await asyncio.wait_for(elsewhere.wait(), 60)
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(other.wait(), 0.2)
-    assert (await second.read(lambda r: r.mailbox_by_use(desk.account, SpecialUse.INBOX))).uidnext == 2
+    woken = 0
+    for _ in range(5):
+        await desk.file(await desk.verbatim())
+        await asyncio.wait_for(here.wait(), 60)
+        await asyncio.wait_for(elsewhere.wait(), 60)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(other.wait(), 0.2)
+            woken += 1
+    assert woken <= 1, "once at most: that it was opened may be told late"
+    assert (await second.read(lambda r: r.mailbox_by_use(desk.account, SpecialUse.INBOX))).uidnext == 6
 
 
 async def test_another_node_hears_how_many_octets_an_account_holds(desk, second):
